@@ -1,0 +1,121 @@
+"""All that libsndfile does not read, or not exactly, through FFmpeg (PyAV)."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from mutagen import MutagenError
+from mutagen.mp3 import MP3, BitrateMode
+
+from .decode import AudioReader
+from .errors import AudioError
+from .mp4 import mp4_frames
+
+# Containers that hold audio. Others, such as playlists and scripts, could make FFmpeg open what they name.
+_CONTAINERS = (
+    "3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,loas,m4a,matroska,mov,mp2,mp3,mp4,mpc,mpc8,mpeg,"
+    "mpegts,mj2,oga,ogg,opus,rm,tak,truehd,tta,voc,w64,wav,webm,wv,xwma"
+)
+_SAMPLE_FORMATS = {"u8": "int16", "s16": "int16", "s32": "int24"}
+_HEADERED = {"aiff", "caf", "flac", "matroska", "mov", "tta", "w64", "wav", "wv"}  # whose headers tell the length
+_SECOND = 1_000_000  # FFmpeg's clock for a whole container
+
+
+class FFmpegReader(AudioReader):
+    """Reads the first audio stream of any container."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+        try:
+            self._container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+        except av.FFmpegError:
+            raise AudioError(
+                f"{path}: is not an audio file, or damaged beyond reading; give WAV, FLAC, AIFF, MP3, Ogg, Opus or M4A"
+            ) from None
+        try:
+            self._start()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _start(self) -> None:
+        if not self._container.streams.audio:
+            raise AudioError(f"{self.path}: has no sound in it; give an audio file, or a video that has sound")
+        self._stream = self._container.streams.audio[0]
+        frames = self._frames()
+        first = next(frames, None)
+        if first is None:
+            raise AudioError(f"{self.path}: holds no audio that can be decoded; export or download it again")
+        # From the first frame: the header of an HE-AAC file may tell half the rate.
+        self.sample_rate = first.sample_rate
+        self.num_channels = first.layout.nb_channels
+        self.sample_format = "lossy"
+        if self._stream.codec_context.codec.lossless:
+            self.sample_format = _SAMPLE_FORMATS.get(first.format.packed.name, "float32")
+        self._frame_iterator = itertools.chain([first], frames)
+        self._measure()
+
+    def _measure(self) -> None:
+        """Find how long the file is, and how sure that is."""
+        container, stream = self._container, self._stream
+        kind = container.format.name.split(",")[0]
+        if stream.duration is not None and stream.time_base is not None:
+            self.num_frames = round(stream.duration * stream.time_base * self.sample_rate)
+        elif container.duration is not None:
+            self.num_frames = round(container.duration * self.sample_rate / _SECOND)
+        else:
+            self.num_frames = None
+        self._end = None
+        if kind == "mov":
+            self._end = mp4_frames(self.path, self.sample_rate, container.metadata.get("iTunSMPB"))
+            self.num_frames = self._end or self.num_frames
+        if kind in _HEADERED or (kind == "mp3" and _has_mp3_header(self.path)):
+            self._promised = self.num_frames
+            self._tolerance = 2304 if self.sample_format == "lossy" else 0  # two MP3 frames
+
+    def _frames(self) -> Iterator[av.AudioFrame]:
+        """Decoded frames; damaged packets are left out."""
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    yield from packet.decode()
+                except av.FFmpegError:
+                    self._damaged = True
+        except av.FFmpegError:
+            self._damaged = True
+
+    def _decoded(self) -> Iterator[np.ndarray]:
+        total = 0
+        first_time: float | None = None
+        convert = av.AudioResampler(format="fltp")
+        for frame in self._frame_iterator:
+            if frame.sample_rate != self.sample_rate or frame.layout.nb_channels != self.num_channels:
+                self._damaged = True
+                return
+            if frame.time is not None:
+                first_time = frame.time if first_time is None else first_time
+                # What follows a lost packet stays on time. Less than a frame is a coarse clock's jitter.
+                gap = round((frame.time - first_time) * self.sample_rate) - total
+                if gap >= frame.samples and total + gap < (self.num_frames or 0):
+                    self._filled += gap
+                    total += gap
+                    for start in range(0, gap, 65536):
+                        yield np.zeros((self.num_channels, min(65536, gap - start)), np.float32)
+            for converted in convert.resample(frame):
+                samples = converted.to_ndarray()[:, : None if self._end is None else max(0, self._end - total)]
+                total += samples.shape[1]
+                yield samples
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def _has_mp3_header(path: Path) -> bool:
+    """Return whether an MP3 starts with a Xing, Info or VBRI header, which tells its length."""
+    try:
+        return MP3(path).info.bitrate_mode != BitrateMode.UNKNOWN
+    except MutagenError:
+        return False

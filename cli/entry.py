@@ -1,0 +1,111 @@
+"""The `stembridge` command: runs the app, and turns whatever ends it into one line and an exit code."""
+
+import io
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+USAGE, BUG, BROKEN_PIPE = 2, 1, 141  # exit codes; a signal gives 128 + its number
+STOPPED_BY = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminated"}
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal asked us to stop."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, by default that of this process, and return its exit code.
+
+    0: done. 2: bad input or usage, said in one line on stderr. 130 and 143: stopped by Ctrl-C and SIGTERM, cleaned up.
+    1: a bug. STEMBRIDGE_DEBUG=1 in the environment adds the traceback.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
+    try:
+        with _signals_stop_us():
+            code = _run(sys.argv[1:] if arguments is None else list(arguments))
+            if sys.stdout:
+                sys.stdout.flush()
+            return code
+    except _Stopped as stop:
+        _say(STOPPED_BY[signal.Signals(stop.number).name])
+        return 128 + stop.number
+    except Exception as error:
+        if os.environ.get("STEMBRIDGE_DEBUG"):
+            traceback.print_exc()
+        return _explain(error)
+
+
+def _run(arguments: list[str]) -> int:
+    import typer
+
+    from .app import app
+
+    # Not app(): that has its own ways with errors, Ctrl-C and broken pipes.
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("stembridge", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    return 0
+
+
+def _explain(error: Exception) -> int:
+    if isinstance(error, BrokenPipeError):
+        _forget_stdout()
+        return BROKEN_PIPE
+    if hasattr(error, "format_message"):  # a usage error of click, which newer versions of typer bring along
+        context = getattr(error, "ctx", None)
+        _say(f"{error.format_message().rstrip('.')}; see {context.command_path if context else 'stembridge'} --help")
+        return USAGE
+    if isinstance(error, OSError) and error.strerror:
+        _say(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+        _forget_stdout()
+        return USAGE
+    if isinstance(error, ValueError | OSError):
+        _say(str(error))
+        return USAGE
+    _say(f"this is a bug, please report it: {type(error).__name__}: {error} (STEMBRIDGE_DEBUG=1 shows where)")
+    return BUG
+
+
+def _say(text: str) -> None:
+    line = re.sub(r"\s*[\r\n]+\s*", " ", text.strip())
+    with suppress(BrokenPipeError):
+        print(f"stembridge: {line}", file=sys.stderr)
+
+
+def _forget_stdout() -> None:
+    """Let nothing be written to stdout at exit, where it would fail once more."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _signals_stop_us() -> Iterator[None]:
+    """Make Ctrl-C, SIGTERM and a closed terminal raise, once, so that everything is tidied up on the way out."""
+    numbers = [getattr(signal, name) for name in STOPPED_BY if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    ours = [number for number in numbers if before[number] is not signal.SIG_IGN]  # nohup and & stay in force
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in ours:
+            signal.signal(each, signal.SIG_IGN)
+        raise _Stopped(number)
+
+    try:
+        for number in ours:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])

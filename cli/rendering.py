@@ -1,0 +1,52 @@
+"""What the user sees while a song is rendered, and after."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..render import Progress, Rendered
+
+
+def render(start: Callable[[Progress | None], Rendered]) -> None:
+    """Run `start` with a progress bar if stderr is a terminal; then warn, and say what was written and how fast."""
+    began = time.monotonic()
+    with _progress_bar() as progress:
+        rendered = start(progress)
+    took = time.monotonic() - began
+    for warning in rendered.warnings:
+        print(f"stembridge: warning: {warning}", file=sys.stderr)
+    speed = f"{rendered.seconds / took:.1f} times real time"
+    print(f"wrote {', '.join(map(str, rendered.paths))}: {_clock(rendered.seconds)} in {_clock(took)}, {speed}")
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds.
+
+    >>> _clock(61), _clock(0.25)
+    ('1:01.0', '0:00.2')
+    """
+    tenths = int(10 * seconds)
+    return f"{tenths // 600}:{tenths // 10 % 60:02}.{tenths % 10}"
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress | None]:
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: str, fraction: float | None) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=None)
+            if fraction is not None:
+                bar.update(tasks[step], total=1.0, completed=fraction)
+
+        yield show

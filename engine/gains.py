@@ -1,0 +1,164 @@
+"""Faders, mutes and solos become one gain per stem and sample, here and nowhere else."""
+
+import heapq
+import math
+import threading
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+SILENCE_DB = -80.0  # at or below this a stem is silent
+MAX_DB = 20.0
+GLIDE_SECONDS = 0.02
+
+
+def check_gain_db(stem: str, gain_db: float) -> float:
+    """The gain as a float. Raises ValueError for what is not a number, NaN, or above +20 dB."""
+    try:
+        value = float(gain_db)
+    except (TypeError, ValueError):
+        raise ValueError(f"{stem}: gain {gain_db!r} is not a number; give dB, -80 (silence) to +20") from None
+    if not value <= MAX_DB:
+        raise ValueError(f"{stem}: gain {value:g} dB is out of range; give -80 (silence) to +20")
+    return value
+
+
+def linear_gain(gain_db: float) -> float:
+    """The factor of a gain in dB; -80 dB or below is exactly 0."""
+    return 0.0 if gain_db <= SILENCE_DB else math.pow(10, gain_db / 20)
+
+
+class Faders:
+    """One fader, mute and solo a stem, and what is left of their glides.
+
+    Setters may be called from any thread; `advance` belongs to the thread that processes audio.
+    stems: names. sample_rate: in Hz. gains_db: where faders start, 0 dB if not named.
+    """
+
+    def __init__(self, stems: tuple[str, ...], sample_rate: float, gains_db: Mapping[str, float] | None = None) -> None:
+        self.stems = stems
+        self._glide = max(1, round(GLIDE_SECONDS * sample_rate))
+        self._lock = threading.Lock()
+        self._gains_db = dict.fromkeys(stems, 0.0)
+        self._muted: set[str] = set()
+        self._soloed: set[str] = set()
+        self.set_gains_db(gains_db or {})
+        self.reset()
+
+    @property
+    def gains_db(self) -> dict[str, float]:
+        """Where the faders stand, stem -> dB."""
+        with self._lock:
+            return dict(self._gains_db)
+
+    @property
+    def muted(self) -> tuple[str, ...]:
+        """Muted stems."""
+        return tuple(stem for stem in self.stems if stem in self._muted)
+
+    @property
+    def soloed(self) -> tuple[str, ...]:
+        """Soloed stems; while there are any, all others are silent."""
+        return tuple(stem for stem in self.stems if stem in self._soloed)
+
+    def set_gains_db(self, gains_db: Mapping[str, float]) -> None:
+        """Move faders, heard from the next output sample on. Raises ValueError before any is moved."""
+        checked = {self.check_stem(stem): check_gain_db(stem, gain) for stem, gain in gains_db.items()}
+        with self._lock:
+            self._gains_db |= checked
+
+    def mute(self, stem: str, on: bool = True) -> None:
+        """Mute a stem, or end that."""
+        self._switch("_muted", stem, on)
+
+    def solo(self, stem: str, on: bool = True) -> None:
+        """Solo a stem, or end that. A mute is stronger than a solo."""
+        self._switch("_soloed", stem, on)
+
+    def check_stem(self, stem: str) -> str:
+        """The stem's name. Raises ValueError if there is none of that name."""
+        if stem not in self.stems:
+            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(self.stems)}")
+        return stem
+
+    def schedule(self, moves: Iterable[tuple[int, str, float]], n: int) -> None:
+        """Take moves (offset, stem, gain in dB) for a block of n samples that `advance` reaches in time.
+
+        offset: samples from where the last scheduled block ended. Raises ValueError before any move is taken.
+        """
+        checked = []
+        for offset, stem, gain in moves:
+            if not 0 <= offset < n:
+                raise ValueError(f"move of {stem!r} at offset {offset} lies outside its block of {n} samples")
+            checked.append((self._scheduled + int(offset), self.check_stem(stem), check_gain_db(stem, gain)))
+        for position, stem, gain in checked:
+            self._order += 1  # moves at one sample act in the order they came
+            heapq.heappush(self._moves, (position, self._order, stem, gain))
+        self._scheduled += n
+
+    def reset(self, delay: int = 0) -> None:
+        """Jump to where the faders stand and forget scheduled moves; from now on moves act `delay` samples late."""
+        self._moves: list[tuple[int, int, str, float]] = []
+        self._order = 0
+        self._scheduled = delay  # the output sample at which the next block's first sample will be heard
+        self._position = 0  # the next output sample
+        self._target = self._read_targets()
+        self._start = self._target.copy()
+        self._age = np.full(len(self.stems), self._glide)  # samples since the glide began
+
+    def advance(self, n: int) -> NDArray[np.float32]:
+        """Linear gains of the next n output samples, (stems, n), or (stems, 1) if none of them moves.
+
+        A glide goes in a straight line from where the gain was to its target and arrives after 20 ms.
+        """
+        segments = []
+        left = n
+        while left or not segments:
+            self._make_due_moves()
+            length = min(left, self._moves[0][0] - self._position) if self._moves else left
+            segments.append(self._segment(length))
+            self._position += length
+            left -= length
+        if len(segments) == 1:
+            return segments[0][0]
+        return np.concatenate([np.broadcast_to(gains, (len(self.stems), k)) for gains, k in segments], axis=-1)
+
+    def _make_due_moves(self) -> None:
+        with self._lock:
+            while self._moves and self._moves[0][0] <= self._position:
+                _, _, stem, gain = heapq.heappop(self._moves)
+                self._gains_db[stem] = gain
+        target = self._read_targets()
+        changed = target != self._target
+        if changed.any():
+            self._start[changed] = self._gains(self._age[changed, None], changed)[:, 0]
+            self._age[changed] = 0
+            self._target = target
+
+    def _segment(self, n: int) -> tuple[NDArray[np.float32], int]:
+        if (self._age >= self._glide).all():
+            return self._target[:, None].astype(np.float32), n
+        gains = self._gains(self._age[:, None] + np.arange(1, n + 1), slice(None))
+        self._age += n
+        return gains.astype(np.float32), n
+
+    def _gains(self, age: NDArray, stems: NDArray | slice) -> NDArray[np.float64]:
+        start, target = self._start[stems, None], self._target[stems, None]
+        return np.where(age < self._glide, start + (target - start) * (age / self._glide), target)
+
+    def _read_targets(self) -> NDArray[np.float64]:
+        with self._lock:
+            heard = self._soloed or set(self.stems)
+            return np.array(
+                [
+                    0.0 if stem in self._muted or stem not in heard else linear_gain(self._gains_db[stem])
+                    for stem in self.stems
+                ]
+            )
+
+    def _switch(self, name: str, stem: str, on: bool) -> None:
+        self.check_stem(stem)
+        with self._lock:
+            stems = getattr(self, name)
+            setattr(self, name, stems | {stem} if on else stems - {stem})

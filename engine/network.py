@@ -1,0 +1,146 @@
+"""The mask network at work: spectra in, masked spectra out."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models import Card, Chunk, Model, ModelError, check_graph, initial_state
+
+_checked: set[str] = set()  # checksums whose graph was seen to keep the contract in this process
+
+
+def open_session(model: Model, threads: int = 1, providers: list[str] | None = None) -> Any:
+    """An ONNX Runtime session for the model's graph, checked against the contract the first time.
+
+    threads: within one operator. providers: ONNX Runtime's execution providers, None for the CPU.
+    Raises ModelError if the graph cannot be loaded or breaks the contract.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    if threads > 1:
+        # Threads that spin between the small operators of a hop would take the processor from the host.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    available = onnxruntime.get_available_providers()
+    providers = providers or ["CPUExecutionProvider"]
+    if missing := [name for name in providers if name not in available]:
+        raise ModelError(f"no execution provider {missing[0]!r} here; this ONNX Runtime has {', '.join(available)}")
+    try:
+        # ONNX Runtime turns denormals off for good on the thread that makes its first session: let that be a thread
+        # of our own, because the caller's arithmetic is not ours to change.
+        with ThreadPoolExecutor(1) as thread:
+            session = thread.submit(onnxruntime.InferenceSession, model.graph, options, providers=providers).result()
+    except Exception as error:  # ONNX Runtime raises many types of its own
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{model.path}: ONNX Runtime cannot load this graph: {reason}") from error
+    if model.card.sha256 not in _checked:
+        check_graph(session, model.card, model.path)
+        _checked.add(model.card.sha256)
+    return session
+
+
+class StreamingNetwork:
+    """Masks every frame as it comes; the graph's state carries the past."""
+
+    def __init__(self, session: Any, card: Card) -> None:
+        self._session, self._card = session, card
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._state = initial_state(self._session)
+
+    def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
+        """Spectra (frames, channels, bins) to those of all stems but the last, (frames, stems - 1, channels, bins)."""
+        if len(spectra) == 0:
+            return np.zeros((0, len(self._card.stems) - 1, *spectra.shape[1:]), np.complex64)
+        feeds = {"spectrum": graph_input(spectra, self._card.bins), "state": self._state}
+        masks, self._state = self._session.run(["masks", "next_state"], feeds)
+        if not np.isfinite(self._state).all():
+            self.reset()
+        return fit_masks(masks, spectra.shape[1], spectra.shape[2]) * spectra[:, None]
+
+
+class ChunkedNetwork:
+    """Masks chunks of frames with context on both sides; neighbouring chunks overlap and cross-fade.
+
+    The first chunk starts at the first frame after `reset`.
+    """
+
+    def __init__(self, session: Any, card: Card, num_channels: int, bins: int) -> None:
+        assert card.chunk is not None
+        self._session, self._card, self._chunk = session, card, card.chunk
+        self._shape = (num_channels, bins)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past: silence went before."""
+        chunk = self._chunk
+        self._frames = np.zeros((chunk.left + chunk.frames + chunk.right, *self._shape), np.complex64)
+        self._filled = chunk.left
+        self._fading_out: NDArray | None = None  # masks of the previous chunk where it overlaps the next
+
+    def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
+        """As StreamingNetwork.push, but what comes out lags by up to `Card.delay_frames` frames and comes in bursts."""
+        done = []
+        while len(spectra):
+            taken = spectra[: len(self._frames) - self._filled]
+            self._frames[self._filled : self._filled + len(taken)] = taken
+            self._filled += len(taken)
+            spectra = spectra[len(taken) :]
+            if self._filled == len(self._frames):
+                done.append(self._run_chunk())
+        if not done:
+            return np.zeros((0, len(self._card.stems) - 1, *self._shape), np.complex64)
+        return np.concatenate(done)
+
+    def _run_chunk(self) -> NDArray[np.complex64]:
+        chunk = self._chunk
+        (masks,) = self._session.run(["masks"], {"spectrum": graph_input(self._frames, self._card.bins)})
+        masks = fit_masks(masks[chunk.left : chunk.left + chunk.frames], *self._shape)
+        stride = chunk.frames - chunk.overlap
+        if self._fading_out is not None and chunk.overlap:
+            fade = _fade_in(chunk).reshape(-1, *[1] * (masks.ndim - 1))
+            masks[: chunk.overlap] = fade * masks[: chunk.overlap] + (1 - fade) * self._fading_out
+        self._fading_out = masks[stride:].copy()
+        result = masks[:stride] * self._frames[chunk.left : chunk.left + stride, None]
+        self._frames[:-stride] = self._frames[stride:].copy()
+        self._filled -= stride
+        return result
+
+
+@cache
+def _fade_in(chunk: Chunk) -> NDArray[np.float32]:
+    return (np.arange(1, chunk.overlap + 1) / (chunk.overlap + 1)).astype(np.float32)
+
+
+def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32]:
+    """What a graph takes: (frames, 2, bins, 2). Mono goes in twice; bins the network lacks are cropped or zero."""
+    frames, _, here = spectra.shape
+    fitted = np.zeros((frames, 2, bins), np.complex64)
+    fitted[..., : min(bins, here)] = spectra[..., : min(bins, here)]
+    return fitted.view(np.float32).reshape(frames, 2, bins, 2)
+
+
+def fit_masks(masks: NDArray[np.float32], num_channels: int, bins: int) -> NDArray:
+    """Masks (frames, stems - 1, 2, their bins[, 2]) for spectra of `bins` bins: (frames, stems - 1, channels, bins).
+
+    Mono gets the mean of both channels; bins above the network's follow its topmost. What is not finite becomes zero.
+    """
+    if not np.isfinite(masks).all():
+        masks = np.nan_to_num(masks, nan=0.0, posinf=0.0, neginf=0.0)
+    if masks.ndim == 5:
+        masks = np.ascontiguousarray(masks).view(np.complex64)[..., 0]
+    if num_channels == 1:
+        masks = masks.mean(axis=2, keepdims=True)
+    missing = bins - masks.shape[-1]
+    if missing > 0:
+        return np.concatenate([masks, np.repeat(masks[..., -1:], missing, axis=-1)], axis=-1)
+    return masks[..., :bins]

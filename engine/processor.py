@@ -1,0 +1,194 @@
+"""The one signal path: analysis, mask network, resynthesis, faders."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models import Model, load_model
+from .fifo import Fifo
+from .gains import Faders
+from .network import ChunkedNetwork, StreamingNetwork, open_session
+from .stft import Analysis, FrameGrid, Synthesis
+
+Move = tuple[int, str, float]
+
+MIN_RATE, MAX_RATE = 8000, 192000
+SLICE = 1 << 15  # samples worked on at a time, so that a block of any length needs bounded memory
+LOUDEST = np.float32(64.0)  # for analysis only: 36 dB above full scale
+FAINTEST = np.float32(1e-8)  # for analysis only: what is below -160 dB would make spectra of slow denormal numbers
+LARGEST = np.finfo(np.float32).max  # what a gain takes beyond this stays finite
+
+
+class StemProcessor:
+    """Faders on the stems of a stream of audio.
+
+    model: a shipped model's name, the path of an .onnx file, or a loaded Model.
+    sample_rate: of the audio, 8000 to 192000 Hz. num_channels: 1 or 2.
+    gains_db: where the faders start, stem -> dB; 0 dB if not named, -80 or below is silence, at most +20.
+    threads: of ONNX Runtime. providers: its execution providers, None for the CPU.
+    Raises ModelError or ValueError, in one line, for a model, rate, channel count or gain it cannot use.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike | Model = "live",
+        sample_rate: float = 44100,
+        num_channels: int = 2,
+        gains_db: Mapping[str, float] | None = None,
+        *,
+        threads: int = 1,
+        providers: list[str] | None = None,
+    ) -> None:
+        if not MIN_RATE <= sample_rate <= MAX_RATE:
+            raise ValueError(f"sample rate {sample_rate} Hz is out of range; resample to {MIN_RATE} to {MAX_RATE} Hz")
+        if num_channels not in (1, 2):
+            raise ValueError(f"{num_channels} channels do not work; mix down to mono or stereo first")
+        self.model = model if isinstance(model, Model) else load_model(model)
+        self.sample_rate = sample_rate
+        self.num_channels = num_channels
+        card = self.model.card
+        self._faders = Faders(card.stems, sample_rate, gains_db)
+        trained = FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window)
+        self.grid = trained.at(sample_rate)
+        self._latency = self.grid.synthesis_window + card.delay_frames * self.grid.hop
+        session = open_session(self.model, threads, providers)
+        self._analysis = Analysis(self.grid, num_channels)
+        self._network: StreamingNetwork | ChunkedNetwork = (
+            ChunkedNetwork(session, card, num_channels, self.grid.bins)
+            if card.chunk
+            else StreamingNetwork(session, card)
+        )
+        self._synthesis = Synthesis(self.grid, (len(card.stems) - 1, num_channels))
+        self.reset()
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names of the stems, in the order of the faders."""
+        return self._faders.stems
+
+    @property
+    def latency_samples(self) -> int:
+        """How many samples the output comes after the input, exactly."""
+        return self._latency
+
+    @property
+    def gains_db(self) -> dict[str, float]:
+        """Where the faders stand, stem -> dB; a scheduled move counts from when it is heard."""
+        return self._faders.gains_db
+
+    @property
+    def muted(self) -> tuple[str, ...]:
+        """Muted stems."""
+        return self._faders.muted
+
+    @property
+    def soloed(self) -> tuple[str, ...]:
+        """Soloed stems."""
+        return self._faders.soloed
+
+    def set_gains_db(self, **gains_db: float) -> None:
+        """Move faders: `set_gains_db(vocals=-6.0)`. Heard from the next output sample on, gliding over 20 ms.
+
+        May be called from any thread. Raises ValueError for an unknown stem or a gain that is NaN or above +20 dB,
+        before any fader has moved.
+        """
+        self._faders.set_gains_db(gains_db)
+
+    def mute(self, stem: str, on: bool = True) -> None:
+        """Mute a stem, or end that with `on=False`. Glides like a fader; may be called from any thread."""
+        self._faders.mute(stem, on)
+
+    def solo(self, stem: str, on: bool = True) -> None:
+        """Solo a stem, or end that with `on=False`: while any is soloed the others are silent. A mute is stronger."""
+        self._faders.solo(stem, on)
+
+    def reset(self) -> None:
+        """Forget all audio and all moves not yet heard. Faders stay where they are, without a glide."""
+        self._analysis.reset()
+        self._network.reset()
+        self._synthesis.reset()
+        self._faders.reset(self._latency)
+        self._dry = Fifo((self.num_channels,))
+        self._dry.push_zeros(self._latency)
+        # The first frame's audio begins synthesis_window - hop before the input, which is `latency` before the output.
+        self._separated = Fifo((len(self.stems) - 1, self.num_channels))
+        self._separated.push_zeros(self._latency - (self.grid.synthesis_window - self.grid.hop))
+
+    def process(self, block: NDArray[Any], moves: Iterable[Move] = ()) -> NDArray[np.float32]:
+        """Remix a block, delayed by `latency_samples`.
+
+        block: (channels, n), or (n,) for a mono processor; any n from 0 up; any float type, or int16. Not modified.
+        moves: (offset in the block, stem, gain in dB), heard when the sample at that offset is.
+        Returns float32 of the block's shape. Raises ValueError for a wrong shape or type, or a wrong move.
+        """
+        audio = self._as_channels(block)
+        self._faders.schedule(moves, audio.shape[-1])
+        out = np.empty(audio.shape, np.float32)
+        for start, dry, stems in self._separate_slices(audio):
+            gains = self._faders.advance(dry.shape[-1])
+            # The last stem is the rest, so that equal gains are one multiplication and unity is bit for bit.
+            mix = gains[-1] * dry
+            for gain, stem in zip(gains[:-1] - gains[-1], stems, strict=True):
+                if gain.any():
+                    mix += gain * stem
+            np.clip(mix, -LARGEST, LARGEST, out=mix)
+            out[:, start : start + dry.shape[-1]] = mix
+        return out.reshape(np.shape(block))
+
+    def separate(self, block: NDArray[Any]) -> NDArray[np.float32]:
+        """The stems of a block, delayed by `latency_samples` and untouched by the faders.
+
+        block: as for `process`, of which this is the other half: a stream goes through one of them.
+        Returns (stems, channels, n), or (stems, n) for a block (n,); the stems sum to the delayed input.
+        """
+        audio = self._as_channels(block)
+        self._faders.schedule((), audio.shape[-1])
+        out = np.empty((len(self.stems), *audio.shape), np.float32)
+        for start, dry, stems in self._separate_slices(audio):
+            stop = start + dry.shape[-1]
+            self._faders.advance(dry.shape[-1])
+            out[:-1, :, start:stop] = stems
+            out[-1, :, start:stop] = dry - stems.sum(axis=0)
+        return out.reshape(len(self.stems), *np.shape(block))
+
+    def _separate_slices(self, audio: NDArray[np.float32]) -> Iterator[tuple[int, NDArray, NDArray]]:
+        """Yield (start, delayed input, delayed stems but the last), views that are good until the next slice."""
+        for start in range(0, audio.shape[-1], SLICE):
+            piece = audio[:, start : start + SLICE]
+            n = piece.shape[-1]
+            self._dry.push(piece)
+            spectra = self._analysis.push(_limited(piece))
+            self._separated.push(self._synthesis.push(self._network.push(spectra)))
+            yield start, self._dry.peek(n), self._separated.peek(n)
+            self._dry.drop(n)
+            self._separated.drop(n)
+
+    def _as_channels(self, block: NDArray[Any]) -> NDArray[np.float32]:
+        """The block as finite float32 (channels, n), never the caller's own memory where it is changed."""
+        audio = np.asarray(block)
+        if audio.dtype == np.int16:
+            audio = audio.astype(np.float32) / np.float32(32768)
+        elif not np.issubdtype(audio.dtype, np.floating):
+            raise ValueError(f"audio of type {audio.dtype} does not work; give floats in -1..1, or int16")
+        if audio.ndim == 1 and self.num_channels == 1:
+            audio = audio[None]
+        if audio.ndim != 2 or audio.shape[0] != self.num_channels:
+            turned = "; this looks like (n, channels): pass block.T" if _is_turned(audio, self.num_channels) else ""
+            raise ValueError(f"block of shape {audio.shape} is not ({self.num_channels}, n){turned}")
+        with np.errstate(over="ignore"):
+            audio = audio.astype(np.float32, copy=False)
+        if not np.isfinite(audio).all():
+            audio = np.where(np.isfinite(audio), audio, np.float32(0))
+        return audio
+
+
+def _limited(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the network may see of the audio."""
+    return np.where(np.abs(audio) < FAINTEST, np.float32(0), np.clip(audio, -LOUDEST, LOUDEST))
+
+
+def _is_turned(audio: NDArray, num_channels: int) -> bool:
+    return audio.ndim == 2 and audio.shape[1] == num_channels

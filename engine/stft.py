@@ -1,0 +1,136 @@
+"""Streaming short-time Fourier transform with any pair of windows that reconstructs perfectly.
+
+Frame k (counted from 1) is taken after k * hop samples and looks back over the analysis window. The synthesis window
+stands on the newest end of the frame and may be much shorter, so that the latency is the synthesis window's length
+while the resolution is the analysis window's.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class FrameGrid:
+    """Lengths, in samples at `sample_rate`, of hop, analysis window (also the FFT's length) and synthesis window."""
+
+    sample_rate: float
+    hop: int
+    window: int
+    synthesis_window: int
+
+    def at(self, sample_rate: float) -> "FrameGrid":
+        """The same grid in seconds at another rate, with window and FFT the same multiples of the hop.
+
+        The hop is the integer within 1 % of the exact one whose largest prime factor is smallest, because FFTs of
+        lengths with large prime factors are slow; of several, the nearest to the exact one.
+        """
+        if sample_rate == self.sample_rate:
+            return self
+        exact = self.hop * sample_rate / self.sample_rate
+        candidates = range(int(np.ceil(exact * 0.99)), int(exact * 1.01) + 1) or [max(1, round(exact))]
+        hop = min(candidates, key=lambda n: (_largest_prime_factor(n), abs(n - exact)))
+        scale = hop / self.hop
+        return FrameGrid(sample_rate, hop, round(self.window * scale), round(self.synthesis_window * scale))
+
+    @property
+    def bins(self) -> int:
+        """Number of frequency bins of a spectrum."""
+        return self.window // 2 + 1
+
+    @cached_property
+    def analysis(self) -> NDArray[np.float64]:
+        """Analysis window, shape (window,).
+
+        The falling slope is a root Hann as long as half the synthesis window, the rising slope takes the rest; with
+        equal lengths this is the periodic root Hann. After D. Mauler and R. Martin, "A low delay, variable resolution,
+        perfect reconstruction spectral analysis-synthesis system for speech enhancement", EUSIPCO 2007.
+        """
+        fall = self.synthesis_window // 2
+        rise = self.window - fall
+        rising = np.sin(np.pi / 2 * np.arange(rise) / rise)
+        falling = np.cos(np.pi / 2 * np.arange(fall) / fall)
+        return np.concatenate([rising, falling])
+
+    @cached_property
+    def synthesis(self) -> NDArray[np.float64]:
+        """Synthesis window, shape (synthesis_window,); its product with the analysis window overlap-adds to one."""
+        n = self.synthesis_window
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
+        product = hann * (2 * self.hop / n)
+        analysis = self.analysis[-n:]
+        return np.divide(product, analysis, out=np.zeros(n), where=analysis > 0)
+
+    @property
+    def spectrum_scale(self) -> float:
+        """Factor on the FFT that gives a tone the same value at every rate: a full-scale sine peaks at 0.5."""
+        return 1.0 / float(self.analysis.sum())
+
+
+def _largest_prime_factor(n: int) -> int:
+    largest, factor = 1, 2
+    while n > 1:
+        while n % factor == 0:
+            largest, n = factor, n // factor
+        factor += 1
+    return largest
+
+
+class Analysis:
+    """Audio in, spectra out.
+
+    grid: the frame grid.
+    num_channels: channels of the audio.
+    """
+
+    def __init__(self, grid: FrameGrid, num_channels: int) -> None:
+        self.grid = grid
+        self._window = (grid.analysis * grid.spectrum_scale).astype(np.float32)
+        self._tail = np.zeros((num_channels, 0), np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past: silence went before."""
+        self._tail = np.zeros((len(self._tail), self.grid.window - self.grid.hop), np.float32)
+
+    def push(self, block: NDArray[np.float32]) -> NDArray[np.complex64]:
+        """Take a block (channels, n) and return the frames it completes, (frames, channels, bins)."""
+        grid = self.grid
+        audio = np.concatenate([self._tail, block], axis=-1)
+        frames = (audio.shape[-1] - (grid.window - grid.hop)) // grid.hop
+        self._tail = audio[:, frames * grid.hop :]
+        if frames == 0:
+            return np.zeros((0, len(audio), grid.bins), np.complex64)
+        segments = sliding_window_view(audio, grid.window, axis=-1)[:, :: grid.hop][:, :frames]
+        return np.fft.rfft((segments * self._window).transpose(1, 0, 2))
+
+
+class Synthesis:
+    """Spectra in, audio out, `hop` samples for each frame.
+
+    The first samples that come out belong to the time `synthesis_window - hop` before the first input sample.
+    grid: the frame grid. shape: the shape before the bins, for example (stems, channels).
+    """
+
+    def __init__(self, grid: FrameGrid, shape: tuple[int, ...]) -> None:
+        self.grid = grid
+        self._window = (grid.synthesis / grid.spectrum_scale).astype(np.float32)
+        self._overlap = np.zeros((*shape, grid.synthesis_window - grid.hop), np.float32)
+
+    def reset(self) -> None:
+        """Forget what overlaps into the future."""
+        self._overlap[:] = 0
+
+    def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
+        """Take frames (frames, ..., bins) and return audio (..., frames * hop)."""
+        grid, frames = self.grid, len(spectra)
+        segments = np.fft.irfft(spectra, grid.window)[..., -grid.synthesis_window :] * self._window
+        audio = np.zeros((*self._overlap.shape[:-1], frames * grid.hop + self._overlap.shape[-1]), np.float32)
+        audio[..., : self._overlap.shape[-1]] = self._overlap
+        for k in range(frames):
+            audio[..., k * grid.hop : k * grid.hop + grid.synthesis_window] += segments[k]
+        self._overlap = audio[..., frames * grid.hop :].copy()
+        return audio[..., : frames * grid.hop]

@@ -1,0 +1,113 @@
+"""A model's card: what the engine must know of a network, and what its user should."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the text says which, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """How a chunked network walks over the frames: see docs/model-format.md."""
+
+    left: int
+    frames: int
+    right: int
+    overlap: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """A checked card. Windows and hop are in samples at `sample_rate`; `values` is the whole JSON object."""
+
+    name: str
+    version: str
+    sha256: str
+    mode: str
+    stems: tuple[str, ...]
+    sample_rate: int
+    window: int
+    synthesis_window: int
+    hop: int
+    chunk: Chunk | None
+    values: dict[str, Any]
+
+    @property
+    def bins(self) -> int:
+        """Frequency bins the graph sees."""
+        return self.window // 2 + 1
+
+    @property
+    def delay_frames(self) -> int:
+        """Frames that must follow a frame before its masks are final."""
+        return self.chunk.frames + self.chunk.right - 1 if self.chunk else 0
+
+    @property
+    def latency_samples(self) -> int:
+        """Latency at the network's own sample rate."""
+        return self.synthesis_window + self.delay_frames * self.hop
+
+    @staticmethod
+    def from_dict(values: Any, source: object) -> "Card":
+        """Check a card's JSON against the schema. source: what to call it in a ModelError."""
+        # The format comes first: the schema of this format can say nothing useful about a newer one.
+        number = values.get("format") if isinstance(values, dict) else None
+        if isinstance(number, int) and number > FORMAT:
+            raise ModelError(f"{source}: card format {number} is newer than {FORMAT}; update stembridge to use it")
+        import jsonschema
+
+        error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_schema()).iter_errors(values))
+        if error:
+            raise ModelError(f"{source}: not a valid model card: {error.json_path}: {_shorten(error.message)}")
+        chunk = Chunk(**values["chunk"]) if "chunk" in values else None
+        hop, synthesis, window = values["hop"], values["synthesis_window"], values["window"]
+        # At two hops or more the windows overlap-add to one; multiples stay exact at every sample rate.
+        if synthesis % hop or window % hop or not 2 * hop <= synthesis <= window or window % 2:
+            raise ModelError(
+                f"{source}: windows {window} and {synthesis} do not fit hop {hop}; both must be multiples of the hop, "
+                "the synthesis window at least two hops and no longer than the window, the window even"
+            )
+        if chunk and 2 * chunk.overlap > chunk.frames:
+            raise ModelError(f"{source}: chunk overlap {chunk.overlap} is more than half of {chunk.frames} frames")
+        return Card(
+            name=values["name"],
+            version=values["version"],
+            sha256=values["sha256"],
+            mode=values["mode"],
+            stems=tuple(values["stems"]),
+            sample_rate=values["sample_rate"],
+            window=window,
+            synthesis_window=synthesis,
+            hop=hop,
+            chunk=chunk,
+            values=values,
+        )
+
+    @staticmethod
+    def load(path: Path) -> "Card":
+        """Read and check a card. Raises ModelError."""
+        try:
+            values = json.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise ModelError(f"{path}: no model card to read ({error.strerror}); it belongs beside the .onnx") from error
+        except ValueError as error:
+            raise ModelError(f"{path}: the model card is not JSON ({error})") from error
+        return Card.from_dict(values, path)
+
+
+@cache
+def _schema() -> dict:
+    return json.loads(files(__package__).joinpath("card.schema.json").read_text("utf-8"))
+
+
+def _shorten(text: str, limit: int = 200) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 4] + " ..."

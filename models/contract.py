@@ -1,0 +1,72 @@
+"""What a graph must do to be a mask network: docs/model-format.md, as code."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import Card, ModelError
+
+TOLERANCE = 1e-3  # between frames in one call and one by one: far below hearing, far above rounding
+
+
+def check_graph(session: Any, card: Card, source: object) -> None:
+    """Check that an ONNX Runtime session keeps the contract of its card, by running it on noise.
+
+    Raises ModelError with the first thing that is wrong, among them a streaming graph that looks across the frames of
+    a call other than through its state. source: what to call the model in the error.
+    """
+    inputs = {node.name: node for node in session.get_inputs()}
+    outputs = [node.name for node in session.get_outputs()]
+    streaming = card.mode == "streaming"
+    wanted_inputs = ["spectrum", "state"] if streaming else ["spectrum"]
+    wanted_outputs = ["masks", "next_state"] if streaming else ["masks"]
+    if sorted(inputs) != wanted_inputs or sorted(outputs) != wanted_outputs:
+        raise ModelError(
+            f"{source}: a {card.mode} graph takes {wanted_inputs} and gives {wanted_outputs}, "
+            f"but this one takes {sorted(inputs)} and gives {sorted(outputs)}"
+        )
+    state = initial_state(session) if streaming else None
+    frames = 6 if card.chunk is None else card.chunk.left + card.chunk.frames + card.chunk.right
+    random = np.random.default_rng(0)
+    spectrum = (0.01 * random.standard_normal((frames, 2, card.bins, 2))).astype(np.float32)
+    spectrum[: frames // 2] *= 0.1  # a step in level, which a graph that normalises over a call would show
+    together, after = _run(session, source, spectrum, state)
+    shape = (frames, len(card.stems) - 1, 2, card.bins)
+    if together.shape not in (shape, (*shape, 2)):
+        raise ModelError(f"{source}: masks have shape {together.shape}, not {shape} or {(*shape, 2)}")
+    if not np.isfinite(together).all():
+        raise ModelError(f"{source}: masks of plain noise are not finite; the network is damaged")
+    if state is None or after is None:
+        return
+    if after.shape != state.shape:
+        raise ModelError(f"{source}: next_state has shape {after.shape}, but state has {state.shape}")
+    singly = []
+    for frame in spectrum:
+        masks, state = _run(session, source, frame[None], state)
+        singly.append(masks[0])
+    difference = float(np.abs(np.stack(singly) - together).max())
+    if not difference <= TOLERANCE:
+        raise ModelError(
+            f"{source}: frames in one call and one by one differ by {difference:.2g}; the graph looks across the "
+            "frames of a call, but a streaming graph may carry the past only in its state"
+        )
+
+
+def initial_state(session: Any) -> NDArray[np.float32]:
+    """The zero state of a streaming session, of the shape that its graph declares."""
+    shape = next(node.shape for node in session.get_inputs() if node.name == "state")
+    if not all(isinstance(size, int) for size in shape):
+        raise ModelError(f"the graph's state has no fixed shape, but {shape}; export it with fixed sizes")
+    return np.zeros(shape, np.float32)
+
+
+def _run(session: Any, source: object, spectrum: NDArray, state: NDArray | None) -> tuple[NDArray, NDArray | None]:
+    feeds = {"spectrum": spectrum} if state is None else {"spectrum": spectrum, "state": state}
+    names = ["masks"] if state is None else ["masks", "next_state"]
+    try:
+        masks, *after = session.run(names, feeds)
+    except Exception as error:  # ONNX Runtime raises many types of its own
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{source}: the graph does not run on {spectrum.shape[0]} frames: {reason}") from error
+    return masks, after[0] if after else None

@@ -1,0 +1,94 @@
+"""Tiny networks that keep the contract, for tests that need its promises and not its sound."""
+
+from pathlib import Path
+
+import onnx.parser
+import pytest
+
+from stembridge.models import save_model
+
+# Masks that depend on the present and the last frame, so that state, order and time all matter.
+MASKS = """
+    re, im = Split <axis = -1, num_outputs = 2> (spectrum)
+    re2 = Mul (re, re)
+    im2 = Mul (im, im)
+    power4 = Add (re2, im2)
+    last_axis = Constant <value_ints = [-1]> ()
+    power = Squeeze (power4, last_axis)
+    zero = Constant <value_ints = [0]> ()
+    end = Constant <value_ints = [-1]> ()
+    early = Slice (power, zero, end, zero)
+    before = Concat <axis = 0> (PAST, early)
+    both = Add (power, before)
+    tiny = Constant <value_float = 1e-12> ()
+    sum = Add (both, tiny)
+    onset = Div (power, sum)
+    half = Constant <value_float = 0.5> ()
+    third = Constant <value_float = 0.3> ()
+    decay = Div (before, sum)
+    one = Mul (onset, half)
+    two = Mul (onset, third)
+    three = Mul (decay, half)
+    stem_axis = Constant <value_ints = [1]> ()
+    a = Unsqueeze (one, stem_axis)
+    b = Unsqueeze (two, stem_axis)
+    c = Unsqueeze (three, stem_axis)
+    masks = Concat <axis = 1> (a, b, c)
+"""
+STREAMING = f"""
+<ir_version: 8, opset_import: ["" : 18]>
+tiny (float[frames, 2, 1025, 2] spectrum, float[1, 2, 1025] state)
+  => (float[frames, 3, 2, 1025] masks, float[1, 2, 1025] next_state) {{
+    {MASKS.replace("PAST", "state")}
+    far = Constant <value_ints = [1000000]> ()
+    next_state = Slice (power, end, far, zero)
+}}
+"""
+CHUNKED = f"""
+<ir_version: 8, opset_import: ["" : 18]>
+tiny (float[frames, 2, 1025, 2] spectrum) => (float[frames, 3, 2, 1025] masks) {{
+    one_frame = Constant <value_ints = [1]> ()
+    start = Constant <value_ints = [0]> ()
+    first_frame = Slice (spectrum, start, one_frame, start)
+    silence = Sub (first_frame, first_frame)
+    axis = Constant <value_ints = [-1]> ()
+    silent = ReduceSum <keepdims = 0> (silence, axis)
+    {MASKS.replace("PAST", "silent")}
+}}
+"""
+CARD = {
+    "version": "1",
+    "stems": ["vocals", "drums", "bass", "other"],
+    "sample_rate": 44100,
+    "window": 2048,
+    "hop": 256,
+    "terms": "CC0",
+}
+
+
+def tiny_graph(text: str) -> bytes:
+    """The bytes of a graph in ONNX's text form."""
+    return onnx.parser.parse_model(text).SerializeToString()
+
+
+@pytest.fixture(scope="session")
+def tiny_live_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A streaming model with the frame grid of `live`."""
+    path = tmp_path_factory.mktemp("models") / "tiny_live.onnx"
+    card = CARD | {"name": "tiny_live", "mode": "streaming", "synthesis_window": 512}
+    return save_model(path, tiny_graph(STREAMING), card).path
+
+
+@pytest.fixture(scope="session")
+def tiny_studio_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A chunked model: 8 frames in a chunk, 3 of them cross-fading, context of 2 and 1."""
+    path = tmp_path_factory.mktemp("models") / "tiny_studio.onnx"
+    chunk = {"left": 2, "frames": 8, "right": 1, "overlap": 3}
+    card = CARD | {"name": "tiny_studio", "mode": "chunked", "synthesis_window": 2048, "chunk": chunk}
+    return save_model(path, tiny_graph(CHUNKED), card).path
+
+
+@pytest.fixture(params=["tiny_live_model", "tiny_studio_model"])
+def tiny_model(request: pytest.FixtureRequest) -> Path:
+    """Each of the two in turn."""
+    return request.getfixturevalue(request.param)

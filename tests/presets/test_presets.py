@@ -1,0 +1,121 @@
+"""Presets: what ships is sound, a user's file is checked, and every mistake is one line with a remedy."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stembridge.presets import PresetError, load_preset, preset_names, read_preset
+
+STEMS = {"vocals", "drums", "bass", "other"}
+
+
+def write(folder, text):
+    path = folder / "mine.json"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def preset(**gains_db):
+    return json.dumps({"name": "mine", "description": "", "gains_db": gains_db})
+
+
+def test_the_presets_musicians_ask_for_are_there():
+    assert {"karaoke", "acapella", "drumless", "bass-boost"} <= set(preset_names())
+    assert load_preset("karaoke") == {"vocals": -80.0}
+    assert load_preset("acapella") == {"drums": -80.0, "bass": -80.0, "other": -80.0}
+    assert load_preset("bass-boost")["bass"] > 0
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_each_shipped_preset_is_sound(name):
+    shipped = read_preset(name)
+    assert shipped.name == name
+    assert shipped.description
+    assert set(shipped.gains_db) <= STEMS
+    assert load_preset(name) == shipped.gains_db
+
+
+@given(gains_db=st.dictionaries(st.text(min_size=1), st.floats(-80, 20), min_size=1))
+def test_a_users_file_gives_the_gains_it_holds(tmp_path_factory, gains_db):
+    path = write(tmp_path_factory.mktemp("preset"), preset(**gains_db))
+    assert load_preset(path) == load_preset(str(path)) == gains_db
+
+
+def test_a_bare_file_name_that_ends_in_json_is_a_file(tmp_path, monkeypatch):
+    write(tmp_path, preset(piano=-3))
+    monkeypatch.chdir(tmp_path)
+    assert load_preset("mine.json") == {"piano": -3.0}
+
+
+@pytest.mark.parametrize(
+    "name", ["nosuch", "", ".", "..", "KARAOKE", "karaoke\n", "preset.schema", "preset.schema.json", "..\\karaoke"]
+)
+def test_a_name_that_does_not_ship_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PresetError):
+        load_preset(name)
+
+
+def test_an_unknown_name_lists_the_names():
+    with pytest.raises(PresetError, match=r"karaoke.*\.json") as caught:
+        load_preset("nosuch")
+    assert all(name in str(caught.value) for name in preset_names())
+
+
+@pytest.mark.parametrize("path", ["../karaoke", "./karaoke", "/karaoke", "presets/karaoke"])
+def test_a_path_is_never_looked_up_among_the_shipped(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PresetError, match="No such file"):
+        load_preset(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "not valid JSON"),
+        ("{", "not valid JSON"),
+        ("\0", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        (preset(vocals=float("nan")), "NaN is not a number"),
+        (preset(vocals=float("-inf")), "-Infinity is not a number"),
+        (preset(vocals=20.01), "20.01 dB is out of range, which is -80"),
+        (preset(vocals=-80.01), "-80.01 dB is out of range, which is -80"),
+        (preset(vocals=0).replace("0}", "1" * 5000 + "}"), "out of range"),
+        (preset(vocals=0).replace("0}", "1e999}"), "out of range"),
+        (preset(vocals="-6"), "not of type 'number'"),
+        (preset(vocals=True), "not of type 'number'"),
+        (preset(vocals=None), "not of type 'number'"),
+        (preset(), "non-empty"),
+        ("[]", "not of type 'object'"),
+        ('{"name": "a", "gains_db": {"vocals": 1}}', "'description' is a required property"),
+        ('{"name": "a", "description": "", "gains_db": {"vocals": 1}, "gain": 1}', "'gain' was unexpected"),
+        (json.dumps("x" * 10_000), "..."),
+    ],
+)
+def test_a_bad_file_is_one_short_line_that_names_it(tmp_path, text, says):
+    path = write(tmp_path, text)
+    with pytest.raises(PresetError) as caught:
+        load_preset(path)
+    line = str(caught.value)
+    assert says in line
+    assert str(path) in line
+    assert "\n" not in line
+    assert len(line) < 500 + len(str(path))
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_bytes(b"\xff\xfe\x80")
+    with pytest.raises(PresetError, match="not valid JSON"):
+        load_preset(path)
+
+
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(PresetError, match="directory"):
+        load_preset(f"{tmp_path}/")
+
+
+def test_a_path_with_a_nul_is_refused():
+    with pytest.raises(PresetError):
+        load_preset("a\0b.json")
