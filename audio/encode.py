@@ -57,7 +57,7 @@ class _Encoder(Protocol):
 
 
 class _Sink(io.FileIO):
-    """The file on disk. Remembers why a write failed: libsndfile does not say, and as it closes it does not even tell."""
+    """The file on disk; keeps why a write failed: libsndfile does not say, and as it closes it does not even tell."""
 
     error: OSError | None = None
 
@@ -87,7 +87,7 @@ class AudioWriter:
         self.sample_format = sample_format
         self._closed = False
         self._sink = _Sink(path)
-        # libsndfile writes through callbacks into Python. Ctrl-C inside one would be lost; only the main thread gets it.
+        # libsndfile writes through callbacks into Python, where Ctrl-C would be lost; it comes to the main thread only.
         self._worker = ThreadPoolExecutor(max_workers=1)
         try:
             self._encoder = self._call(_encoder, self._sink, sample_rate, num_channels, sample_format, container)
@@ -117,7 +117,7 @@ class AudioWriter:
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call into the encoder; raise what the disk answered."""
-        import soundfile
+        import soundfile  # type: ignore[import-untyped]
 
         result = None
         try:
@@ -125,9 +125,8 @@ class AudioWriter:
         except (soundfile.LibsndfileError, AssertionError) as error:  # the latter: fewer samples written than asked
             if self._sink.error is None:
                 raise AudioError(f"{self.path}: could not be encoded ({error}); try .wav") from None
-        if self._sink.error is not None:
-            error = self._sink.error
-            raise OSError(error.errno, error.strerror, str(self.path))
+        if (failure := self._sink.error) is not None:
+            raise OSError(failure.errno, failure.strerror, str(self.path))
         return result
 
     def __enter__(self) -> Self:

@@ -2,10 +2,13 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from av.container import InputContainer
 from mutagen import MutagenError
 from mutagen.mp3 import MP3, BitrateMode
 
@@ -23,30 +26,36 @@ _HEADERED = {"aiff", "caf", "flac", "matroska", "mov", "tta", "w64", "wav", "wv"
 _SECOND = 1_000_000  # FFmpeg's clock for a whole container
 
 
+def open_container(file: BinaryIO) -> InputContainer:
+    """Open whatever FFmpeg takes for audio or video, by its content; raises av.FFmpegError."""
+    # By descriptor: given a path, FFmpeg would look at the suffix, and take "name:" for a protocol.
+    options = {"fd": str(file.fileno()), "protocol_whitelist": "fd", "format_whitelist": _CONTAINERS}
+    return av.open("fd:", options=options, metadata_errors="replace")
+
+
 class FFmpegReader(AudioReader):
     """Reads the first audio stream of any container."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
-        try:
-            self._container = av.open(f"file:{path}", options=options, metadata_errors="replace")
-        except av.FFmpegError:
-            raise AudioError(
-                f"{path}: is not an audio file, or damaged beyond reading; give WAV, FLAC, AIFF, MP3, Ogg, Opus or M4A"
-            ) from None
-        try:
+        with ExitStack() as stack:
+            file = stack.enter_context(path.open("rb"))
+            try:
+                self._container = stack.enter_context(open_container(file))
+            except av.FFmpegError:
+                raise AudioError(
+                    f"{path}: is not an audio file, or damaged beyond reading; "
+                    "give WAV, FLAC, AIFF, MP3, Ogg, Opus or M4A"
+                ) from None
             self._start()
-        except BaseException:
-            self._container.close()
-            raise
+            self._open = stack.pop_all()
 
     def _start(self) -> None:
         if not self._container.streams.audio:
             raise AudioError(f"{self.path}: has no sound in it; give an audio file, or a video that has sound")
         self._stream = self._container.streams.audio[0]
         frames = self._frames()
-        first = next(frames, None)
+        first = next(frames, None) if self._stream.codec_context else None  # none: an unknown codec
         if first is None:
             raise AudioError(f"{self.path}: holds no audio that can be decoded; export or download it again")
         # From the first frame: the header of an HE-AAC file may tell half the rate.
@@ -110,12 +119,13 @@ class FFmpegReader(AudioReader):
                 yield samples
 
     def close(self) -> None:
-        self._container.close()
+        self._open.close()
 
 
 def _has_mp3_header(path: Path) -> bool:
     """Return whether an MP3 starts with a Xing, Info or VBRI header, which tells its length."""
     try:
-        return MP3(path).info.bitrate_mode != BitrateMode.UNKNOWN
+        info: Any = MP3(path).info
     except MutagenError:
         return False
+    return info.bitrate_mode != BitrateMode.UNKNOWN

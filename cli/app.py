@@ -5,10 +5,12 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .evaluate import evaluate_model
 from .models import list_models
 from .presets import list_presets
 from .remix import remix_song
 from .separate import separate_song
+from .train import train_network
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -17,6 +19,8 @@ app.command("remix")(remix_song)
 app.command("separate")(separate_song)
 app.command("presets")(list_presets)
 app.command("models")(list_models)
+app.command("train")(train_network)
+app.command("evaluate")(evaluate_model)
 
 
 def _show_version(asked: bool) -> None:

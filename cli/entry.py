@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-USAGE, BUG, BROKEN_PIPE = 2, 1, 141  # exit codes; a signal gives 128 + its number
+USAGE, FAILED = 2, 1  # exit codes; a signal gives 128 + its number
 STOPPED_BY = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminated"}
 
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, by default that of this process, and return its exit code.
 
     0: done. 2: bad input or usage, said in one line on stderr. 130 and 143: stopped by Ctrl-C and SIGTERM, cleaned up.
-    1: a bug. STEMBRIDGE_DEBUG=1 in the environment adds the traceback.
+    1: a bug, or nobody reads stdout. STEMBRIDGE_DEBUG=1 in the environment adds the traceback.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
@@ -62,7 +62,7 @@ def _run(arguments: list[str]) -> int:
 def _explain(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):
         _forget_stdout()
-        return BROKEN_PIPE
+        return FAILED
     if hasattr(error, "format_message"):  # a usage error of click, which newer versions of typer bring along
         context = getattr(error, "ctx", None)
         _say(f"{error.format_message().rstrip('.')}; see {context.command_path if context else 'stembridge'} --help")
@@ -75,7 +75,7 @@ def _explain(error: Exception) -> int:
         _say(str(error))
         return USAGE
     _say(f"this is a bug, please report it: {type(error).__name__}: {error} (STEMBRIDGE_DEBUG=1 shows where)")
-    return BUG
+    return FAILED
 
 
 def _say(text: str) -> None:
@@ -92,7 +92,7 @@ def _forget_stdout() -> None:
 
 @contextmanager
 def _signals_stop_us() -> Iterator[None]:
-    """Make Ctrl-C, SIGTERM and a closed terminal raise, once, so that everything is tidied up on the way out."""
+    """Make Ctrl-C, SIGTERM and a closed terminal raise, once: more of them while we tidy up and end are ignored."""
     numbers = [getattr(signal, name) for name in STOPPED_BY if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     ours = [number for number in numbers if before[number] is not signal.SIG_IGN]  # nohup and & stay in force
@@ -100,12 +100,13 @@ def _signals_stop_us() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         for each in ours:
             signal.signal(each, signal.SIG_IGN)
+        before.clear()
         raise _Stopped(number)
 
+    for number in ours:
+        signal.signal(number, stop)
     try:
-        for number in ours:
-            signal.signal(number, stop)
         yield
     finally:
-        for number in ours:
-            signal.signal(number, before[number])
+        for number, handler in before.items():
+            signal.signal(number, handler)

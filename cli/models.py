@@ -17,7 +17,7 @@ def list_models(
     import json
 
     from ..models import load_model, model_names
-    from .table import show_table
+    from .table import print_table
 
     if card is not None:
         print(json.dumps(load_model(card).card.values, indent=2, ensure_ascii=False))
@@ -36,7 +36,7 @@ def list_models(
                 model.card.values["terms"],
             ]
         )
-    show_table(["name", "mode", "latency in samples", "size", "scores", "terms"], rows)
+    print_table(["name", "mode", "latency in samples", "size", "scores", "terms"], rows)
 
 
 def _scores(card: "Card") -> str:

@@ -21,3 +21,7 @@ Normalize = Annotated[bool, typer.Option("--normalize", help="Bring the peak to 
 BitsOption = Annotated[Bits | None, typer.Option("--bits", help="Bits a sample, 32 is float; default: as the song.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what exists.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="Processor cores for the network.")]
+DataFolders = Annotated[
+    list[Path], typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see docs/training.md.")
+]
+MoreFolders = Annotated[list[Path] | None, typer.Argument(metavar="", hidden=True)]

@@ -37,7 +37,9 @@ def remix_song(
 
     faders = {"vocals": vocals, "drums": drums, "bass": bass, "other": other}
     gains_db = load_preset(preset) if preset is not None else {}
-    gains_db |= {stem: check_gain_db(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
+    for stem, gain in faders.items():
+        if gain is not None:
+            gains_db[stem] = check_gain_db(f"--{stem}", gain)  # type: ignore[arg-type]  # it takes text, too
     render(
         lambda progress: remix_file(
             song,

@@ -4,14 +4,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from ..render import Progress, Rendered
+if TYPE_CHECKING:
+    from ..render import Progress, Rendered
 
 
-def render(start: Callable[[Progress | None], Rendered]) -> None:
+def render(start: "Callable[[Progress | None], Rendered]") -> None:
     """Run `start` with a progress bar if stderr is a terminal; then warn, and say what was written and how fast."""
     began = time.monotonic()
-    with _progress_bar() as progress:
+    with progress_bar() as progress:
         rendered = start(progress)
     took = time.monotonic() - began
     for warning in rendered.warnings:
@@ -31,7 +33,8 @@ def _clock(seconds: float) -> str:
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Progress | None]:
+def progress_bar() -> "Iterator[Progress | None]":
+    """A bar on stderr, with time left; None where stderr is no terminal."""
     if not (sys.stderr and sys.stderr.isatty()):
         yield None
         return

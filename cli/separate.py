@@ -22,7 +22,8 @@ def separate_song(
     song: Song,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for vocals.wav, drums.wav ...")],
     stems: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Like `vocals,no_vocals`, which is all but the vocals; default: all.")
+        str | None,
+        typer.Option(metavar="NAMES", help="Like `vocals,no_vocals`, which is all but the vocals; default: all."),
     ] = None,
     format: Annotated[Format, typer.Option("--format", help="Of the files.")] = Format.wav,
     model: ModelName = "studio",

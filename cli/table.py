@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 
-def show_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under a head; in a terminal long cells wrap, in a pipe a row stays a line."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console

@@ -17,7 +17,7 @@ def check_gain_db(stem: str, gain_db: float) -> float:
     """The gain as a float. Raises ValueError for what is not a number, NaN, or above +20 dB."""
     try:
         value = float(gain_db)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{stem}: gain {gain_db!r} is not a number; give dB, -80 (silence) to +20") from None
     if not value <= MAX_DB:
         raise ValueError(f"{stem}: gain {value:g} dB is out of range; give -80 (silence) to +20")
@@ -67,6 +67,7 @@ class Faders:
         checked = {self.check_stem(stem): check_gain_db(stem, gain) for stem, gain in gains_db.items()}
         with self._lock:
             self._gains_db |= checked
+            self._wanted = self._linear()
 
     def mute(self, stem: str, on: bool = True) -> None:
         """Mute a stem, or end that."""
@@ -103,7 +104,7 @@ class Faders:
         self._order = 0
         self._scheduled = delay  # the output sample at which the next block's first sample will be heard
         self._position = 0  # the next output sample
-        self._target = self._read_targets()
+        self._target = self._wanted
         self._start = self._target.copy()
         self._age = np.full(len(self.stems), self._glide)  # samples since the glide began
 
@@ -112,7 +113,7 @@ class Faders:
 
         A glide goes in a straight line from where the gain was to its target and arrives after 20 ms.
         """
-        segments = []
+        segments: list[tuple[NDArray[np.float32], int]] = []
         left = n
         while left or not segments:
             self._make_due_moves()
@@ -125,16 +126,17 @@ class Faders:
         return np.concatenate([np.broadcast_to(gains, (len(self.stems), k)) for gains, k in segments], axis=-1)
 
     def _make_due_moves(self) -> None:
-        with self._lock:
-            while self._moves and self._moves[0][0] <= self._position:
-                _, _, stem, gain = heapq.heappop(self._moves)
+        while self._moves and self._moves[0][0] <= self._position:
+            _, _, stem, gain = heapq.heappop(self._moves)
+            with self._lock:
                 self._gains_db[stem] = gain
-        target = self._read_targets()
-        changed = target != self._target
-        if changed.any():
+                self._wanted = self._linear()
+        wanted = self._wanted
+        if wanted is not self._target:
+            changed = wanted != self._target
             self._start[changed] = self._gains(self._age[changed, None], changed)[:, 0]
             self._age[changed] = 0
-            self._target = target
+            self._target = wanted
 
     def _segment(self, n: int) -> tuple[NDArray[np.float32], int]:
         if (self._age >= self._glide).all():
@@ -147,18 +149,19 @@ class Faders:
         start, target = self._start[stems, None], self._target[stems, None]
         return np.where(age < self._glide, start + (target - start) * (age / self._glide), target)
 
-    def _read_targets(self) -> NDArray[np.float64]:
-        with self._lock:
-            heard = self._soloed or set(self.stems)
-            return np.array(
-                [
-                    0.0 if stem in self._muted or stem not in heard else linear_gain(self._gains_db[stem])
-                    for stem in self.stems
-                ]
-            )
+    def _linear(self) -> NDArray[np.float64]:
+        """Where the gains should go, (stems,); a new array each time, so that a change is seen by its identity."""
+        heard = self._soloed or set(self.stems)
+        return np.array(
+            [
+                0.0 if stem in self._muted or stem not in heard else linear_gain(self._gains_db[stem])
+                for stem in self.stems
+            ]
+        )
 
     def _switch(self, name: str, stem: str, on: bool) -> None:
         self.check_stem(stem)
         with self._lock:
             stems = getattr(self, name)
             setattr(self, name, stems | {stem} if on else stems - {stem})
+            self._wanted = self._linear()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..models import Card, Chunk, Model, ModelError, check_graph, initial_state
 
-_checked: set[str] = set()  # checksums whose graph was seen to keep the contract in this process
+_checked: set[Card] = set()  # cards whose graph was seen to keep the contract in this process
 
 
 def open_session(model: Model, threads: int = 1, providers: list[str] | None = None) -> Any:
@@ -40,9 +40,9 @@ def open_session(model: Model, threads: int = 1, providers: list[str] | None = N
     except Exception as error:  # ONNX Runtime raises many types of its own
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{model.path}: ONNX Runtime cannot load this graph: {reason}") from error
-    if model.card.sha256 not in _checked:
+    if model.card not in _checked:
         check_graph(session, model.card, model.path)
-        _checked.add(model.card.sha256)
+        _checked.add(model.card)
     return session
 
 
@@ -59,8 +59,6 @@ class StreamingNetwork:
 
     def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """Spectra (frames, channels, bins) to those of all stems but the last, (frames, stems - 1, channels, bins)."""
-        if len(spectra) == 0:
-            return np.zeros((0, len(self._card.stems) - 1, *spectra.shape[1:]), np.complex64)
         feeds = {"spectrum": graph_input(spectra, self._card.bins), "state": self._state}
         masks, self._state = self._session.run(["masks", "next_state"], feeds)
         if not np.isfinite(self._state).all():
@@ -129,7 +127,7 @@ def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32
     return fitted.view(np.float32).reshape(frames, 2, bins, 2)
 
 
-def fit_masks(masks: NDArray[np.float32], num_channels: int, bins: int) -> NDArray:
+def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray:
     """Masks (frames, stems - 1, 2, their bins[, 2]) for spectra of `bins` bins: (frames, stems - 1, channels, bins).
 
     Mono gets the mean of both channels; bins above the network's follow its topmost. What is not finite becomes zero.

@@ -45,7 +45,10 @@ def remix(
 
 
 def _num_channels(audio: NDArray[Any]) -> int:
-    return 1 if np.ndim(audio) == 1 else np.shape(audio)[0]
+    shape = np.shape(audio)
+    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[0] > 2 >= shape[1]):
+        raise ValueError(f"audio of shape {shape} is not (channels, n) or (n,); of (n, channels) pass audio.T")
+    return 1 if len(shape) == 1 else shape[0]
 
 
 def _aligned(step: Callable, audio: NDArray[Any], latency: int, progress: Progress | None) -> NDArray[np.float32]:

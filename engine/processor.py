@@ -129,13 +129,13 @@ class StemProcessor:
         out = np.empty(audio.shape, np.float32)
         for start, dry, stems in self._separate_slices(audio):
             gains = self._faders.advance(dry.shape[-1])
-            # The last stem is the rest, so that equal gains are one multiplication and unity is bit for bit.
-            mix = gains[-1] * dry
-            for gain, stem in zip(gains[:-1] - gains[-1], stems, strict=True):
-                if gain.any():
-                    mix += gain * stem
-            np.clip(mix, -LARGEST, LARGEST, out=mix)
-            out[:, start : start + dry.shape[-1]] = mix
+            with np.errstate(over="ignore"):
+                # The last stem is the rest, so that equal gains are one multiplication and unity is bit for bit.
+                mix = gains[-1] * dry
+                for gain, stem in zip(gains[:-1] - gains[-1], stems, strict=True):
+                    if gain.any():
+                        mix += gain * stem
+            out[:, start : start + dry.shape[-1]] = np.clip(mix, -LARGEST, LARGEST)
         return out.reshape(np.shape(block))
 
     def separate(self, block: NDArray[Any]) -> NDArray[np.float32]:
@@ -161,7 +161,8 @@ class StemProcessor:
             n = piece.shape[-1]
             self._dry.push(piece)
             spectra = self._analysis.push(_limited(piece))
-            self._separated.push(self._synthesis.push(self._network.push(spectra)))
+            if len(spectra):
+                self._separated.push(self._synthesis.push(self._network.push(spectra)))
             yield start, self._dry.peek(n), self._separated.peek(n)
             self._dry.drop(n)
             self._separated.drop(n)
@@ -171,7 +172,7 @@ class StemProcessor:
         audio = np.asarray(block)
         if audio.dtype == np.int16:
             audio = audio.astype(np.float32) / np.float32(32768)
-        elif not np.issubdtype(audio.dtype, np.floating):
+        elif audio.dtype.kind != "f":
             raise ValueError(f"audio of type {audio.dtype} does not work; give floats in -1..1, or int16")
         if audio.ndim == 1 and self.num_channels == 1:
             audio = audio[None]

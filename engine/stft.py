@@ -105,7 +105,7 @@ class Analysis:
         if frames == 0:
             return np.zeros((0, len(audio), grid.bins), np.complex64)
         segments = sliding_window_view(audio, grid.window, axis=-1)[:, :: grid.hop][:, :frames]
-        return np.fft.rfft((segments * self._window).transpose(1, 0, 2))
+        return np.fft.rfft((segments * self._window).transpose(1, 0, 2)).astype(np.complex64, copy=False)
 
 
 class Synthesis:

@@ -1,7 +1,7 @@
 """A model's card: what the engine must know of a network, and what its user should."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -38,7 +38,7 @@ class Card:
     synthesis_window: int
     hop: int
     chunk: Chunk | None
-    values: dict[str, Any]
+    values: dict[str, Any] = field(compare=False)
 
     @property
     def bins(self) -> int:
@@ -67,8 +67,11 @@ class Card:
         error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_schema()).iter_errors(values))
         if error:
             raise ModelError(f"{source}: not a valid model card: {error.json_path}: {_shorten(error.message)}")
-        chunk = Chunk(**values["chunk"]) if "chunk" in values else None
-        hop, synthesis, window = values["hop"], values["synthesis_window"], values["window"]
+        # JSON knows no difference between 256 and 256.0, Python does.
+        chunk = Chunk(**{key: int(number) for key, number in values["chunk"].items()}) if "chunk" in values else None
+        rate, window, synthesis, hop = (
+            int(values[key]) for key in ("sample_rate", "window", "synthesis_window", "hop")
+        )
         # At two hops or more the windows overlap-add to one; multiples stay exact at every sample rate.
         if synthesis % hop or window % hop or not 2 * hop <= synthesis <= window or window % 2:
             raise ModelError(
@@ -83,7 +86,7 @@ class Card:
             sha256=values["sha256"],
             mode=values["mode"],
             stems=tuple(values["stems"]),
-            sample_rate=values["sample_rate"],
+            sample_rate=rate,
             window=window,
             synthesis_window=synthesis,
             hop=hop,
@@ -97,8 +100,10 @@ class Card:
         try:
             values = json.loads(path.read_text("utf-8"))
         except OSError as error:
-            raise ModelError(f"{path}: no model card to read ({error.strerror}); it belongs beside the .onnx") from error
-        except ValueError as error:
+            raise ModelError(
+                f"{path}: no model card to read ({error.strerror}); it belongs beside the .onnx"
+            ) from error
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"{path}: the model card is not JSON ({error})") from error
         return Card.from_dict(values, path)
 

@@ -26,7 +26,7 @@ def check_graph(session: Any, card: Card, source: object) -> None:
             f"{source}: a {card.mode} graph takes {wanted_inputs} and gives {wanted_outputs}, "
             f"but this one takes {sorted(inputs)} and gives {sorted(outputs)}"
         )
-    state = initial_state(session) if streaming else None
+    state = initial_state(session, source) if streaming else None
     frames = 6 if card.chunk is None else card.chunk.left + card.chunk.frames + card.chunk.right
     random = np.random.default_rng(0)
     spectrum = (0.01 * random.standard_normal((frames, 2, card.bins, 2))).astype(np.float32)
@@ -35,6 +35,8 @@ def check_graph(session: Any, card: Card, source: object) -> None:
     shape = (frames, len(card.stems) - 1, 2, card.bins)
     if together.shape not in (shape, (*shape, 2)):
         raise ModelError(f"{source}: masks have shape {together.shape}, not {shape} or {(*shape, 2)}")
+    if together.dtype != np.float32:
+        raise ModelError(f"{source}: masks are of type {together.dtype}; export a graph that gives float32")
     if not np.isfinite(together).all():
         raise ModelError(f"{source}: masks of plain noise are not finite; the network is damaged")
     if state is None or after is None:
@@ -53,11 +55,11 @@ def check_graph(session: Any, card: Card, source: object) -> None:
         )
 
 
-def initial_state(session: Any) -> NDArray[np.float32]:
-    """The zero state of a streaming session, of the shape that its graph declares."""
+def initial_state(session: Any, source: object = "this model") -> NDArray[np.float32]:
+    """The zero state of a streaming session, of the shape that its graph declares; ModelError if that is not fixed."""
     shape = next(node.shape for node in session.get_inputs() if node.name == "state")
     if not all(isinstance(size, int) for size in shape):
-        raise ModelError(f"the graph's state has no fixed shape, but {shape}; export it with fixed sizes")
+        raise ModelError(f"{source}: the graph's state has no fixed shape, but {shape}; export it with fixed sizes")
     return np.zeros(shape, np.float32)
 
 

@@ -35,10 +35,10 @@ def load_model(model: str | os.PathLike) -> Model:
     path = Path(model)
     if isinstance(model, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", model):
         path = SHIPPED / f"{model}.onnx"
-        if not path.is_file():
-            names = ", ".join(model_names()) or "none"
-            raise ModelError(f"unknown model {model!r}; shipped models: {names}; or give the path of an .onnx file")
-    elif path.suffix != ".onnx":
+        if model not in (names := model_names()):
+            shipped = ", ".join(names) or "none"
+            raise ModelError(f"unknown model {model!r}; shipped models: {shipped}; or give the path of an .onnx file")
+    elif path.suffix != ".onnx" or "\0" in path.name:
         raise ModelError(f"{str(model)!r} is no model; give the name of a shipped one or the path of an .onnx file")
     try:
         graph = path.read_bytes()
@@ -60,6 +60,8 @@ def save_model(path: str | os.PathLike, graph: bytes, values: dict[str, Any]) ->
     values: the card's JSON object but for "format" and "sha256". Raises ModelError if it is not valid.
     """
     path = Path(path)
+    if path.suffix != ".onnx":
+        raise ModelError(f"{path}: a graph is saved as .onnx, because its card goes beside it as .json")
     values = {"format": FORMAT, **values, "sha256": hashlib.sha256(graph).hexdigest()}
     card = Card.from_dict(values, path.with_suffix(".json"))
     contents = {path: graph, path.with_suffix(".json"): (json.dumps(values, indent=2) + "\n").encode()}

@@ -1,5 +1,5 @@
 """Files in, files out: one song remixed or taken apart, in constant memory."""
 
-from .song import Rendered, remix_file, separate_file
+from .song import Progress, Rendered, remix_file, separate_file
 
-__all__ = ["Rendered", "remix_file", "separate_file"]
+__all__ = ["Progress", "Rendered", "remix_file", "separate_file"]

@@ -1,24 +1,19 @@
 """One song: a file in, its remix or its stems out."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain
 from math import log10
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..audio import AudioReader, create_audio, copy_tags, open_audio
+from ..audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, open_audio
 from ..engine import StemProcessor
 from ..models import Model
 from .level import common_factor
 from .outputs import Outputs
-
-BLOCK = 65536
+from .stream import BLOCK, Block, aligned
 
 Progress = Callable[[str, float | None], None]
 """Called with the step, "rendering" or "writing", and the fraction of it that is done, None if it cannot be known."""
@@ -82,15 +77,15 @@ def separate_file(
 ) -> Rendered:
     """Write stems of `source` to `folder`/<stem><suffix>; the folder is made if only its last part is missing.
 
-    stems: names of the model's stems, or "no_<stem>" for the song without it; by default all stems. All of them together
-    sum to the song, to 1 LSB a stem in integer formats. They appear together; the rest is as in `remix_file`.
+    stems: names of the model's stems, or "no_<stem>" for the song without it; by default all stems, which together sum
+    to the song, to 1 LSB a stem in integer formats. All files appear at once. The rest is as in `remix_file`.
     """
     with open_audio(source) as reader:
         processor = _processor(reader, None, model, threads)
         parts = _parts(processor.stems, stems)
         targets = [Path(folder, f"{name}{suffix}") for name in parts]
 
-        def separate(block: NDArray) -> NDArray:
+        def separate(block: Block) -> Block:
             separated = processor.separate(block)
             return np.stack([separated[rows].sum(0) for rows in parts.values()])
 
@@ -126,48 +121,66 @@ def _parts(stems: tuple[str, ...], names: Sequence[str] | None) -> dict[str, lis
 
 def _render(
     reader: AudioReader,
-    compute: Callable[[NDArray], NDArray],
+    compute: Callable[[Block], Block],
     latency: int,
     outputs: Outputs,
     sample_format: str | None,
     normalize: bool,
     progress: Progress | None,
 ) -> Rendered:
-    """Compute all of the song into a scratch file, because the factor needs its peak; then write the outputs.
+    """Render the song to a scratch file, because the factor needs the peak of it all, and from there to the outputs.
 
     compute: a block (channels, n) -> (outputs, channels, n), later by `latency` samples.
     """
-    sample_format = _sample_format(reader, outputs.parts[0].suffix, sample_format)
-
-    def blocks() -> Iterator[NDArray]:
+    rate, num_channels, num_files = reader.sample_rate, reader.num_channels, len(outputs.parts)
+    scratch = outputs.scratch / "all files.wav"
+    frames, peak = 0, 0.0
+    with ExitStack() as stack:
+        # Before the work: what a container cannot hold is known now.
+        writers = [stack.enter_context(_create(part, reader, sample_format)) for part in outputs.parts]
+        with create_audio(scratch, rate, num_files * num_channels, "float32") as writer:
+            for block in aligned(_counted(reader, progress), compute, latency):
+                writer.write(block.reshape(num_files * num_channels, -1))
+                frames += block.shape[-1]
+                peak = max(peak, float(np.abs(block).max(initial=0)))
+        if not frames:
+            raise AudioError(reader.warning or f"{reader.path}: holds no audio")
+        factor = common_factor(peak, clips=writers[0].sample_format != "float32", normalize=normalize)
         done = 0
-        for block in reader.blocks(BLOCK):
-            yield block
-            done += block.shape[-1]
-            if progress:
-                progress("rendering", min(1.0, done / reader.num_frames) if reader.num_frames else None)
-
-    with Scratch(outputs.scratch(".raw"), len(outputs.parts), reader.num_channels) as scratch:
-        for block in aligned(blocks(), compute, latency):
-            scratch.write(block)
-        factor = common_factor(scratch.peak, clips=sample_format != "float32", normalize=normalize)
-        with ExitStack() as stack:
-            writers = [
-                stack.enter_context(create_audio(part, reader.sample_rate, reader.num_channels, sample_format))
-                for part in outputs.parts
-            ]
-            done = 0
-            for block in scratch.blocks():
-                for writer, samples in zip(writers, block * np.float32(factor), strict=True):
-                    writer.write(samples)
+        with open_audio(scratch) as rendered:
+            for block in rendered.blocks(BLOCK):
+                files = np.float32(factor) * block.reshape(num_files, num_channels, -1)
+                for file, writer in zip(files, writers, strict=True):
+                    writer.write(file)
                 done += block.shape[-1]
                 if progress:
-                    progress("writing", done / scratch.frames)
-    for part in outputs.parts:
-        copy_tags(reader.path, part)
+                    progress("writing", done / frames)
+    warnings = [reader.warning, *(copy_tags(reader.path, part) for part in outputs.parts)]
+    if factor < 1 and not normalize:
+        warnings.append(
+            f"turned down by {-20 * log10(factor):.2f} dB, because it would clip; 32-bit float WAV can hold it"
+        )
     outputs.commit()
-    warnings = [reader.warning] if reader.warning else []
-    if factor != 1 and not normalize:
-        loudness = f"{-20 * log10(factor):.2f} dB"
-        warnings.append(f"turned down by {loudness}, or it would clip; a 32-bit float WAV or --normalize ...")
-    return Rendered(tuple(outputs.targets), scratch.frames / reader.sample_rate, factor, tuple(warnings))
+    lines = tuple(dict.fromkeys(line for line in warnings if line))
+    return Rendered(tuple(outputs.targets), frames / rate, factor, lines)
+
+
+def _create(part: Path, reader: AudioReader, sample_format: str | None) -> AudioWriter:
+    """Open an output, in the source's sample format or the nearest that the container holds if none is asked for."""
+    default = {"lossy": "int16"}.get(reader.sample_format, reader.sample_format)
+    if part.suffix.lower() == ".flac" and default == "float32":
+        default = "int24"
+    writer = create_audio(part, reader.sample_rate, reader.num_channels, sample_format or default)
+    if sample_format and writer.sample_format != sample_format:
+        writer.close()
+        raise ValueError(f"{part.suffix} files have no bits a sample to choose; leave that out or write .wav or .flac")
+    return writer
+
+
+def _counted(reader: AudioReader, progress: Progress | None) -> Iterator[Block]:
+    done = 0
+    for block in reader.blocks(BLOCK):
+        yield block
+        done += block.shape[-1]
+        if progress:
+            progress("rendering", min(1.0, done / reader.num_frames) if reader.num_frames else None)

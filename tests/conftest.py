@@ -1,10 +1,12 @@
 """Tiny networks that keep the contract, for tests that need its promises and not its sound."""
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx.parser
 import pytest
-
 from stembridge.models import save_model
 
 # Masks that depend on the present and the last frame, so that state, order and time all matter.
@@ -88,7 +90,41 @@ def tiny_studio_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(path, tiny_graph(CHUNKED), card).path
 
 
-@pytest.fixture(params=["tiny_live_model", "tiny_studio_model"])
+@pytest.fixture(scope="session", params=["tiny_live_model", "tiny_studio_model"])
 def tiny_model(request: pytest.FixtureRequest) -> Path:
     """Each of the two in turn."""
     return request.getfixturevalue(request.param)
+
+
+# A start for bodies of graphs: `silent` is zeros (frames, 1, 2, bins), to which a body adds its masks.
+SILENT = """
+    last = Constant <value_ints = [-1]> ()
+    one_axis = Constant <value_ints = [1]> ()
+    sum = ReduceSum <keepdims = 0> (spectrum, last)
+    nothing = Sub (sum, sum)
+    silent = Unsqueeze (nothing, one_axis)
+"""
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that makes a model of any kind: (body of the graph, fields of the card) -> path.
+
+    The body computes `masks` from `spectrum` (and `state`, one float that stays as it is unless the body gives
+    `next_state`); it may start from SILENT, which comes before it. masks: the shape to declare.
+    """
+    folder = tmp_path_factory.mktemp("made")
+    numbers = itertools.count()
+
+    def make(body: str, masks: str = "frames, stems, 2, bins", state: str = "1", **fields: Any) -> Path:
+        card = CARD | {"mode": "streaming", "synthesis_window": 512} | fields
+        name = f"made{next(numbers)}"
+        takes, gives = f"float[frames, 2, {card['window'] // 2 + 1}, 2] spectrum", f"float[{masks}] masks"
+        if card["mode"] == "streaming":
+            takes, gives = f"{takes}, float[{state}] state", f"{gives}, float[{state}] next_state"
+            if "next_state" not in body:
+                body += "\n next_state = Identity (state)"
+        text = f'<ir_version: 8, opset_import: ["" : 18]> {name} ({takes}) => ({gives}) {{ {SILENT} {body} }}'
+        return save_model(folder / f"{name}.onnx", tiny_graph(text), {"name": name, **card}).path
+
+    return make

@@ -1,5 +1,10 @@
 """How good a separation is."""
 
+from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,3 +23,42 @@ def clip_sdr(reference: NDArray, estimate: NDArray) -> float | None:
         return None
     error = np.sum(np.square(reference.astype(np.float64) - estimate))
     return float(10 * np.log10(np.sum(np.square(reference, dtype=np.float64)) / max(error, 1e-20)))
+
+
+def frame_sdr(reference: NDArray, estimate: NDArray, sample_rate: float) -> float | None:
+    """Median of the SDR over frames of one second, (channels, n); frames with a quiet reference are left out.
+
+    None if all are, or the clip is shorter than a second.
+    """
+    length = round(sample_rate)
+    starts = range(0, reference.shape[-1] - length + 1, length)
+    scores = [clip_sdr(reference[:, i : i + length], estimate[:, i : i + length]) for i in starts]
+    heard = [score for score in scores if score is not None]
+    return float(np.median(heard)) if heard else None
+
+
+def sir_sar(references: NDArray, estimates: NDArray) -> tuple[NDArray, NDArray]:
+    """SIR and SAR of BSS Eval v4 over whole clips, in dB, (stems,) each; both inputs are (stems, channels, n).
+
+    One window as long as the clip: museval's usual one-second windows make its filters ill-conditioned on short
+    clips. Every reference must sound. Needs museval.
+    """
+    # museval wants (stems, n, channels).
+    _, _, sir, sar, _ = _museval_metrics().bss_eval(
+        references.transpose(0, 2, 1).astype(np.float64), estimates.transpose(0, 2, 1).astype(np.float64), window=np.inf
+    )
+    return sir[:, 0], sar[:, 0]
+
+
+@cache
+def _museval_metrics() -> ModuleType:
+    """museval's module of metrics without its package, which would demand an ffmpeg program on the machine."""
+    package = find_spec("museval")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("No module named 'museval'", name="museval")
+    spec = spec_from_file_location("museval_metrics", Path(package.origin).with_name("metrics.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -48,7 +48,7 @@ class Bands:
         """Repeat each cell over its bins: (..., cells) to (..., bins)."""
         parts = cells.split([self.count * cells for cells in self.cells], dim=-1)
         parts = [
-            part if step == 1 else part.unsqueeze(-1).expand(*part.shape, step).flatten(-2)
+            part if step == 1 else part.unsqueeze(-1).expand(*[-1] * part.dim(), step).flatten(-2)
             for part, step in zip(parts, self.steps, strict=True)
         ]
         return torch.cat([*parts, parts[-1][..., -1:]], dim=-1)
@@ -69,6 +69,7 @@ class Recipe:
     band_features: int = 64
     summary_features: int = 8
     hidden: int = 256
+    dropout: float = 0.2
 
     def as_dict(self) -> dict:
         """Plain values for a card or a checkpoint."""
@@ -100,20 +101,6 @@ RECIPES = {
         bands=Bands(widths=(4, 8, 16, 32, 64, 132), steps=(1, 1, 1, 2, 4, 12), count=8),
     ),
 }
-
-RELEASE_DB = 3.0  # per second: how fast the level a streaming network measures its input against falls
-FLOOR = 1e-4  # relative to that level: what lies lower (-80 dB) looks like silence
-
-
-def features(left: Tensor, right: Tensor, cross: Tensor, level: Tensor) -> Tensor:
-    """What the network sees: log magnitudes of left, right, mid and side, relative to the level.
-
-    left, right: power (..., cells); cross: real part of left times conjugate right; level: power (..., 1).
-    Returns (..., 4, cells) in about -2..2.
-    """
-    mid, side = (left + right) / 4 + cross / 2, (left + right) / 4 - cross / 2
-    power = torch.stack([left, right, mid, side], dim=-2) / level.unsqueeze(-2)
-    return 0.5 * torch.log10(power.clamp_min(0) + FLOOR**2) + 2
 
 
 class BandLinear(nn.Module):
@@ -149,16 +136,16 @@ class Block(nn.Module):
         self.lstm = nn.LSTM(num_bands * summary, hidden, bidirectional=both)
         self.expand = nn.Linear(hidden * (1 + both), num_bands * summary)
         self.out = nn.Linear(summary, size)
+        self.drop = nn.Dropout(recipe.dropout)
 
     def forward(self, x: Tensor, state: tuple | None) -> tuple[Tensor, tuple]:
         """x: (frames, batch, bands, features). state: ((h, c), (h, c)) of the two layers, or None for zeros."""
-        frames, batch, bands, size = x.shape
+        bands = x.size(2)
         bands_state, whole_state = state or (None, None)
-        y, bands_state = self.band_lstm(self.band_norm(x).reshape(frames, batch * bands, size), bands_state)
-        x = x + self.band_out(y).reshape(x.shape)
-        summary = self.summarise(self.summary_norm(x)).reshape(frames, batch, -1)
-        y, whole_state = self.lstm(summary, whole_state)
-        x = x + self.out(self.expand(y).reshape(frames, batch, bands, -1))
+        y, bands_state = self.band_lstm(self.band_norm(x).flatten(1, 2), bands_state)
+        x = x + self.band_out(self.drop(y)).unflatten(1, (-1, bands))
+        y, whole_state = self.lstm(self.summarise(self.summary_norm(x)).flatten(2), whole_state)
+        x = x + self.out(self.expand(self.drop(y)).unflatten(2, (bands, -1)))
         return x, (bands_state, whole_state)
 
 
@@ -176,46 +163,19 @@ class MaskNetwork(nn.Module):
         self.decode = BandLinear(bands.count, [2 * num_stems * cells for cells in bands.cells], size, merge=True)
 
     def forward(self, x: Tensor, state: list | None = None) -> tuple[Tensor, list]:
-        """x: (frames, batch, 4, cells) from `features`; returns logits (frames, batch, stems, 2, cells) and states."""
-        frames, batch = x.shape[:2]
+        """Logits (frames, batch, stems, 2, cells) and the blocks' states. x: (frames, batch, 4, cells)."""
+        batch = x.size(1)
         count, cells = self.recipe.bands.count, self.recipe.bands.cells
-        runs = x.split([count * n for n in cells], dim=-1)
-        runs = [
-            run.reshape(frames * batch, 4, count, n).transpose(1, 2).reshape(frames * batch, count, 4 * n)
-            for run, n in zip(runs, cells, strict=True)
-        ]
-        y = torch.cat(self.encode(runs), dim=1).reshape(frames, batch, self.num_bands, -1)
+        runs = x.flatten(0, 1).split([count * n for n in cells], dim=-1)
+        runs = [run.unflatten(-1, (count, n)).transpose(1, 2).flatten(2) for run, n in zip(runs, cells, strict=True)]
+        y = torch.cat(self.encode(runs), dim=1).unflatten(0, (-1, batch))
         states = []
         for i, block in enumerate(self.blocks):
             y, block_state = block(y, state[i] if state else None)
             states.append(block_state)
-        y = self.norm(y).reshape(frames * batch, self.num_bands, -1)
-        outs = self.decode(list(y.split(count, dim=1)))
+        outs = self.decode(list(self.norm(y).flatten(0, 1).split(count, dim=1)))
         logits = [
-            out.reshape(frames * batch, count, self.num_stems * 2, n).transpose(1, 2).flatten(2)
+            out.unflatten(-1, (2 * self.num_stems, n)).transpose(1, 2).flatten(2)
             for out, n in zip(outs, cells, strict=True)
         ]
-        return torch.cat(logits, dim=-1).reshape(frames, batch, self.num_stems, 2, -1), states
-
-
-def running_level(power: Tensor, before: Tensor, frames_per_second: float) -> Tensor:
-    """The level a causal network measures against: the highest power so far, falling by RELEASE_DB a second.
-
-    power: (frames, ...) of each frame; before: (...) the level before the first. Returns the shape of `power`.
-    A closed form over the frames of a call, so that frames one by one give the same.
-    """
-    fall = RELEASE_DB / 10 * torch.log(torch.tensor(10.0)) / frames_per_second
-    frames = torch.arange(power.shape[0], dtype=power.dtype)
-    age = frames.unsqueeze(1) - frames.unsqueeze(0)  # (now, then)
-    decay = torch.where(age >= 0, torch.exp(-fall * age.clamp_min(0)), torch.zeros_like(age))
-    decay = decay.reshape(*decay.shape, *[1] * (power.dim() - 1))
-    level = (decay * power.unsqueeze(0)).amax(dim=1)
-    gone = torch.exp(-fall * (frames + 1)).reshape(-1, *[1] * (power.dim() - 1))
-    return torch.maximum(level, gone * before)
-
-
-def spectra(audio: Tensor, grid: FrameGrid) -> Tensor:
-    """What engine.stft.Analysis gives from silence, for batches: (..., n) to (..., frames, bins), complex."""
-    window = torch.from_numpy((grid.analysis * grid.spectrum_scale).astype("float32")).to(audio.device)
-    padded = nn.functional.pad(audio, (grid.window - grid.hop, 0))
-    return torch.fft.rfft(padded.unfold(-1, grid.window, grid.hop) * window)
+        return torch.cat(logits, dim=-1).unflatten(1, (self.num_stems, 2)).unflatten(0, (-1, batch)), states

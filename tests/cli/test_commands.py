@@ -1,0 +1,172 @@
+"""What the commands do when all is well."""
+
+import json
+import os
+import pty
+from importlib.metadata import entry_points
+
+import numpy as np
+import pytest
+import soundfile
+from stembridge import __version__
+from stembridge.engine import remix
+from stembridge.presets import preset_names, read_preset
+
+STEMS = ("vocals", "drums", "bass", "other")
+
+
+def read(path):
+    return soundfile.read(path, dtype="float32", always_2d=True)[0].T
+
+
+def test_remix_moves_the_faders(desk):
+    song = desk.make_song()
+    result = desk.run("remix", song, "-o", "out.wav", "--vocals", "-80", "--other=+3", "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.count("\n") == 1
+    assert "out.wav" in result.stdout
+    assert "0:00.5" in result.stdout
+    assert "times real time" in result.stdout
+    expected = remix(read(song), 44100, {"vocals": -80, "other": 3}, desk.model)
+    np.testing.assert_allclose(read(desk.folder / "out.wav"), expected, rtol=0, atol=2**-15)
+
+
+@pytest.mark.parametrize("silence", ["-80", "-inf", "-1000"])
+def test_silence_has_many_names(desk, silence):
+    faders = [f"--{stem}={silence}" for stem in STEMS]
+    assert desk.call("remix", desk.make_song(), "-o", "out.wav", *faders, "--model", desk.model).returncode == 0
+    assert not read(desk.folder / "out.wav").any()
+
+
+def test_a_fader_goes_before_the_preset(desk):
+    song = desk.make_song()
+    (desk.folder / "mine.json").write_text('{"name": "m", "description": "", "gains_db": {"vocals": -6, "bass": -80}}')
+    result = desk.call(
+        "remix", song, "-o", "out.wav", "--preset", "mine.json", "--vocals", "-12", "--model", desk.model
+    )
+    assert result.returncode == 0, result.stderr
+    expected = remix(read(song), 44100, {"vocals": -12, "bass": -80}, desk.model)
+    np.testing.assert_allclose(read(desk.folder / "out.wav"), expected, rtol=0, atol=2**-15)
+
+
+def test_a_preset_by_name(desk):
+    song = desk.make_song()
+    assert desk.call("remix", song, "-o", "out.wav", "--preset", "acapella", "--model", desk.model).returncode == 0
+    expected = remix(read(song), 44100, read_preset("acapella").gains_db, desk.model)
+    np.testing.assert_allclose(read(desk.folder / "out.wav"), expected, rtol=0, atol=2**-15)
+
+
+def test_bits_normalize_threads_and_force(desk):
+    (desk.folder / "out.wav").write_text("old")
+    options = ["--bits", "24", "--normalize", "--threads", "2", "--force"]
+    result = desk.call("remix", desk.make_song(), "-o", "out.wav", *options, "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert soundfile.info(desk.folder / "out.wav").subtype == "PCM_24"
+    assert np.abs(read(desk.folder / "out.wav")).max() == pytest.approx(10 ** (-1 / 20), abs=1e-6)
+
+
+def test_separate_writes_a_file_a_stem(desk):
+    song = desk.make_song()
+    result = desk.run("separate", song, "-o", "stems", "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.count("\n") == 1
+    assert sorted(path.name for path in (desk.folder / "stems").iterdir()) == sorted(f"{stem}.wav" for stem in STEMS)
+    total = sum(read(desk.folder / "stems" / f"{stem}.wav") for stem in STEMS)
+    np.testing.assert_allclose(total, read(song), rtol=0, atol=4 * 2**-15)
+
+
+def test_separate_some_stems_in_another_format(desk):
+    song = desk.make_song()
+    result = desk.call(
+        "separate", song, "-o", ".", "--stems", "vocals, no_vocals", "--format", "flac", "--model", desk.model
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    total = read(desk.folder / "vocals.flac") + read(desk.folder / "no_vocals.flac")
+    np.testing.assert_allclose(total, read(song), rtol=0, atol=2 * 2**-15)
+    assert len(desk.files()) == 3
+
+
+def test_what_would_clip_is_one_warning(desk):
+    result = desk.run("remix", desk.make_song(), "-o", "out.wav", *(f"--{s}=20" for s in STEMS), "--model", desk.model)
+    assert result.returncode == 0
+    assert result.stderr.startswith("stembridge: warning: turned down by ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_presets_are_listed(desk):
+    result = desk.run("presets")
+    assert (result.returncode, result.stderr) == (0, "")
+    for name in preset_names():
+        (line,) = (line for line in result.stdout.splitlines() if line.startswith(f"{name} "))
+        assert read_preset(name).description in line
+
+
+def test_models_are_listed_and_a_card_is_printed(desk):
+    result = desk.call("models")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "latency" in result.stdout
+    assert "terms" in result.stdout
+    result = desk.call("models", "--card", desk.model)
+    card = json.loads(result.stdout)
+    assert card["name"] == "tiny_live"
+    assert card["stems"] == list(STEMS)
+
+
+def test_version(desk):
+    assert desk.run("--version").stdout == f"stembridge {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["remix", "--help"], ["separate", "--help"], ["models", "--help"]]
+)
+def test_help(desk, arguments):
+    result = desk.run(*arguments)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Usage" in result.stdout
+
+
+def test_the_installed_command_is_this_one():
+    from stembridge.cli import main
+
+    (command,) = entry_points(group="console_scripts", name="stembridge")
+    assert command.load() is main
+
+
+def test_in_a_terminal_a_bar_shows_the_time_left(desk):
+    """On a pseudo-terminal."""
+    song = desk.make_song(seconds=20)
+    ours, theirs = pty.openpty()
+    process = desk.start("remix", song, "-o", "out.wav", "--model", desk.model, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "out.wav" in out
+    assert b"rendering" in shown
+    assert b"%" in shown
+
+
+def test_names_of_any_kind(desk):
+    song = desk.make_song("Beyoncé: “Halo”  (live).wav")
+    result = desk.run("remix", song.name, "-o", "-strange [bold] 名前.flac", "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "-strange [bold] 名前.flac" in result.stdout
+    assert (desk.folder / "-strange [bold] 名前.flac").exists()
+
+
+def test_a_name_that_is_no_text(desk):
+    song = desk.make_song()
+    broken = os.fsdecode(b"caf\xe9.wav")
+    os.rename(song, desk.folder / broken)
+    result = desk.run("remix", broken, "-o", os.fsdecode(b"\xe9.wav"), "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert os.path.exists(desk.folder / os.fsdecode(b"\xe9.wav"))

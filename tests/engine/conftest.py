@@ -1,0 +1,78 @@
+"""Streams of audio through processors that are made once for each model, rate and channel count."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from stembridge import StemProcessor
+
+Audio = NDArray[np.float32]
+
+
+@pytest.fixture(scope="session")
+def ready() -> Callable[..., StemProcessor]:
+    """(model, rate, channels, gains in dB by stem) -> a processor as good as new, its faders there, nothing heard."""
+    made = cache(StemProcessor)
+
+    def ready(model: Path, rate: float = 44100, num_channels: int = 2, **gains_db: float) -> StemProcessor:
+        processor = made(model, rate, num_channels)
+        for stem in processor.stems:
+            processor.mute(stem, False)
+            processor.solo(stem, False)
+        processor.set_gains_db(**dict.fromkeys(processor.stems, 0.0) | gains_db)
+        processor.reset()
+        return processor
+
+    return ready
+
+
+@pytest.fixture(scope="session")
+def noise() -> Callable[..., Audio]:
+    """(channels, n) -> noise that is loud and quiet by turns, so that masks move."""
+
+    def noise(num_channels: int, n: int, seed: int = 0) -> Audio:
+        audio = np.random.default_rng(seed).uniform(-0.5, 0.5, (num_channels, n))
+        return (audio * (0.55 + 0.45 * np.sin(np.arange(n) / 300))).astype(np.float32)
+
+    return noise
+
+
+@pytest.fixture(scope="session")
+def stream() -> Callable[..., Audio]:
+    """Process audio cut into blocks of the lengths given, the rest in one; moves are (sample, stem, gain in dB)."""
+
+    def stream(
+        processor: StemProcessor,
+        audio: Audio,
+        cuts: Iterable[int] = (),
+        moves: Sequence[tuple[int, str, float]] = (),
+        separate: bool = False,
+    ) -> Audio:
+        out, start = [], 0
+        for length in [*cuts, audio.shape[-1]]:
+            block = audio[..., start : start + length]
+            stop = start + block.shape[-1]
+            if separate:
+                out.append(processor.separate(block))
+            else:
+                here = [(at - start, stem, gain) for at, stem, gain in moves if start <= at < stop]
+                out.append(processor.process(block, here))
+            start = stop
+        return np.concatenate(out, axis=-1)
+
+    return stream
+
+
+@pytest.fixture(scope="session")
+def delayed() -> Callable[[Audio, int], Audio]:
+    """Audio that comes n samples late, as long as it was."""
+
+    def delayed(audio: Audio, n: int) -> Audio:
+        late = np.zeros_like(audio)
+        late[..., n:] = audio[..., : max(0, audio.shape[-1] - n)]
+        return late
+
+    return delayed

@@ -1,0 +1,42 @@
+"""The queue between the steps: nothing lost, nothing in another order, no memory that grows."""
+
+import tracemalloc
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from stembridge.engine.fifo import Fifo
+
+
+@given(st.lists(st.tuples(st.sampled_from(["push", "zeros", "drop", "peek"]), st.integers(0, 1500)), max_size=60))
+def test_first_in_first_out(steps):
+    fifo, wanted, number = Fifo((2,)), np.zeros((2, 0), np.float32), 0
+    for step, n in steps:
+        if step == "push":
+            items = np.arange(number, number + 2 * n, dtype=np.float32).reshape(2, n)
+            number += 2 * n
+            fifo.push(items)
+            wanted = np.concatenate([wanted, items], axis=-1)
+        elif step == "zeros":
+            fifo.push_zeros(n)
+            wanted = np.pad(wanted, [(0, 0), (0, n)])
+        elif step == "drop":
+            fifo.drop(n)
+            wanted = wanted[:, n:]
+        assert len(fifo) == wanted.shape[-1]
+        assert (fifo.peek(n) == wanted[:, :n]).all()
+
+
+def test_memory_is_bounded_by_what_is_held_however_long_the_stream():
+    fifo = Fifo((2,))
+    fifo.push_zeros(5000)
+    items = np.ones((2, 7), np.float32)
+    tracemalloc.start()
+    try:
+        for _ in range(60000):
+            fifo.push(items)
+            fifo.drop(7)
+        assert len(fifo) == 5000
+        assert tracemalloc.get_traced_memory()[1] < 10 * 5000 * 2 * 4
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,192 @@
+"""Outputs appear whole and together or not at all; what must not be touched is not."""
+
+import os
+
+import pytest
+import soundfile
+from stembridge.render import remix_file, separate_file
+
+
+class Stop(BaseException):
+    """As sudden as Ctrl-C."""
+
+
+def snapshot(folder):
+    return {path: path.is_dir() or path.read_bytes() for path in folder.rglob("*")}
+
+
+def stop_at(step):
+    def progress(at, fraction):
+        if at == step:
+            raise Stop
+
+    return progress
+
+
+@pytest.fixture
+def song(make_song):
+    return make_song(frames=200_000, sample_rate=8000, num_channels=1)
+
+
+@pytest.mark.parametrize("step", ["rendering", "writing"])
+def test_a_stop_leaves_nothing_behind(song, tmp_path, tiny_live_model, step):
+    before = snapshot(tmp_path)
+    with pytest.raises(Stop):
+        remix_file(song, tmp_path / "out.wav", {}, tiny_live_model, progress=stop_at(step))
+    with pytest.raises(Stop):
+        separate_file(song, tmp_path / "stems", model=tiny_live_model, progress=stop_at(step))
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("step", ["rendering", "writing"])
+def test_a_stop_leaves_older_files_as_they_were(song, tmp_path, tiny_live_model, step):
+    (tmp_path / "stems").mkdir()
+    for name in ("out.wav", "stems/vocals.wav", "stems/notes.txt"):
+        (tmp_path / name).write_text("old")
+    before = snapshot(tmp_path)
+    with pytest.raises(Stop):
+        remix_file(song, tmp_path / "out.wav", {}, tiny_live_model, overwrite=True, progress=stop_at(step))
+    with pytest.raises(Stop):
+        separate_file(song, tmp_path / "stems", model=tiny_live_model, overwrite=True, progress=stop_at(step))
+    assert snapshot(tmp_path) == before
+
+
+def test_nothing_is_seen_before_all_is_done(song, tmp_path, tiny_live_model):
+    def look(step, fraction):
+        assert [path.name for path in (tmp_path / "stems").iterdir() if not path.name.startswith(".")] == []
+
+    separate_file(song, tmp_path / "stems", model=tiny_live_model, progress=look)
+    assert len([*(tmp_path / "stems").iterdir()]) == 4
+
+
+def test_a_stop_between_two_stems_takes_the_first_back(song, tmp_path, tiny_live_model, monkeypatch):
+    before = snapshot(tmp_path)
+    replace = os.replace
+
+    def fail_at_bass(source, target):
+        if target.name == "bass.wav":
+            raise Stop
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_at_bass)
+    with pytest.raises(Stop):
+        separate_file(song, tmp_path / "stems", model=tiny_live_model)
+    assert snapshot(tmp_path) == before
+
+
+def test_an_older_output_is_kept_unless_told(song, tmp_path, tiny_live_model):
+    target = tmp_path / "out.wav"
+    target.write_text("old")
+    with pytest.raises(FileExistsError, match="exists already"):
+        remix_file(song, target, {}, tiny_live_model)
+    assert target.read_text() == "old"
+    remix_file(song, target, {}, tiny_live_model, overwrite=True)
+    assert soundfile.info(target).frames == 200_000
+
+
+def test_one_older_stem_stops_them_all(song, tmp_path, tiny_live_model):
+    (tmp_path / "bass.wav").write_text("old")
+    before = snapshot(tmp_path)
+    with pytest.raises(FileExistsError, match=r"bass\.wav exists already"):
+        separate_file(song, tmp_path, model=tiny_live_model)
+    assert snapshot(tmp_path) == before
+
+
+def test_an_output_that_appears_meanwhile_is_kept(song, tmp_path, tiny_live_model):
+    target = tmp_path / "out.wav"
+    with pytest.raises(FileExistsError, match="exists already"):
+        remix_file(song, target, {}, tiny_live_model, progress=lambda *_: target.write_text("theirs"))
+    assert target.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("way", ["same", "dots", "symlink", "hard link", "folder link", "relative"])
+def test_the_song_itself_is_never_the_output(song, tmp_path, tiny_live_model, monkeypatch, way, overwrite):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "symlink.wav").symlink_to(song)
+    (tmp_path / "hard.wav").hardlink_to(song)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    target = {
+        "same": song,
+        "dots": tmp_path / "folder" / ".." / tmp_path.name / "song.wav",
+        "symlink": tmp_path / "symlink.wav",
+        "hard link": tmp_path / "hard.wav",
+        "folder link": tmp_path / "folder" / "song.wav",
+        "relative": "song.wav",
+    }[way]
+    before = song.read_bytes()
+    with pytest.raises(FileExistsError, match="is the song itself"):
+        remix_file(song, target, {}, tiny_live_model, overwrite=overwrite)
+    with pytest.raises(FileExistsError, match="is the song itself"):
+        remix_file(target, song, {}, tiny_live_model, overwrite=overwrite)
+    assert song.read_bytes() == before
+
+
+def test_a_link_to_another_file_is_replaced_and_that_file_kept(song, tmp_path, tiny_live_model):
+    (tmp_path / "elsewhere.wav").write_text("old")
+    (tmp_path / "out.wav").symlink_to(tmp_path / "elsewhere.wav")
+    with pytest.raises(FileExistsError, match="exists already"):
+        remix_file(song, tmp_path / "out.wav", {}, tiny_live_model)
+    remix_file(song, tmp_path / "out.wav", {}, tiny_live_model, overwrite=True)
+    assert not (tmp_path / "out.wav").is_symlink()
+    assert (tmp_path / "elsewhere.wav").read_text() == "old"
+
+
+def test_the_folder_of_stems_is_made_but_not_its_parents(song, tmp_path, tiny_live_model):
+    separate_file(song, tmp_path / "new", ["bass"], tiny_live_model)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["bass.wav"]
+    with pytest.raises(FileNotFoundError, match="does not exist; make it first"):
+        separate_file(song, tmp_path / "a" / "b", model=tiny_live_model)
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_folder_of_a_remix_must_be_there(song, tmp_path, tiny_live_model):
+    with pytest.raises(FileNotFoundError, match="does not exist; make it first"):
+        remix_file(song, tmp_path / "new" / "out.wav", {}, tiny_live_model)
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_a_container_cannot_hold_is_known_before_the_work(make_song, tmp_path, tiny_live_model):
+    song = make_song(sample_rate=96_000)
+    worked = []
+    for target, bits in [
+        ("out.mp3", None),
+        ("out.xyz", None),
+        ("out", None),
+        ("o.flac", "float32"),
+        ("o.ogg", "int16"),
+    ]:
+        with pytest.raises(ValueError, match=r"\.(wav|flac)") as caught:
+            remix_file(
+                song,
+                tmp_path / target,
+                {},
+                tiny_live_model,
+                sample_format=bits,
+                progress=lambda *step: worked.append(step),
+            )
+        assert ".stembridge-" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert worked == []
+    assert [path.name for path in tmp_path.iterdir()] == ["song.wav"]
+
+
+def test_outputs_have_the_permissions_of_any_new_file(song, tmp_path, tiny_live_model):
+    (tmp_path / "any").touch()
+    remix_file(song, tmp_path / "out.wav", {}, tiny_live_model)
+    assert (tmp_path / "out.wav").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
+@pytest.mark.parametrize("num_channels", [3, 6])
+def test_surround_is_refused_with_a_remedy(make_song, tmp_path, tiny_live_model, num_channels):
+    song = make_song(num_channels=num_channels)
+    with pytest.raises(ValueError, match=rf"{num_channels} channels .* mix it down"):
+        remix_file(song, tmp_path / "out.wav", {}, tiny_live_model)
+
+
+@pytest.mark.parametrize("sample_rate", [7999, 192_001])
+def test_a_rate_out_of_range_is_refused(make_song, tmp_path, tiny_live_model, sample_rate):
+    song = make_song(sample_rate=sample_rate)
+    with pytest.raises(ValueError, match=f"{sample_rate}"):
+        remix_file(song, tmp_path / "out.wav", {}, tiny_live_model)
+    assert [path.name for path in tmp_path.iterdir()] == ["song.wav"]

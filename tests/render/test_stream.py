@@ -1,0 +1,43 @@
+"""Streams through a processor keep their length and place."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stembridge.render.stream import BLOCK, aligned
+
+
+class Delay:
+    """Gives back what it gets, two-fold and late."""
+
+    def __init__(self, latency: int, num_channels: int) -> None:
+        self.held = np.zeros((num_channels, latency), np.float32)
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        held = np.concatenate([self.held, block], axis=-1)
+        n = block.shape[-1]
+        self.held = held[:, n:]
+        return np.stack([held[:, :n], -held[:, :n]])
+
+
+@given(
+    lengths=st.lists(st.integers(1, 50), min_size=1, max_size=20),
+    latency=st.integers(0, 200),
+    num_channels=st.integers(1, 2),
+)
+def test_a_delay_is_undone_however_the_song_is_cut(lengths, latency, num_channels):
+    song = np.arange(sum(lengths) * num_channels, dtype=np.float32).reshape(num_channels, -1) + 1
+    blocks = np.split(song, np.cumsum(lengths)[:-1], axis=-1)
+    out = np.concatenate(list(aligned(blocks, Delay(latency, num_channels), latency)), axis=-1)
+    np.testing.assert_array_equal(out, [song, -song])
+
+
+@pytest.mark.parametrize("latency", [BLOCK - 1, BLOCK, 3 * BLOCK + 7])
+def test_a_latency_longer_than_the_song_is_undone_too(latency):
+    song = np.ones((1, 100), np.float32)
+    out = np.concatenate(list(aligned([song], Delay(latency, 1), latency)), axis=-1)
+    np.testing.assert_array_equal(out[0], song)
+
+
+def test_no_song_gives_nothing():
+    assert list(aligned([], Delay(10, 1), 10)) == []

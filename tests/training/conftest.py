@@ -1,0 +1,79 @@
+"""Songs small enough to train on in a test."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from stembridge.training.networks import RECIPES, Recipe
+
+RATE = 44100
+STEMS = ("vocals", "drums", "bass", "other")
+
+
+def make_stem(stem: str, seconds: float, seed: int) -> np.ndarray:
+    """A stem of its own kind, (2, n): a vibrato, clicks, a low tone, noise."""
+    random = np.random.default_rng([seed, STEMS.index(stem)])
+    t = np.arange(round(seconds * RATE)) / RATE
+    pitch = random.uniform(0.8, 1.2)
+    mono = {
+        "vocals": lambda: np.sin(2 * np.pi * 500 * pitch * t + 3 * np.sin(2 * np.pi * 5 * t)),
+        "drums": lambda: random.standard_normal(len(t)) * np.exp(-20 * (t * 4 * pitch % 1)),
+        "bass": lambda: np.sin(2 * np.pi * 60 * pitch * t),
+        "other": lambda: np.sign(np.sin(2 * np.pi * 900 * pitch * t)) * 0.5,
+    }[stem]()
+    return 0.2 * np.stack([mono, mono * random.uniform(0.5, 1)])
+
+
+def write_song(folder: Path, seed: int, seconds: float = 3.0, stems: tuple[str, ...] = STEMS) -> Path:
+    """A folder with one WAV file a stem."""
+    folder.mkdir(parents=True)
+    for stem in stems:
+        soundfile.write(folder / f"{stem}.wav", make_stem(stem, seconds, seed).T, RATE)
+    return folder
+
+
+def write_musdb(path: Path, seed: int, seconds: float = 2.0) -> Path:
+    """A file like MUSDB18's: five AAC streams, the mixture first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stems = {stem: make_stem(stem, seconds, seed) for stem in ("drums", "bass", "other", "vocals")}
+    with av.open(str(path), "w", format="mp4") as container:
+        streams = [container.add_stream("aac", rate=RATE, layout="stereo") for _ in range(5)]
+        for stream, audio in zip(streams, [np.sum([*stems.values()], axis=0), *stems.values()], strict=True):
+            for start in range(0, audio.shape[1], 1024):
+                block = np.ascontiguousarray(audio[:, start : start + 1024], np.float32)
+                frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
+                frame.sample_rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="session")
+def songs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three whole songs, one without vocals and other, a MUSDB18 file, and two solo voices."""
+    folder = tmp_path_factory.mktemp("songs")
+    for seed in range(3):
+        write_song(folder / f"song {seed}", seed)
+    write_song(folder / "instrumental", 7, stems=("drums", "bass"))
+    write_musdb(folder / "musdb" / "Somebody - A Song.stem.mp4", 11)
+    (folder / "voices").mkdir()
+    for seed in range(2):
+        soundfile.write(folder / "voices" / f"singer {seed}.ogg", make_stem("vocals", 3, 20 + seed)[0], RATE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """The makers above, for tests that need songs of their own."""
+    return SimpleNamespace(stem=make_stem, song=write_song, musdb=write_musdb)
+
+
+@pytest.fixture(params=["streaming", "chunked"])
+def tiny_recipe(request: pytest.FixtureRequest) -> Recipe:
+    """Each mode's recipe with the fewest features."""
+    return replace(RECIPES[request.param], blocks=1, band_features=6, summary_features=2, hidden=8)

@@ -1,0 +1,157 @@
+"""Training material is found, decoded once, and mixed in a way that respects what it lacks."""
+
+import numpy as np
+import pytest
+import soundfile
+from stembridge.training.data import STEMS, VALIDATION, DataError, RemixDataset, StemCache, find_songs
+from stembridge.training.train import split
+
+RATE = 44100
+
+
+def test_every_form_of_song_is_found(songs_folder):
+    songs = {song.name: song for song in find_songs([songs_folder])}
+    assert set(songs) == {"song 0", "song 1", "song 2", "instrumental", "Somebody - A Song", "singer 0", "singer 1"}
+    assert {name for name, song in songs.items() if song.complete} == {
+        "song 0",
+        "song 1",
+        "song 2",
+        "Somebody - A Song",
+    }
+    assert set(songs["instrumental"].files) == {"drums", "bass"}
+    assert set(songs["singer 0"].files) == {"vocals"}
+    assert "mixture" in songs["Somebody - A Song"].files
+
+
+def test_musdb_streams_are_the_right_stems(tmp_path, make):
+    make.musdb(tmp_path / "A - B.stem.mp4", 3)
+    (song,) = find_songs([tmp_path])
+    decoded = {stem: song.decode(stem) for stem in (*STEMS, "mixture")}
+    for stem in STEMS:
+        n = min(decoded[stem].shape[1], 2 * RATE)
+        reference = make.stem(stem, 2.0, 3)[:, :n]
+        error = decoded[stem][:, :n] - reference
+        assert np.sum(error**2) < 0.5 * np.sum(reference**2), stem  # AAC is coarse with noisy drums
+    n = min(audio.shape[1] for audio in decoded.values())
+    total = sum(decoded[stem][:, :n] for stem in STEMS)
+    assert np.sum((total - decoded["mixture"][:, :n]) ** 2) < 0.05 * np.sum(total**2)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(22050, 1), (48000, 2), (44100, 1)])
+def test_decoding_gives_stereo_at_the_training_rate(tmp_path, rate, channels):
+    (tmp_path / "s").mkdir()
+    tone = np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
+    soundfile.write(tmp_path / "s" / "bass.wav", np.stack([0.5 * tone] * channels, axis=1), rate)
+    (song,) = find_songs([tmp_path])
+    audio = song.decode("bass")
+    assert audio.shape == (2, RATE)
+    wanted = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    assert np.abs(audio - wanted)[:, 2000:-2000].max() < 1e-2
+
+
+def test_cache_decodes_once_and_notices_changes(tmp_path, make):
+    folder = make.song(tmp_path / "songs" / "a", 1, seconds=0.5)
+    cache = StemCache(tmp_path / "cache")
+    (song,) = find_songs([tmp_path / "songs"])
+    first = cache.load(song, "bass")
+    files = sorted((tmp_path / "cache").iterdir())
+    assert np.abs(first.T / 32767 - make.stem("bass", 0.5, 1)).max() < 1e-4
+    cache.load(song, "bass")
+    assert sorted((tmp_path / "cache").iterdir()) == files
+    soundfile.write(folder / "bass.wav", np.zeros((1000, 2)), RATE)
+    assert len(cache.load(song, "bass")) == 1000
+
+
+def test_loud_stems_are_kept_whole(tmp_path):
+    (tmp_path / "s").mkdir()
+    soundfile.write(tmp_path / "s" / "bass.wav", np.linspace(-3, 3, 1000), RATE, subtype="FLOAT")
+    (song,) = find_songs([tmp_path])
+    audio = StemCache(tmp_path / "cache").load(song, "bass")
+    assert np.abs(audio[:, 0] - np.round(np.linspace(-1, 1, 1000) * 32767)).max() <= 1
+
+
+@pytest.mark.parametrize("content", [{}, {"notes.txt": b"hello"}])
+def test_folders_without_songs_are_refused_in_one_line(tmp_path, content):
+    for name, data in content.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match="no songs here") as caught:
+        find_songs([tmp_path])
+    assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="no such folder"):
+        find_songs([tmp_path / "missing"])
+
+
+def test_validation_songs_are_never_trained_on(tmp_path, make):
+    for name in sorted(VALIDATION)[:3]:
+        make.song(tmp_path / name, 1, seconds=0.1)
+    for number in range(20):
+        make.song(tmp_path / f"other {number}", 2, seconds=0.1)
+    songs = find_songs([tmp_path])
+    training, apart = split(songs)
+    names = [song.name for song in training + apart]
+    assert not VALIDATION & set(names)
+    assert len(names) == len(set(names)) == 20
+    assert len(apart) == 3
+    with pytest.raises(DataError, match="no song is left"):
+        split([song for song in songs if song.name in VALIDATION])
+
+
+def dataset(folder, tmp_path, seed=0, **chances):
+    data = RemixDataset(find_songs([folder]), StemCache(tmp_path / "cache"), 0.5, seed)
+    for name, value in chances.items():
+        assert hasattr(data, name)
+        setattr(data, name, value)
+    return data
+
+
+def test_batches_are_seeded(songs_folder, tmp_path):
+    one, two, other = (dataset(songs_folder, tmp_path, seed) for seed in (1, 1, 2))
+    first = one.batch(3)
+    assert first.shape == (3, 4, 2, RATE // 2)
+    assert first.dtype == np.float32
+    assert np.isfinite(first).all()
+    assert (first == two.batch(3)).all()
+    assert not (first == other.batch(3)).all()
+    assert (one.responses(4, 100) == two.responses(4, 100)).all()
+
+
+def test_missing_stems_are_never_silence_in_an_own_mix(songs_folder, tmp_path):
+    data = dataset(songs_folder, tmp_path, own_mix=1.0)
+    assert len(data.complete) == 4
+    # Every stem of every own mix sounds, so the song that has only drums and bass was not taken.
+    assert (np.abs(data.batch(40)).max(axis=(2, 3)) > 0).all()
+
+
+def test_incomplete_songs_serve_random_mixes(songs_folder, tmp_path):
+    data = dataset(songs_folder, tmp_path)
+    assert {stem: len(pool) for stem, pool in data.pools.items()} == {"vocals": 4, "drums": 5, "bass": 5, "other": 4}
+    assert len(data.voices) == 2
+
+
+def test_solo_voices_alone_can_be_the_vocals(tmp_path, make):
+    make.song(tmp_path / "songs" / "a", 1, stems=("drums", "bass", "other"))
+    (tmp_path / "songs" / "v").mkdir()
+    soundfile.write(tmp_path / "songs" / "v" / "singer.wav", make.stem("vocals", 1.0, 1).T, RATE)
+    data = dataset(tmp_path / "songs", tmp_path, missing_stem=0.0)
+    assert (np.abs(data.batch(8)).max(axis=(2, 3)) > 0).all()
+
+
+def test_a_stem_nobody_has_is_named(tmp_path, make):
+    make.song(tmp_path / "songs" / "a", 1, stems=("drums", "bass", "vocals"))
+    with pytest.raises(DataError, match="other"):
+        dataset(tmp_path / "songs", tmp_path)
+
+
+def test_chances_do_what_they_say(songs_folder, tmp_path):
+    mono = dataset(songs_folder, tmp_path, mono=1.0).batch(4)
+    assert (mono[:, :, 0] == mono[:, :, 1]).all()
+    silent = dataset(songs_folder, tmp_path, own_mix=0.0, missing_stem=1.0, second_take=0.0).batch(4)
+    assert (silent == 0).all()
+    limited = dataset(songs_folder, tmp_path, band_limit=1.0).responses(50, 1000)
+    ends = (limited > 0).sum(axis=-1)
+    assert (ends == ends[:, :1]).all()  # all stems of a mix end together
+    assert ends.min() >= 180 - 1
+    assert len(set(ends[:, 0])) > 20
+    open_ = dataset(songs_folder, tmp_path, band_limit=0.0).responses(50, 1000)
+    assert (open_ > 0).all()
+    assert 1 < np.std(20 * np.log10(open_)) < 6

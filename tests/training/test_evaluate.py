@@ -1,0 +1,87 @@
+"""Scoring a model through the engine, with and without PyTorch on the machine."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from stembridge.engine import separate
+from stembridge.models import load_model
+from stembridge.training.data import VALIDATION, DataError, find_songs
+from stembridge.training.evaluate import evaluate, songs_to_score
+from stembridge.training.metrics import clip_sdr
+
+
+def test_scores_are_those_of_the_engine_on_the_mixture(songs_folder, tiny_model):
+    songs = [song for song in find_songs([songs_folder]) if song.complete]
+    done = []
+    evaluation = evaluate(songs, tiny_model, bss_eval=False, progress=done.append)
+    assert set(evaluation.songs) == {"song 0", "song 1", "song 2", "Somebody - A Song"}
+    song = next(song for song in songs if song.name == "Somebody - A Song")
+    mixture, drums = song.decode("mixture"), song.decode("drums")
+    n = min(song.decode(name).shape[1] for name in song.files)
+    estimate = separate(mixture[:, :n], 44100, tiny_model)["drums"]
+    assert evaluation.songs[song.name]["drums"]["sdr"] == pytest.approx(clip_sdr(drums[:, :n], estimate))
+    table = evaluation.medians()
+    assert set(table) == {*load_model(tiny_model).card.stems, "mean"}
+    scores = [song["drums"]["sdr"] for song in evaluation.songs.values()]
+    assert table["drums"]["sdr"] == pytest.approx(np.median(scores))
+    assert table["mean"]["sdr"] == pytest.approx(np.mean([table[stem]["sdr"] for stem in table if stem != "mean"]))
+    assert done == sorted(done)
+
+
+def test_silent_references_are_left_out_and_counted(tmp_path, make, tiny_live_model):
+    import soundfile
+
+    folder = make.song(tmp_path / "songs" / "a", 1, seconds=1.5)
+    soundfile.write(folder / "vocals.wav", np.zeros((66150, 2)), 44100)
+    evaluation = evaluate(find_songs([tmp_path / "songs"]), tiny_live_model, bss_eval=False)
+    assert evaluation.left_out == 1
+    assert set(evaluation.songs["a"]) == {"drums", "bass", "other"}
+
+
+def test_input_level_and_rate_reach_the_engine(songs_folder, tiny_live_model):
+    songs = [song for song in find_songs([songs_folder]) if song.name == "song 0"]
+    plain = evaluate(songs, tiny_live_model, bss_eval=False).songs["song 0"]
+    # The tiny network is a ratio of powers, so level does not matter to it.
+    quiet = evaluate(songs, tiny_live_model, bss_eval=False, input_db=-20).songs["song 0"]
+    assert quiet["drums"]["sdr"] == pytest.approx(plain["drums"]["sdr"], abs=0.01)
+    low = evaluate(songs, tiny_live_model, bss_eval=False, sample_rate=16000).songs["song 0"]
+    assert low["drums"]["sdr"] != plain["drums"]["sdr"]
+
+
+def test_validation_songs_come_before_others(tmp_path, make):
+    name = min(VALIDATION)
+    for song in (name, "mine"):
+        make.song(tmp_path / song, 1, seconds=0.1)
+    assert [song.name for song in songs_to_score(find_songs([tmp_path]))] == [name]
+    make.song(tmp_path / "half" / "b", 1, seconds=0.1, stems=("drums",))
+    with pytest.raises(DataError, match="all of vocals"):
+        songs_to_score(find_songs([tmp_path / "half"]))
+
+
+def test_the_command_needs_no_pytorch(songs_folder, tiny_live_model, tmp_path):
+    code = """
+import sys
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+sys.meta_path.insert(0, NoTorch())
+from stembridge.cli import main
+sys.exit(main())
+"""
+    report = tmp_path / "scores.json"
+    arguments = ["evaluate", "--data", songs_folder, "--model", tiny_live_model, "--json", report]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    scores = json.loads(report.read_text())
+    assert set(scores["medians"]["drums"]) == {"sdr", "frame_sdr", "sir", "sar"}
+    for stem, row in scores["medians"].items():
+        line = next(line for line in run.stdout.splitlines() if line.startswith(stem))
+        assert f"{row['sdr']:.2f}" in line

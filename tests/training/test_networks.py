@@ -1,0 +1,148 @@
+"""What a network sees, how it is judged, and that the engine runs exactly what PyTorch trained."""
+
+import numpy as np
+import pytest
+import torch
+from stembridge.engine import StemProcessor
+from stembridge.engine.stft import Analysis
+from stembridge.models import ModelError, load_model
+from stembridge.training.data import DataError
+from stembridge.training.export import PARITY, export, load_parameters, parity
+from stembridge.training.features import input_features, running_level, spectra
+from stembridge.training.inference import separate_clip
+from stembridge.training.networks import RECIPES, MaskNetwork, Recipe
+from stembridge.training.objective import error_db, example
+
+CARD = {"name": "tiny", "version": "1", "terms": "CC0"}
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32) * 0.1
+
+
+@pytest.mark.parametrize("mode", RECIPES)
+def test_training_and_engine_share_one_transform(mode):
+    grid = RECIPES[mode].grid
+    audio = noise(2, 20000)
+    ours = spectra(torch.from_numpy(audio), grid).permute(1, 0, 2).numpy()
+    engine = Analysis(grid, 2).push(audio)
+    assert ours.shape == engine.shape
+    assert np.abs(ours - engine).max() < 1e-7
+
+
+@pytest.mark.parametrize("mode", RECIPES)
+def test_bands_cover_every_bin_once(mode):
+    recipe = RECIPES[mode]
+    bands = recipe.bands
+    assert bands.bins == recipe.grid.bins
+    spectrum = torch.arange(bins := bands.bins).float() + 1
+    assert bands.pool(spectrum).sum() == spectrum[:-1].sum()
+    spread = bands.spread(torch.arange(sum(bands.cells) * bands.count).float())
+    assert spread.shape == (bins,)
+    assert spread[-1] == spread[-2]
+    # Pooling what was spread weighs each cell by its bins, in the same order.
+    widths = bands.pool(torch.ones(bins))
+    assert torch.equal(bands.pool(spread), torch.arange(len(widths)) * widths)
+
+
+def test_running_level_is_a_peak_that_falls():
+    power = torch.rand(50, 3, 1, generator=torch.Generator().manual_seed(0))
+    power[20:] *= 1e-4
+    before = torch.full((3, 1), 0.7)
+    level, fall = before, 10 ** (-0.3 / 100)
+    wanted = []
+    for frame in power:
+        level = torch.maximum(frame, level * fall)
+        wanted.append(level)
+    assert torch.allclose(running_level(power, before, 100), torch.stack(wanted), rtol=1e-4)
+
+
+def test_features_do_not_depend_on_level(tiny_recipe):
+    spectrum = torch.randn(2, 10, 1, 2, tiny_recipe.grid.bins, generator=torch.Generator().manual_seed(0))
+    quiet, _ = input_features(*spectrum * 1e-3, tiny_recipe, torch.zeros(1, 1))
+    loud, _ = input_features(*spectrum, tiny_recipe, torch.zeros(1, 1))
+    assert torch.allclose(quiet, loud, atol=1e-2)
+    assert loud.abs().max() < 4
+
+
+def test_error_is_that_of_the_masked_spectrum(tiny_recipe):
+    stems = torch.from_numpy(noise(2, 4, 2, 8000))
+    responses = torch.rand(2, 4, tiny_recipe.grid.bins, generator=torch.Generator().manual_seed(0))
+    batch = example(stems, responses, tiny_recipe)
+    logits = torch.randn(*batch.match.shape, generator=torch.Generator().manual_seed(1))
+    stem_spectra = spectra(stems, tiny_recipe.grid) * responses[:, :, None, None]
+    mix = stem_spectra.sum(1, keepdim=True)
+    masks = tiny_recipe.bands.spread(logits.softmax(2)).permute(1, 2, 3, 0, 4)
+    error = ((masks * mix - stem_spectra).abs() ** 2)[..., :-1].sum(dim=(2, 3, 4))
+    floor = 1e-3 * (mix.abs() ** 2)[..., :-1].sum(dim=(2, 3, 4))
+    assert torch.allclose(error_db(logits, batch), 10 * torch.log10(error + floor), atol=0.05)
+
+
+def test_perfect_masks_have_less_error_than_any_other(tiny_recipe):
+    """Stems that do not overlap in frequency can be had whole, and the loss says so."""
+    t = torch.arange(12000) / 44100
+    tones = [torch.sin(2 * torch.pi * f * t) for f in (100.0, 600.0, 2500.0, 9000.0)]
+    stems = torch.stack([torch.stack([tone, tone]) for tone in tones]).unsqueeze(0)
+    batch = example(stems, torch.ones(1, 4, tiny_recipe.grid.bins), tiny_recipe)
+    ideal = torch.log(batch.match.clamp_min(1e-9))
+    even = torch.zeros_like(ideal)
+    assert (error_db(ideal, batch) < error_db(even, batch) - 8).all()
+
+
+def randomised(recipe: Recipe, seed: int = 0) -> MaskNetwork:
+    torch.manual_seed(seed)
+    return MaskNetwork(recipe).eval()
+
+
+def test_exported_networks_sound_like_pytorch_through_the_real_engine(tiny_recipe, tmp_path):
+    network = randomised(tiny_recipe)
+    model = export(network, tmp_path / "tiny.onnx", CARD)
+    assert parity(network, model) < 1e-5
+    assert load_model(tmp_path / "tiny.onnx").card.mode == ("streaming" if tiny_recipe.causal else "chunked")
+    # The check can fail: another network's weights are not this model's.
+    assert parity(randomised(tiny_recipe, seed=1), model) > PARITY
+
+
+def test_a_wrong_export_is_refused(tiny_recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("stembridge.training.export.parity", lambda network, model: 0.01)
+    with pytest.raises(ModelError, match="differs from PyTorch"):
+        export(randomised(tiny_recipe), tmp_path / "tiny.onnx", CARD)
+
+
+def test_causal_networks_do_not_see_the_future(tmp_path):
+    recipe = RECIPES["streaming"]
+    network = randomised(recipe)
+    audio = noise(2, 30000)
+    changed = audio.copy()
+    changed[:, 20000:] = noise(2, 10000, seed=9)
+    before, after = separate_clip(network, audio), separate_clip(network, changed)
+    heard = 20000 - recipe.grid.synthesis_window
+    assert np.abs(before - after)[..., :heard].max() < 1e-6
+    assert np.abs(before - after)[..., 20000:].max() > 1e-3
+
+
+def test_parameters_come_back_from_the_graph(tiny_recipe, tmp_path):
+    network = randomised(tiny_recipe)
+    export(network, tmp_path / "tiny.onnx", CARD)
+    recipe, parameters = load_parameters(tmp_path / "tiny.onnx")
+    assert recipe == tiny_recipe
+    assert set(parameters) == set(network.state_dict())
+    for name, value in network.state_dict().items():
+        assert torch.equal(parameters[name], value), name
+
+
+def test_models_of_others_cannot_be_trained_on(tiny_live_model):
+    with pytest.raises(DataError, match="recipe"):
+        load_parameters(tiny_live_model)
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_exported_networks_run_at_other_rates(tiny_recipe, tmp_path, rate, channels):
+    model = export(randomised(tiny_recipe), tmp_path / "tiny.onnx", CARD)
+    processor = StemProcessor(model, rate, channels)
+    audio = noise(channels, 4 * processor.latency_samples // 3 + 1000)
+    stems = processor.separate(audio)
+    latency = processor.latency_samples
+    assert np.abs(stems.sum(axis=0)[:, latency:] - audio[:, :-latency]).max() < 1e-6
+    assert all(np.abs(stem).max() > 1e-4 for stem in stems)

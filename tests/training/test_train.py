@@ -1,0 +1,199 @@
+"""Training learns, is seeded, stops in time, goes on where it was, and ends in a model that the engine runs."""
+
+import csv
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from stembridge.engine import StemProcessor
+from stembridge.models import load_model
+from stembridge.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from stembridge.training.data import DataError, RemixDataset, StemCache, find_songs
+from stembridge.training.export import load_parameters
+from stembridge.training.train import Learner, Settings, train
+
+
+@pytest.fixture
+def settings():
+    return Settings(minutes=0.05, batch=2, seconds=0.5, threads=1, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return StemCache(tmp_path_factory.mktemp("cache"))
+
+
+def batches(songs_folder, cache, number, seed=0):
+    data = RemixDataset(find_songs([songs_folder]), cache, 0.5, seed)
+    return [(data.batch(2), data.responses(2, 2049)) for _ in range(number)]
+
+
+def learn(recipe, settings, material, initial=None):
+    learner = Learner(recipe, settings, initial)
+    scores = [learner.step(stems, responses[..., : recipe.grid.bins], 0.0) for stems, responses in material]
+    return learner, scores
+
+
+def test_a_network_learns_what_it_sees_again_and_again(songs_folder, cache, tiny_recipe, settings):
+    material = batches(songs_folder, cache, 1) * 60
+    recipe = replace(tiny_recipe, dropout=0.0)
+    _, scores = learn(recipe, replace(settings, learning_rate=0.05), material)
+    assert scores[-1] > scores[0] + 3
+
+
+def test_the_seed_decides_everything(songs_folder, cache, tiny_recipe, settings):
+    runs = [
+        learn(tiny_recipe, replace(settings, seed=seed), batches(songs_folder, cache, 2, seed))[0] for seed in (1, 1, 2)
+    ]
+    one, two, other = ([*run.network.parameters()] for run in runs)
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_the_average_follows_the_weights(songs_folder, cache, tiny_recipe, settings):
+    learner, _ = learn(tiny_recipe, settings, batches(songs_folder, cache, 5))
+    start = Learner(tiny_recipe, settings, None).network.state_dict()
+    now = learner.network.state_dict()
+    for name in ("norm.weight", "decode.biases.0"):
+        behind = (now[name] - learner.average[name]).abs().max()
+        assert 0 < behind < (now[name] - start[name]).abs().max()
+
+
+def test_saved_and_loaded_it_goes_on_as_if_never_stopped(songs_folder, cache, tiny_recipe, settings, tmp_path):
+    recipe = replace(tiny_recipe, dropout=0.0)
+    material = batches(songs_folder, cache, 6)
+    whole, _ = learn(recipe, settings, material)
+    first, _ = learn(recipe, settings, material[:3])
+    first.save(tmp_path / "last.safetensors")
+    second = Learner(recipe, replace(settings, seed=99), None)
+    second.load(tmp_path / "last.safetensors")
+    for stems, responses in material[3:]:
+        second.step(stems, responses[..., : recipe.grid.bins], 0.0)
+    assert second.progress.step == 6
+    for name, value in whole.network.state_dict().items():
+        assert torch.allclose(value, second.network.state_dict()[name], atol=1e-6), name
+        assert torch.allclose(whole.average[name], second.average[name], atol=1e-6), name
+
+
+def test_checkpoints_of_other_networks_and_other_files_are_refused(tiny_recipe, settings, tmp_path):
+    path = tmp_path / "last.safetensors"
+    Learner(tiny_recipe, settings, None).save(path)
+    with pytest.raises(DataError, match="another network"):
+        Learner(replace(tiny_recipe, hidden=9), settings, None).load(path)
+    for content in (b"", b"not a checkpoint", path.read_bytes()[:1000]):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match="not a checkpoint") as caught:
+            load_checkpoint(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_keeps_progress_and_recipe(tiny_recipe, tmp_path):
+    progress = Progress(step=7, seconds=1.5, best=-math.inf)
+    save_checkpoint(tmp_path / "a.safetensors", {"x": torch.arange(3.0)}, progress, tiny_recipe)
+    tensors, loaded, recipe = load_checkpoint(tmp_path / "a.safetensors")
+    assert (loaded, recipe) == (progress, tiny_recipe)
+    assert torch.equal(tensors["x"], torch.arange(3.0))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_training_logs_keeps_the_best_and_goes_on(songs_folder, cache, tiny_recipe, settings, tmp_path):
+    songs = find_songs([songs_folder])
+    lines = []
+    best = train(songs, tiny_recipe, tmp_path, cache, settings, report=lines.append)
+    _, first, _ = load_checkpoint(tmp_path / "last.safetensors")
+    assert first.step > 0
+    assert 3 <= first.seconds < 60
+    train(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=0.1), report=lines.append)
+    _, second, _ = load_checkpoint(tmp_path / "last.safetensors")
+    assert second.step > first.step
+    assert any("going on from step" in line for line in lines)
+    with open(tmp_path / "log.csv") as file:
+        rows = [*csv.DictReader(file)]
+    assert [int(row["step"]) for row in rows] == [first.step, second.step]
+    assert max(float(row["held_apart_sdr"]) for row in rows) == pytest.approx(load_checkpoint(best)[1].best, abs=1e-3)
+
+
+def stembridge(*arguments, cwd):
+    command = [sys.executable, "-m", "stembridge", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize("mode", ["streaming", "chunked"])
+def test_the_command_trains_exports_and_fine_tunes(songs_folder, tmp_path, mode):
+    common = [
+        "--data",
+        songs_folder,
+        "--cache",
+        tmp_path / "cache",
+        "--threads",
+        1,
+        "--terms",
+        "CC0",
+        "--minutes",
+        0.02,
+    ]
+    run = stembridge("train", *common, "--mode", mode, "--network", "band-split", "-o", "mine.onnx", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    model = load_model(tmp_path / "mine.onnx")
+    assert model.card.mode == mode
+    training = model.card.values["training"]
+    assert training["steps"] > 0
+    assert training["seed"] == 0
+    assert json.dumps(model.card.values["data"]).count("CC0") == 1
+    audio = np.random.default_rng(0).standard_normal((2, 1000)).astype(np.float32)
+    assert StemProcessor(model).process(audio).shape == audio.shape
+
+    tuned = stembridge("train", *common, "--init", "mine.onnx", "-o", "tuned.onnx", cwd=tmp_path)
+    assert tuned.returncode == 0, tuned.stderr
+    (_, before), (_, after) = (load_parameters(tmp_path / name) for name in ("mine.onnx", "tuned.onnx"))
+    changes = [float((before[name] - after[name]).abs().max()) for name in before]
+    assert 0 < max(changes) < 0.05  # it went on from there, and not far
+
+
+def test_ctrl_c_keeps_what_was_learnt(songs_folder, tmp_path):
+    command = [sys.executable, "-m", "stembridge", "train", "--data", str(songs_folder), "--minutes", "10"]
+    command += ["--cache", str(tmp_path / "cache"), "--threads", "1", "-o", "mine.onnx", "--mode", "streaming"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    for line in process.stdout:
+        if "to train on" in line:
+            break
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert len(errors.splitlines()) == 1
+    assert load_checkpoint(tmp_path / "mine.onnx.training" / "last.safetensors")[1].step > 0
+    assert not (tmp_path / "mine.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--minutes", 1, "-o", "a.txt"], "a.txt"),
+        (["--minutes", 1, "-o", "missing/a.onnx"], "missing"),
+        (["--minutes", 0], "minutes"),
+        (["--minutes", 1, "--mode", "sideways"], "sideways"),
+        (["--minutes", 1, "--network", "magic"], "magic"),
+        (["--minutes", 1, "--init", "nosuch"], "nosuch"),
+    ],
+)
+def test_bad_options_are_one_line(songs_folder, tmp_path, arguments, named):
+    run = stembridge("train", "--data", songs_folder, *arguments, cwd=tmp_path)
+    assert run.returncode == 2
+    assert len(run.stderr.splitlines()) == 1
+    assert named in run.stderr
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_unusable_data_is_one_line(tmp_path):
+    run = stembridge("train", "--data", tmp_path / "nothing", "--minutes", 1, cwd=tmp_path)
+    assert run.returncode == 2
+    assert "nothing" in run.stderr
+    assert len(run.stderr.splitlines()) == 1

@@ -1,0 +1,44 @@
+"""Checkpoints: tensors in safetensors files, with how far training is as metadata. Nothing is pickled."""
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .data import DataError
+from .networks import Recipe
+
+
+@dataclass
+class Progress:
+    """How far training is: steps done, wall-clock seconds spent, and the best score on the songs held apart."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float = -math.inf
+
+
+def save_checkpoint(path: Path, tensors: dict[str, Tensor], progress: Progress, recipe: Recipe) -> None:
+    """Write a checkpoint; the file appears whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    contents = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    metadata = {"progress": json.dumps(asdict(progress)), "recipe": json.dumps(recipe.as_dict())}
+    save_file(contents, temporary, metadata)
+    os.replace(temporary, path)
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress, Recipe]:
+    """The inverse of `save_checkpoint`. Raises DataError if the file is no checkpoint of ours."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            progress = Progress(**json.loads(metadata["progress"]))
+            recipe = Recipe.from_dict(json.loads(metadata["recipe"]))
+            return {name: file.get_tensor(name) for name in file.keys()}, progress, recipe  # noqa: SIM118
+    except Exception as error:  # safetensors raises its own error types, by version
+        raise DataError(f"{path}: not a checkpoint ({error}); move it away to begin anew") from error

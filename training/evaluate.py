@@ -1,0 +1,88 @@
+"""Scores of a model on songs with true stems, through the engine. Needs no PyTorch."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine import separate
+from ..models import Model, load_model
+from .data import SAMPLE_RATE, VALIDATION, DataError, Song
+from .metrics import SILENT_DB, clip_sdr, frame_sdr, rms_db, sir_sar
+
+MEASURES = ("sdr", "frame_sdr", "sir", "sar")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """songs: song -> stem -> measure -> dB. left_out: how many references were too quiet to score."""
+
+    songs: dict[str, dict[str, dict[str, float]]]
+    left_out: int
+
+    def medians(self) -> dict[str, dict[str, float]]:
+        """stem -> measure -> median over the songs that have it, and `mean` over the stems."""
+        stems: dict[str, dict[str, list[float]]] = {}
+        for song in self.songs.values():
+            for stem, scores in song.items():
+                for measure, score in scores.items():
+                    stems.setdefault(stem, {}).setdefault(measure, []).append(score)
+        table = {stem: {m: float(np.median(values)) for m, values in scores.items()} for stem, scores in stems.items()}
+        measures = [m for m in MEASURES if all(m in scores for scores in table.values())]
+        return table | {"mean": {m: float(np.mean([scores[m] for scores in table.values()])) for m in measures}}
+
+
+def songs_to_score(songs: Iterable[Song]) -> list[Song]:
+    """MUSDB18's validation songs if they are among `songs`, else all that have all stems of their own mix."""
+    complete = [song for song in songs if song.complete]
+    validation = [song for song in complete if song.name in VALIDATION]
+    if not complete:
+        raise DataError("no song has all of vocals, drums, bass and other; only such songs can be scored")
+    return validation or complete
+
+
+def evaluate(
+    songs: Sequence[Song],
+    model: str | os.PathLike | Model,
+    *,
+    sample_rate: int = SAMPLE_RATE,
+    input_db: float = 0.0,
+    bss_eval: bool = True,
+    threads: int = 1,
+    progress: Callable[[float], None] | None = None,
+) -> Evaluation:
+    """Score a model on whole songs: the mixture in (the sum of the stems where there is none), the stems compared.
+
+    sample_rate: songs are resampled to it first, references too, so that lower rates have equally low-passed
+    references. input_db: gain on the mixture, taken back from the stems before they are compared, to see whether level
+    matters. bss_eval: SIR and SAR too (museval, slow). References below -60 dBFS are left out and counted.
+    progress: called with the share done, 0 to 1.
+    """
+    model = model if isinstance(model, Model) else load_model(model)
+    gain = np.float32(10 ** (input_db / 20))
+    scores, left_out = {}, 0
+    for number, song in enumerate(songs):
+        if progress:
+            progress(number / len(songs))
+        references = {stem: song.decode(stem, sample_rate) for stem in model.card.stems if stem in song.files}
+        mixture = (
+            song.decode("mixture", sample_rate) if "mixture" in song.files else np.sum([*references.values()], axis=0)
+        )
+        length = min(mixture.shape[-1], *(reference.shape[-1] for reference in references.values()))
+        estimates = separate(mixture[:, :length] * gain, sample_rate, model, threads=threads)
+        heard = [stem for stem, reference in references.items() if rms_db(reference[:, :length]) >= SILENT_DB]
+        left_out += len(references) - len(heard)
+        pairs = {stem: (references[stem][:, :length], estimates[stem] / gain) for stem in heard}
+        scores[song.name] = {stem: _scores(*pair, sample_rate) for stem, pair in pairs.items()}
+        if bss_eval and pairs:
+            sir, sar = sir_sar(*(np.stack(side) for side in zip(*pairs.values(), strict=True)))
+            for i, stem in enumerate(pairs):
+                scores[song.name][stem] |= {"sir": float(sir[i]), "sar": float(sar[i])}
+    return Evaluation(scores, left_out)
+
+
+def _scores(reference: NDArray, estimate: NDArray, sample_rate: float) -> dict[str, float]:
+    measured = {"sdr": clip_sdr(reference, estimate), "frame_sdr": frame_sdr(reference, estimate, sample_rate)}
+    return {measure: score for measure, score in measured.items() if score is not None}

@@ -1,0 +1,162 @@
+"""From PyTorch weights to a model that ships, and back."""
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import torch
+from torch import Tensor, nn
+
+from ..engine import StemProcessor
+from ..models import Model, ModelError, load_model, save_model
+from .data import STEMS, DataError
+from .features import input_features
+from .inference import separate_clip
+from .networks import MaskNetwork, Recipe
+
+OPSET = 18
+# Frames of a chunk: 6 s whose masks are used, context of 1.1 s on both sides, cross-fades of 0.6 s.
+CHUNK = {"left": 48, "frames": 256, "right": 48, "overlap": 24}
+PARITY = 1e-4  # of full scale: how far the engine may be from PyTorch
+
+
+class Graph(nn.Module):
+    """A MaskNetwork behind the contract of docs/model-format.md.
+
+    The state is one vector: the level, then h and c of each recurrent layer.
+    """
+
+    def __init__(self, network: MaskNetwork) -> None:
+        super().__init__()
+        self.network, self.recipe = network, network.recipe
+        size, hidden = self.recipe.band_features, self.recipe.hidden
+        layer = [(1, network.num_bands, size)] * 2 + [(1, 1, hidden)] * 2
+        self.shapes = layer * self.recipe.blocks
+
+    @property
+    def state_size(self) -> int:
+        """Length of the state vector."""
+        return 1 + sum(int(np.prod(shape)) for shape in self.shapes)
+
+    def forward(self, spectrum: Tensor, state: Tensor | None = None) -> Any:
+        """Masks (frames, stems - 1, 2, bins), and the next state if there is one.
+
+        spectrum: (frames, 2, bins, 2), real and imaginary. state: (state_size,).
+        """
+        real, imag = spectrum[..., 0].unsqueeze(1), spectrum[..., 1].unsqueeze(1)
+        layers, level = None, torch.zeros(1, 1)
+        if state is not None:
+            level = state[:1].reshape(1, 1)
+            parts = [
+                part.reshape(shape)
+                for part, shape in zip(
+                    state[1:].split([int(np.prod(shape)) for shape in self.shapes]), self.shapes, strict=True
+                )
+            ]
+            layers = [((a, b), (c, d)) for a, b, c, d in zip(*[iter(parts)] * 4, strict=True)]
+        seen, level = input_features(real, imag, self.recipe, level)
+        logits, layers = self.network(seen, layers)
+        masks = self.recipe.bands.spread(logits[:, 0].softmax(dim=1)[:, :-1])
+        if state is None:
+            return masks
+        flat = [level.reshape(-1), *(part.reshape(-1) for layer in layers for pair in layer for part in pair)]
+        return masks, torch.cat(flat)
+
+
+def export(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Model:
+    """Write `path` (.onnx) and its card, and check that the engine sounds like PyTorch.
+
+    card: what the recipe does not say: name, version, terms, data, scores, training. Parameter names are kept in the
+    graph, so that `load_parameters` can read them. Raises ModelError if engine and PyTorch differ.
+    """
+    network = network.eval().cpu()
+    recipe = network.recipe
+    values = {
+        **card,
+        "mode": "streaming" if recipe.causal else "chunked",
+        "stems": list(STEMS),
+        "sample_rate": recipe.grid.sample_rate,
+        "window": recipe.grid.window,
+        "synthesis_window": recipe.grid.synthesis_window,
+        "hop": recipe.grid.hop,
+    }
+    if not recipe.causal:
+        values["chunk"] = CHUNK
+    values["training"] = {**card.get("training", {}), "recipe": recipe.as_dict()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model = save_model(path, _onnx_graph(Graph(network).eval()), values)
+    if (difference := parity(network, model)) > PARITY:
+        raise ModelError(f"{path}: the engine differs from PyTorch by {difference:.2g} of full scale; do not use it")
+    return model
+
+
+def _onnx_graph(graph: Graph) -> bytes:
+    recipe = graph.recipe
+    inputs: tuple[Tensor, ...] = (torch.randn(8, 2, recipe.grid.bins, 2),)
+    outputs = ["masks"]
+    if recipe.causal:
+        inputs, outputs = (*inputs, torch.zeros(graph.state_size)), ["masks", "next_state"]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the exporter warns of its successor, which renames parameters
+        path = Path(folder) / "graph.onnx"
+        torch.onnx.export(
+            graph,
+            inputs,
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            do_constant_folding=False,  # folding would melt the recurrent layers' parameters together
+            input_names=["spectrum", "state"][: len(inputs)],
+            output_names=outputs,
+            dynamic_axes={"spectrum": {0: "frames"}, "masks": {0: "frames"}},
+        )
+        return path.read_bytes()
+
+
+def parity(network: MaskNetwork, model: Model) -> float:
+    """Largest difference between the engine's stems and PyTorch's, on half a chunk (or a second) of rough noise."""
+    grid = network.recipe.grid
+    frames = CHUNK["frames"] // 2 if model.card.chunk else round(grid.sample_rate / grid.hop)
+    random = np.random.default_rng(0)
+    audio = random.standard_normal((2, frames * grid.hop)) * np.linspace(0.05, 0.3, frames * grid.hop)
+    audio[1] = 0.5 * audio[0] + 0.5 * audio[1]
+    processor = StemProcessor(model, grid.sample_rate, 2)
+    latency = processor.latency_samples
+    padded = np.pad(audio, ((0, 0), (0, latency))).astype(np.float32)
+    got = processor.separate(padded)[..., latency:]
+    if model.card.chunk:
+        # The first chunk hears the silence around this noise, and so must PyTorch.
+        chunk = model.card.chunk
+        before = chunk.left * grid.hop
+        after = (chunk.frames + chunk.right - frames) * grid.hop - grid.window  # which separate_clip adds
+        wanted = separate_clip(network, np.pad(audio, ((0, 0), (before, after))).astype(np.float32))
+        wanted = wanted[..., before : before + audio.shape[1]]
+    else:
+        wanted = separate_clip(network, padded)[..., : audio.shape[1]]
+    return float(np.abs(got - wanted).max())
+
+
+def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
+    """The recipe and parameters of an exported model, by shipped name or path, to train on from.
+
+    Raises ModelError or DataError if it is no model that `export` wrote.
+    """
+    loaded = load_model(model)
+    recipe_values = loaded.card.values.get("training", {}).get("recipe")
+    if recipe_values is None:
+        raise DataError(f"{loaded.path}: its card names no recipe to train on; give a model that training exported")
+    recipe = Recipe.from_dict(recipe_values)
+    wanted = MaskNetwork(recipe).state_dict()
+    graph = onnx.load_model_from_string(loaded.graph).graph
+    found = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
+    for node in graph.node:  # the exporter keeps equal parameters once
+        if node.op_type == "Identity" and node.input[0] in found:
+            found[node.output[0]] = found[node.input[0]]
+    found = {name.removeprefix("network."): value for name, value in found.items()}
+    if missing := [name for name in wanted if name not in found]:
+        raise DataError(f"{loaded.path}: no parameter {missing[0]} in it; give a model that training exported")
+    return recipe, {name: found[name].reshape(value.shape) for name, value in wanted.items()}

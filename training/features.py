@@ -1,0 +1,64 @@
+"""What a network sees of a mix: level-normalised log magnitudes, per cell."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..engine.stft import FrameGrid
+from .networks import Recipe
+
+RELEASE_DB = 3.0  # per second: how fast the level a streaming network measures its input against falls
+FLOOR = 1e-4  # relative to that level: what lies lower (-80 dB) looks like silence
+
+
+def running_level(power: Tensor, before: Tensor, frames_per_second: float) -> Tensor:
+    """The level a causal network measures against: the highest power so far, falling by RELEASE_DB a second.
+
+    power: (frames, batch, 1) of each frame; before: (batch, 1) the level before. Returns the shape of `power`.
+    A closed form over the frames of a call, so that frames one by one give the same.
+    """
+    fall = RELEASE_DB / 10 * math.log(10) / frames_per_second
+    # 1, 2, ...: counted from the data, because the exporter would take arange or ones_like for a constant.
+    frames = torch.cumsum((power[:, 0, 0] >= 0).to(power.dtype), dim=0)
+    age = frames.unsqueeze(1) - frames.unsqueeze(0)  # (now, then)
+    decay = torch.exp(-fall * age.clamp_min(0)) * (age >= 0)
+    level = (decay.unsqueeze(-1).unsqueeze(-1) * power).amax(dim=1)
+    gone = torch.exp(-fall * frames).unsqueeze(-1).unsqueeze(-1)
+    return torch.maximum(level, gone * before)
+
+
+def spectra(audio: Tensor, grid: FrameGrid) -> Tensor:
+    """What engine.stft.Analysis gives from silence, for batches: (..., n) to (..., frames, bins), complex."""
+    window = torch.from_numpy((grid.analysis * grid.spectrum_scale).astype("float32")).to(audio.device)
+    padded = pad(audio, (grid.window - grid.hop, 0))
+    return torch.fft.rfft(padded.unfold(-1, grid.window, grid.hop) * window)
+
+
+def features(left: Tensor, right: Tensor, cross: Tensor, level: Tensor) -> Tensor:
+    """What the network sees: log magnitudes of left, right, mid and side, relative to the level.
+
+    left, right: power (..., cells); cross: real part of left times conjugate right; level: power (..., 1).
+    Returns (..., 4, cells) in about -2..2.
+    """
+    mid, side = (left + right) / 4 + cross / 2, (left + right) / 4 - cross / 2
+    power = torch.stack([left, right, mid, side], dim=-2) / level.unsqueeze(-2)
+    return 0.5 * torch.log10(power.clamp_min(0) + FLOOR**2) + 2
+
+
+def input_features(spectrum_real: Tensor, spectrum_imag: Tensor, recipe: Recipe, level_before: Tensor) -> tuple:
+    """What the network sees of a mix, and the level after its last frame.
+
+    spectrum_real, spectrum_imag: (frames, batch, 2, bins). level_before: (batch, 1); only causal recipes use it.
+    Returns features (frames, batch, 4, cells) and the level (batch, 1).
+    """
+    power = recipe.bands.pool(spectrum_real.square() + spectrum_imag.square())
+    cross = spectrum_real[:, :, 0] * spectrum_real[:, :, 1] + spectrum_imag[:, :, 0] * spectrum_imag[:, :, 1]
+    total = power.sum(dim=(2, 3)).unsqueeze(-1) + 1e-12
+    if recipe.causal:
+        level = running_level(total, level_before, recipe.grid.sample_rate / recipe.grid.hop)
+        last = level[-1]
+    else:
+        level, last = total.mean(dim=0, keepdim=True), level_before
+    return features(power[:, :, 0], power[:, :, 1], recipe.bands.pool(cross), level), last

@@ -1,0 +1,82 @@
+"""From folders of songs to an exported model: one training session."""
+
+import hashlib
+import os
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from ..models import Model
+from .checkpoint import load_checkpoint
+from .data import StemCache, find_songs
+from .export import export, load_parameters
+from .networks import RECIPES, MaskNetwork
+from .train import Settings, train
+
+
+def train_model(
+    folders: Sequence[str | os.PathLike],
+    output: Path,
+    minutes: float,
+    *,
+    mode: str = "chunked",
+    init: str | None = None,
+    cache: Path | None = None,
+    seed: int = 0,
+    threads: int = 0,
+    terms: str = "not stated",
+    report: Callable[[str], None] = print,
+) -> Model:
+    """Train for `minutes` and write `output` (.onnx) with its card.
+
+    folders: see `find_songs`. init: a model to start from, whose mode is then kept. cache: where decoded stems are
+    kept, by default the user's cache folder. Checkpoints and the log lie in `<output>.training/`; a later call with
+    the same output goes on from there. Raises DataError or ModelError, in one line, for what it cannot use.
+    """
+    from platformdirs import user_cache_path
+
+    songs = find_songs(folders)
+    recipe, initial = load_parameters(init) if init else (RECIPES[mode], None)
+    settings = Settings(minutes=minutes, seed=seed, threads=threads)
+    if init:
+        settings.learning_rate /= 10  # what is learnt already should be kept
+    work = output.with_name(output.name + ".training")
+    stems = StemCache(cache or user_cache_path("stembridge") / "stems")
+    best = train(songs, recipe, work, stems, settings, initial, report)
+    weights, progress, recipe = load_checkpoint(best)
+    network = MaskNetwork(recipe)
+    network.load_state_dict(weights)
+    card = {
+        "name": _card_name(output.stem),
+        "version": "1",
+        "terms": terms,
+        "data": [{"name": str(folder), "terms": terms} for folder in folders],
+        "training": {
+            "minutes": round(progress.seconds / 60, 1),
+            "steps": progress.step,
+            "processor": torch.cuda.get_device_name() if settings.device == "cuda" else _processor(),
+            "threads": torch.get_num_threads(),
+            "seed": seed,
+            "torch": torch.__version__,
+            "started_from": init,
+            "held_apart_sdr": round(progress.best, 2),
+        },
+    }
+    return export(network, output, card)
+
+
+def _card_name(stem: str) -> str:
+    """The file's name as a card may have it; one that cannot be kept is replaced by its checksum."""
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem.lower()).strip("-")
+    return name or hashlib.sha256(stem.encode()).hexdigest()[:8]
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else platform.machine()
