@@ -105,7 +105,8 @@ def copy_tags(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
                 if atom not in _UNTRUE_ATOMS and not _UNTRUE.match(atom.removeprefix(_FREEFORM)):
                     new.tags[atom] = values
         else:
-            texts, pictures = _read(old) if old is not None and old.tags else (_read_container(source), [])
+            tagged = old is not None and (old.tags or getattr(old, "pictures", None))
+            texts, pictures = _read(old) if tagged else (_read_container(source), [])
             _write(new, {name: values for name, values in texts.items() if not _UNTRUE.match(name)}, pictures)
         if not new.tags and not getattr(new, "pictures", None):
             return None
@@ -210,7 +211,7 @@ def _read_mp4(tags: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
 
 
 def _read_vorbis(file: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
-    comments = file.tags.as_dict()
+    comments = file.tags.as_dict() if file.tags is not None else {}  # a FLAC may have pictures alone
     blocks = comments.pop("metadata_block_picture", [])
     pictures = [Picture(base64.b64decode(block)) for block in blocks] + getattr(file, "pictures", [])
     return list(comments.items()), pictures

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DataFolders, ModelName, MoreFolders, Threads
+from .options import DataFolders, Force, ModelName, MoreFolders, Threads
 from .rendering import progress_bar
 
 
@@ -25,12 +25,15 @@ def evaluate_model(
     ] = False,
     bss_eval: Annotated[bool, typer.Option(help="SIR and SAR too (slow; needs museval).")] = True,
     output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all scores here.")] = None,
+    force: Force = False,
     threads: Threads = 1,
 ) -> None:
     """Score a model on songs with true stems.
 
     Clip SDR, median SDR of one-second frames, and SIR and SAR over whole clips; medians over the songs, in dB.
     """
+    if output and output.exists() and not force:
+        raise ValueError(f"{output}: exists already; give another name, or --force to overwrite it")
     if bss_eval and find_spec("museval") is None:
         raise ValueError(
             "SIR and SAR need museval, which is not here: pip install 'stembridge[train]', or give --no-bss-eval"

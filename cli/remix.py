@@ -39,7 +39,7 @@ def remix_song(
     gains_db = load_preset(preset) if preset is not None else {}
     for stem, gain in faders.items():
         if gain is not None:
-            gains_db[stem] = check_gain_db(f"--{stem}", gain)  # type: ignore[arg-type]  # it takes text, too
+            gains_db[stem] = check_gain_db(f"--{stem}", gain)
     render(
         lambda progress: remix_file(
             song,

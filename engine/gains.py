@@ -13,7 +13,7 @@ MAX_DB = 20.0
 GLIDE_SECONDS = 0.02
 
 
-def check_gain_db(stem: str, gain_db: float) -> float:
+def check_gain_db(stem: str, gain_db: float | str) -> float:
     """The gain as a float. Raises ValueError for what is not a number, NaN, or above +20 dB."""
     try:
         value = float(gain_db)

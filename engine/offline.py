@@ -1,7 +1,7 @@
 """Whole songs in one call, aligned to the sample."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ def separate(
     audio: (channels, n) or (n,), as for StemProcessor.process. progress: called with the share done, 0 to 1.
     """
     processor = StemProcessor(model, sample_rate, _num_channels(audio), threads=threads)
-    stems = _aligned(processor.separate, audio, processor.latency_samples, progress)
+    stems = _whole(processor.separate, audio, processor.latency_samples, progress)
     return dict(zip(processor.stems, stems, strict=True))
 
 
@@ -41,7 +41,7 @@ def remix(
 ) -> NDArray[np.float32]:
     """Move a song's stems: float32 of the shape of `audio`. gains_db: stem -> dB, 0 dB if not named."""
     processor = StemProcessor(model, sample_rate, _num_channels(audio), gains_db, threads=threads)
-    return _aligned(processor.process, audio, processor.latency_samples, progress)
+    return _whole(processor.process, audio, processor.latency_samples, progress)
 
 
 def _num_channels(audio: NDArray[Any]) -> int:
@@ -51,24 +51,40 @@ def _num_channels(audio: NDArray[Any]) -> int:
     return 1 if len(shape) == 1 else shape[0]
 
 
-def _aligned(step: Callable, audio: NDArray[Any], latency: int, progress: Progress | None) -> NDArray[np.float32]:
+def aligned(
+    blocks: Iterable[NDArray[Any]], compute: Callable[[NDArray[Any]], NDArray[np.float32]], latency: int
+) -> Iterator[NDArray[np.float32]]:
+    """What `compute` makes of the blocks of a song: together as long as these, and without the latency.
+
+    blocks: (..., n) each. compute: a block to (..., n), later by `latency` samples.
+    """
+    early = latency  # samples of output that are still before the song's start
+    block = None
+    for block in blocks:
+        out = compute(block)
+        yield out[..., early:]
+        early -= min(early, out.shape[-1])
+    if block is None:
+        return
+    silence = np.zeros((*block.shape[:-1], SLICE), block.dtype)
+    for start in range(0, latency, SLICE):
+        out = compute(silence[..., : latency - start])
+        yield out[..., early:]
+        early -= min(early, out.shape[-1])
+
+
+def _whole(
+    compute: Callable[[NDArray[Any]], NDArray[np.float32]],
+    audio: NDArray[Any],
+    latency: int,
+    progress: Progress | None,
+) -> NDArray[np.float32]:
     audio = np.asarray(audio)
-    length = audio.shape[-1]
-    out: NDArray[np.float32] | None = None
-    for start in range(0, length + latency, SLICE):
-        block = audio[..., start : start + SLICE]
-        missing = min(SLICE, length + latency - start) - block.shape[-1]
-        if missing:
-            silence = np.zeros((*audio.shape[:-1], missing), audio.dtype)
-            block = np.concatenate([block, silence], axis=-1)
-        result = step(block)
-        if out is None:
-            out = np.empty((*result.shape[:-1], length), np.float32)
-        first = max(0, latency - start)  # of this result's samples, the first that is not before the song
-        if first < result.shape[-1]:
-            at = start + first - latency
-            out[..., at : at + result.shape[-1] - first] = result[..., first:]
+    length, done = audio.shape[-1], 0
+    out = np.empty((*compute(audio[..., :0]).shape[:-1], length), np.float32)
+    for part in aligned((audio[..., i : i + SLICE] for i in range(0, length, SLICE)), compute, latency):
+        out[..., done : done + part.shape[-1]] = part
+        done += part.shape[-1]
         if progress:
-            progress(min(1.0, (start + SLICE) / (length + latency)))
-    assert out is not None  # the latency is never zero
+            progress(done / length)
     return out

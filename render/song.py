@@ -7,13 +7,16 @@ from math import log10
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, open_audio
-from ..engine import StemProcessor
+from ..engine import StemProcessor, aligned
 from ..models import Model
 from .level import common_factor
 from .outputs import Outputs
-from .stream import BLOCK, Block, aligned
+
+Block = NDArray[np.float32]
+BLOCK = 65536  # samples
 
 Progress = Callable[[str, float | None], None]
 """Called with the step, "rendering" or "writing", and the fraction of it that is done, None if it cannot be known."""

@@ -194,13 +194,13 @@ class RemixDataset:
     def responses(self, size: int, bins: int) -> NDArray[np.float32]:
         """A random equaliser for each stem of `size` mixes, (size, stems, bins): factors on the bins of a spectrum.
 
-        Up to about 10 dB, smooth over the octaves. Some mixes end early, from 4 kHz on, as telephone audio, low
+        Up to about 6 dB, smooth over the octaves. Some mixes end early, from 4 kHz on, as telephone audio, low
         sampling rates and lossy coders do.
         """
         random = self.random
         octaves = np.log2(np.arange(1, bins + 1) / bins)
         knots = np.linspace(-9, 0, 6)
-        gains_db = random.normal(0, 4, (size, len(STEMS), len(knots)))
+        gains_db = random.normal(0, 2.5, (size, len(STEMS), len(knots)))
         curves = np.array([[np.interp(octaves, knots, stem) for stem in mix] for mix in gains_db])
         responses = 10 ** (curves / 20)
         for mix in np.flatnonzero(random.random(size) < self.band_limit):

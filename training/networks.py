@@ -94,6 +94,7 @@ RECIPES = {
         grid=FrameGrid(44100, hop=256, window=2048, synthesis_window=512),
         bands=Bands(widths=(4, 8, 16, 32, 64, 132), steps=(1, 1, 1, 2, 4, 12), count=4),
         summary_features=12,
+        dropout=0.05,
     ),
     "chunked": Recipe(
         causal=False,

@@ -187,3 +187,16 @@ def test_a_full_disk_is_an_error(target, files, run_python):
     done = run_python(FULL, source, last, last.stat().st_size + 5000)
     assert done.stderr == ""
     assert done.stdout == f"{errno.EFBIG}\n"
+
+
+def test_a_cover_without_any_text_travels_too(files):
+    source, target = files("flac-16", "flac-16")
+    flac = FLAC(source)
+    flac.delete()
+    flac = FLAC(source)
+    picture = Picture()
+    picture.data, picture.mime, picture.type = PNG, "image/png", 3
+    flac.add_picture(picture)
+    flac.save()
+    assert copy_tags(source, target) is None
+    assert [picture.data for picture in FLAC(target).pictures] == [PNG]

@@ -153,8 +153,8 @@ def test_a_thousand_hertz_are_found_at_a_thousand_hertz(rate):
     grid = LIVE.at(rate)
     tone = np.sin(2 * np.pi * 1000 * np.arange(rate // 2) / rate).astype(np.float32)
     spectrum = np.abs(Analysis(grid, 1).push(tone[None])[-1, 0])
-    assert spectrum.argmax() == round(1000 * 2048 / 44100)
-    assert spectrum.max() == pytest.approx(0.5, rel=0.15), "between bins it is a little less"
+    assert abs(spectrum.argmax() - 1000 * 2048 / 44100) < 1
+    assert 0.39 < spectrum.max() < 0.501, "a tone of full scale, somewhere between two bins"
 
 
 def test_frames_come_after_each_hop_and_look_back():

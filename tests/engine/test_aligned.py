@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stembridge.render.stream import BLOCK, aligned
+from stembridge.engine.offline import aligned
+from stembridge.engine.processor import SLICE
 
 
 class Delay:
@@ -32,7 +33,7 @@ def test_a_delay_is_undone_however_the_song_is_cut(lengths, latency, num_channel
     np.testing.assert_array_equal(out, [song, -song])
 
 
-@pytest.mark.parametrize("latency", [BLOCK - 1, BLOCK, 3 * BLOCK + 7])
+@pytest.mark.parametrize("latency", [SLICE - 1, SLICE, 3 * SLICE + 7])
 def test_a_latency_longer_than_the_song_is_undone_too(latency):
     song = np.ones((1, 100), np.float32)
     out = np.concatenate(list(aligned([song], Delay(latency, 1), latency)), axis=-1)

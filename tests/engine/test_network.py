@@ -1,0 +1,333 @@
+"""Both kinds of network at work: state, chunks and their cross-fades, channels, bins, and masks of any kind."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stembridge import StemProcessor
+from stembridge.engine.network import ChunkedNetwork, StreamingNetwork, fit_masks, graph_input, open_session
+from stembridge.models import load_model
+
+TWO = ["speech", "noise"]
+# One mask that differs from bin to bin, not in time: 0 at DC, 1 at the top.
+RAMP = """
+    zero = Constant <value_int = 0> ()
+    step = Constant <value_int = 1> ()
+    bins = Constant <value_int = 1025> ()
+    range = Range (zero, bins, step)
+    numbers = Cast <to = 1> (range)
+    most = Constant <value_float = 1024.0> ()
+    ramp = Div (numbers, most)
+    masks = Add (silent, ramp)
+"""
+# The real part of what the network sees, as its mask.
+ECHO = """
+    r, i = Split <axis = -1, num_outputs = 2> (spectrum)
+    real = Squeeze (r, last)
+    masks = Unsqueeze (real, one_axis)
+"""
+CHUNKS = [
+    {"left": 0, "frames": 1, "right": 0, "overlap": 0},
+    {"left": 0, "frames": 4, "right": 0, "overlap": 2},
+    {"left": 2, "frames": 8, "right": 1, "overlap": 3},
+    {"left": 5, "frames": 3, "right": 4, "overlap": 0},
+    {"left": 0, "frames": 7, "right": 9, "overlap": 1},
+]
+SYMMETRIC = {"stems": TWO, "mode": "chunked", "synthesis_window": 2048}
+
+
+def spectra(frames, num_channels=2, bins=1025, seed=0):
+    random = np.random.default_rng(seed)
+    return (random.standard_normal((frames, num_channels, bins, 2)) * 0.05).astype(np.float32).view("c8")[..., 0]
+
+
+def network(path, num_channels=2, bins=1025):
+    """The network of a model, as the processor makes it."""
+    model = load_model(path)
+    session = open_session(model)
+    if model.card.chunk:
+        return ChunkedNetwork(session, model.card, num_channels, bins)
+    return StreamingNetwork(session, model.card)
+
+
+def push(net, frames, cuts=()):
+    """All that comes out for frames in calls of the sizes given, the rest in one call."""
+    out, start = [], 0
+    for n in [*cuts, len(frames)]:
+        if len(frames[start : start + n]):
+            out.append(net.push(frames[start : start + n]))
+        start += n
+    return np.concatenate(out)
+
+
+@settings(deadline=None, max_examples=25)
+@given(cuts=st.lists(st.integers(0, 12), max_size=20), num_channels=st.sampled_from([1, 2]))
+def test_frames_in_one_call_equal_frames_one_by_one(tiny_model, cuts, num_channels):
+    frames = spectra(50, num_channels)
+    together = push(network(tiny_model, num_channels), frames)
+    assert together.shape[1:] == (3, num_channels, 1025)
+    for calls in ([1] * 50, cuts):
+        np.testing.assert_allclose(push(network(tiny_model, num_channels), frames, calls), together, rtol=0, atol=1e-6)
+
+
+def test_a_streaming_network_answers_every_frame_at_once(tiny_live_model):
+    net = network(tiny_live_model)
+    for n in (1, 5, 2):
+        assert net.push(spectra(n)).shape == (n, 3, 2, 1025)
+
+
+def test_the_state_carries_the_past(tiny_live_model):
+    frames = spectra(2)
+    net = network(tiny_live_model)
+    net.push(frames[:1])
+    after = net.push(frames[1:])
+    net.reset()
+    assert not np.allclose(net.push(frames[1:]), after), "this network hears the frame before"
+    net.reset()
+    np.testing.assert_array_equal(push(net, frames, [1])[1:], after)
+
+
+# --- chunks
+
+
+@pytest.mark.parametrize("chunk", CHUNKS, ids=str)
+def test_masks_constant_in_time_leave_no_seams(make_model, chunk):
+    frames = spectra(60)
+    steady = push(network(make_model(RAMP, stems=TWO)), frames)
+    chunked = push(network(make_model(RAMP, chunk=chunk, **SYMMETRIC)), frames)
+    assert len(chunked) >= 60 - chunk["frames"] - chunk["right"]
+    np.testing.assert_allclose(chunked, steady[: len(chunked)], rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("chunk", CHUNKS, ids=str)
+def test_a_chunked_model_and_a_streaming_one_of_the_same_masks_sound_the_same(make_model, noise, delayed, chunk):
+    audio = noise(2, 20000)
+    streaming = StemProcessor(make_model(RAMP, stems=TWO, synthesis_window=2048), 44100, 2, {"speech": -80})
+    chunked = StemProcessor(make_model(RAMP, chunk=chunk, **SYMMETRIC), 44100, 2, {"speech": -80})
+    more = (chunk["frames"] + chunk["right"] - 1) * 256
+    assert chunked.latency_samples == streaming.latency_samples + more
+    np.testing.assert_allclose(chunked.process(audio), delayed(streaming.process(audio), more), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("chunk", CHUNKS, ids=str)
+def test_every_frame_has_its_context(make_model, chunk):
+    """Masks made of the farthest frames that the contract promises to each: as if the song were one chunk."""
+    left, right = chunk["left"], chunk["right"]
+    body = f"""
+        r, i = Split <axis = -1, num_outputs = 2> (spectrum)
+        real = Squeeze (r, last)
+        here = Unsqueeze (real, one_axis)
+        first_axis = Constant <value_ints = [0]> ()
+        after_pads = Constant <value_ints = [0, 0, 0, 0, {right}, 0, 0, 0]> ()
+        before_pads = Constant <value_ints = [{left}, 0, 0, 0, 0, 0, 0, 0]> ()
+        from_right = Constant <value_ints = [{right}]> ()
+        from_start = Constant <value_ints = [0]> ()
+        far = Constant <value_ints = [1000000]> ()
+        to_left = Constant <value_ints = [{-left or 1000000}]> ()
+        longer = Pad (here, after_pads)
+        future = Slice (longer, from_right, far, first_axis)
+        earlier = Pad (here, before_pads)
+        past = Slice (earlier, from_start, to_left, first_axis)
+        half = Constant <value_float = 0.5> ()
+        less = Mul (past, half)
+        masks = Add (future, less)
+    """
+    frames = spectra(60)
+    out = push(network(make_model(body, chunk=chunk, **SYMMETRIC)), frames)
+    padded = np.pad(frames.real, [(left, right), (0, 0), (0, 0)])
+    masks = padded[left + right :] + 0.5 * padded[:60]
+    np.testing.assert_allclose(out[:, 0], (masks * frames)[: len(out)], rtol=0, atol=1e-6)
+    assert len(out) > 30
+
+
+def test_neighbouring_chunks_cross_fade_in_a_straight_line(make_model):
+    """Each chunk's masks are the level of its first frame: what comes out goes from level to level in equal steps."""
+    body = """
+        from = Constant <value_ints = [0]> ()
+        to = Constant <value_ints = [1]> ()
+        first = Slice (spectrum, from, to, from)
+        level = ReduceMax <keepdims = 0> (first)
+        masks = Add (silent, level)
+    """
+    chunk = {"left": 0, "frames": 8, "right": 0, "overlap": 3}
+    levels = np.ones(35, np.float32)
+    levels[::5] = [0.2, 0.9, 0.1, 0.5, 0.5, 1.0, 0.0]  # chunks begin at every fifth frame
+    frames = np.repeat(levels, 2 * 1025).reshape(35, 2, 1025).astype("c8")
+    masks = (push(network(make_model(body, chunk=chunk, **SYMMETRIC)), frames)[:, 0, 0, 7] / frames[:, 0, 7][:30]).real
+    wanted = [0.2] * 5
+    for old, new in zip(levels[:25:5], levels[5::5], strict=False):
+        wanted += [old + (new - old) * k / 4 for k in (1, 2, 3)] + [new] * 2
+    np.testing.assert_allclose(masks, wanted, rtol=0, atol=1e-6)
+
+
+def test_the_chunk_grid_starts_at_reset(tiny_studio_model, noise):
+    audio = noise(2, 20000)
+    processor = StemProcessor(tiny_studio_model, 44100, 2, {"vocals": -80})
+    wanted = processor.process(audio)
+    for n in (1, 300, 2500):
+        processor.reset()
+        processor.process(audio[:, :n])
+        processor.reset()
+        assert (processor.process(audio) == wanted).all()
+
+
+# --- masks
+
+
+def test_a_complex_mask_turns_phases(make_model):
+    quarter = """
+        zeros = Unsqueeze (silent, last)
+        c = Constant <value_float = 0.5> ()
+        imaginary = Add (zeros, c)
+        masks = Concat <axis = -1> (zeros, imaginary)
+    """
+    frames = spectra(20)
+    for fields in ({}, {"mode": "chunked", "chunk": CHUNKS[2], "synthesis_window": 2048}):
+        path = make_model(quarter, masks="frames, stems, 2, bins, 2", stems=TWO, **fields)
+        out = push(network(path), frames)
+        np.testing.assert_allclose(out[:, 0], 0.5j * frames[: len(out)], rtol=0, atol=1e-7)
+        mono = push(network(path, num_channels=1), frames[:, :1])
+        np.testing.assert_allclose(mono[:, 0], 0.5j * frames[: len(mono), :1], rtol=0, atol=1e-7)
+
+
+def test_a_complex_mask_without_an_imaginary_part_is_the_real_mask(make_model, noise):
+    as_complex = """
+        re = Unsqueeze (real_masks, last)
+        im = Sub (re, re)
+        masks = Concat <axis = -1> (re, im)
+    """
+    body = RAMP.replace("masks =", "real_masks =") + as_complex
+    audio = noise(2, 9000)
+    real = StemProcessor(make_model(RAMP, stems=TWO)).separate(audio)
+    turned = StemProcessor(make_model(body, masks="frames, stems, 2, bins, 2", stems=TWO)).separate(audio)
+    np.testing.assert_allclose(turned, real, rtol=0, atol=1e-6)
+
+
+def test_mono_goes_in_twice_and_the_mean_comes_out(make_model, noise, delayed):
+    both = """
+        c = Constant <value_floats = [0.2, 0.6]> ()
+        minus_one = Constant <value_ints = [-1]> ()
+        column = Unsqueeze (c, minus_one)
+        masks = Add (silent, column)
+    """
+    path, audio = make_model(both, stems=TWO), noise(2, 8000)
+    late = delayed(audio, 512)
+    stereo = StemProcessor(path, 44100, 2).separate(audio)[0]
+    np.testing.assert_allclose(stereo, late * np.array([[0.2], [0.6]]), rtol=0, atol=1e-6)
+    mono = StemProcessor(path, 44100, 1).separate(audio[:1])[0]
+    np.testing.assert_allclose(mono, 0.4 * late[:1], rtol=0, atol=1e-6)
+    seen = graph_input(spectra(3, 1), 1025)
+    assert (seen[:, 0] == seen[:, 1]).all()
+
+
+@pytest.mark.parametrize("dims", [4, 5])
+def test_masks_fit_more_and_fewer_bins(dims):
+    masks = np.random.default_rng(0).uniform(size=(3, 1, 2, 11, 2)[:dims]).astype(np.float32)
+    as_spectrum = masks if dims == 4 else masks[..., 0] + 1j * masks[..., 1]
+    assert (fit_masks(masks, 2, 11) == as_spectrum).all()
+    assert (fit_masks(masks, 2, 6) == as_spectrum[..., :6]).all()
+    more = fit_masks(masks, 2, 15)
+    assert (more[..., :11] == as_spectrum).all()
+    assert (more[..., 11:] == as_spectrum[..., 10:11]).all(), "bins above follow the top band"
+
+
+@pytest.mark.parametrize("bins", [185, 1025, 4501])
+def test_the_network_sees_its_bins_and_zeros_where_there_are_none(bins):
+    frames = spectra(4, bins=bins)
+    seen = graph_input(frames, 1025)
+    assert seen.shape == (4, 2, 1025, 2)
+    known = min(bins, 1025)
+    assert (seen[:, :, :known].view("c8")[..., 0] == frames[..., :known]).all()
+    assert not seen[:, :, known:].any()
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 96000, 192000])
+def test_a_network_that_knows_1025_bins_works_at_any_rate(make_model, rate):
+    path = make_model(ECHO, stems=TWO)
+    bins = StemProcessor(path, rate).grid.bins
+    frames = spectra(3, bins=bins)
+    out = network(path, bins=bins).push(frames)[:, 0]
+    masks = frames.real[..., np.minimum(np.arange(bins), 1024)]
+    np.testing.assert_allclose(out, masks * frames, rtol=0, atol=1e-6)
+
+
+def test_bins_above_the_networks_follow_its_top_band(make_model, delayed):
+    """At 96 kHz a tone of 40 kHz lies above what the network knows; its topmost mask is 1 here."""
+    processor = StemProcessor(make_model(RAMP, stems=TWO), 96000, 1)
+    tone = (0.5 * np.sin(2 * np.pi * 40000 / 96000 * np.arange(9000))).astype(np.float32)[None]
+    speech, rest = processor.separate(tone)
+    settled = processor.latency_samples + processor.grid.window
+    np.testing.assert_allclose(speech[:, settled:], delayed(tone, processor.latency_samples)[:, settled:], atol=1e-3)
+    np.testing.assert_allclose(rest[:, settled:], 0, atol=1e-3)
+
+
+# --- other stems
+
+
+@pytest.mark.parametrize("stems", [TWO, ["piano", "guitar", "rest"], [f"stem_{k}" for k in range(9)]], ids=len)
+def test_any_number_of_stems_of_any_names(make_model, noise, delayed, stems):
+    shares = ", ".join(f"{0.5 / (k + 1):.4f}" for k in range(len(stems) - 1))
+    body = f"""
+        c = Constant <value_floats = [{shares}]> ()
+        trailing = Constant <value_ints = [1, 2]> ()
+        column = Unsqueeze (c, trailing)
+        masks = Add (silent, column)
+    """
+    processor = StemProcessor(make_model(body, stems=stems), 44100, 2)
+    assert processor.stems == tuple(stems)
+    audio = noise(2, 6000)
+    late = delayed(audio, 512)
+    separated = processor.separate(audio)
+    assert separated.shape == (len(stems), 2, 6000)
+    for k, stem in enumerate(separated[:-1]):
+        np.testing.assert_allclose(stem, 0.5 / (k + 1) * late, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(separated.sum(axis=0), late, rtol=0, atol=1e-5)
+    processor.set_gains_db(**{stems[0]: -80.0})
+    processor.reset()
+    np.testing.assert_allclose(processor.process(audio), 0.5 * late, rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match=f"unknown stem 'vocals'.*{', '.join(stems)}"):
+        processor.set_gains_db(vocals=0.0)
+
+
+# --- networks that go wrong on the way: masks and state turn to NaN when it is loud
+
+WILD = """
+    squares = Mul (spectrum, spectrum)
+    power = ReduceMax <keepdims = 0> (squares)
+    limit = Constant <value_float = 0.04> ()
+    left_over = Sub (limit, power)
+    root = Sqrt (left_over)
+    fine = Div (root, root)
+"""
+WILD_MASKS = WILD + "masks = Add (silent, fine)"
+WILD_STATE = """
+    c = Constant <value_float = 0.5> ()
+    kept = Mul (state, c)
+    steady = Add (silent, kept)
+    masks = Add (steady, c)
+""" + WILD.replace("fine = Div (root, root)", "same = Sub (root, root) next_state = Add (state, same)")
+
+
+@pytest.mark.parametrize(
+    "make", [{"body": WILD_MASKS}, {"body": WILD_STATE}, {"body": WILD_MASKS} | SYMMETRIC | {"chunk": CHUNKS[2]}]
+)
+def test_masks_and_state_that_are_no_numbers_do_not_last(make_model, noise, make):
+    path = make_model(**{"stems": TWO} | make)
+    quiet = noise(2, 30000) * np.float32(0.5)
+    loud = quiet.copy()
+    loud[:, 5000:7000] = np.sin(np.arange(2000) / 5)
+    outs = []
+    for audio in (quiet, loud):
+        processor = StemProcessor(path, 44100, 2, {"speech": -6.0})
+        outs.append(np.concatenate([processor.process(piece) for piece in np.split(audio, 60, axis=-1)], axis=-1))
+    assert np.isfinite(outs[1]).all()
+    assert (outs[1] != outs[0]).any()
+    tail = 7000 + 2048 + 12 * 256 + processor.latency_samples
+    np.testing.assert_allclose(outs[1][:, tail:], outs[0][:, tail:], rtol=0, atol=1e-5)
+    assert np.abs(outs[0][:, tail:]).max() > 0.1
+
+
+def test_nothing_of_a_wrong_network_is_heard_at_unity(make_model, noise, delayed):
+    processor = StemProcessor(make_model(WILD_MASKS, stems=TWO), 44100, 2)
+    audio = noise(2, 9000) * 100
+    assert (processor.process(audio) == delayed(audio, processor.latency_samples)).all()

@@ -1,0 +1,116 @@
+"""Whole songs in one call: aligned to the sample, as long as they were, with progress told."""
+
+import numpy as np
+import pytest
+from stembridge import StemProcessor, remix, separate
+from stembridge.models import load_model
+
+STEMS = ("vocals", "drums", "bass", "other")
+MIXED = {"vocals": -6.0, "drums": 3.0, "bass": -80.0}
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000, 96000, 192000])
+@pytest.mark.parametrize("shape", [(9000,), (1, 9000), (2, 9000)], ids=str)
+def test_a_remix_is_aligned_with_the_song(tiny_model, ready, noise, rate, shape):
+    audio = noise(1 if len(shape) == 1 else shape[0], 9000).reshape(shape)
+    assert (remix(audio, rate, {}, tiny_model) == audio).all(), "unity is bit for bit"
+    out = remix(audio, rate, MIXED, tiny_model)
+    assert out.shape == shape
+    assert out.dtype == np.float32
+    processor = ready(tiny_model, rate, 1 if len(shape) == 1 else shape[0], **MIXED)
+    late = processor.process(np.pad(audio, [(0, 0)] * (len(shape) - 1) + [(0, processor.latency_samples)]))
+    np.testing.assert_allclose(out, late[..., processor.latency_samples :], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 192000])
+@pytest.mark.parametrize("shape", [(9000,), (1, 9000), (2, 9000)], ids=str)
+def test_stems_are_aligned_with_the_song_and_sum_to_it(tiny_model, noise, rate, shape):
+    audio = noise(2, 9000)[: 1 if len(shape) == 1 else shape[0]].reshape(shape)
+    stems = separate(audio, rate, tiny_model)
+    assert tuple(stems) == STEMS
+    for stem in stems.values():
+        assert stem.shape == shape
+        assert stem.dtype == np.float32
+        assert np.abs(stem).max() > 0.01
+    np.testing.assert_allclose(sum(stems.values()), audio, rtol=0, atol=1e-5)
+    mix = sum(10 ** (gain / 20) * stems[stem] for stem, gain in (MIXED | {"bass": -300, "other": 0}).items())
+    np.testing.assert_allclose(remix(audio, rate, MIXED, tiny_model), mix, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 511, 512, 513, 32767, 32768, 32769, 28672, 70000])
+def test_any_length_comes_back_whole(tiny_model, noise, n):
+    audio = noise(2, n)
+    out = remix(audio, 44100, {}, tiny_model)
+    assert out.shape == (2, n)
+    assert (out == audio).all()
+    stems = separate(audio[0], 44100, tiny_model)
+    assert all(stem.shape == (n,) for stem in stems.values())
+    np.testing.assert_allclose(sum(stems.values()), audio[0], rtol=0, atol=1e-5)
+
+
+def test_a_transient_keeps_its_place_in_every_stem(tiny_model):
+    for at in (0, 7, 40000, 49999):
+        audio = np.zeros((1, 50000), np.float32)
+        audio[:, at] = 1
+        stems = separate(audio, 44100, tiny_model)
+        assert all(np.abs(stem).argmax() == at for stem in stems.values() if np.abs(stem).max() > 0.01)
+        assert np.abs(stems["vocals"]).max() > 0.01
+
+
+@pytest.mark.parametrize("n", [1, 30000, 32768, 100000])
+@pytest.mark.parametrize("step", ["remix", "separate"])
+def test_progress_goes_up_to_one(tiny_model, n, step):
+    told = []
+    audio = np.zeros((1, n), np.float32)
+    if step == "remix":
+        remix(audio, 44100, MIXED, tiny_model, progress=told.append)
+    else:
+        separate(audio, 44100, tiny_model, progress=told.append)
+    assert told == sorted(told)
+    assert told[0] >= 0
+    assert told[-1] == 1.0
+    assert len(set(told)) >= n / 50000
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float64"])
+def test_other_types_are_welcome_and_never_modified(tiny_model, noise, dtype):
+    audio = (noise(2, 9000) * 1000).astype(dtype)
+    audio.setflags(write=False)
+    wanted = audio.astype(np.float32) / np.float32(32768 if dtype == "int16" else 1)
+    out = remix(audio, 44100, {}, tiny_model)
+    assert (out == wanted).all()
+    assert not np.shares_memory(out, audio)
+
+
+def test_a_model_already_loaded_serves_as_well(tiny_live_model, noise):
+    audio = noise(1, 5000)
+    out = remix(audio, 44100, MIXED, load_model(tiny_live_model), threads=2)
+    np.testing.assert_allclose(out, remix(audio, 44100, MIXED, str(tiny_live_model)), rtol=0, atol=1e-5)
+    assert StemProcessor(load_model(tiny_live_model)).stems == STEMS
+
+
+@pytest.mark.parametrize("shape", [(44100, 2), (44100, 1), (3, 2)])
+def test_samples_first_raises_and_says_how_to_turn_it(tiny_model, shape):
+    for call in (lambda audio: remix(audio, 44100, {}, tiny_model), lambda audio: separate(audio, 44100, tiny_model)):
+        with pytest.raises(ValueError, match=r"audio\.T") as error:
+            call(np.zeros(shape))
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate", "gains_db", "says"),
+    [
+        (np.zeros(()), 44100, {}, r"shape \(\)"),
+        (np.zeros((1, 2, 9)), 44100, {}, r"shape \(1, 2, 9\)"),
+        (np.zeros((6, 900)), 44100, {}, "6 channels"),
+        (np.zeros((0, 900)), 44100, {}, "0 channels"),
+        (np.zeros((2, 900)), 4000, {}, "4000 Hz"),
+        (np.zeros((2, 900)), 44100, {"voice": 0}, "unknown stem 'voice'"),
+        (np.zeros((2, 900)), 44100, {"vocals": 21}, "21 dB"),
+        (np.zeros((2, 900), int), 44100, {}, "type int64"),
+    ],
+)
+def test_what_cannot_be_remixed_says_why_in_one_line(tiny_model, audio, rate, gains_db, says):
+    with pytest.raises(ValueError, match=says) as error:
+        remix(audio, rate, gains_db, tiny_model)
+    assert "\n" not in str(error.value)

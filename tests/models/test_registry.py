@@ -1,0 +1,141 @@
+"""Models by name and by path: verified, or refused in one line."""
+
+import json
+import os
+
+import pytest
+from stembridge import StemProcessor
+from stembridge.models import ModelError, load_model, model_names, save_model
+
+FIELDS = {
+    "name": "mine",
+    "version": "1",
+    "mode": "streaming",
+    "stems": ["vocals", "other"],
+    "sample_rate": 44100,
+    "window": 2048,
+    "synthesis_window": 512,
+    "hop": 256,
+    "terms": "CC0",
+}
+
+
+def refused(model, says, of=None):
+    with pytest.raises(ModelError, match=says) as error:
+        load_model(model)
+    assert "\n" not in str(error.value)
+    if of is not None:
+        assert str(of) in str(error.value)
+
+
+def test_every_shipped_model_loads_by_its_name():
+    for name in model_names():
+        model = load_model(name)
+        assert model.card.name == name
+        assert StemProcessor(model).latency_samples == model.card.latency_samples
+
+
+def test_a_model_loads_by_path_as_text_or_path(tiny_model):
+    model = load_model(tiny_model)
+    assert model == load_model(str(tiny_model))
+    assert model.path == tiny_model
+    assert model.graph == tiny_model.read_bytes()
+    assert model.card.values == json.loads(tiny_model.with_suffix(".json").read_text())
+
+
+def test_a_model_in_the_working_folder_needs_only_its_file_name(tiny_model, monkeypatch):
+    monkeypatch.chdir(tiny_model.parent)
+    assert load_model(tiny_model.name).card == load_model(tiny_model).card
+
+
+@pytest.mark.parametrize("name", ["nope", "live2", "card", "a" * 300, "0"])
+def test_an_unknown_name_lists_the_shipped_ones(name):
+    refused(name, f"^unknown model '{name}'; shipped models: {', '.join(model_names()) or 'none'}; or .* .onnx file$")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "/", "~", "Live", "live ", " live", "live\n", "../models/live", "./live", "live.json", "live.pt",
+     ".onnx", "/etc/passwd", "/dev/zero", "\0", "live\0", "\0.onnx", "live.onnx\0", "models/card.schema.json"],
+)  # fmt: skip
+def test_what_is_neither_a_name_nor_an_onnx_path_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(name, "is no model; give the name of a shipped one or the path of an .onnx file")
+
+
+@pytest.mark.parametrize("path", ["nope.onnx", "no/such/folder.onnx", "/nope/x.onnx", "live.onnx", "a" * 300 + ".onnx"])
+def test_a_missing_file_says_so(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused(path, "cannot read the model .*; check the path", of=path)
+
+
+def test_a_folder_is_no_model(tmp_path):
+    (tmp_path / "folder.onnx").mkdir()
+    refused(tmp_path / "folder.onnx", "cannot read the model", of=tmp_path)
+
+
+def test_a_missing_card_says_where_it_belongs(spoil):
+    path = spoil()
+    path.with_suffix(".json").unlink()
+    refused(path, "no model card to read .*; it belongs beside the .onnx", of=path.with_suffix(".json"))
+    path.with_suffix(".json").mkdir()
+    refused(path, "no model card to read", of=path.with_suffix(".json"))
+
+
+def test_a_changed_byte_is_found(spoil, tiny_live_model):
+    graph = bytearray(tiny_live_model.read_bytes())
+    graph[len(graph) // 2] ^= 1
+    for damaged in (bytes(graph), bytes(graph[:-1]), b"", tiny_live_model.read_bytes() + b"\0"):
+        path = spoil(graph=damaged)
+        refused(path, "checksum .* is not the card's .*; the file is damaged or not the card's", of=path)
+
+
+def test_anothers_card_is_found(spoil):
+    refused(spoil(sha256="0" * 64), "checksum .* is not the card's 000000000000")
+
+
+def test_a_newer_card_says_to_update(spoil):
+    refused(spoil(format=2), "card format 2 is newer than 1; update stembridge to use it")
+
+
+# --- save_model
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path, tiny_live_model):
+    graph = tiny_live_model.read_bytes()
+    values = FIELDS | {"scores": {"vocals": 1.5}, "description": "Größe"}
+    saved = save_model(tmp_path / "mine.onnx", graph, values)
+    assert saved == load_model(tmp_path / "mine.onnx")
+    assert saved.card.values == {"format": 1, **values, "sha256": saved.card.sha256}
+    assert saved.graph == graph
+    assert sorted(os.listdir(tmp_path)) == ["mine.json", "mine.onnx"], "and nothing else is left"
+
+
+def test_saving_again_replaces_both(tmp_path):
+    save_model(tmp_path / "mine.onnx", b"one", FIELDS)
+    save_model(str(tmp_path / "mine.onnx"), b"two", FIELDS | {"version": "2"})
+    model = load_model(tmp_path / "mine.onnx")
+    assert (model.graph, model.card.version) == (b"two", "2")
+
+
+def test_a_loaded_card_can_be_saved_with_another_graph(tmp_path, tiny_model):
+    model = load_model(tiny_model)
+    saved = save_model(tmp_path / "other.onnx", b"new weights", model.card.values)
+    assert saved.card.sha256 != model.card.sha256
+    assert load_model(tmp_path / "other.onnx") == saved
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "says"),
+    [
+        ("mine.onnx", {"mode": "offline"}, "not a valid model card"),
+        ("mine.onnx", {"hop": 255}, "do not fit hop 255"),
+        ("mine.bin", {}, "saved as .onnx"),
+        ("mine.json", {}, "saved as .onnx"),
+        ("mine", {}, "saved as .onnx"),
+    ],
+)
+def test_what_is_not_valid_is_not_written(tmp_path, name, fields, says):
+    with pytest.raises(ModelError, match=says):
+        save_model(tmp_path / name, b"graph", FIELDS | fields)
+    assert not os.listdir(tmp_path)
