@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx.parser
 import pytest
+from numpy.typing import NDArray
 from stembridge.models import save_model
 
 # Masks that depend on the present and the last frame, so that state, order and time all matter.
@@ -128,3 +130,14 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return save_model(folder / f"{name}.onnx", tiny_graph(text), {"name": name, **card}).path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def noise() -> Callable[..., NDArray[np.float32]]:
+    """(channels, n) -> noise that is loud and quiet by turns, so that masks move."""
+
+    def noise(num_channels: int, n: int, seed: int = 0) -> NDArray[np.float32]:
+        audio = np.random.default_rng(seed).uniform(-0.5, 0.5, (num_channels, n))
+        return (audio * (0.55 + 0.45 * np.sin(np.arange(n) / 300))).astype(np.float32)
+
+    return noise

@@ -159,8 +159,8 @@ class RemixDataset:
 
     Most mixes take each stem from a song of its own, which is what helps most on little material (published ablations:
     about +2 dB); the others are a song's own mix, where the stems belong together. Every stem gets a random gain of
-    0.25 to 1.25, place in the stereo image, polarity, equaliser, and often another speed and pitch; sometimes a second
-    one is laid over it. Some mixes are mono, or end at a low frequency.
+    0.25 to 1.25 (in a song's own mix a little around 1), place in the stereo image, polarity, equaliser, and often
+    another speed and pitch; sometimes a second one is laid over it. Some mixes are mono, or end at a low frequency.
 
     songs: what to mix. seconds: length of a mix. seed: of all random choices.
     """
@@ -210,7 +210,8 @@ class RemixDataset:
     def _mix(self) -> NDArray[np.float32]:
         random = self.random
         stems = np.zeros((len(STEMS), 2, self.length), np.float32)
-        if self.complete and random.random() < self.own_mix:
+        own = bool(self.complete) and random.random() < self.own_mix
+        if own:
             song = self._choose(self.complete, [len(song["vocals"]) for song in self.complete])
             start = random.integers(max(1, min(map(len, song.values())) - self.length))
             for stem, name in zip(stems, STEMS, strict=True):
@@ -228,7 +229,9 @@ class RemixDataset:
             if random.random() < 0.5:
                 stem[:] = stem[::-1].copy()
             pan = 10 ** (random.normal(0, 1.5, (2, 1)) / 20)
-            stem *= (random.uniform(0.25, 1.25) * random.choice((-1, 1)) * pan).astype(np.float32)
+            # A song's own balance is something to learn; between songs there is none.
+            gain = 10 ** (random.normal(0, 2) / 20) if own else random.uniform(0.25, 1.25)
+            stem *= (gain * random.choice((-1, 1)) * pan).astype(np.float32)
         if random.random() < self.mono:
             stems[:] = stems.mean(axis=1, keepdims=True)
         return stems

@@ -30,17 +30,6 @@ def ready() -> Callable[..., StemProcessor]:
 
 
 @pytest.fixture(scope="session")
-def noise() -> Callable[..., Audio]:
-    """(channels, n) -> noise that is loud and quiet by turns, so that masks move."""
-
-    def noise(num_channels: int, n: int, seed: int = 0) -> Audio:
-        audio = np.random.default_rng(seed).uniform(-0.5, 0.5, (num_channels, n))
-        return (audio * (0.55 + 0.45 * np.sin(np.arange(n) / 300))).astype(np.float32)
-
-    return noise
-
-
-@pytest.fixture(scope="session")
 def stream() -> Callable[..., Audio]:
     """Process audio cut into blocks of the lengths given, the rest in one; moves are (sample, stem, gain in dB)."""
 

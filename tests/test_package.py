@@ -1,0 +1,232 @@
+"""The package as a whole: what importing it costs, what stands on what, and that all of it is there."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import stembridge
+
+ROOT = Path(stembridge.__file__).parent
+# Each room and the rooms it may import: an arrow may only point down.
+MAY_IMPORT = {
+    "models": set(),
+    "presets": set(),
+    "audio": set(),
+    "engine": {"models"},
+    "control": {"presets"},
+    "plugin": {"models", "presets", "audio", "engine", "control"},
+    "render": {"models", "presets", "audio", "engine", "control"},
+    "training": {"models", "presets", "audio", "engine", "control"},
+    "cli": {"models", "presets", "audio", "engine", "control", "plugin", "render", "training"},
+}
+ROOMS = sorted(room for room in MAY_IMPORT if (ROOT / room / "__init__.py").exists())
+HEAVY = [
+    "numpy", "onnxruntime", "onnx", "av", "soundfile", "pedalboard", "mido", "mutagen", "torch", "typer", "rich",
+    "platformdirs", "jsonschema", "soxr", "safetensors", "museval",
+]  # fmt: skip
+
+
+def modules():
+    """The dotted names of all modules of the package, itself first."""
+    names = ["stembridge", "stembridge.__main__"]
+    for room in ROOMS:
+        path = [str(ROOT / room)]
+        names.append(f"stembridge.{room}")
+        names += [module.name for module in pkgutil.walk_packages(path, f"stembridge.{room}.")]
+    return names
+
+
+def public(module):
+    """What a module makes public: what it names in __all__, else its own names without an underscore."""
+    for name in getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")]):
+        value = getattr(module, name)
+        if hasattr(module, "__all__") or getattr(value, "__module__", None) == module.__name__:
+            yield name, value
+
+
+def imports(path):
+    """All that a module imports, anywhere in it: (name of a room or None, top name of a foreign package or None)."""
+    inside = path.relative_to(ROOT).parts[:-1]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            base = ["stembridge", *inside[: len(inside) - node.level + 1]]
+            base += node.module.split(".") if node.module else []
+            names = [".".join([*base, alias.name]) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            top, *rest = name.split(".")
+            if top == "stembridge":
+                yield (rest[0] if rest and rest[0] in MAY_IMPORT else None), None
+            else:
+                yield None, top
+
+
+def python(code, *arguments):
+    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_rooms_are_there():
+    assert {"audio", "cli", "engine", "models", "presets", "render", "training"} <= set(ROOMS)
+    folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert folders == set(ROOMS), "and no other"
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys; before = set(sys.modules); import stembridge; print(*sorted(set(sys.modules) - before))"
+    loaded = {name.split(".")[0] for name in python(code).split()}
+    assert "stembridge" in loaded
+    assert not loaded & set(HEAVY)
+    assert loaded <= {"stembridge", "typing"} | sys.stdlib_module_names
+
+
+def test_what_the_package_promises_is_there():
+    assert set(stembridge.__all__) == {"StemProcessor", "remix", "separate", "__version__"}
+    assert inspect.isclass(stembridge.StemProcessor)
+    assert inspect.isfunction(stembridge.remix)
+    assert inspect.isfunction(stembridge.separate)
+    namespace = {}
+    exec("from stembridge import *", namespace)
+    assert set(stembridge.__all__) <= set(namespace)
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        stembridge.nothing_of_the_kind  # noqa: B018
+
+
+def test_every_module_imports_and_every_public_function_stays_callable():
+    loaded = {name: importlib.import_module(name) for name in modules()}
+    assert len(loaded) > 20
+    counted = 0
+    for name, module in loaded.items():
+        for public_name, value in public(module):
+            if not (inspect.isfunction(value) or inspect.isclass(value)):
+                assert not inspect.ismodule(value), f"{name}.{public_name} is shadowed by a module"
+                continue
+            counted += 1
+            home = importlib.import_module(value.__module__)
+            assert getattr(home, value.__name__, value) is value, f"{value.__module__}.{value.__name__} is shadowed"
+            assert callable(value)
+    assert counted > 40
+
+
+def test_public_functions_answer_when_they_are_called_after_all_is_imported(tiny_live_model):
+    """In a process of its own, where every module is imported first: none of them took a function's place."""
+    code = """
+import importlib, sys
+import numpy as np
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+import stembridge
+from stembridge import StemProcessor, remix, separate
+from stembridge.models import load_model, model_names
+from stembridge.presets import load_preset, preset_names
+audio = np.zeros((2, 3000), np.float32)
+assert stembridge.remix(audio, 44100, {"vocals": -80}, sys.argv[1]).shape == audio.shape
+assert remix is stembridge.remix and separate is stembridge.separate
+assert list(stembridge.separate(audio, 44100, sys.argv[1])) == ["vocals", "drums", "bass", "other"]
+assert StemProcessor(sys.argv[1]).process(audio).shape == audio.shape
+assert load_model(sys.argv[1]).card.name == "tiny_live"
+assert all(load_preset(name) for name in preset_names()) and model_names() == sorted(model_names())
+print("answered")
+"""
+    assert python(code, tiny_live_model, *modules()) == "answered\n"
+
+
+def test_no_public_function_bears_the_name_of_a_room_or_of_a_module_in_its_own():
+    for path in ROOT.glob("*/*.py"):
+        if path.parent.name not in ROOMS:
+            continue
+        siblings = {module.stem for module in path.parent.glob("*.py")} | {sub.name for sub in path.parent.glob("*/")}
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) and node.name[0] != "_":
+                where = f"{path.relative_to(ROOT)}: {node.name}"
+                assert node.name not in MAY_IMPORT, where
+                assert node.name not in siblings, where
+    assert not set(stembridge.__all__) & set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_arrows_only_point_down(room):
+    for path in (ROOT / room).rglob("*.py"):
+        for other, _ in imports(path):
+            assert other in {None, room} | MAY_IMPORT[room], f"{path.relative_to(ROOT)} imports {other}"
+
+
+def test_the_engine_needs_numpy_and_onnx_runtime_only():
+    foreign = {top for path in (ROOT / "engine").rglob("*.py") for _, top in imports(path)}
+    assert foreign - {None} - sys.stdlib_module_names == {"numpy", "onnxruntime"}
+
+
+def test_torch_lives_only_in_the_training_room():
+    for path in ROOT.glob("*/**/*.py"):
+        if path.relative_to(ROOT).parts[0] in set(ROOMS) - {"training"}:
+            assert "torch" not in {top for _, top in imports(path)}, path
+
+
+def test_nothing_is_ever_unpickled():
+    for path in ROOT.glob("*/**/*.py"):
+        if path.relative_to(ROOT).parts[0] in ROOMS:
+            foreign = {top for _, top in imports(path)}
+            assert not foreign & {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}, path
+            assert "allow_pickle=True" not in path.read_text("utf-8"), path
+            assert "weights_only=False" not in path.read_text("utf-8"), path
+
+
+def test_a_base_install_remixes_without_the_extras(tiny_live_model):
+    """As after `pip install stembridge`: what [train] and [test] would bring cannot be imported."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = {re.match(r"[\w.-]+", line)[0] for lines in project["optional-dependencies"].values() for line in lines}
+    extras -= {"stembridge"}
+    assert {"torch", "onnx"} <= extras
+    code = """
+import sys
+for name in sys.argv[2].split(","):
+    sys.modules[name] = None  # importing it raises ImportError
+import numpy as np
+import stembridge
+from stembridge.models import model_names
+audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 5000)).astype(np.float32)
+assert (stembridge.remix(audio, 44100, {}, sys.argv[1]) == audio).all()
+assert (stembridge.remix(audio, 44100, {"vocals": -80}, sys.argv[1]) != audio).any()
+assert len(stembridge.separate(audio, 44100, sys.argv[1])) == 4
+import stembridge.audio, stembridge.presets, stembridge.render, stembridge.cli.app
+print("done", [name for name in sys.argv[2].split(",") if sys.modules.get(name)])
+"""
+    assert python(code, tiny_live_model, ",".join(sorted(extras))) == "done []\n"
+
+
+def test_the_package_is_typed():
+    assert (ROOT / "py.typed").is_file()
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]
+    assert "py.typed" in data["stembridge"]
+    assert {"*.onnx", "*.json"} <= set(data["stembridge.models"])
+
+
+def test_every_room_is_packaged():
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    folders = {path.parent for room in ROOMS for path in (ROOT / room).rglob("__init__.py")}
+    assert set(packages) == {"stembridge", *(".".join(["stembridge", *f.relative_to(ROOT).parts]) for f in folders)}
+
+
+def test_the_version_is_in_one_place():
+    version = stembridge.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+\w*", version)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert "version" not in project["project"]
+    assert "version" in project["project"]["dynamic"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "stembridge.__version__"}
+    for path in [*ROOT.glob("*.py"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))]:
+        if path != ROOT / "__init__.py":
+            assert f'"{version}"' not in path.read_text("utf-8"), path
