@@ -178,7 +178,7 @@ class RemixDataset:
         self.length = round(seconds * SAMPLE_RATE)
         self.random = np.random.default_rng(seed)
         tracks = [{stem: cache.load(song, stem) for stem in STEMS if stem in song.files} for song in songs]
-        bands = [song for song in tracks if len(song) > 1]
+        bands = [song for song in tracks if [*song] != ["vocals"]]
         self.voices = [song["vocals"] for song in tracks if [*song] == ["vocals"]]
         self.pools = {stem: [song[stem] for song in bands if stem in song] for stem in STEMS}
         self.pools["vocals"] = self.pools["vocals"] or self.voices

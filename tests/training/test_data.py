@@ -136,6 +136,12 @@ def test_solo_voices_alone_can_be_the_vocals(tmp_path, make):
     assert (np.abs(data.batch(8)).max(axis=(2, 3)) > 0).all()
 
 
+def test_a_song_of_one_stem_serves_random_mixes(tmp_path, make):
+    make.song(tmp_path / "songs" / "a", 1, stems=("drums", "bass", "vocals"))
+    make.song(tmp_path / "songs" / "guitar", 2, stems=("other",))
+    assert len(dataset(tmp_path / "songs", tmp_path).pools["other"]) == 1
+
+
 def test_a_stem_nobody_has_is_named(tmp_path, make):
     make.song(tmp_path / "songs" / "a", 1, stems=("drums", "bass", "vocals"))
     with pytest.raises(DataError, match="other"):
