@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 import onnx.parser
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from stembridge.models import save_model
+
+# A machine that is busy with other things is no failure.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 # Masks that depend on the present and the last frame, so that state, order and time all matter.
 MASKS = """

@@ -214,7 +214,11 @@ def _clip(song: Song, cache: StemCache) -> dict[str, np.ndarray]:
 
 
 def _validate(weights: dict[str, Tensor], recipe: Recipe, clips: list[dict]) -> dict[str, float]:
-    """Median clip SDR per stem of the averaged weights."""
+    """Mean clip SDR per stem of the averaged weights.
+
+    Of ten songs a mean tells more than a median; no score counts as less than -5 dB, or one nearly silent stem would
+    outweigh the others.
+    """
     network = MaskNetwork(recipe).eval()
     network.load_state_dict({name: value.cpu() for name, value in weights.items()})
     scores: dict[str, list[float]] = {stem: [] for stem in STEMS}
@@ -223,8 +227,8 @@ def _validate(weights: dict[str, Tensor], recipe: Recipe, clips: list[dict]) -> 
         for stem, estimate in zip(STEMS, estimates, strict=True):
             sdr = clip_sdr(clip[stem], estimate)
             if sdr is not None:
-                scores[stem].append(sdr)
-    return {stem: float(np.median(values)) for stem, values in scores.items() if values}
+                scores[stem].append(max(-5.0, sdr))
+    return {stem: float(np.mean(values)) for stem, values in scores.items() if values}
 
 
 def _log(path: Path, progress: Progress, training: float, mean: float, scores: dict[str, float]) -> None:

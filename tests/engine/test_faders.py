@@ -44,7 +44,7 @@ def test_the_first_and_the_last_sample_of_a_block_may_move(tiny_model, ready, no
         assert first_difference(moved, still) == at + processor.latency_samples
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     cuts=st.lists(st.integers(0, 900), max_size=30),
     moves=st.lists(st.tuples(st.integers(0, 5999), st.sampled_from(STEMS), st.floats(-100, 20)), max_size=12),
@@ -127,6 +127,15 @@ def test_wrong_moves_are_refused_before_anything_is_taken(tiny_model, ready, noi
         processor.process(audio[:, 100:200], [(0, "drums", -80.0), wrong])
     assert "\n" not in str(error.value)
     assert (np.concatenate([out, processor.process(audio[:, 100:])], axis=-1) == clean).all()
+
+
+def test_time_goes_on_while_stems_are_separated(tiny_model, ready, noise):
+    audio = noise(2, 6000)
+    still = ready(tiny_model, RATE).process(audio)
+    processor = ready(tiny_model, RATE)
+    processor.separate(audio[:, :1000])
+    moved = processor.process(audio[:, 1000:], [(5, "drums", -80.0)])
+    assert first_difference(moved, still[:, 1000:]) == 5 + processor.latency_samples
 
 
 def test_a_wrong_block_takes_no_moves(tiny_model, ready, noise):
@@ -332,7 +341,6 @@ def test_a_glide_is_straight_and_takes_20_ms(rate):
     assert (gains[:, n - 1 :] == [[0], [10]]).all(), "exactly there, not nearly"
 
 
-@settings(deadline=None)
 @given(
     cuts=st.lists(st.integers(1, 500), min_size=1, max_size=20),
     moves=st.lists(st.tuples(st.integers(0, 2999), st.sampled_from("abc"), st.floats(-100, 20)), max_size=15),

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge import StemProcessor
 from stembridge.models import load_model
@@ -116,7 +116,7 @@ def test_a_mix_of_faders_is_the_sum_of_the_stems_at_their_gains(tiny_model, read
     np.testing.assert_allclose(mix, np.tensordot(factors, stems, 1), rtol=0, atol=1e-5)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     rate=st.sampled_from(RATES) | st.integers(8000, 192000) | st.floats(8000, 192000),
     num_channels=st.sampled_from([1, 2]),

@@ -40,7 +40,7 @@ def test_windows_overlap_add_to_one_at_every_rate(grid, rate):
     np.testing.assert_allclose(overlapped(grid.at(rate)), 1, rtol=0, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(grids, st.lists(st.integers(0, 900), max_size=12), st.integers(1, 2))
 def test_analysis_and_synthesis_return_the_audio(grid, cuts, num_channels):
     audio = np.random.default_rng(0).uniform(-1, 1, (num_channels, sum(cuts) + 3 * grid.window)).astype(np.float32)
@@ -89,7 +89,7 @@ def test_the_hop_of_each_usual_rate(rate, hop):
 
 
 @given(st.integers(24, 2048), st.sampled_from(RATES) | st.integers(8000, 192000) | st.floats(8000, 192000))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_hop_has_the_smallest_largest_prime_factor_within_one_percent(hop, rate):
     assume(rate != 44100)
     exact = hop * rate / 44100
@@ -116,8 +116,10 @@ def test_frames_last_as_long_and_bins_are_the_same_frequencies(trained, rate):
     assert grid.sample_rate == rate
     assert grid.window / grid.hop == trained.window / trained.hop
     assert grid.synthesis_window / grid.hop == trained.synthesis_window / trained.hop
-    assert grid.window / rate == pytest.approx(trained.window / 44100, rel=0.01)
-    assert rate / grid.window == pytest.approx(44100 / trained.window, rel=0.0102), "of a bin, in Hz"
+    # Of 8007 Hz and a few more rates no hop is within 1 %: half a sample is then the most.
+    nearly = max(0.0101, 0.501 / (trained.hop * rate / 44100))
+    assert grid.window / rate == pytest.approx(trained.window / 44100, rel=nearly)
+    assert rate / grid.window == pytest.approx(44100 / trained.window, rel=nearly), "of a bin, in Hz"
     assert grid.bins == grid.window // 2 + 1
 
 

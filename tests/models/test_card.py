@@ -158,7 +158,7 @@ def test_a_newer_format_says_to_update_whatever_else_is_on_the_card(number):
             Card.from_dict(values, "mine.json")
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=9),
