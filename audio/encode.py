@@ -117,7 +117,7 @@ class AudioWriter:
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call into the encoder; raise what the disk answered."""
-        import soundfile  # type: ignore[import-untyped]
+        import soundfile
 
         result = None
         try:

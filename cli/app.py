@@ -10,7 +10,7 @@ from .models import list_models
 from .presets import list_presets
 from .remix import remix_song
 from .separate import separate_song
-from .train import train_network
+from .train import run_training
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -19,7 +19,7 @@ app.command("remix")(remix_song)
 app.command("separate")(separate_song)
 app.command("presets")(list_presets)
 app.command("models")(list_models)
-app.command("train")(train_network)
+app.command("train")(run_training)
 app.command("evaluate")(evaluate_model)
 
 

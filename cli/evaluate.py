@@ -40,14 +40,14 @@ def evaluate_model(
         )
     from ..models import load_model
     from ..training.data import find_songs
-    from ..training.evaluate import MEASURES, evaluate, songs_to_score
+    from ..training.evaluate import MEASURES, score_songs, songs_to_score
     from .table import print_table
 
     loaded = load_model(model)
     songs = find_songs([*data, *(more or ())])
     songs = [song for song in songs if song.complete] if all_songs else songs_to_score(songs)
     with progress_bar() as progress:
-        evaluation = evaluate(
+        evaluation = score_songs(
             songs,
             loaded,
             sample_rate=sample_rate,

@@ -22,7 +22,7 @@ class Network(StrEnum):
     band_split = "band-split"
 
 
-def train_network(
+def run_training(
     data: DataFolders,
     minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="Time to train in all, earlier runs included.")],
     more: MoreFolders = None,

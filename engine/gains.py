@@ -2,6 +2,7 @@
 
 import heapq
 import math
+import operator
 import threading
 from collections.abc import Iterable, Mapping
 
@@ -89,10 +90,15 @@ class Faders:
         offset: samples from where the last scheduled block ended. Raises ValueError before any move is taken.
         """
         checked = []
-        for offset, stem, gain in moves:
+        for move in moves:
+            try:
+                offset, stem, gain = move
+                offset = operator.index(offset)
+            except (TypeError, ValueError):
+                raise ValueError(f"move {move!r} is not (offset in samples, stem, gain in dB)") from None
             if not 0 <= offset < n:
                 raise ValueError(f"move of {stem!r} at offset {offset} lies outside its block of {n} samples")
-            checked.append((self._scheduled + int(offset), self.check_stem(stem), check_gain_db(stem, gain)))
+            checked.append((self._scheduled + offset, self.check_stem(stem), check_gain_db(stem, gain)))
         for position, stem, gain in checked:
             self._order += 1  # moves at one sample act in the order they came
             heapq.heappush(self._moves, (position, self._order, stem, gain))

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from ..models import Card, Chunk, Model, ModelError, check_graph, initial_state
 
+TINY = 1e-30  # below this a state is zero: it would decay into denormal numbers, which are slow
+LARGEST_MASK = 1e6  # 120 dB
+
 _checked: set[Card] = set()  # cards whose graph was seen to keep the contract in this process
 
 
@@ -64,6 +67,7 @@ class StreamingNetwork:
         masks, self._state = self._session.run(["masks", "next_state"], feeds)
         if not np.isfinite(self._state).all():
             self.reset()
+        self._state[np.abs(self._state) < TINY] = 0
         return fit_masks(masks, spectra.shape[1], spectra.shape[2]) * spectra[:, None]
 
 
@@ -131,10 +135,12 @@ def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32
 def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray:
     """Masks (frames, stems - 1, 2, their bins[, 2]) for spectra of `bins` bins: (frames, stems - 1, channels, bins).
 
-    Mono gets the mean of both channels; bins above the network's follow its topmost. What is not finite becomes zero.
+    Mono gets the mean of both channels; bins above the network's follow its topmost. What is not finite, or beyond
+    any sense, becomes zero.
     """
-    if not np.isfinite(masks).all():
-        masks = np.nan_to_num(masks, nan=0.0, posinf=0.0, neginf=0.0)
+    sound = np.abs(masks) < LARGEST_MASK
+    if not sound.all():
+        masks = np.where(sound, masks, np.float32(0))
     if masks.ndim == 5:
         masks = np.ascontiguousarray(masks).view(np.complex64)[..., 0]
     if num_channels == 1:

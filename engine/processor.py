@@ -17,7 +17,7 @@ Move = tuple[int, str, float]
 
 MIN_RATE, MAX_RATE = 8000, 192000
 SLICE = 1 << 15  # samples worked on at a time, so that a block of any length needs bounded memory
-LOUDEST = np.float32(64.0)  # for analysis only: 36 dB above full scale
+LOUDEST = np.float32(64.0)  # for analysis only: what is 36 dB above full scale is no music, and would deafen a network
 FAINTEST = np.float32(1e-8)  # for analysis only: what is below -160 dB would make spectra of slow denormal numbers
 LARGEST = np.finfo(np.float32).max  # what a gain takes beyond this stays finite
 
@@ -170,7 +170,7 @@ class StemProcessor:
     def _as_channels(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """The block as finite float32 (channels, n), never the caller's own memory where it is changed."""
         audio = np.asarray(block)
-        if audio.dtype == np.int16:
+        if audio.dtype.kind == "i" and audio.dtype.itemsize == 2:
             audio = audio.astype(np.float32) / np.float32(32768)
         elif audio.dtype.kind != "f":
             raise ValueError(f"audio of type {audio.dtype} does not work; give floats in -1..1, or int16")
@@ -188,7 +188,8 @@ class StemProcessor:
 
 def _limited(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """What the network may see of the audio."""
-    return np.where(np.abs(audio) < FAINTEST, np.float32(0), np.clip(audio, -LOUDEST, LOUDEST))
+    size = np.abs(audio)
+    return np.where((size < FAINTEST) | (size > LOUDEST), np.float32(0), audio)
 
 
 def _is_turned(audio: NDArray, num_channels: int) -> bool:

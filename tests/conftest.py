@@ -124,7 +124,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     numbers = itertools.count()
 
     def make(body: str, masks: str = "frames, stems, 2, bins", state: str = "1", **fields: Any) -> Path:
-        card = CARD | {"mode": "streaming", "synthesis_window": 512} | fields
+        card: dict[str, Any] = CARD | {"mode": "streaming", "synthesis_window": 512} | fields
         name = f"made{next(numbers)}"
         takes, gives = f"float[frames, 2, {card['window'] // 2 + 1}, 2] spectrum", f"float[{masks}] masks"
         if card["mode"] == "streaming":

@@ -43,7 +43,7 @@ def songs_to_score(songs: Iterable[Song]) -> list[Song]:
     return validation or complete
 
 
-def evaluate(
+def score_songs(
     songs: Sequence[Song],
     model: str | os.PathLike | Model,
     *,

@@ -67,7 +67,7 @@ class Graph(nn.Module):
         return masks, torch.cat(flat)
 
 
-def export(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Model:
+def export_network(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Model:
     """Write `path` (.onnx) and its card, and check that the engine sounds like PyTorch.
 
     card: what the recipe does not say: name, version, terms, data, scores, training. Parameter names are kept in the
@@ -143,7 +143,7 @@ def parity(network: MaskNetwork, model: Model) -> float:
 def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
     """The recipe and parameters of an exported model, by shipped name or path, to train on from.
 
-    Raises ModelError or DataError if it is no model that `export` wrote.
+    Raises ModelError or DataError if it is no model that `export_network` wrote.
     """
     loaded = load_model(model)
     recipe_values = loaded.card.values.get("training", {}).get("recipe")

@@ -9,7 +9,9 @@ from torch.nn.functional import pad
 from ..engine.stft import FrameGrid
 from .networks import Recipe
 
-RELEASE_DB = 3.0  # per second: how fast the level a streaming network measures its input against falls
+# Per second: how fast the level a streaming network measures its input against falls. Slow enough for a pause, fast
+# enough to recover from a bang.
+RELEASE_DB = 6.0
 FLOOR = 1e-4  # relative to that level: what lies lower (-80 dB) looks like silence
 
 
@@ -36,7 +38,7 @@ def spectra(audio: Tensor, grid: FrameGrid) -> Tensor:
     return torch.fft.rfft(padded.unfold(-1, grid.window, grid.hop) * window)
 
 
-def features(left: Tensor, right: Tensor, cross: Tensor, level: Tensor) -> Tensor:
+def log_magnitudes(left: Tensor, right: Tensor, cross: Tensor, level: Tensor) -> Tensor:
     """What the network sees: log magnitudes of left, right, mid and side, relative to the level.
 
     left, right: power (..., cells); cross: real part of left times conjugate right; level: power (..., 1).
@@ -61,4 +63,4 @@ def input_features(spectrum_real: Tensor, spectrum_imag: Tensor, recipe: Recipe,
         last = level[-1]
     else:
         level, last = total.mean(dim=0, keepdim=True), level_before
-    return features(power[:, :, 0], power[:, :, 1], recipe.bands.pool(cross), level), last
+    return log_magnitudes(power[:, :, 0], power[:, :, 1], recipe.bands.pool(cross), level), last

@@ -11,9 +11,9 @@ import torch
 from ..models import Model
 from .checkpoint import load_checkpoint
 from .data import StemCache, find_songs
-from .export import export, load_parameters
+from .export import export_network, load_parameters
 from .networks import RECIPES, MaskNetwork
-from .train import Settings, train
+from .train import Settings, train_network
 
 
 def train_model(
@@ -44,7 +44,7 @@ def train_model(
         settings.learning_rate /= 10  # what is learnt already should be kept
     work = output.with_name(output.name + ".training")
     stems = StemCache(cache or user_cache_path("stembridge") / "stems")
-    best = train(songs, recipe, work, stems, settings, initial, report)
+    best = train_network(songs, recipe, work, stems, settings, initial, report)
     weights, progress, recipe = load_checkpoint(best)
     network = MaskNetwork(recipe)
     network.load_state_dict(weights)
@@ -64,7 +64,7 @@ def train_model(
             "held_apart_sdr": round(progress.best, 2),
         },
     }
-    return export(network, output, card)
+    return export_network(network, output, card)
 
 
 def _card_name(stem: str) -> str:

@@ -60,7 +60,7 @@ def split(songs: list[Song]) -> tuple[list[Song], list[Song]]:
     return training, apart
 
 
-def train(
+def train_network(
     songs: list[Song],
     recipe: Recipe,
     folder: Path,

@@ -109,7 +109,7 @@ def test_of_a_move_and_a_hand_on_the_fader_the_later_wins(tiny_model, ready):
     [
         ((-1, "vocals", 0.0), "offset -1"),
         ((100, "vocals", 0.0), "offset 100"),
-        ((math.nan, "vocals", 0.0), "offset nan"),
+        ((math.nan, "vocals", 0.0), r"move \(nan"),
         ((5, "voice", 0.0), "unknown stem 'voice'.*vocals, drums, bass, other"),
         ((5, "vocals", 20.01), "vocals.*20.01.*-80.*20"),
         ((5, "vocals", math.nan), "vocals.*nan"),

@@ -40,3 +40,19 @@ def test_memory_is_bounded_by_what_is_held_however_long_the_stream():
         assert tracemalloc.get_traced_memory()[1] < 10 * 5000 * 2 * 4
     finally:
         tracemalloc.stop()
+
+
+def test_an_item_is_moved_a_bounded_number_of_times_however_small_the_cuts():
+    for held in (0, 1000, 5000, 9990):
+        fifo = Fifo((1,))
+        fifo.push_zeros(5000)
+        fifo.drop(5000 - held)
+        fifo.push_zeros(held - len(fifo))
+        moved, start = 0, fifo._start
+        for _ in range(20000):
+            fifo.push(np.ones((1, 1), np.float32))
+            moved += len(fifo) if fifo._start < start else 0
+            start = fifo._start
+            fifo.drop(1)
+            start = max(start, fifo._start)
+        assert moved < 4 * 20000

@@ -341,13 +341,14 @@ def test_nothing_of_a_wrong_network_is_heard_at_unity(make_model, noise, delayed
 # --- what the network hears of samples that are hardly sound
 
 
-def test_what_is_far_too_loud_is_limited_for_the_network_and_stays_in_the_rest(make_model, delayed):
+def test_what_is_far_too_loud_is_silence_for_the_network_and_stays_in_the_rest(make_model, delayed):
     processor = StemProcessor(make_model("c = Constant <value_float = 1.0> () masks = Add (silent, c)", stems=TWO))
-    audio = np.resize(np.array([1e4, -1e4, 3e38, 1000], np.float32), (2, 6000))
+    audio = np.resize(np.array([1e4, -1e4, 3e38, 65, 63], np.float32), (2, 6000))
     speech, rest = processor.separate(audio)
     late = delayed(audio, processor.latency_samples)
-    np.testing.assert_allclose(speech, np.clip(late, -64, 64), rtol=0, atol=0.01)
-    np.testing.assert_allclose(rest, late - np.clip(late, -64, 64), rtol=1e-6, atol=0.01)
+    heard = np.where(np.abs(late) <= 64, late, 0)
+    np.testing.assert_allclose(speech, heard, rtol=0, atol=0.01)
+    np.testing.assert_allclose(rest, late - heard, rtol=1e-6, atol=0.01)
 
 
 def test_what_is_far_too_faint_is_silence_for_the_network_and_stays_in_the_rest(make_model, delayed):
@@ -356,3 +357,15 @@ def test_what_is_far_too_faint_is_silence_for_the_network_and_stays_in_the_rest(
     speech, rest = processor.separate(audio)
     assert not speech.any(), "not even denormals"
     assert (rest == delayed(audio, processor.latency_samples)).all()
+
+
+def test_a_state_that_decays_ends_at_zero_and_not_in_denormals(make_model):
+    half = "half = Constant <value_float = 0.5> () masks = Add (silent, half) next_state = Mul (state, half)"
+    processor = StemProcessor(make_model(half, stems=TWO))
+    network = processor._network
+    network._state[:] = 1e-29
+    processor.process(np.zeros((2, 256), np.float32))
+    assert network._state == np.float32(5e-30)
+    for _ in range(4):
+        processor.process(np.zeros((2, 256), np.float32))
+    assert network._state == 0

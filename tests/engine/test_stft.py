@@ -123,7 +123,7 @@ def test_frames_last_as_long_and_bins_are_the_same_frequencies(trained, rate):
     assert grid.bins == grid.window // 2 + 1
 
 
-@pytest.mark.parametrize("grid", [LIVE, STUDIO])
+@pytest.mark.parametrize("grid", [LIVE, STUDIO, FrameGrid(44100, 257, 1028, 514)])
 def test_the_trained_rate_keeps_its_grid(grid):
     assert grid.at(44100) == grid
     assert grid.at(44100.0) == grid

@@ -9,14 +9,14 @@ import pytest
 from stembridge.engine import separate
 from stembridge.models import load_model
 from stembridge.training.data import VALIDATION, DataError, find_songs
-from stembridge.training.evaluate import evaluate, songs_to_score
+from stembridge.training.evaluate import score_songs, songs_to_score
 from stembridge.training.metrics import clip_sdr
 
 
 def test_scores_are_those_of_the_engine_on_the_mixture(songs_folder, tiny_model):
     songs = [song for song in find_songs([songs_folder]) if song.complete]
     done = []
-    evaluation = evaluate(songs, tiny_model, bss_eval=False, progress=done.append)
+    evaluation = score_songs(songs, tiny_model, bss_eval=False, progress=done.append)
     assert set(evaluation.songs) == {"song 0", "song 1", "song 2", "Somebody - A Song"}
     song = next(song for song in songs if song.name == "Somebody - A Song")
     mixture, drums = song.decode("mixture"), song.decode("drums")
@@ -36,18 +36,18 @@ def test_silent_references_are_left_out_and_counted(tmp_path, make, tiny_live_mo
 
     folder = make.song(tmp_path / "songs" / "a", 1, seconds=1.5)
     soundfile.write(folder / "vocals.wav", np.zeros((66150, 2)), 44100)
-    evaluation = evaluate(find_songs([tmp_path / "songs"]), tiny_live_model, bss_eval=False)
+    evaluation = score_songs(find_songs([tmp_path / "songs"]), tiny_live_model, bss_eval=False)
     assert evaluation.left_out == 1
     assert set(evaluation.songs["a"]) == {"drums", "bass", "other"}
 
 
 def test_input_level_and_rate_reach_the_engine(songs_folder, tiny_live_model):
     songs = [song for song in find_songs([songs_folder]) if song.name == "song 0"]
-    plain = evaluate(songs, tiny_live_model, bss_eval=False).songs["song 0"]
+    plain = score_songs(songs, tiny_live_model, bss_eval=False).songs["song 0"]
     # The tiny network is a ratio of powers, so level does not matter to it.
-    quiet = evaluate(songs, tiny_live_model, bss_eval=False, input_db=-20).songs["song 0"]
+    quiet = score_songs(songs, tiny_live_model, bss_eval=False, input_db=-20).songs["song 0"]
     assert quiet["drums"]["sdr"] == pytest.approx(plain["drums"]["sdr"], abs=0.01)
-    low = evaluate(songs, tiny_live_model, bss_eval=False, sample_rate=16000).songs["song 0"]
+    low = score_songs(songs, tiny_live_model, bss_eval=False, sample_rate=16000).songs["song 0"]
     assert low["drums"]["sdr"] != plain["drums"]["sdr"]
 
 

@@ -17,7 +17,7 @@ from stembridge.models import load_model
 from stembridge.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from stembridge.training.data import DataError, RemixDataset, StemCache, find_songs
 from stembridge.training.export import load_parameters
-from stembridge.training.train import Learner, Settings, train
+from stembridge.training.train import Learner, Settings, train_network
 
 
 @pytest.fixture
@@ -106,11 +106,11 @@ def test_a_checkpoint_keeps_progress_and_recipe(tiny_recipe, tmp_path):
 def test_training_logs_keeps_the_best_and_goes_on(songs_folder, cache, tiny_recipe, settings, tmp_path):
     songs = find_songs([songs_folder])
     lines = []
-    best = train(songs, tiny_recipe, tmp_path, cache, settings, report=lines.append)
+    best = train_network(songs, tiny_recipe, tmp_path, cache, settings, report=lines.append)
     _, first, _ = load_checkpoint(tmp_path / "last.safetensors")
     assert first.step > 0
     assert 3 <= first.seconds < 60
-    train(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=0.1), report=lines.append)
+    train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=0.1), report=lines.append)
     _, second, _ = load_checkpoint(tmp_path / "last.safetensors")
     assert second.step > first.step
     assert any("going on from step" in line for line in lines)
