@@ -33,14 +33,14 @@ def remix_song(
     from ..engine.gains import check_gain_db
     from ..presets import load_preset
     from ..render import remix_file
-    from .rendering import render
+    from .rendering import run_with_progress
 
     faders = {"vocals": vocals, "drums": drums, "bass": bass, "other": other}
     gains_db = load_preset(preset) if preset is not None else {}
     for stem, gain in faders.items():
         if gain is not None:
             gains_db[stem] = check_gain_db(f"--{stem}", gain)
-    render(
+    run_with_progress(
         lambda progress: remix_file(
             song,
             output,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..render import Progress, Rendered
 
 
-def render(start: "Callable[[Progress | None], Rendered]") -> None:
+def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
     """Run `start` with a progress bar if stderr is a terminal; then warn, and say what was written and how fast."""
     began = time.monotonic()
     with progress_bar() as progress:

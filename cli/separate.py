@@ -34,10 +34,10 @@ def separate_song(
 ) -> None:
     """Write the stems of a song, a file each. Together they sum to the song."""
     from ..render import separate_file
-    from .rendering import render
+    from .rendering import run_with_progress
 
     names = None if stems is None else [name.strip() for name in stems.split(",")]
-    render(
+    run_with_progress(
         lambda progress: separate_file(
             song,
             output,
