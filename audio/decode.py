@@ -1,8 +1,8 @@
 """Audio files in, as streams of float32 blocks.
 
 Which decoder reads a file is decided by its first bytes, never by its suffix. libsndfile reads WAV, AIFF and Ogg: it
-alone ends Vorbis and Opus on the right sample. FFmpeg reads the rest: it goes on after damage, and keeps a FLAC or MP3
-on time where libsndfile stops or guesses.
+alone ends Vorbis and Opus on the right sample. FFmpeg reads the rest: it goes on after damage, keeps a FLAC on
+time where libsndfile stops, and knows an MP3's length where libsndfile guesses.
 """
 
 import os
@@ -94,17 +94,19 @@ def open_audio(path: str | os.PathLike[str]) -> AudioReader:
     Raises AudioError if the file is missing, unreadable, empty, no audio, or holds no samples.
     """
     path = Path(path)
-    magic = _first_bytes(path)
-    if magic in _SNDFILE_MAGIC:
+    damaged = False
+    if _first_bytes(path) in _SNDFILE_MAGIC:
         from .sndfile import SndfileReader, Unsuited
 
         try:
             return SndfileReader(path)
-        except Unsuited:  # AVI, Theora, Ogg FLAC, chained Ogg, a streamed WAV that says 0 samples ...
-            pass
+        except Unsuited as unsuited:  # AVI, Theora, Ogg FLAC, chained Ogg, a streamed WAV that says 0 samples ...
+            damaged = unsuited.damaged
     from .ffmpeg import FFmpegReader
 
-    return FFmpegReader(path)
+    reader = FFmpegReader(path)
+    reader._damaged = reader._damaged or damaged
+    return reader
 
 
 def read_audio(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:

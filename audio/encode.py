@@ -34,7 +34,7 @@ _CONTAINERS = {
         (),
         2,
         _MP3_RATES,
-        "8 to 48 kHz",
+        "8, 11.025, 12, 16, 22.05, 24, 32, 44.1 or 48 kHz",
         {
             "format": "MP3",
             "subtype": "MPEG_LAYER_III",

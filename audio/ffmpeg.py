@@ -93,7 +93,7 @@ class FFmpegReader(AudioReader):
                     yield from packet.decode()
                 except av.FFmpegError:
                     self._damaged = True
-        except av.FFmpegError:
+        except (av.FFmpegError, IndexError):  # the latter: a stream that begins in mid-file, in chained Ogg
             self._damaged = True
 
     def _decoded(self) -> Iterator[np.ndarray]:

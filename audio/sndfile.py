@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 
 from .decode import AudioReader
+from .ogg import check_pages
 
 _SAMPLE_FORMATS = {
     "PCM_S8": "int16",
@@ -24,7 +25,10 @@ _STREAMED = (range(0x7FFFF000, 0x80000001), range(0xFFFFF000, 0x100000000))
 
 
 class Unsuited(Exception):
-    """libsndfile cannot read this file, or not all of it."""
+    """libsndfile cannot read this file, or not all of it. damaged: because bytes of it have changed."""
+
+    def __init__(self, damaged: bool = False) -> None:
+        self.damaged = damaged
 
 
 class SndfileReader(AudioReader):
@@ -36,29 +40,29 @@ class SndfileReader(AudioReader):
         try:
             # By descriptor: given a path, soundfile would look at the suffix.
             self._file = soundfile.SoundFile(self._stream.fileno(), closefd=False)
-            if self._file.frames == 0 or (self._file.format == "OGG" and not self._check_last_page()):
+            if self._file.frames == 0:
                 raise Unsuited
-        except (soundfile.LibsndfileError, Unsuited):
+            if self._file.format == "OGG":
+                self._check_ogg()
+        except soundfile.LibsndfileError:
             self._stream.close()
             raise Unsuited from None
+        except Unsuited:
+            self._stream.close()
+            raise
         self.sample_rate = self._file.samplerate
         self.num_channels = self._file.channels
         self.num_frames = self._file.frames
         self.sample_format = _SAMPLE_FORMATS.get(self._file.subtype, "lossy")
         self._promised = _promised_frames(self._file)
 
-    def _check_last_page(self) -> bool:
-        """Note a missing end; return False if the file is several Ogg streams in a row: libsndfile reads only one."""
-        position = self._stream.tell()  # of the descriptor, which libsndfile shares
-        self._stream.seek(0)
-        head = self._stream.read(65536)
-        self._stream.seek(max(0, self.path.stat().st_size - 2 * 65536))  # a page has at most 65307 bytes
-        tail = self._stream.read()
-        self._stream.seek(position)
-        first, _ = _ogg_page(head, 0)
-        last, ended = _ogg_page(tail, tail.rfind(b"OggS"))
-        self._damaged = not ended
-        return last in (first, b"")  # the latter: cut off within a page's header
+    def _check_ogg(self) -> None:
+        """Note a missing end. libsndfile reads only one of several streams, and loses its way after a spoiled page."""
+        with self.path.open("rb") as file:
+            pages = check_pages(file)
+        if pages.spoiled or pages.several:
+            raise Unsuited(pages.spoiled)
+        self._damaged = not pages.ended
 
     def _decoded(self) -> Iterator[np.ndarray]:
         while True:
@@ -85,13 +89,3 @@ def _promised_frames(file: soundfile.SoundFile) -> int:
         if present and not any(promised in streamed for streamed in _STREAMED):
             return max(file.frames, file.frames * promised // present)
     return file.frames
-
-
-def _ogg_page(data: bytes, at: int) -> tuple[bytes, bool]:
-    """Return the serial number of the Ogg page at an offset, and whether it is complete and ends its stream."""
-    header = data[at : at + 27]
-    if at < 0 or len(header) < 27:
-        return b"", False
-    lacing = data[at + 27 : at + 27 + header[26]]
-    complete = len(lacing) == header[26] and at + 27 + len(lacing) + sum(lacing) <= len(data)
-    return header[14:18], complete and bool(header[5] & 4)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mutagen import File, MutagenError
+from mutagen._vorbis import VCommentDict
 from mutagen.aiff import AIFF
 from mutagen.flac import FLAC, Picture
 from mutagen.id3 import APIC, COMM, ID3, TXXX, USLT, Frames
@@ -105,7 +106,7 @@ def copy_tags(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
                 if atom not in _UNTRUE_ATOMS and not _UNTRUE.match(atom.removeprefix(_FREEFORM)):
                     new.tags[atom] = values
         else:
-            tagged = old is not None and (old.tags or getattr(old, "pictures", None))
+            tagged = _is_readable(old) and (old.tags or getattr(old, "pictures", None))
             texts, pictures = _read(old) if tagged else (_read_container(source), [])
             _write(new, {name: values for name, values in texts.items() if not _UNTRUE.match(name)}, pictures)
         if not new.tags and not getattr(new, "pictures", None):
@@ -132,6 +133,10 @@ def _open(path: str | os.PathLike[str]) -> Any:
     # Not by mutagen's own guess: it trusts suffixes, and the file may have a temporary name.
     with Path(path).open("rb") as file:
         head = file.read(128)
+        if head[:3] == b"ID3":  # 28 bits of length, seven a byte; an MP3 or a FLAC may follow
+            length = sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+            file.seek(10 + length)
+            head = head if file.read(4) != b"fLaC" else b"fLaC"
     kinds = {b"RIFF": WAVE, b"FORM": AIFF, b"fLaC": FLAC}
     if kind := kinds.get(head[:4]):
         return kind(path)
@@ -141,11 +146,18 @@ def _open(path: str | os.PathLike[str]) -> Any:
         return MP4(path)
     if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1] & 0xE6 == 0xE2):  # MPEG audio, layer III
         return MP3(path)
+    if head[:4] in (b"RF64", b"RIFX"):
+        return None
     return File(path)
 
 
 def _is_untrue(frame: Any) -> bool:
     return frame.FrameID in _UNTRUE_FRAMES or (frame.FrameID in ("TXXX", "COMM") and bool(_UNTRUE.match(frame.desc)))
+
+
+def _is_readable(file: Any) -> bool:
+    """Return whether `_read` knows this kind of tags; APEv2, for one, it does not."""
+    return isinstance(file, FLAC | MP4) or isinstance(getattr(file, "tags", None), ID3 | VCommentDict)
 
 
 def _read(file: Any) -> tuple[Texts, list[Picture]]:

@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 2: bad input or usage, said in one line on stderr. 130 and 143: stopped by Ctrl-C and SIGTERM, cleaned up.
     1: a bug, or nobody reads stdout. STEMBRIDGE_DEBUG=1 in the environment adds the traceback.
     """
+    # Closed from outside: what is said is lost, and must not end up in a file that takes the number.
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     try:
@@ -80,8 +82,8 @@ def _explain(error: Exception) -> int:
 
 def _say(text: str) -> None:
     line = re.sub(r"\s*[\r\n]+\s*", " ", text.strip())
-    with suppress(BrokenPipeError):
-        print(f"stembridge: {line}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"stembridge: {line}", file=sys.stderr, flush=True)
 
 
 def _forget_stdout() -> None:

@@ -17,7 +17,7 @@ def evaluate_model(
     model: ModelName,
     more: MoreFolders = None,
     sample_rate: Annotated[
-        int, typer.Option("--sample-rate", help="Resample songs and references to it, in Hz.")
+        int, typer.Option("--sample-rate", min=8000, max=192000, help="Resample songs and references to it, in Hz.")
     ] = 44100,
     input_db: Annotated[float, typer.Option("--input-db", min=-60, max=20, help="Gain on the mixture, in dB.")] = 0.0,
     all_songs: Annotated[
@@ -32,8 +32,11 @@ def evaluate_model(
 
     Clip SDR, median SDR of one-second frames, and SIR and SAR over whole clips; medians over the songs, in dB.
     """
-    if output and output.exists() and not force:
-        raise ValueError(f"{output}: exists already; give another name, or --force to overwrite it")
+    if output:
+        if output.is_dir() or not output.resolve().parent.is_dir():
+            raise ValueError(f"{output}: not a file that can be written; name one in a folder that exists")
+        if output.exists() and not force:
+            raise ValueError(f"{output}: exists already; give another name, or --force to overwrite it")
     if bss_eval and find_spec("museval") is None:
         raise ValueError(
             "SIR and SAR need museval, which is not here: pip install 'stembridge[train]', or give --no-bss-eval"

@@ -41,10 +41,10 @@ def run_training(
         str, typer.Option("--terms", help="What the weights may be used for, for the card.")
     ] = "not stated",
 ) -> None:
-    """Train a network on songs with stems, and export it.
+    r"""Train a network on songs with stems, and export it.
 
     Goes on where it was stopped: checkpoints and log.csv lie beside the output, in FILE.training/. Needs PyTorch:
-    pip install 'stembridge[train]'.
+    pip install 'stembridge\[train]'.
     """
     output = output or Path(f"my-{mode}.onnx")
     if output.suffix != ".onnx":

@@ -25,7 +25,7 @@ def open_session(model: Model, threads: int = 1, providers: list[str] | None = N
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = min(threads, os.cpu_count() or 1)  # more only cost memory
+    options.intra_op_num_threads = max(1, min(threads, os.cpu_count() or 1))  # more only cost memory
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.set_denormal_as_zero", "1")

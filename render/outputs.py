@@ -26,13 +26,14 @@ class Outputs:
         self._made_folder = False
         self.targets = list(targets)
         self.scratch = self._folder / f".stembridge-{secrets.token_hex(6)}"
-        self.parts = [self.scratch / target.name for target in targets]
+        # In a folder of their own: a target may have any name.
+        self.parts = [self.scratch / "parts" / target.name for target in targets]
 
     def __enter__(self) -> Self:
         self._check()
         try:
             self._enter_folder()
-            self.scratch.mkdir()
+            (self.scratch / "parts").mkdir(parents=True)
         except OSError as error:
             self._remove()
             if error.strerror is None:
@@ -54,7 +55,7 @@ class Outputs:
             line = f"cannot write {place}: {error.strerror}; make room or choose another folder"
             raise OSError(line) from error
         if isinstance(error, ValueError):  # what a container cannot hold: say the name that the user knows
-            error.args = (str(error).replace(str(self.scratch), str(self._folder)),)
+            error.args = (str(error).replace(str(self.scratch / "parts"), str(self._folder)),)
 
     def commit(self) -> None:
         """Give the parts their names."""

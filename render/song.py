@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, open_audio
 from ..engine import StemProcessor, aligned
+from ..engine.processor import MAX_RATE, MIN_RATE
 from ..models import Model
 from .level import common_factor
 from .outputs import Outputs
@@ -103,6 +104,11 @@ def _processor(
         raise ValueError(
             f"{reader.path} has {reader.num_channels} channels and StemBridge takes mono and stereo; "
             "mix it down first, for example: ffmpeg -i SONG -ac 2 stereo.wav"
+        )
+    if not MIN_RATE <= reader.sample_rate <= MAX_RATE:
+        raise ValueError(
+            f"{reader.path} has a sample rate of {reader.sample_rate} Hz; {MIN_RATE} to {MAX_RATE} Hz work; "
+            "resample it first, for example: ffmpeg -i SONG -ar 48000 song48.wav"
         )
     return StemProcessor(model, reader.sample_rate, reader.num_channels, gains_db, threads=threads)
 

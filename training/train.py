@@ -80,7 +80,6 @@ def train_network(
         torch.set_num_threads(settings.threads)
     torch.set_flush_denormal(True)
     training, apart = split(songs)
-    folder.mkdir(parents=True, exist_ok=True)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     learner = Learner(recipe, settings, initial)
     progress = learner.progress
@@ -91,6 +90,7 @@ def train_network(
     data = RemixDataset(training, cache, settings.seconds, settings.seed + progress.step)
     clips = [_clip(song, cache) for song in apart]
     report(f"{len(training)} songs to train on, {len(apart)} held apart, {settings.device}")
+    folder.mkdir(parents=True, exist_ok=True)
     budget, before, started = settings.minutes * 60, progress.seconds, time.monotonic()
     next_validation = before + settings.validate_every * 60
     sdrs: list[float] = []

@@ -377,3 +377,33 @@ def test_a_name_that_is_no_unicode_works(make, noise, tmp_path):
         name = os.fsencode(tmp_path) + b"/caf\xe9"
         shutil.move(make(kind, noise(3000)), os.fsdecode(name))
         assert read_audio(os.fsdecode(name))[0].shape == (2, 3000)
+
+
+@pytest.mark.parametrize("kind", ["vorbis", "opus"])
+def test_damage_inside_an_ogg_page_is_told_and_soon_over(kind, make, noise):
+    path = make(kind, noise(300000), 48000)
+    with open_audio(path) as reader:
+        whole = np.concatenate([*reader.blocks()], axis=1)
+        assert reader.warning is None
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2000] = np.random.default_rng(0).bytes(2000)
+    path.write_bytes(data)
+    with open_audio(path) as reader:
+        damaged = np.concatenate([*reader.blocks()], axis=1)
+        assert "damaged or cut short" in reader.warning
+    assert abs(damaged.shape[1] - whole.shape[1]) < 1000
+    for part in (slice(1000, 90000), slice(200000, 290000)):  # before the damage and after
+        lags = np.arange(-400, 401)
+        likeness = [np.sum(damaged[0, part.start + lag : part.stop + lag] * whole[0, part]) for lag in lags]
+        assert abs(lags[np.argmax(likeness)]) <= 128  # FFmpeg starts Vorbis up to 128 samples early or late
+        assert max(likeness) > 0.9 * np.sum(whole[0, part] ** 2)
+
+
+@pytest.mark.parametrize("kind", ["vorbis", "opus"])
+def test_an_ogg_file_after_another_is_not_lost_in_silence(kind, make, noise, tmp_path):
+    path = make(kind, noise(60000), 48000)
+    twice = tmp_path / f"twice{path.suffix}"
+    twice.write_bytes(path.read_bytes() * 2)
+    with open_audio(twice) as reader:
+        frames = sum(block.shape[1] for block in reader.blocks())
+        assert frames >= 119000 or reader.warning is not None

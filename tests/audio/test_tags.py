@@ -200,3 +200,13 @@ def test_a_cover_without_any_text_travels_too(files):
     flac.save()
     assert copy_tags(source, target) is None
     assert [picture.data for picture in FLAC(target).pictures] == [PNG]
+
+
+def test_a_flac_behind_an_id3_tag_keeps_its_own_tags(files):
+    source, target = files("flac-16", "flac-16")
+    _tag(source, TEXTS)
+    id3 = b"ID3\x04\x00\x00\x00\x00\x01\x00" + bytes(128)
+    source.write_bytes(id3 + source.read_bytes())
+    assert copy_tags(source, target) is None
+    assert FLAC(target)["title"] == TEXTS["title"]
+    assert [picture.data for picture in FLAC(target).pictures] == [PNG]
