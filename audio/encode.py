@@ -3,8 +3,9 @@
 import io
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -74,6 +75,43 @@ class _Sink(io.FileIO):
         return done
 
 
+class _Worker:
+    """A thread that calls functions. Ctrl-C may reach the thread that waits for them at any moment, and breaks nothing.
+
+    An executor's future is not like that: Ctrl-C at the wrong moment leaves its lock closed for ever.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[object, Callable[..., Any], tuple] | None] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[object, Any, Exception | None]] = SimpleQueue()
+        self._thread = Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call the function over there; return what it returns, raise what it raises."""
+        ticket = object()
+        self._calls.put((ticket, function, arguments))
+        answered = None
+        while answered is not ticket:  # an earlier call, given up by Ctrl-C, may answer first
+            answered, result, error = self._answers.get()
+        if error is not None:
+            raise error
+        return result
+
+    def stop(self) -> None:
+        """End the thread once it has done what it was asked."""
+        self._calls.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            ticket, function, arguments = call
+            try:
+                self._answers.put((ticket, function(*arguments), None))
+            except Exception as error:
+                self._answers.put((ticket, None, error))
+
+
 class AudioWriter:
     """One audio file being written, in constant memory; a context manager. Made by `create_audio`.
 
@@ -88,11 +126,11 @@ class AudioWriter:
         self._closed = False
         self._sink = _Sink(path)
         # libsndfile writes through callbacks into Python, where Ctrl-C would be lost; it comes to the main thread only.
-        self._worker = ThreadPoolExecutor(max_workers=1)
+        self._worker = _Worker()
         try:
             self._encoder = self._call(_encoder, self._sink, sample_rate, num_channels, sample_format, container)
         except BaseException:
-            self._worker.shutdown()
+            self._worker.stop()
             self._sink.close()
             raise
 
@@ -112,7 +150,7 @@ class AudioWriter:
         try:
             self._call(self._encoder.close)
         finally:
-            self._worker.shutdown()
+            self._worker.stop()
             self._sink.close()
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -121,7 +159,7 @@ class AudioWriter:
 
         result = None
         try:
-            result = self._worker.submit(function, *arguments).result()
+            result = self._worker.call(function, *arguments)
         except (soundfile.LibsndfileError, AssertionError) as error:  # the latter: fewer samples written than asked
             if self._sink.error is None:
                 raise AudioError(f"{self.path}: could not be encoded ({error}); try .wav") from None

@@ -5,12 +5,14 @@ import os
 import re
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
 USAGE, FAILED = 2, 1  # exit codes; a signal gives 128 + its number
+PATIENCE = 5.0  # seconds in which further signals are ignored
 STOPPED_BY = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminated"}
 
 
@@ -38,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 sys.stdout.flush()
             return code
     except _Stopped as stop:
+        for name in STOPPED_BY:  # all is tidied up, and what ends the interpreter should not be interrupted
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
         _say(STOPPED_BY[signal.Signals(stop.number).name])
         return 128 + stop.number
     except Exception as error:
@@ -94,16 +99,19 @@ def _forget_stdout() -> None:
 
 @contextmanager
 def _signals_stop_us() -> Iterator[None]:
-    """Make Ctrl-C, SIGTERM and a closed terminal raise, once: more of them while we tidy up and end are ignored."""
+    """Make Ctrl-C, SIGTERM and a closed terminal raise. More of them soon after, while we tidy up, are ignored."""
     numbers = [getattr(signal, name) for name in STOPPED_BY if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     ours = [number for number in numbers if before[number] is not signal.SIG_IGN]  # nohup and & stay in force
 
+    last = -PATIENCE
+
     def stop(number: int, frame: FrameType | None) -> None:
-        for each in ours:
-            signal.signal(each, signal.SIG_IGN)
-        before.clear()
-        raise _Stopped(number)
+        nonlocal last
+        if time.monotonic() - last >= PATIENCE:
+            last = time.monotonic()
+            before.clear()
+            raise _Stopped(number)
 
     for number in ours:
         signal.signal(number, stop)
