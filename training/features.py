@@ -12,6 +12,7 @@ from .networks import Recipe
 # Per second: how fast the level a streaming network measures its input against falls. Slow enough for a pause, fast
 # enough to recover from a bang.
 RELEASE_DB = 6.0
+SILENCE = 1e-6  # of the loudest frame's power (-60 dB): what is below does not count for a chunked network's level
 FLOOR = 1e-4  # relative to that level: what lies lower (-80 dB) looks like silence
 
 
@@ -62,5 +63,7 @@ def input_features(spectrum_real: Tensor, spectrum_imag: Tensor, recipe: Recipe,
         level = running_level(total, level_before, recipe.grid.sample_rate / recipe.grid.hop)
         last = level[-1]
     else:
-        level, last = total.mean(dim=0, keepdim=True), level_before
+        # Of the frames that sound: a chunk at either end of a song is partly silent, and no quieter for that.
+        sounding = (total > SILENCE * total.amax(dim=0, keepdim=True)).to(total.dtype)
+        level, last = (total * sounding).sum(0, keepdim=True) / sounding.sum(0, keepdim=True), level_before
     return log_magnitudes(power[:, :, 0], power[:, :, 1], recipe.bands.pool(cross), level), last

@@ -19,6 +19,7 @@ def default_signals() -> None:
     """What a terminal starts a program with, whatever started the tests."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Desk:

@@ -160,7 +160,14 @@ def test_the_command_trains_exports_and_fine_tunes(songs_folder, tmp_path, mode)
 def test_ctrl_c_keeps_what_was_learnt(songs_folder, tmp_path):
     command = [sys.executable, "-m", "stembridge", "train", "--data", str(songs_folder), "--minutes", "10"]
     command += ["--cache", str(tmp_path / "cache"), "--threads", "1", "-o", "mine.onnx", "--mode", "streaming"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run in the background
+    )
     for line in process.stdout:
         if "to train on" in line:
             break
