@@ -1,8 +1,9 @@
 """Audio files as streams of blocks: decode, encode, tags."""
 
-from .decode import AudioReader, open_audio, read_audio
+from .decode import open_audio, read_audio
 from .encode import AudioWriter, create_audio
 from .errors import AudioError
+from .reader import AudioReader
 from .tags import copy_tags
 
 __all__ = ["AudioError", "AudioReader", "AudioWriter", "copy_tags", "create_audio", "open_audio", "read_audio"]

@@ -12,9 +12,9 @@ from av.container import InputContainer
 from mutagen import MutagenError
 from mutagen.mp3 import MP3, BitrateMode
 
-from .decode import AudioReader
 from .errors import AudioError
 from .mp4 import mp4_frames
+from .reader import AudioReader
 
 # Containers that hold audio. Others, such as playlists and scripts, could make FFmpeg open what they name.
 _CONTAINERS = (

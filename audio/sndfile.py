@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from .decode import AudioReader
 from .ogg import check_pages
+from .reader import AudioReader
 
 _SAMPLE_FORMATS = {
     "PCM_S8": "int16",
