@@ -105,8 +105,11 @@ def test_exported_networks_sound_like_pytorch_through_the_real_engine(tiny_recip
 
 def test_a_wrong_export_is_refused(tiny_recipe, tmp_path, monkeypatch):
     monkeypatch.setattr("stembridge.training.export.parity", lambda network, model: 0.01)
+    (tmp_path / "tiny.onnx").write_bytes(b"an older one")
     with pytest.raises(ModelError, match="differs from PyTorch"):
         export_network(randomised(tiny_recipe), tmp_path / "tiny.onnx", CARD)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
+    assert (tmp_path / "tiny.onnx").read_bytes() == b"an older one"
 
 
 def test_causal_networks_do_not_see_the_future(tmp_path):
