@@ -4,6 +4,15 @@ from .decode import open_audio, read_audio
 from .encode import AudioWriter, create_audio
 from .errors import AudioError
 from .reader import AudioReader
-from .tags import copy_tags
+from .tags import copy_tags, read_tags
 
-__all__ = ["AudioError", "AudioReader", "AudioWriter", "copy_tags", "create_audio", "open_audio", "read_audio"]
+__all__ = [
+    "AudioError",
+    "AudioReader",
+    "AudioWriter",
+    "copy_tags",
+    "create_audio",
+    "open_audio",
+    "read_audio",
+    "read_tags",
+]

@@ -99,7 +99,6 @@ class FFmpegReader(AudioReader):
     def _decoded(self) -> Iterator[np.ndarray]:
         total = 0
         first_time: float | None = None
-        convert = av.AudioResampler(format="fltp")
         for frame in self._frame_iterator:
             if frame.sample_rate != self.sample_rate or frame.layout.nb_channels != self.num_channels:
                 self._damaged = True
@@ -113,13 +112,27 @@ class FFmpegReader(AudioReader):
                     total += gap
                     for start in range(0, gap, 65536):
                         yield np.zeros((self.num_channels, min(65536, gap - start)), np.float32)
-            for converted in convert.resample(frame):
-                samples = converted.to_ndarray()[:, : None if self._end is None else max(0, self._end - total)]
-                total += samples.shape[1]
-                yield samples
+            samples = _samples(frame)[:, : None if self._end is None else max(0, self._end - total)]
+            total += samples.shape[1]
+            yield samples
 
     def close(self) -> None:
         self._open.close()
+
+
+def _samples(frame: av.AudioFrame) -> np.ndarray:
+    """A frame as float32 (channels, n), full scale 1.0.
+
+    Not av.AudioResampler: it asks for frames until FFmpeg has no more, and as PyAV makes the exception that says so, a
+    Ctrl-C would be lost.
+    """
+    audio = frame.to_ndarray()
+    if frame.format.is_packed:
+        audio = audio.reshape(-1, frame.layout.nb_channels).T
+    if audio.dtype.kind == "f":
+        return audio.astype(np.float32, copy=False)
+    centre = np.float32(128 if audio.dtype.kind == "u" else 0)  # integers with no sign are those of 8 bits
+    return (audio.astype(np.float32) - centre) / np.float32(2.0 ** (8 * audio.itemsize - 1))
 
 
 def _has_mp3_header(path: Path) -> bool:

@@ -8,8 +8,9 @@ encoder, fingerprints.
 import base64
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mutagen import File, MutagenError
 from mutagen._vorbis import VCommentDict
@@ -107,7 +108,11 @@ def copy_tags(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
                     new.tags[atom] = values
         else:
             tagged = _is_readable(old) and (old.tags or getattr(old, "pictures", None))
-            texts, pictures = _read(old) if tagged else (_read_container(source), [])
+            if tagged:
+                texts, pictures = _read(old)
+            else:
+                with Path(source).open("rb") as file:
+                    texts, pictures = _read_container(file), []
             _write(new, {name: values for name, values in texts.items() if not _UNTRUE.match(name)}, pictures)
         if not new.tags and not getattr(new, "pictures", None):
             return None
@@ -123,6 +128,24 @@ def copy_tags(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
     return None
 
 
+def read_tags(file: BinaryIO) -> Texts:
+    """The tags of an audio file that is open at its start: lower-case name of a Vorbis comment -> its values.
+
+    Empty where there are none or they cannot be read. Of a file that is none of this machine's, the tags that only
+    FFmpeg finds are not looked for.
+    """
+    try:
+        kind = _kind(file)
+        file.seek(0)
+        tags: Any = kind(file)
+        if _is_readable(tags) and tags.tags:
+            return _read(tags)[0]
+        file.seek(0)
+        return _read_container(file)
+    except Exception:  # tags are other people's bytes, and fail in many ways
+        return {}
+
+
 def _left_behind(source: str | os.PathLike[str], error: Exception) -> str:
     reason = " ".join(str(error).split()) or type(error).__name__
     return f"{os.fspath(source)}: its tags could not be copied ({reason})"
@@ -130,25 +153,31 @@ def _left_behind(source: str | os.PathLike[str], error: Exception) -> str:
 
 def _open(path: str | os.PathLike[str]) -> Any:
     """Return the mutagen file of what the first bytes say it is; None for a kind without tags."""
-    # Not by mutagen's own guess: it trusts suffixes, and the file may have a temporary name.
     with Path(path).open("rb") as file:
-        head = file.read(128)
-        if head[:3] == b"ID3":  # 28 bits of length, seven a byte; an MP3 or a FLAC may follow
-            length = sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-            file.seek(10 + length)
-            head = head if file.read(4) != b"fLaC" else b"fLaC"
-    kinds = {b"RIFF": WAVE, b"FORM": AIFF, b"fLaC": FLAC}
+        kind = _kind(file)
+    return kind(path)
+
+
+def _kind(file: BinaryIO) -> Callable[[Any], Any]:
+    """Return what opens the file, by its first bytes; mutagen's own guess only where these say nothing."""
+    # It trusts suffixes, and the file may have a temporary name.
+    head = file.read(128)
+    if head[:3] == b"ID3":  # 28 bits of length, seven a byte; an MP3 or a FLAC may follow
+        length = sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        file.seek(10 + length)
+        head = head if file.read(4) != b"fLaC" else b"fLaC"
+    kinds: dict[bytes, Callable[[Any], Any]] = {b"RIFF": WAVE, b"FORM": AIFF, b"fLaC": FLAC}
     if kind := kinds.get(head[:4]):
-        return kind(path)
+        return kind
     if head[:4] == b"OggS":
-        return (OggOpus if b"OpusHead" in head else OggFLAC if b"FLAC" in head else OggVorbis)(path)
+        return OggOpus if b"OpusHead" in head else OggFLAC if b"FLAC" in head else OggVorbis
     if head[4:8] == b"ftyp":
-        return MP4(path)
+        return MP4
     if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1] & 0xE6 == 0xE2):  # MPEG audio, layer III
-        return MP3(path)
+        return MP3
     if head[:4] in (b"RF64", b"RIFX"):
-        return None
-    return File(path)
+        return lambda _: None
+    return File
 
 
 def _is_untrue(frame: Any) -> bool:
@@ -229,11 +258,11 @@ def _read_vorbis(file: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
     return list(comments.items()), pictures
 
 
-def _read_container(source: str | os.PathLike[str]) -> Texts:
+def _read_container(file: BinaryIO) -> Texts:
     """Return the well-known tags that FFmpeg finds: a WAV's INFO chunk, Matroska ..."""
     from .ffmpeg import open_container
 
-    with Path(source).open("rb") as file, open_container(file) as container:
+    with open_container(file) as container:
         metadata = {_ALIASES.get(name.lower(), name.lower()): value for name, value in container.metadata.items()}
     return {name: [value] for name, value in metadata.items() if name in _TO_ID3 and value}
 

@@ -1,8 +1,10 @@
 """Sound files of every kind, made by other programs' encoders than ours."""
 
+import gc
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -136,3 +138,38 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     return run
+
+
+@pytest.fixture
+def ctrl_c_lost():
+    """Count the signals that are lost when some work, a generator that yields before it begins, is interrupted."""
+
+    class Interrupt(BaseException):
+        pass
+
+    def stop(number, frame):
+        nonlocal raised
+        raised += 1
+        raise Interrupt
+
+    def count(work: Callable[[], Iterator[None]], times: int = 300) -> int:
+        caught = 0
+        for attempt in range(times):
+            steps = work()
+            next(steps)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.00004 * (attempt % 100))
+                next(steps, None)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Interrupt:
+                caught += 1
+        assert raised > times / 2  # else nothing was tried
+        return raised - caught
+
+    raised = 0
+    before = signal.signal(signal.SIGALRM, stop)
+    gc.disable()  # others call Python when garbage is collected, as hypothesis does, and what is raised there is lost
+    yield count
+    gc.enable()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)

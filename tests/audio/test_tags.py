@@ -1,6 +1,7 @@
 """Tags and cover art: what travels, between which kinds of files, and what must stay behind."""
 
 import errno
+import io
 import struct
 
 import numpy as np
@@ -11,7 +12,7 @@ from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
-from stembridge.audio import copy_tags, open_audio, read_audio
+from stembridge.audio import copy_tags, open_audio, read_audio, read_tags
 from stembridge.audio.tags import _open, _read
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
@@ -210,3 +211,24 @@ def test_a_flac_behind_an_id3_tag_keeps_its_own_tags(files):
     assert copy_tags(source, target) is None
     assert FLAC(target)["title"] == TEXTS["title"]
     assert [picture.data for picture in FLAC(target).pictures] == [PNG]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tags_alone_are_read_from_files_and_from_what_is_none_of_this_machine(kind, files):
+    tagged, path = files("flac-16", kind)
+    _tag(tagged, TEXTS | UNTRUE)
+    assert copy_tags(tagged, path) is None
+    with path.open("rb") as file:
+        texts = read_tags(file)
+        assert not file.closed
+    assert {name: texts[name] for name in ("title", "artist", "date", "tracknumber", "discnumber")} == {
+        name: TEXTS[name] for name in ("title", "artist", "date", "tracknumber", "discnumber")
+    }
+    assert read_tags(io.BytesIO(path.read_bytes())) == texts
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no audio", b"ID3", b"fLaC" + bytes(50), b"OggS" + bytes(200), b"RF64" + bytes(90)]
+)
+def test_where_there_are_no_tags_none_are_read(content):
+    assert read_tags(io.BytesIO(content)) == {}
