@@ -1,5 +1,17 @@
 """Gain presets: where the faders stand, as JSON files."""
 
-from .load import Preset, PresetError, load_preset, preset_names, read_preset
+from .gains import morph
+from .load import Preset, PresetError, load_preset, own_presets, preset_names, read_preset
+from .save import delete_preset, save_preset
 
-__all__ = ["Preset", "PresetError", "load_preset", "preset_names", "read_preset"]
+__all__ = [
+    "Preset",
+    "PresetError",
+    "delete_preset",
+    "load_preset",
+    "morph",
+    "own_presets",
+    "preset_names",
+    "read_preset",
+    "save_preset",
+]

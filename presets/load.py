@@ -1,13 +1,16 @@
-"""Reading presets: those that come with StemBridge by name, anyone's own by path."""
+"""Reading presets: those that come with StemBridge and the user's own by name, any file by path."""
 
 import json
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
+# What a name may be, so that it is a file's name in any folder, the same where case does not count, and never a path.
+NAME = re.compile("[a-z0-9]([a-z0-9 _-]{0,62}[a-z0-9])?")
 EXAMPLE = '{"name": "duet", "description": "A quieter singer", "gains_db": {"vocals": -12}}'
 
 
@@ -23,10 +26,36 @@ class Preset:
     description: str
     gains_db: dict[str, float]
 
+    def text(self) -> str:
+        """As in its file: JSON."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
 
 def preset_names() -> list[str]:
-    """The names of the presets that come with StemBridge, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.json") if not path.name.endswith(".schema.json"))
+    """The names of all presets, those that come with StemBridge and the user's own, sorted."""
+    return sorted(shipped_presets() | own_presets())
+
+
+def shipped_presets() -> dict[str, Path]:
+    """The presets that come with StemBridge: name -> file."""
+    return _named_files(FOLDER)
+
+
+def own_presets() -> dict[str, Path]:
+    """The presets in the user's folder: name -> file, but for names that come with StemBridge."""
+    shipped = shipped_presets()
+    return {name: path for name, path in _named_files(user_folder()).items() if name not in shipped}
+
+
+def user_folder() -> Path:
+    """Where the user's own presets lie: on Linux ~/.config/stembridge/presets. It need not exist."""
+    from platformdirs import user_config_path
+
+    return user_config_path("stembridge") / "presets"
+
+
+def _named_files(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in folder.glob("*.json") if NAME.fullmatch(path.stem)}
 
 
 def load_preset(name_or_path: str | Path) -> dict[str, float]:
@@ -39,18 +68,24 @@ def load_preset(name_or_path: str | Path) -> dict[str, float]:
 
 
 def read_preset(name_or_path: str | Path) -> Preset:
-    """The whole preset. What ends in .json or has a folder separator is a file of the user, all else a name.
+    """The whole preset. What ends in .json or has a folder separator is a file, all else a name.
 
     Raises PresetError: unknown name, missing or unreadable file, not JSON, not a preset, gain out of range.
     """
     text = os.fspath(name_or_path)
-    if text.endswith(".json") or any(separator in text for separator in (os.sep, os.altsep) if separator):
+    if is_path(text):
         return _read(Path(text), text)
-    if text not in preset_names():  # looked up, never joined to the folder: no name can lead out of it
+    path = (own_presets() | shipped_presets()).get(text)  # looked up, never joined to a folder: no name can lead out
+    if path is None:
         raise PresetError(
             f"unknown preset {text!r}: choose from {', '.join(preset_names())}, or give the path of a .json file"
         )
-    return _read(FOLDER / f"{text}.json", text)
+    return _read(path, text)
+
+
+def is_path(name_or_path: str) -> bool:
+    """Whether a preset or a MIDI map is meant by its path: what ends in .json, or has a folder separator."""
+    return name_or_path.endswith(".json") or any(mark in name_or_path for mark in (os.sep, os.altsep) if mark)
 
 
 def _read(path: Path, shown: str) -> Preset:
@@ -60,6 +95,11 @@ def _read(path: Path, shown: str) -> Preset:
         raise PresetError(f"preset {shown!r} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise PresetError(f"preset {shown!r} is not valid JSON: {error}") from error
+    return checked_preset(data, shown)
+
+
+def checked_preset(data: Any, shown: str) -> Preset:
+    """The preset that a JSON value is. shown: what to call it in the PresetError that is raised if it is none."""
     if (problem := _problem(data)) is not None:
         raise PresetError(f"preset {shown!r} is not a preset: {problem}; one looks like this: {EXAMPLE}")
     return Preset(data["name"], data["description"], data["gains_db"])
