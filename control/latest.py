@@ -1,0 +1,52 @@
+"""Values handed from any thread to one that uses them."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Key = tuple[str, str | None]  # kind and stem of a change; a preset has no stem
+
+REST = 0.001  # seconds between two uses, so that what comes in a flood is used in few of them
+PATIENCE = 2.0  # seconds to wait for whoever uses the values to come back
+
+
+class Latest:
+    """A table of the latest value of each key, and a thread that takes all there are as soon as there are any.
+
+    It does so a thousand times a second at most, and the table is as large as there are keys, however fast values come.
+    use: called with the table; must not raise.
+    """
+
+    def __init__(self, use: Callable[[dict[Key, Any]], None], name: str) -> None:
+        self._use = use
+        self._table: dict[Key, Any] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, values: Mapping[Key, Any]) -> None:
+        """Hand over values; those that were not taken yet are replaced. Never waits for their use."""
+        with self._changed:
+            if not self._table:
+                self._changed.notify()
+            self._table.update(values)
+
+    def close(self) -> None:
+        """Let the thread take what there is, and end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(PATIENCE)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._table or self._closed)
+                table, self._table = self._table, {}
+            if not table:
+                return
+            self._use(table)
+            time.sleep(REST)

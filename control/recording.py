@@ -1,0 +1,185 @@
+"""What was done to the faders, as a timeline or a MIDI file."""
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from ..presets.gains import SILENCE_DB
+from .automation import Automation
+from .midifile import write
+from .midimap import HIGHEST, Binding, MidiMap
+from .targets import Target, state_of
+from .translator import DOWN, UP, Translator
+
+if TYPE_CHECKING:
+    from mido import Message
+
+EXACT_DB = 1e-6  # what a gain may be off by and still be the same
+MOST_TURNS = 63  # that one message of a relative encoder can tell
+
+
+class Recording:
+    """Changes and when they were: sample, kind ("gain", "mute", "solo" or "preset"), stem, value.
+
+    It grows by one entry for each fader or button and each sample at which it changed, however often.
+    map: whose controls a MIDI file moves. target: as it stands when the recording begins. presets: the map's, name ->
+    gains in dB.
+    """
+
+    def __init__(self, map: MidiMap, target: Target, presets: Mapping[str, Mapping[str, float]]) -> None:
+        self._map, self._presets = map, presets
+        self._stems = target.stems
+        self._start = state_of(target)
+        self._now = dict(self._start)
+        self._done: dict[tuple[int, str, str | None], float | bool | str] = {}
+
+    def add(self, at: int, kind: str, stem: str | None, value: float | bool | str) -> None:
+        """Note what was done at a sample; samples do not go back. After a preset come its gains."""
+        if stem is None:
+            self._now = {key: now for key, now in self._now.items() if key[0] != "gain"}  # all that follow count
+        elif not isinstance(value, str):
+            if self._now.get((kind, stem)) == value:
+                return
+            self._now[kind, stem] = value
+        self._done.pop((at, kind, stem), None)  # what is done last at a sample comes last
+        self._done[at, kind, stem] = value
+
+    def automation(self) -> Automation:
+        """All gains in samples, with those at the start; mutes, and solos of others, are -80 dB."""
+        now = dict(self._start)
+        heard: dict[str, float] = {}
+        points: list[tuple[int, str, float]] = []
+
+        def look(at: int) -> None:
+            soloed = {stem for stem in self._stems if now["solo", stem]}
+            for stem in self._stems:
+                silent = now["mute", stem] or (soloed and stem not in soloed)
+                gain = SILENCE_DB if silent else now["gain", stem]
+                if heard.get(stem) != gain:
+                    heard[stem] = gain
+                    points.append((at, stem, gain))
+
+        look(0)
+        for (at, kind, stem), value in list(self._done.items()):
+            if stem is not None and not isinstance(value, str):
+                now[kind, stem] = value
+                look(at)
+        return Automation(points, unit="samples")
+
+    def to_midi(self, path: str | os.PathLike, sample_rate: float) -> None:
+        """Write a MIDI file, whole or not at all: the map's own controls, moved as they would have to be.
+
+        Read through the same map it is the same performance, for faders that start at the same gains, at the same
+        samples (see midifile.write). A gain that no control of the map has, such as one of a preset that it has no
+        button for, is met as nearly as they can: `automation()` has it exactly. Raises ControlError for a file that
+        cannot be written, or a rate that is none.
+        """
+        write(path, self._messages(), sample_rate)
+
+    def _messages(self) -> "Iterator[tuple[int, Message]]":
+        # Reads what is written, as whoever reads the file will: one control may move several faders.
+        reader = Translator(self._map, self._stems, {s: float(self._start["gain", s]) for s in self._stems})
+        now = {key: value if key[0] == "gain" else False for key, value in self._start.items()}
+        held = set(self._map.bindings) if self._map.takeover != "pickup" else set()
+
+        def performed(at: int, messages: "Iterable[Message]") -> "Iterator[tuple[int, Message]]":
+            for message in messages:
+                yield at, message
+                for change in reader.feed(message):
+                    if change.stem is not None:
+                        now[change.kind, change.stem] = change.value
+
+        for moved in self._stems:
+            start = float(self._start["gain", moved])
+            fader = self._fader(moved, start)
+            if start and fader is not None and abs(fader.gain_db(fader.position(start)) - start) <= EXACT_DB:
+                yield from performed(0, _grasped(fader, start, held))
+        for (kind, switched), on in self._start.items():
+            if kind != "gain" and on:
+                yield from performed(0, self._switch(kind, switched, True))
+        for (at, kind, stem), value in list(self._done.items()):
+            if isinstance(value, str):
+                button = next((b for b in self._map.bindings if (b.action, b.preset) == ("preset", value)), None)
+                if button is not None:
+                    yield from performed(at, [*_press(button, True), *_press(button, False)])
+                    gains = self._presets[value]
+                    reader.preset_loaded(gains)
+                    now |= {("gain", moved): gains.get(moved, 0.0) for moved in self._stems}
+                    if self._map.takeover != "jump":
+                        held.clear()
+            elif stem is None or now[kind, stem] == value:
+                continue
+            elif kind == "gain":
+                fader = self._fader(stem, value)
+                if fader is not None:
+                    yield from performed(at, _grasped(fader, value, held))
+                elif (knob := self._knob(stem)) is not None:
+                    yield from performed(at, _turned(knob, value - now[kind, stem]))
+            else:
+                yield from performed(at, self._switch(kind, stem, bool(value)))
+
+    def _switch(self, kind: str, stem: str | None, on: bool) -> "list[Message]":
+        """The button of a mute or a solo that is not so yet; nothing if the map has none."""
+        button = next((b for b in self._map.bindings if (b.action, b.stem) == (kind, stem)), None)
+        if button is None:
+            return []
+        return [*_press(button, True), *_press(button, False)] if button.mode == "toggle" else _press(button, on)
+
+    def _fader(self, stem: str, gain_db: float) -> Binding | None:
+        """The control that comes nearest to a gain. Relative ones come to it exactly, and stand back for no other."""
+        faders = [b for b in self._map.bindings if (b.action, b.stem) == ("gain", stem) and b.control.type in HIGHEST]
+        best = min(faders, key=lambda b: abs(b.gain_db(b.position(gain_db)) - gain_db), default=None)
+        if best is not None and self._knob(stem) is not None:
+            return best if abs(best.gain_db(best.position(gain_db)) - gain_db) <= EXACT_DB else None
+        return best
+
+    def _knob(self, stem: str) -> Binding | None:
+        knobs = (b for b in self._map.bindings if b.stem == stem and b.control.type == "relative" and b.control.step_db)
+        return next(knobs, None)
+
+
+def _grasped(fader: Binding, gain_db: float, held: set[Binding]) -> "Iterator[Message]":
+    """A fader brought to a gain; one that may have yet to pass the gain that is goes all the way first."""
+    if fader not in held:
+        held.add(fader)
+        for end in fader.range_db:
+            yield from _shown(fader, end)
+    yield from _shown(fader, gain_db)
+
+
+def _shown(fader: Binding, gain_db: float) -> "list[Message]":
+    """A fader at the position nearest to a gain."""
+    assert fader.stem is not None
+    alone = MidiMap("", "", None, "jump", True, (fader,))
+    return Translator(alone, (fader.stem,)).feedback(fader.stem, "gain", gain_db)
+
+
+def _turned(knob: Binding, by_db: float) -> "Iterator[Message]":
+    """A relative encoder turned by so much, or a bit more where its range ends."""
+    from mido import Message
+
+    steps = by_db / knob.control.step_db
+    left = math.ceil(abs(steps) - EXACT_DB)
+    while left:
+        turns = min(left, MOST_TURNS)
+        left -= turns
+        signed = turns if steps > 0 else -turns
+        value = {"twos": signed & 127, "offset": 64 + signed, "sign": turns if steps > 0 else 64 + turns}
+        yield Message(
+            "control_change",
+            channel=(knob.channel or 1) - 1,
+            control=knob.control.number,
+            value=value[knob.control.encoding],
+        )
+
+
+def _press(button: Binding, down: bool) -> "list[Message]":
+    from mido import Message
+
+    number, channel, value = button.control.number, (button.channel or 1) - 1, DOWN if down else UP
+    if button.control.type == "note":
+        return [Message("note_on", channel=channel, note=number, velocity=value)]
+    if button.control.type == "cc":
+        return [Message("control_change", channel=channel, control=number, value=value)]
+    return [Message("program_change", channel=channel, program=number)] if down else []

@@ -1,0 +1,209 @@
+"""MIDI messages in, changes of faders out, and back."""
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .midimap import Binding, MidiMap
+
+if TYPE_CHECKING:
+    from mido import Message
+
+PRESSED = 64  # from this value on a controller that is a button is down
+DOWN, UP = 127, 0  # a key, however softly it is struck
+NULL = 127, 127  # the parameter number that means none
+
+
+class Change(NamedTuple):
+    """kind: gain (value in dB), mute or solo (value a bool), or preset (value its name, stem None)."""
+
+    kind: str
+    stem: str | None
+    value: Any
+
+
+class Translator:
+    """What the messages of one device do, with all that must be remembered from one to the next.
+
+    map: says what moves what. stems: those of the target; bindings of others do nothing. gains_db: where the faders
+    stand, stem -> dB, 0 dB if not named. muted, soloed: the stems that are.
+    """
+
+    def __init__(
+        self,
+        map: MidiMap,
+        stems: Iterable[str],
+        gains_db: Mapping[str, float] | None = None,
+        muted: Iterable[str] = (),
+        soloed: Iterable[str] = (),
+    ) -> None:
+        self._map = map
+        self._gains_db = {stem: (gains_db or {}).get(stem, 0.0) for stem in stems}
+        self._on: dict[str, set[str]] = {"mute": set(muted), "solo": set(soloed)}
+        self._bindings: dict[tuple[str, int], list[Binding]] = {}
+        for binding in map.bindings:
+            if binding.stem is None or binding.stem in self._gains_db:
+                self._bindings.setdefault((binding.control.type, binding.control.number), []).append(binding)
+        self._positions: dict[Binding, int] = {}  # where controls were last
+        self._waiting: set[Binding] = set()  # those that have yet to pass the gain
+        if map.takeover == "pickup":
+            self._let_go(self._gains_db)
+        # What coarse parts came last: of controllers, by channel and number; of parameters' data likewise.
+        self._coarse: dict[tuple[int, int], int] = {}
+        self._parameter_coarse: dict[tuple[int, int], int] = {}
+        self._parameter: dict[int, dict[int, int]] = {}  # channel -> controllers 99 and 98, which choose a parameter
+
+    def feed(self, message: "Message") -> list[Change]:
+        """What a message changes. One that the map does not know, or of any other kind, changes nothing."""
+        channel = getattr(message, "channel", None)
+        if channel is None:
+            return []
+        changes = []
+        for control, number, value in self._readings(message):
+            for binding in self._bindings.get((control, number), ()):
+                if binding.channel in (None, channel + 1):
+                    change = self._turn(binding, value) if binding.action == "gain" else self._press(binding, value)
+                    if change is not None:
+                        changes.append(change)
+        return changes
+
+    def preset_loaded(self, gains_db: Mapping[str, float]) -> None:
+        """All faders now stand there, stem -> dB, 0 dB if not named; with pickup, controls must pass that first."""
+        self.faders_moved({stem: gains_db.get(stem, 0.0) for stem in self._gains_db})
+
+    def faders_moved(self, gains_db: Mapping[str, float]) -> None:
+        """Something else moved these faders, stem -> dB; with pickup, their controls must pass that first."""
+        self._gains_db |= {stem: gain for stem, gain in gains_db.items() if stem in self._gains_db}
+        if self._map.takeover != "jump":
+            self._let_go(gains_db)
+
+    def switched(self, action: str, stem: str, on: bool) -> None:
+        """Something else has set or ended a mute or a solo, as action says."""
+        (self._on[action].add if on else self._on[action].discard)(stem)
+
+    def feedback(self, stem: str, kind: str, value: float | bool) -> "list[Message]":
+        """Messages that show a change of kind gain, mute or solo on the device: motor faders, lights.
+
+        They go to a binding's channel, or to 1 where it listens on all; none if the map asks for none.
+        """
+        if not self._map.feedback:
+            return []
+        return [
+            message
+            for binding in self._map.bindings
+            if (binding.stem, binding.action) == (stem, kind)
+            for message in _shown(binding, value)
+        ]
+
+    def _let_go(self, stems: Container[str | None]) -> None:
+        for bindings in self._bindings.values():
+            self._waiting.update(
+                b for b in bindings if b.action == "gain" and b.stem in stems and b.control.type != "relative"
+            )
+
+    def _readings(self, message: "Message") -> Iterator[tuple[str, int, int]]:
+        """What a message of a channel may mean: (type of control, number, value)."""
+        if message.type == "control_change":
+            yield from self._controller(message.channel, message.control, message.value)
+        elif message.type == "note_on":
+            yield "note", message.note, DOWN if message.velocity else UP
+        elif message.type == "note_off":
+            yield "note", message.note, UP
+        elif message.type == "pitchwheel":
+            yield "pitchbend", 0, message.pitch + 8192
+        elif message.type == "program_change":
+            yield "program", message.program, DOWN
+
+    def _controller(self, channel: int, control: int, value: int) -> Iterator[tuple[str, int, int]]:
+        yield "cc", control, value
+        yield "relative", control, value
+        if control < 32:  # as MIDI has it, the fine part is 0 until it comes
+            self._coarse[channel, control] = value
+            yield "cc14", control, value << 7
+        elif control < 64 and (channel, control - 32) in self._coarse:
+            yield "cc14", control - 32, self._coarse[channel, control - 32] << 7 | value
+        if control in (99, 98):
+            self._parameter.setdefault(channel, {})[control] = value
+        elif control in (101, 100):  # a registered parameter is chosen instead, and data are for that
+            self._parameter.pop(channel, None)
+        elif control in (6, 38):
+            chosen = self._parameter.get(channel, {})
+            if len(chosen) < 2 or (chosen[99], chosen[98]) == NULL:
+                return
+            number = chosen[99] << 7 | chosen[98]
+            if control == 6:
+                self._parameter_coarse[channel, number] = value
+                yield "nrpn", number, value << 7
+            elif (channel, number) in self._parameter_coarse:
+                yield "nrpn", number, self._parameter_coarse[channel, number] << 7 | value
+
+    def _turn(self, binding: Binding, value: int) -> Change | None:
+        """A fader or a knob has moved."""
+        assert binding.stem is not None
+        gain = self._gains_db[binding.stem]
+        if binding.control.type == "relative":
+            turns = _turns(binding.control.encoding, value)
+            if not turns:
+                return None
+            low, high = binding.range_db
+            # A gain that is out of the range already is not pulled into it.
+            gain = min(max(gain + turns * binding.control.step_db, min(low, gain)), max(high, gain))
+        else:
+            last = self._positions.get(binding)
+            self._positions[binding] = value
+            if binding in self._waiting:
+                there = binding.position(gain)
+                passed = last is not None and min(last, value) <= there <= max(last, value)
+                if abs(value - there) > 1 and not passed:
+                    return None
+                self._waiting.remove(binding)
+            gain = binding.gain_db(value)
+        self._gains_db[binding.stem] = gain
+        return Change("gain", binding.stem, gain)
+
+    def _press(self, binding: Binding, value: int) -> Change | None:
+        """A button is down or up."""
+        pressed = value >= PRESSED
+        if binding.action == "preset":
+            return Change("preset", None, binding.preset) if pressed else None
+        assert binding.stem is not None
+        if binding.mode == "toggle":
+            if not pressed:
+                return None
+            pressed = binding.stem not in self._on[binding.action]
+        self.switched(binding.action, binding.stem, pressed)
+        return Change(binding.action, binding.stem, pressed)
+
+
+def _turns(encoding: str, value: int) -> int:
+    """How far a relative encoder was turned, in steps, to the right if above 0."""
+    if encoding == "twos":
+        return value - 128 if value > 63 else value
+    if encoding == "offset":
+        return value - 64
+    return 64 - value if value > 63 else value
+
+
+def _shown(binding: Binding, value: float | bool) -> "list[Message]":
+    from mido import Message
+
+    kind, number, channel = binding.control.type, binding.control.number, (binding.channel or 1) - 1
+
+    def controllers(*pairs: tuple[int, int]) -> list[Message]:
+        return [Message("control_change", channel=channel, control=n, value=v) for n, v in pairs]
+
+    if binding.action != "gain":
+        lit = DOWN if value else UP
+        if kind == "note":
+            return [Message("note_on", channel=channel, note=number, velocity=lit)]
+        return controllers((number, lit))
+    if kind == "relative":  # it has no position
+        return []
+    position = binding.position(value)
+    coarse, fine = position >> 7, position & 127
+    if kind == "cc":
+        return controllers((number, position))
+    if kind == "cc14":
+        return controllers((number, coarse), (number + 32, fine))
+    if kind == "nrpn":
+        return controllers((99, number >> 7), (98, number & 127), (6, coarse), (38, fine))
+    return [Message("pitchwheel", channel=channel, pitch=position - 8192)]

@@ -1,0 +1,285 @@
+"""MIDI files: when each message is, whatever the kind of file, and where a malformed one is broken."""
+
+from fractions import Fraction
+
+import mido
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stembridge.control import ControlError
+from stembridge.control.midifile import read, write
+
+seven_bits = st.integers(0, 127)
+channels = st.integers(0, 15)
+messages = st.one_of(
+    st.builds(mido.Message, st.just("control_change"), channel=channels, control=seven_bits, value=seven_bits),
+    st.builds(mido.Message, st.sampled_from(["note_on", "note_off"]), channel=channels, note=seven_bits,
+              velocity=seven_bits),
+    st.builds(mido.Message, st.just("polytouch"), channel=channels, note=seven_bits, value=seven_bits),
+    st.builds(mido.Message, st.just("aftertouch"), channel=channels, value=seven_bits),
+    st.builds(mido.Message, st.just("program_change"), channel=channels, program=seven_bits),
+    st.builds(mido.Message, st.just("pitchwheel"), channel=channels, pitch=st.integers(-8192, 8191)),
+)  # fmt: skip
+
+
+def cc(value, control=16):
+    return bytes([0xB0, control, value])
+
+
+def tempo(microseconds):
+    return b"\xff\x51\x03" + microseconds.to_bytes(3)
+
+
+def times(path):
+    """(seconds, value of the control change)."""
+    return [(seconds, message.value) for seconds, message in read(path)]
+
+
+# --- writing
+
+
+RATES = [8000, 11025, 22050, 44100, 44101, 48000, 48000.5, 88200, 96000, 176400, 192000]
+
+
+@given(
+    performance=st.lists(st.tuples(st.integers(0, 1_000_000_000), messages), max_size=30), rate=st.sampled_from(RATES)
+)
+def test_what_is_written_is_read_at_the_same_samples(tmp_path_factory, performance, rate):
+    path = tmp_path_factory.mktemp("midi") / "ride.mid"
+    write(path, performance, rate)
+    again = [(round(seconds * rate), message) for seconds, message in read(path)]
+    assert again == sorted(performance, key=lambda item: item[0])
+
+
+@pytest.mark.parametrize(("rate", "beats"), [(44100, 2), (48000, 2), (88200, 4), (96000, 4), (192000, 8), (11025, 1)])
+def test_a_tick_is_a_sample_at_a_tempo_that_others_know(tmp_path, rate, beats):
+    write(tmp_path / "ride.mid", [(12_345, mido.Message("program_change"))], rate)
+    file = mido.MidiFile(tmp_path / "ride.mid")
+    tempo, program, _ = file.tracks[0]
+    assert (file.ticks_per_beat, mido.tempo2bpm(tempo.tempo), program.time) == (rate / beats, 60 * beats, 12_345)
+
+
+def test_other_programs_read_it_alike(tmp_path):
+    message = mido.Message("control_change", control=16, value=5)
+    write(tmp_path / "ride.mid", [(22_050, message), (12_500 * 44_100, message.copy(value=6))], 44_100)
+    file = mido.MidiFile(tmp_path / "ride.mid")
+    assert file.type == 0
+    assert len(file.tracks) == 1
+    now, heard = 0.0, []
+    for event in file:
+        now += event.time
+        if not event.is_meta:
+            heard.append((pytest.approx(now), event.value))
+    assert heard == [(0.5, 5), (12_500, 6)]
+    assert all(event.time < 1 << 28 for event in file.tracks[0]), "longer waits are cut to what a file can hold"
+
+
+@pytest.mark.parametrize(
+    ("sample", "rate", "says"),
+    [
+        (-1, 44100, r"ride\.mid: a message at sample -1 cannot be written"),
+        (0, 0, "sample rate 0 is none; give it in Hz"),
+        (0, -1.5, "sample rate -1.5 is none"),
+        (0, float("nan"), "sample rate nan is none"),
+        (0, "44100", "sample rate '44100' is none"),
+    ],
+)
+def test_what_cannot_be_written_writes_nothing(tmp_path, sample, rate, says):
+    with pytest.raises(ControlError, match=says):
+        write(tmp_path / "ride.mid", [(sample, mido.Message("program_change"))], rate)
+    assert not list(tmp_path.iterdir())
+
+
+# --- kinds of files
+
+
+def test_until_a_tempo_is_set_there_are_120_beats_a_minute(midi_file):
+    assert times(midi_file([(480, cc(1)), (1, cc(2))])) == [(0.5, 1), (0.5 + 1 / 960, 2)]
+
+
+@pytest.mark.parametrize("kind", [0, 1])
+def test_tempo_changes_act_from_where_they_are(midi_file, kind):
+    track = [(480, cc(1)), (0, tempo(250_000)), (480, cc(2)), (240, tempo(1_000_000)), (240, cc(3))]
+    assert times(midi_file(track, kind=kind)) == [(0.5, 1), (0.75, 2), (0.875 + 0.5, 3)]
+
+
+def test_tempos_of_all_tracks_act_on_all(midi_file):
+    path = midi_file([(480, tempo(250_000))], [(960, cc(1)), (960, cc(2))], [(1440, tempo(1_000_000))])
+    assert times(path) == [(0.75, 1), (2.0, 2)]
+
+
+def test_tracks_are_merged_in_their_order(midi_file):
+    path = midi_file([(0, cc(1)), (480, cc(4))], [(0, cc(2)), (240, cc(3)), (240, cc(5))], kind=1)
+    assert times(path) == [(0.0, 1), (0.0, 2), (0.25, 3), (0.5, 4), (0.5, 5)]
+
+
+def test_tracks_of_type_2_come_one_after_another_each_with_its_own_tempo(midi_file):
+    first = [(0, tempo(1_000_000)), (480, cc(1))]
+    path = midi_file(first, [(480, cc(2))], [(0, cc(3))], kind=2, ends=[240, 480, 0])
+    assert times(path) == [(1.0, 1), (2.0, 2), (2.5, 3)]
+
+
+@pytest.mark.parametrize("ticks", [1, 4, 40, 80, 100, 255])
+@pytest.mark.parametrize(
+    ("frames", "rate"), [(24, Fraction(24)), (25, Fraction(25)), (29, Fraction(30_000, 1001)), (30, Fraction(30))]
+)
+def test_ticks_may_be_parts_of_smpte_frames_and_tempos_mean_nothing_then(midi_file, frames, rate, ticks):
+    path = midi_file([(0, tempo(1)), (1000, cc(1)), (100_000, cc(2))], division=(frames, ticks))
+    assert times(path) == [(float(1000 / (rate * ticks)), 1), (float(101_000 / (rate * ticks)), 2)]
+
+
+@given(
+    track=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 0xFFFFFF)), min_size=1, max_size=40),
+    division=st.integers(1, 0x7FFF),
+)
+def test_times_are_exact_but_for_the_last_rounding(tmp_path_factory, track, division):
+    file = mido.MidiFile(type=0, ticks_per_beat=division)
+    file.tracks.append(mido.MidiTrack())
+    seconds, microseconds, wanted = Fraction(0), 500_000, []
+    for delta, new in track:
+        file.tracks[0].append(mido.MetaMessage("set_tempo", tempo=new, time=delta))
+        file.tracks[0].append(mido.Message("control_change", time=0))
+        seconds, microseconds = seconds + Fraction(delta * microseconds, 1_000_000 * division), new
+        wanted.append(float(seconds))
+    path = tmp_path_factory.mktemp("midi") / "ride.mid"
+    file.save(path)
+    assert [at for at, _ in read(path)] == wanted
+
+
+def test_a_huge_wait_is_only_a_number(midi_file):
+    longest = (1 << 28) - 1
+    (first, second) = times(midi_file([(longest, cc(1)), (longest, cc(2))], division=1))
+    assert first == (longest / 2, 1)
+    assert second == (float(longest), 2)
+
+
+def test_running_status_and_what_is_not_for_faders(midi_file):
+    path = midi_file(
+        [(0, cc(1)), (480, bytes([17, 2])), (0, b"\xf0\x03\x01\x02\xf7"), (0, b"\xff\x01\x03\xe4\xf6\xfc"),
+         (0, b"\xff\x59\x02\x63\x63"), (0, b"\xf7\x01\xf8"), (480, cc(3)), (0, b"\xc5\x07"), (0, b"\x08")]
+    )  # fmt: skip
+    read_messages = [message for _, message in read(path)]
+    assert [message.type for message in read_messages] == ["control_change"] * 3 + ["program_change"] * 2
+    assert [message.bytes()[1:] for message in read_messages] == [[16, 1], [17, 2], [16, 3], [7], [8]]
+
+
+def test_foreign_chunks_longer_headers_and_what_follows_the_end_are_passed_over(midi_file):
+    path = midi_file([(480, cc(1))])
+    whole = path.read_bytes()
+    header, track = whole[:14], whole[14:]
+    longer = header[:4] + (8).to_bytes(4) + header[8:] + b"\1\2"
+    path.write_bytes(longer + b"XFIH" + (5).to_bytes(4) + bytes(5) + track + b"more")
+    assert times(path) == [(0.5, 1)]
+
+
+def test_a_track_need_not_say_that_it_ends(midi_file):
+    path = midi_file([(480, cc(1))])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:18] + (len(whole) - 22 - 4).to_bytes(4) + whole[22:-4])
+    assert times(path) == [(0.5, 1)]
+
+
+# --- malformed files
+
+
+def test_cut_anywhere_it_is_refused(midi_file):
+    path = midi_file([(480, cc(1)), (300, b"\xff\x01\x03abc"), (0, cc(2))], [(5, b"\xf0\x02\x01\xf7"), (9, cc(3))])
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ControlError, match=r"ride\.mid") as error:
+            read(path)
+        assert "\n" not in str(error.value)
+
+
+def test_a_cut_track_names_the_track_and_the_event(midi_file):
+    path = midi_file([(0, cc(1))], [(0, cc(1)), (0, cc(2)), (0, cc(3))])
+    whole = path.read_bytes()
+    for end, number in ((-3, 4), (-4, 4), (-5, 3), (-8, 3), (-9, 2)):
+        path.write_bytes(whole[:end])
+        with pytest.raises(ControlError, match=rf"ride\.mid, track 2, event {number}: the file is cut short here"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        (b"\xb0\x10\x80", "data byte 0x80 is above 0x7f"),
+        (b"\xb0\xb0\x10", "data byte 0xb0 is above 0x7f"),
+        (b"\xf1\x10", "byte 0xf1 begins no event"),
+        (b"\xf8", "byte 0xf8 begins no event"),
+        (b"\xff\x51\x03\x00\x00\x00", "it is a tempo of no length"),
+        (b"\xff\x51\x02\x07\xa1", "it is a tempo of no length"),
+        (b"\xff\x01\xff\xff\xff\xff\x7f", "a time or length has more than four bytes"),
+        (b"\xff\x01\xff\xff\xff\x7f", "the file is cut short here"),
+        (b"\xf0\x7f\x00", "the file is cut short here"),
+    ],
+)
+def test_a_malformed_event_is_one_line_that_names_file_track_and_event(midi_file, event, says):
+    path = midi_file([(0, cc(1))], [(0, cc(1)), (10, event)])
+    with pytest.raises(ControlError) as error:
+        read(path)
+    assert str(error.value).startswith(f"{path}, track 2, event 2: {says}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_track_that_begins_with_data_is_malformed(midi_file):
+    with pytest.raises(ControlError, match="track 1, event 1: byte 0x10 begins no event"):
+        read(midi_file([(0, b"\x10\x20")]))
+
+
+def test_a_time_of_more_than_four_bytes_is_malformed(midi_file):
+    path = midi_file([(1 << 28, cc(1))])
+    with pytest.raises(ControlError, match="track 1, event 1: a time or length has more than four bytes"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (b"", "is not a MIDI file"),
+        (b"MTh", "is not a MIDI file"),
+        (b"RIFF\0\0\0\0WAVE", "is not a MIDI file"),
+        (b"MThd\0\0\0\6\0\1", "is cut short in its header"),
+        (b"MThd\0\0\0\4\0\1\0\1\1\xe0", "is cut short in its header"),
+        (b"MThd\0\0\0\6\0\3\0\1\1\xe0", "of type 3; save it as type 0 or 1"),
+        (b"MThd\0\0\0\6\0\1\0\1\0\0", "0 ticks a beat do not work"),
+        (b"MThd\0\0\0\6\0\1\0\1\xe7\0", "0 ticks in each of 25 frames a second do not work"),
+        (b"MThd\0\0\0\6\0\1\0\1\xe5\x28", "40 ticks in each of 27 frames a second do not work"),
+        (b"MThd\0\0\0\6\0\1\0\2\1\xe0MTrk\0\0\0\4\0\xff\x2f\0", "it has 1 of 2 tracks"),
+        (b"MThd\0\0\0\6\0\1\0\1\1\xe0MTrk\xff\xff\xff\xff\0\xc0\1", "track 1, event 2: the file is cut short here"),
+    ],
+)
+def test_a_wrong_header_says_why(tmp_path, header, says):
+    path = tmp_path / "ride.mid"
+    path.write_bytes(header)
+    with pytest.raises(ControlError) as error:
+        read(path)
+    assert str(error.value).startswith(str(path))
+    assert says in str(error.value)
+
+
+def test_no_tracks_are_no_messages(tmp_path):
+    (tmp_path / "ride.mid").write_bytes(b"MThd\0\0\0\6\0\1\0\0\1\xe0")
+    assert read(tmp_path / "ride.mid") == []
+
+
+@given(data=st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("midi") / "ride.mid"
+    for start in (b"", b"MThd\0\0\0\6\0\1\0\1\1\xe0MTrk" + len(data).to_bytes(4)):
+        path.write_bytes(start + data)
+        try:
+            read(path)
+        except ControlError as error:
+            problem = str(error)
+        else:
+            problem = ""
+        assert "\n" not in problem
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    with pytest.raises(ControlError, match=r"nosuch\.mid cannot be read: No such file"):
+        read(tmp_path / "nosuch.mid")
+    with pytest.raises(ControlError, match="cannot be read: Is a directory"):
+        read(tmp_path)
