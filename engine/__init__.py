@@ -1,6 +1,6 @@
 """The signal path: analysis, mask network, resynthesis, faders."""
 
-from .offline import aligned, remix, separate
+from .offline import Automation, aligned, automated, remix, separate
 from .processor import StemProcessor
 
-__all__ = ["StemProcessor", "aligned", "remix", "separate"]
+__all__ = ["Automation", "StemProcessor", "aligned", "automated", "remix", "separate"]

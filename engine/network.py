@@ -1,9 +1,11 @@
 """The mask network at work: spectra in, masked spectra out."""
 
+import ctypes
 import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Lock, Thread
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,41 +15,71 @@ from ..models import Card, Chunk, Model, ModelError, check_graph, initial_state
 TINY = 1e-30  # below this a state is zero: it would decay into denormal numbers, which are slow
 LARGEST_MASK = 1e6  # 120 dB
 
+_sessions: WeakValueDictionary[tuple, Any] = WeakValueDictionary()  # those in use, by what they were made of
+_opening = Lock()
 _checked: set[Card] = set()  # cards whose graph was seen to keep the contract in this process
 
 
 def open_session(model: Model, threads: int = 1, providers: list[str] | None = None) -> Any:
-    """An ONNX Runtime session for the model's graph, checked against the contract the first time.
+    """An ONNX Runtime session for the model's graph; all who ask for the same share one.
 
+    It holds no state, and any number of threads may run it at once. The graph of a model that did not ship is checked
+    against the contract the first time.
     threads: within one operator. providers: ONNX Runtime's execution providers, None for the CPU.
     Raises ModelError if the graph cannot be loaded or breaks the contract.
     """
+    threads = max(1, min(threads, os.cpu_count() or 1))  # more only cost memory
+    providers = providers or ["CPUExecutionProvider"]
+    # A forked child makes its own: its parent's threads, and what they hold locked, did not come along.
+    key = (os.getpid(), model.card, threads, *providers)
+    with _opening:
+        session = _sessions.get(key)
+        if session is None:
+            session = _new_session(model, threads, providers)
+            if not model.shipped and model.card not in _checked:
+                check_graph(session, model.card, model.path)
+                _checked.add(model.card)
+            _sessions[key] = session
+    return session
+
+
+def _new_session(model: Model, threads: int, providers: list[str]) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = max(1, min(threads, os.cpu_count() or 1))  # more only cost memory
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # A plan of the memory that a run needs saves time with single frames; with chunks it only costs 24 MB.
+    options.enable_mem_pattern = model.card.chunk is None
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     if threads > 1:
         # Threads that spin between the small operators of a hop would take the processor from the host.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     available = onnxruntime.get_available_providers()
-    providers = providers or ["CPUExecutionProvider"]
     if missing := [name for name in providers if name not in available]:
         raise ModelError(f"no execution provider {missing[0]!r} here; this ONNX Runtime has {', '.join(available)}")
-    try:
-        # ONNX Runtime turns denormals off for good on the thread that makes its first session: let that be a thread
-        # of our own, because the caller's arithmetic is not ours to change.
-        with ThreadPoolExecutor(1) as thread:
-            session = thread.submit(onnxruntime.InferenceSession, model.graph, options, providers=providers).result()
-    except Exception as error:  # ONNX Runtime raises many types of its own
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{model.path}: ONNX Runtime cannot load this graph: {reason}") from error
-    if model.card not in _checked:
-        check_graph(session, model.card, model.path)
-        _checked.add(model.card)
-    return session
+    made: Any = None
+
+    def make() -> None:
+        nonlocal made
+        try:
+            made = onnxruntime.InferenceSession(model.graph, options, providers=providers)
+        except Exception as error:  # ONNX Runtime raises many types of its own
+            made = error
+
+    # ONNX Runtime turns denormals off for good on the thread that makes its first session: let that be a thread of our
+    # own, because the caller's arithmetic is not ours to change.
+    thread = Thread(target=make)
+    thread.start()
+    thread.join()
+    if isinstance(made, Exception):
+        reason = " ".join(str(made).split())[:200]
+        raise ModelError(f"{model.path}: ONNX Runtime cannot load this graph: {reason}") from made
+    # What it took to optimise the graph is free again, 50 MB for `studio`, but the C library keeps it for that thread.
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
+    return made
 
 
 class StreamingNetwork:
@@ -102,7 +134,7 @@ class ChunkedNetwork:
                 done.append(self._run_chunk())
         if not done:
             return np.zeros((0, len(self._card.stems) - 1, *self._shape), np.complex64)
-        return np.concatenate(done)
+        return done[0] if len(done) == 1 else np.concatenate(done)
 
     def _run_chunk(self) -> NDArray[np.complex64]:
         chunk = self._chunk
@@ -127,6 +159,8 @@ def _fade_in(chunk: Chunk) -> NDArray[np.float32]:
 def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32]:
     """What a graph takes: (frames, 2, bins, 2). Mono goes in twice; bins the network lacks are cropped or zero."""
     frames, _, here = spectra.shape
+    if spectra.shape[1:] == (2, bins):
+        return np.ascontiguousarray(spectra).view(np.float32).reshape(frames, 2, bins, 2)
     fitted = np.zeros((frames, 2, bins), np.complex64)
     fitted[..., : min(bins, here)] = spectra[..., : min(bins, here)]
     return fitted.view(np.float32).reshape(frames, 2, bins, 2)
@@ -138,7 +172,7 @@ def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray:
     Mono gets the mean of both channels; bins above the network's follow its topmost. What is not finite, or beyond
     any sense, becomes zero.
     """
-    sound = np.abs(masks) < LARGEST_MASK
+    sound = (masks < LARGEST_MASK) & (masks > -LARGEST_MASK)
     if not sound.all():
         masks = np.where(sound, masks, np.float32(0))
     if masks.ndim == 5:

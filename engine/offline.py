@@ -2,15 +2,28 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..models import Model
-from .processor import SLICE, StemProcessor
+from .processor import SLICE, Move, StemProcessor
 
 Progress = Callable[[float], None]
+
+
+class Automation(Protocol):
+    """Gains that change in time, as control.Automation has them.
+
+    starting: the same for a song whose faders, stem -> dB, start there if it does not say otherwise; raises ValueError
+    for stems that the song has not. initial: where faders start, stem -> dB. moves: of the input samples start to stop,
+    (offset from start, stem, gain in dB), the same however a song is cut.
+    """
+
+    def starting(self, gains_db: Mapping[str, float]) -> "Automation": ...
+    def initial(self) -> Mapping[str, float]: ...
+    def moves(self, start: int, stop: int, sample_rate: float) -> Iterable[Move]: ...
 
 
 def separate(
@@ -36,12 +49,40 @@ def remix(
     gains_db: Mapping[str, float],
     model: str | os.PathLike | Model = "studio",
     *,
+    automation: Automation | None = None,
     threads: int = 1,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Move a song's stems: float32 of the shape of `audio`. gains_db: stem -> dB, 0 dB if not named."""
+    """Move a song's stems: float32 of the shape of `audio`.
+
+    gains_db: stem -> dB, 0 dB if not named. automation: moves stems as the song goes on, and for the stems that it sets
+    at the start goes before gains_db; a move at sample k is heard from sample k on.
+    """
     processor = StemProcessor(model, sample_rate, _num_channels(audio), gains_db, threads=threads)
-    return _whole(processor.process, audio, processor.latency_samples, progress)
+    return _whole(automated(processor, automation), audio, processor.latency_samples, progress)
+
+
+def automated(processor: StemProcessor, automation: Automation | None) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """`processor.process` for the consecutive blocks of a song, with the moves of each.
+
+    The processor has heard nothing yet; its faders go to where the automation starts. Raises ValueError for what is no
+    automation, or moves other stems.
+    """
+    if automation is None:
+        return processor.process
+    if not hasattr(automation, "starting"):
+        raise ValueError(f"automation {automation!r} is none; read a file with Automation.from_csv or from_midi")
+    automation = automation.starting(processor.gains_db)
+    processor.set_gains_db(**automation.initial())
+    processor.reset()
+    position = 0
+
+    def process(block: NDArray[Any]) -> NDArray[np.float32]:
+        nonlocal position
+        start, position = position, position + block.shape[-1]
+        return processor.process(block, automation.moves(start, position, processor.sample_rate))
+
+    return process
 
 
 def _num_channels(audio: NDArray[Any]) -> int:

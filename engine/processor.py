@@ -1,7 +1,7 @@
 """The one signal path: analysis, mask network, resynthesis, faders."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ class StemProcessor:
     gains_db: where the faders start, stem -> dB; 0 dB if not named, -80 or below is silence, at most +20.
     threads: of ONNX Runtime. providers: its execution providers, None for the CPU.
     Raises ModelError or ValueError, in one line, for a model, rate, channel count or gain it cannot use.
+
+    on_stems: None, or who looks on while audio is processed or separated: called with the stems of each slice, delayed
+    like the output, (stems, channels, n), and the gains of their faders, (stems, n), or (stems, 1) while none moves.
+    Both are good until it returns; it is called where the audio is processed, so it should be quick.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class StemProcessor:
         self.model = model if isinstance(model, Model) else load_model(model)
         self.sample_rate = sample_rate
         self.num_channels = num_channels
+        self.on_stems: Callable[[NDArray[np.float32], NDArray[np.float32]], None] | None = None
         card = self.model.card
         self._faders = Faders(card.stems, sample_rate, gains_db)
         trained = FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window)
@@ -73,6 +78,12 @@ class StemProcessor:
     def latency_samples(self) -> int:
         """How many samples the output comes after the input, exactly."""
         return self._latency
+
+    @property
+    def hop_samples(self) -> int:
+        """Input samples between two runs of the network, which is where nearly all of the work is done."""
+        chunk = self.model.card.chunk
+        return self.grid.hop * (chunk.frames - chunk.overlap if chunk else 1)
 
     @property
     def gains_db(self) -> dict[str, float]:
@@ -136,6 +147,8 @@ class StemProcessor:
                     if gain.any():
                         mix += gain * stem
             out[:, start : start + dry.shape[-1]] = np.clip(mix, -LARGEST, LARGEST)
+            if on_stems := self.on_stems:  # another thread may take it away
+                on_stems(np.concatenate([stems, (dry - stems.sum(axis=0))[None]]), gains)
         return out.reshape(np.shape(block))
 
     def separate(self, block: NDArray[Any]) -> NDArray[np.float32]:
@@ -149,9 +162,11 @@ class StemProcessor:
         out = np.empty((len(self.stems), *audio.shape), np.float32)
         for start, dry, stems in self._separate_slices(audio):
             stop = start + dry.shape[-1]
-            self._faders.advance(dry.shape[-1])
+            gains = self._faders.advance(dry.shape[-1])
             out[:-1, :, start:stop] = stems
             out[-1, :, start:stop] = dry - stems.sum(axis=0)
+            if on_stems := self.on_stems:
+                on_stems(out[..., start:stop], gains)
         return out.reshape(len(self.stems), *np.shape(block))
 
     def _separate_slices(self, audio: NDArray[np.float32]) -> Iterator[tuple[int, NDArray, NDArray]]:

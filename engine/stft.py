@@ -12,6 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+PIECE = 16  # frames turned into audio at a time, so that many at once need little memory
+
 
 @dataclass(frozen=True)
 class FrameGrid:
@@ -127,10 +129,11 @@ class Synthesis:
     def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
         """Take frames (frames, ..., bins) and return audio (..., frames * hop)."""
         grid, frames = self.grid, len(spectra)
-        segments = np.fft.irfft(spectra, grid.window)[..., -grid.synthesis_window :] * self._window
         audio = np.zeros((*self._overlap.shape[:-1], frames * grid.hop + self._overlap.shape[-1]), np.float32)
         audio[..., : self._overlap.shape[-1]] = self._overlap
-        for k in range(frames):
-            audio[..., k * grid.hop : k * grid.hop + grid.synthesis_window] += segments[k]
+        for start in range(0, frames, PIECE):
+            segments = np.fft.irfft(spectra[start : start + PIECE], grid.window)[..., -grid.synthesis_window :]
+            for k, segment in enumerate(segments * self._window, start):
+                audio[..., k * grid.hop : k * grid.hop + grid.synthesis_window] += segment
         self._overlap = audio[..., frames * grid.hop :].copy()
         return audio[..., : frames * grid.hop]

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +66,8 @@ class Card:
         error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_schema()).iter_errors(values))
         if error:
             raise ModelError(f"{source}: not a valid model card: {error.json_path}: {_shorten(error.message)}")
-        # JSON knows no difference between 256 and 256.0, Python does.
-        chunk = Chunk(**{key: int(number) for key, number in values["chunk"].items()}) if "chunk" in values else None
-        rate, window, synthesis, hop = (
-            int(values[key]) for key in ("sample_rate", "window", "synthesis_window", "hop")
-        )
+        card = Card.from_valid(values)
+        window, synthesis, hop, chunk = card.window, card.synthesis_window, card.hop, card.chunk
         # At two hops or more the windows overlap-add to one; multiples stay exact at every sample rate.
         if synthesis % hop or window % hop or not 2 * hop <= synthesis <= window or window % 2:
             raise ModelError(
@@ -80,6 +76,16 @@ class Card:
             )
         if chunk and 2 * chunk.overlap > chunk.frames:
             raise ModelError(f"{source}: chunk overlap {chunk.overlap} is more than half of {chunk.frames} frames")
+        return card
+
+    @staticmethod
+    def from_valid(values: dict[str, Any]) -> "Card":
+        """The card of JSON that is known to be valid: a shipped model's is checked by the tests, not at every start."""
+        # JSON knows no difference between 256 and 256.0, Python does.
+        chunk = Chunk(**{key: int(number) for key, number in values["chunk"].items()}) if "chunk" in values else None
+        rate, window, synthesis, hop = (
+            int(values[key]) for key in ("sample_rate", "window", "synthesis_window", "hop")
+        )
         return Card(
             name=values["name"],
             version=values["version"],
@@ -94,23 +100,20 @@ class Card:
             values=values,
         )
 
-    @staticmethod
-    def load(path: Path) -> "Card":
-        """Read and check a card. Raises ModelError."""
-        try:
-            values = json.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise ModelError(
-                f"{path}: no model card to read ({error.strerror}); it belongs beside the .onnx"
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise ModelError(f"{path}: the model card is not JSON ({error})") from error
-        return Card.from_dict(values, path)
+
+def read_card(path: Path) -> Any:
+    """A card's JSON, not yet checked. Raises ModelError if there is none to read."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: no model card to read ({error.strerror}); it belongs beside the .onnx") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: the model card is not JSON ({error})") from error
 
 
 @cache
 def _schema() -> dict:
-    return json.loads(files(__package__).joinpath("card.schema.json").read_text("utf-8"))
+    return json.loads(Path(__file__).with_name("card.schema.json").read_text("utf-8"))
 
 
 def _shorten(text: str, limit: int = 200) -> str:

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from stembridge import StemProcessor, remix, separate
+from stembridge.engine import aligned, automated
 from stembridge.models import load_model
 
 STEMS = ("vocals", "drums", "bass", "other")
@@ -114,3 +117,91 @@ def test_what_cannot_be_remixed_says_why_in_one_line(tiny_model, audio, rate, ga
     with pytest.raises(ValueError, match=says) as error:
         remix(audio, rate, gains_db, tiny_model)
     assert "\n" not in str(error.value)
+
+
+# --- automation
+
+
+class Moves:
+    """Moves (sample, stem, gain in dB) as remix takes them; those at sample 0 are where faders start."""
+
+    def __init__(self, *moves):
+        self._moves = sorted(moves, key=lambda move: move[0])
+        self._start = {}
+        self.asked = []
+
+    def starting(self, gains_db):
+        if unknown := {stem for _, stem, _ in self._moves} - set(gains_db):
+            raise ValueError(f"ride.csv: unknown stem {unknown}")
+        self._start = gains_db
+        return self
+
+    def initial(self):
+        return {**self._start, **{stem: gain for at, stem, gain in self._moves if at == 0}}
+
+    def moves(self, start, stop, sample_rate):
+        self.asked.append((start, stop, sample_rate))
+        return [(at - start, stem, gain) for at, stem, gain in self._moves if start <= at < stop and at]
+
+
+@pytest.mark.parametrize("k", [1, 511, 512, 20_000, 32_767, 32_768, 32_769, 39_999])
+@pytest.mark.parametrize("rate", [8000, 44100])
+@pytest.mark.parametrize("num_channels", [1, 2])
+def test_a_step_is_heard_from_its_sample_on_and_never_before(tiny_model, noise, k, rate, num_channels):
+    audio = noise(num_channels, 40_000)
+    still = remix(audio, rate, {"drums": 3}, tiny_model)
+    moved = remix(audio, rate, {"drums": 3}, tiny_model, automation=Moves((k, "other", -80.0)))
+    assert np.flatnonzero((moved != still).any(axis=0))[0] == k
+    settled = k + rate // 50
+    silent = remix(audio, rate, {"drums": 3, "other": -80}, tiny_model)
+    np.testing.assert_allclose(moved[:, settled:], silent[:, settled:], rtol=0, atol=1e-5)
+
+
+def test_moves_are_asked_for_once_and_in_order(tiny_model, noise):
+    moves = Moves((5, "vocals", -6.0))
+    remix(noise(1, 70_000), 44100, {}, tiny_model, automation=moves)
+    ends = [0]
+    for start, stop, rate in moves.asked:
+        assert start == ends[-1]
+        assert rate == 44100
+        ends.append(stop)
+    assert ends[-1] >= 70_000
+
+
+@settings(max_examples=30)
+@given(
+    cuts=st.lists(st.integers(0, 900), max_size=20),
+    moves=st.lists(
+        st.tuples(st.integers(0, 6500), st.sampled_from(STEMS), st.floats(-100, 20)), max_size=10
+    ),
+)  # fmt: skip
+def test_however_the_song_is_cut_the_moves_are_the_same(tiny_live_model, ready, noise, cuts, moves):
+    audio, ride = noise(1, 6000), Moves(*moves)
+    processor = ready(tiny_live_model, 16000, 1)
+    blocks = np.split(audio, np.minimum(np.cumsum(cuts, dtype=int), 6000), axis=-1)
+    out = np.concatenate(list(aligned(blocks, automated(processor, ride), processor.latency_samples)), axis=-1)
+    whole = remix(audio, 16000, {}, tiny_live_model, automation=ride)
+    np.testing.assert_allclose(out, whole, rtol=0, atol=1e-5)
+
+
+def test_what_the_automation_sets_at_the_start_goes_before_the_faders_and_does_not_glide(tiny_model, noise):
+    audio = noise(2, 9000)
+    out = remix(audio, 44100, MIXED, tiny_model, automation=Moves((0, "vocals", 6.0), (10**9, "other", -80.0)))
+    assert (out == remix(audio, 44100, MIXED | {"vocals": 6}, tiny_model)).all()
+    out = remix(audio, 44100, MIXED, tiny_model, automation=Moves((10**9, "vocals", 6.0)))
+    assert (out == remix(audio, 44100, MIXED, tiny_model)).all(), "a stem that moves later starts at its fader"
+    assert (remix(audio, 44100, MIXED, tiny_model, automation=Moves()) == out).all()
+
+
+@pytest.mark.parametrize("at", [0, 5, 10**9])
+def test_an_automation_of_a_stem_that_the_model_lacks_says_so_at_once(tiny_model, at):
+    moves = Moves((at, "piano", -6.0))
+    with pytest.raises(ValueError, match=r"^ride\.csv: unknown stem {'piano'}"):
+        remix(np.zeros((2, 900)), 44100, {}, tiny_model, automation=moves)
+    assert not moves.asked
+
+
+@pytest.mark.parametrize("wrong", ["ride.csv", 3, {"vocals": -6}])
+def test_what_is_no_automation_is_refused_in_one_line(tiny_model, wrong):
+    with pytest.raises(ValueError, match=r"is none; read a file with Automation\.from_csv or from_midi$"):
+        remix(np.zeros((2, 900)), 44100, {}, tiny_model, automation=wrong)

@@ -11,6 +11,8 @@ from stembridge.models import load_model
 
 RATES = [8000, 16000, 22050, 44100, 48000, 96000, 192000]
 BLOCKS = [1, 63, 64, 512, 8192]
+CHUNK = {"left": 2, "frames": 8, "right": 1, "overlap": 3}
+HALF = "half = Constant <value_float = 0.5> () masks = Add (silent, half)"
 MIXED = {"vocals": -6.0, "drums": 3.0, "bass": -80.0, "other": -1.5}
 
 rates = pytest.mark.parametrize("rate", RATES)
@@ -153,6 +155,42 @@ def test_the_latency_is_the_synthesis_window_and_for_chunks_what_they_wait_for(
 def test_the_latency_at_the_models_own_rate_is_that_of_its_card(tiny_live_model, tiny_studio_model, ready):
     for path, samples in [(tiny_live_model, 512), (tiny_studio_model, 2048 + 8 * 256)]:
         assert ready(path).latency_samples == load_model(path).card.latency_samples == samples
+
+
+class Counted:
+    """A session that counts its runs."""
+
+    def __init__(self, session):
+        self._session, self.runs = session, 0
+
+    def get_inputs(self):
+        return self._session.get_inputs()
+
+    def run(self, *arguments):
+        self.runs += 1
+        return self._session.run(*arguments)
+
+
+@rates
+@pytest.mark.parametrize(
+    "chunk", [None, CHUNK, CHUNK | {"overlap": 0}, dict.fromkeys(CHUNK, 0) | {"frames": 1}], ids=str
+)
+def test_the_network_runs_once_in_hop_samples_and_not_between(make_model, noise, rate, chunk):
+    fields = {"mode": "chunked", "synthesis_window": 2048, "chunk": chunk} if chunk else {}
+    processor = StemProcessor(make_model(HALF, stems=["one", "rest"], **fields), rate)
+    hop = processor.hop_samples
+    assert hop == processor.grid.hop * (chunk["frames"] - chunk["overlap"] if chunk else 1)
+    counted = processor._network._session = Counted(processor._network._session)
+    filled = processor.grid.hop * (chunk["frames"] + chunk["right"] if chunk else 1)  # what the first run waits for
+    audio = noise(2, filled + 4 * hop)
+    processor.process(audio[:, : filled - 1])
+    assert counted.runs == 0
+    for start in range(filled - 1, filled + 3 * hop, hop):
+        processor.process(audio[:, start : start + 1])
+        runs = counted.runs
+        assert runs == 1 + (start - filled + 1) // hop
+        processor.process(audio[:, start + 1 : start + hop])
+        assert counted.runs == runs, "nothing is computed in between"
 
 
 @pytest.mark.parametrize("dtype", ["int16", "float16", "float32", "float64", ">f4", "longdouble"])

@@ -1,11 +1,79 @@
 """The networks that ship keep the contract and, with the engine, its promises."""
 
+import json
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from stembridge import StemProcessor
-from stembridge.models import load_model, model_names
+from stembridge.engine.network import open_session
+from stembridge.models import Card, ModelError, check_graph, load_model, model_names
 
 MIXED = {"vocals": -80.0, "drums": 3.0, "bass": -6.0}
+
+
+# What follows is checked here, and not at every start.
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_shipped_cards_keep_the_schema(name):
+    model = load_model(name)
+    values = json.loads(model.path.with_suffix(".json").read_text("utf-8"))
+    checked = Card.from_dict(values, name)
+    assert model.card == checked
+    assert model.card.values == checked.values == values
+    assert model.card.name == name
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_shipped_graphs_keep_the_contract(name):
+    model = load_model(name)
+    check_graph(open_session(model), model.card, name)
+
+
+def test_a_start_with_a_shipped_model_checks_its_sum_only():
+    code = """
+import sys
+from unittest.mock import patch
+from stembridge import StemProcessor
+with patch("stembridge.engine.network.check_graph", side_effect=AssertionError):
+    StemProcessor("live")
+sys.exit("jsonschema" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_shipped_model_that_was_copied_is_checked_as_any_other(tmp_path):
+    model = load_model("live")
+    copy = shutil.copy(model.path, tmp_path / "live.onnx")
+    (tmp_path / "live.json").write_text(json.dumps(model.card.values))
+    assert load_model(copy).card == model.card
+    assert not load_model(copy).shipped
+    (tmp_path / "live.json").write_text(json.dumps(model.card.values | {"stems": ["vocals", "other"]}))
+    with pytest.raises(ModelError, match="masks have shape"):
+        StemProcessor(copy)
+    (tmp_path / "live.json").write_text(json.dumps(model.card.values | {"hop": 0}))
+    with pytest.raises(ModelError, match="not a valid model card"):
+        StemProcessor(copy)
+
+
+def test_a_damaged_shipped_graph_is_found(tmp_path, monkeypatch):
+    for path in (load_model("live").path, load_model("live").path.with_suffix(".json")):
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr("stembridge.models.registry.SHIPPED", tmp_path)
+    assert load_model("live").shipped
+    with open(tmp_path / "live.onnx", "r+b") as graph:
+        graph.seek(5000)
+        byte = graph.read(1)
+        graph.seek(5000)
+        graph.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(ModelError, match="the file is damaged"):
+        load_model("live")
+
+
+# What follows is what its user hears.
 
 
 def test_live_streams_and_studio_works_in_chunks():

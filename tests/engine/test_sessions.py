@@ -1,0 +1,86 @@
+"""Sessions of ONNX Runtime: who shares one, and that nothing is heard of it."""
+
+import gc
+import os
+import subprocess
+import sys
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from stembridge import StemProcessor
+from stembridge.engine.network import open_session
+from stembridge.models import ModelError, load_model, save_model
+
+MIXED = {"vocals": -80.0, "drums": 3.0}
+
+
+def test_who_asks_for_the_same_shares_a_session(tiny_model, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    session = open_session(load_model(tiny_model))
+    assert open_session(load_model(str(tiny_model)), 1, ["CPUExecutionProvider"]) is session
+    assert open_session(load_model(tiny_model), 0) is session
+    two = open_session(load_model(tiny_model), 2)
+    assert two is not session
+    assert open_session(load_model(tiny_model), 99) is two, "more threads than processors are as many"
+
+
+def test_another_model_has_a_session_of_its_own(tiny_live_model, tiny_studio_model, tmp_path):
+    live = load_model(tiny_live_model)
+    same_graph = save_model(tmp_path / "mine.onnx", live.graph, live.card.values | {"version": "2"})
+    sessions = [open_session(model) for model in (live, same_graph, load_model(tiny_studio_model))]
+    assert len({id(session) for session in sessions}) == 3
+
+
+def test_a_session_goes_with_the_last_processor_that_used_it(tiny_model, tmp_path):
+    model = load_model(tiny_model)
+    model = save_model(tmp_path / "mine.onnx", model.graph, model.card.values | {"name": "mine"})
+    first, second = StemProcessor(model, 8000), StemProcessor(model, 192000, 1)
+    session = weakref.ref(open_session(model))
+    del first
+    gc.collect()
+    assert session() is open_session(model)
+    del second
+    gc.collect()
+    assert session() is None
+
+
+def test_threads_that_open_at_once_get_the_same(tiny_model):
+    model = load_model(tiny_model)
+    with ThreadPoolExecutor(8) as threads:
+        sessions = list(threads.map(lambda _: open_session(model), range(8)))
+    assert len({id(session) for session in sessions}) == 1
+
+
+@pytest.mark.parametrize("name", ["live", "studio"])
+def test_processors_that_share_a_session_may_run_at_once(name, noise):
+    songs = [noise(2, 60000, seed) for seed in range(4)]
+    alone = [StemProcessor(name, 44100, 2, MIXED).process(song) for song in songs]
+    processors = [StemProcessor(name, 44100, 2, MIXED) for _ in songs]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda processor, song: processor.process(song), processors, songs))
+    for one, other in zip(together, alone, strict=True):
+        assert (one == other).all()
+
+
+def test_a_provider_that_is_not_there_is_named(tiny_model):
+    with pytest.raises(ModelError, match=r"^no execution provider 'NopeProvider' here; this ONNX Runtime has .*CPU"):
+        open_session(load_model(tiny_model), providers=["NopeProvider"])
+
+
+def test_a_forked_child_opens_its_own_and_works(tiny_model):
+    code = """
+import os, sys
+import numpy as np
+from stembridge import StemProcessor
+from stembridge.engine.network import open_session
+parent = StemProcessor(sys.argv[1], threads=2)
+session = open_session(parent.model, 2)
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+processor = StemProcessor(sys.argv[1], gains_db={"vocals": -80.0}, threads=2)
+works = processor.process(np.ones((2, 9000), np.float32)).any()
+os._exit(0 if works and open_session(processor.model, 2) is not session else 1)
+"""
+    done = subprocess.run([sys.executable, "-c", code, tiny_model], check=False, timeout=60)
+    assert done.returncode == 0
