@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .data import DataError
-from .networks import Recipe
+from .recipe import Recipe
 
 
 @dataclass

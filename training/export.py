@@ -16,7 +16,8 @@ from ..models import Model, ModelError, load_model, save_model
 from .data import STEMS, DataError
 from .features import input_features
 from .inference import separate_clip
-from .networks import MaskNetwork, Recipe
+from .networks import MaskNetwork, make_network
+from .recipe import Recipe
 
 OPSET = 18
 # Frames of a chunk: 6 s whose masks are used, context of 1.1 s on both sides, cross-fades of 0.6 s.
@@ -27,15 +28,13 @@ PARITY = 1e-4  # of full scale: how far the engine may be from PyTorch
 class Graph(nn.Module):
     """A MaskNetwork behind the contract of docs/model-format.md.
 
-    The state is one vector: the level, then h and c of each recurrent layer.
+    The state is one vector: the level, then all of the network's own.
     """
 
     def __init__(self, network: MaskNetwork) -> None:
         super().__init__()
         self.network, self.recipe = network, network.recipe
-        size, hidden = self.recipe.band_features, self.recipe.hidden
-        layer = [(1, network.num_bands, size)] * 2 + [(1, 1, hidden)] * 2
-        self.shapes = layer * self.recipe.blocks
+        self.shapes = network.state_shapes
 
     @property
     def state_size(self) -> int:
@@ -48,23 +47,17 @@ class Graph(nn.Module):
         spectrum: (frames, 2, bins, 2), real and imaginary. state: (state_size,).
         """
         real, imag = spectrum[..., 0].unsqueeze(1), spectrum[..., 1].unsqueeze(1)
-        layers, level = None, torch.zeros(1, 1)
+        parts, level = None, torch.zeros(1, 1)
         if state is not None:
             level = state[:1].reshape(1, 1)
-            parts = [
-                part.reshape(shape)
-                for part, shape in zip(
-                    state[1:].split([int(np.prod(shape)) for shape in self.shapes]), self.shapes, strict=True
-                )
-            ]
-            layers = [((a, b), (c, d)) for a, b, c, d in zip(*[iter(parts)] * 4, strict=True)]
+            flat = state[1:].split([int(np.prod(shape)) for shape in self.shapes])
+            parts = [part.reshape(shape) for part, shape in zip(flat, self.shapes, strict=True)]
         seen, level = input_features(real, imag, self.recipe, level)
-        logits, layers = self.network(seen, layers)
+        logits, parts = self.network(seen, parts)
         masks = self.recipe.bands.spread(logits[:, 0].softmax(dim=1)[:, :-1])
         if state is None:
             return masks
-        flat = [level.reshape(-1), *(part.reshape(-1) for layer in layers for pair in layer for part in pair)]
-        return masks, torch.cat(flat)
+        return masks, torch.cat([part.reshape(-1) for part in (level, *parts)])
 
 
 def export_network(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Model:
@@ -77,7 +70,7 @@ def export_network(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Mo
     recipe = network.recipe
     values = {
         **card,
-        "mode": "streaming" if recipe.causal else "chunked",
+        "mode": recipe.mode,
         "stems": list(STEMS),
         "sample_rate": recipe.grid.sample_rate,
         "window": recipe.grid.window,
@@ -152,7 +145,7 @@ def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
     if recipe_values is None:
         raise DataError(f"{loaded.path}: its card names no recipe to train on; give a model that training exported")
     recipe = Recipe.from_dict(recipe_values)
-    wanted = MaskNetwork(recipe).state_dict()
+    wanted = make_network(recipe).state_dict()
     graph = onnx.load_model_from_string(loaded.graph).graph
     found = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
     for node in graph.node:  # the exporter keeps equal parameters once

@@ -4,10 +4,10 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import fold, pad
 
 from ..engine.stft import FrameGrid
-from .networks import Recipe
+from .recipe import Recipe
 
 # Per second: how fast the level a streaming network measures its input against falls. Slow enough for a pause, fast
 # enough to recover from a bang.
@@ -37,6 +37,17 @@ def spectra(audio: Tensor, grid: FrameGrid) -> Tensor:
     window = torch.from_numpy((grid.analysis * grid.spectrum_scale).astype("float32")).to(audio.device)
     padded = pad(audio, (grid.window - grid.hop, 0))
     return torch.fft.rfft(padded.unfold(-1, grid.window, grid.hop) * window)
+
+
+def waveforms(spectrum: Tensor, grid: FrameGrid) -> Tensor:
+    """The inverse of `spectra`: (..., frames, bins), complex, to (..., n), but for the end, which misses frames."""
+    hop, length = grid.hop, grid.synthesis_window
+    window = torch.from_numpy((grid.synthesis / grid.spectrum_scale).astype("float32")).to(spectrum.device)
+    segments = torch.fft.irfft(spectrum, grid.window)[..., -length:] * window
+    frames = segments.size(-2)
+    columns = segments.reshape(-1, frames, length).transpose(1, 2)
+    audio = fold(columns, (1, (frames - 1) * hop + length), (1, length), stride=(1, hop))
+    return audio.reshape(*spectrum.shape[:-2], -1)[..., length - hop : frames * hop]
 
 
 def log_magnitudes(left: Tensor, right: Tensor, cross: Tensor, level: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ import torch
 
 from ..models import Model
 from .checkpoint import load_checkpoint
-from .data import StemCache, find_songs
+from .data import DataError, StemCache, find_songs
 from .export import export_network, load_parameters
-from .networks import RECIPES, MaskNetwork
+from .networks import make_network
+from .recipe import RECIPES
 from .train import Settings, train_network
 
 
@@ -22,6 +23,8 @@ def train_model(
     minutes: float,
     *,
     mode: str = "chunked",
+    family: str = "recurrent",
+    loss: str = "sdr",
     init: str | None = None,
     cache: Path | None = None,
     seed: int = 0,
@@ -31,22 +34,26 @@ def train_model(
 ) -> Model:
     """Train for `minutes` and write `output` (.onnx) with its card.
 
-    folders: see `find_songs`. init: a model to start from, whose mode is then kept. cache: where decoded stems are
-    kept, by default the user's cache folder. Checkpoints and the log lie in `<output>.training/`; a later call with
-    the same output goes on from there. Raises DataError or ModelError, in one line, for what it cannot use.
+    folders: see `find_songs`. family, mode: a key of RECIPES. loss: one of LOSSES. init: a model to start from, whose
+    recipe is then kept. cache: where decoded stems are kept, by default the user's cache folder. Checkpoints and the
+    log lie in `<output>.training/`; a later call with the same output goes on from there. Raises DataError or
+    ModelError, in one line, for what it cannot use.
     """
     from platformdirs import user_cache_path
 
     songs = find_songs(folders)
-    recipe, initial = load_parameters(init) if init else (RECIPES[mode], None)
-    settings = Settings(minutes=minutes, seed=seed, threads=threads)
+    if (family, mode) not in RECIPES:
+        modes = " or ".join(mode for each, mode in RECIPES if each == family)
+        raise DataError(f"a {family} network cannot be {mode}; choose {modes}, or another family")
+    recipe, initial = load_parameters(init) if init else (RECIPES[family, mode], None)
+    settings = Settings(minutes=minutes, loss=loss, seed=seed, threads=threads)
     if init:
         settings.learning_rate /= 10  # what is learnt already should be kept
     work = output.with_name(output.name + ".training")
     stems = StemCache(cache or user_cache_path("stembridge") / "stems")
     best = train_network(songs, recipe, work, stems, settings, initial, report)
     weights, progress, recipe = load_checkpoint(best)
-    network = MaskNetwork(recipe)
+    network = make_network(recipe)
     network.load_state_dict(weights)
     card = {
         "name": _card_name(output.stem),
@@ -59,6 +66,7 @@ def train_model(
             "processor": torch.cuda.get_device_name() if settings.device == "cuda" else _processor(),
             "threads": torch.get_num_threads(),
             "seed": seed,
+            "loss": loss,
             "torch": torch.__version__,
             "started_from": init,
             "held_apart_sdr": round(progress.best, 2),

@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from .checkpoint import Progress, load_checkpoint, save_checkpoint
-from .data import SAMPLE_RATE, STEMS, VALIDATION, DataError, RemixDataset, Song, StemCache
+from .data import SAMPLE_RATE, STEMS, VALIDATION, DataError, Song, StemCache
 from .inference import separate_clip
 from .metrics import clip_sdr
-from .networks import MaskNetwork, Recipe
-from .objective import Example, error_db, example
+from .mixes import RemixDataset
+from .networks import make_network
+from .objective import LOSSES, Example, error_db, example
+from .recipe import Recipe
 
 HELD_APART = 10  # songs to choose checkpoints by
 WARM_UP = 200  # steps until the learning rate is full
@@ -30,14 +32,15 @@ class Settings:
     """How long and how to train.
 
     minutes: wall-clock time in all, earlier runs included; the learning rate falls to zero at its end.
-    batch, seconds: mixes a step and their length. threads: of PyTorch, 0 for its own choice.
+    batch, seconds: mixes a step and their length. loss: one of LOSSES. threads: of PyTorch, 0 for its own choice.
     validate_every: minutes.
     """
 
     minutes: float
-    batch: int = 8
-    seconds: float = 3.0
+    batch: int = 4
+    seconds: float = 6.0
     learning_rate: float = 2e-3
+    loss: str = "sdr"
     seed: int = 0
     threads: int = 0
     validate_every: float = 5.0
@@ -87,7 +90,7 @@ def train_network(
         learner.load(last)
         progress = learner.progress
         report(f"going on from step {progress.step} after {progress.seconds / 60:.1f} minutes")
-    data = RemixDataset(training, cache, settings.seconds, settings.seed + progress.step)
+    data = RemixDataset(training, cache, settings.seconds, settings.seed + progress.step, settings.device)
     clips = [_clip(song, cache) for song in apart]
     report(f"{len(training)} songs to train on, {len(apart)} held apart, {settings.device}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +130,7 @@ class Learner:
     def __init__(self, recipe: Recipe, settings: Settings, initial: dict[str, Tensor] | None) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.device = settings, torch.device(settings.device)
-        self.network = MaskNetwork(recipe)
+        self.network = make_network(recipe)
         if initial:
             self.network.load_state_dict(initial)
         self.network.to(self.device)
@@ -139,18 +142,17 @@ class Learner:
         # Half precision where the processor computes with it: about 1.4 times the steps a minute.
         self.half = self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
 
-    def step(self, stems: np.ndarray, responses: np.ndarray, time_used: float) -> float:
+    def step(self, stems: Tensor, responses: Tensor, time_used: float) -> float:
         """Learn from a batch of `RemixDataset`; time_used: share of the budget. Returns the mean SDR in dB."""
         rate = min(1.0, (self.progress.step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, time_used)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * rate
-        audio, curves = (torch.from_numpy(array).to(self.device) for array in (stems, responses))
-        batch = example(audio, curves, self.network.recipe)
+        batch = example(stems, responses, self.network.recipe)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             logits, _ = self.network(batch.seen)
-        error = error_db(logits.float(), batch)
+        logits, recipe = logits.float(), self.network.recipe
         self.optimizer.zero_grad(set_to_none=True)
-        error.mean().backward()
+        LOSSES[self.settings.loss](logits, batch, recipe).mean().backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.progress.step += 1
@@ -158,7 +160,7 @@ class Learner:
         decay = min(AVERAGE, self.progress.step / (self.progress.step + 9))
         for name, value in self.network.state_dict().items():
             self.average[name].lerp_(value, 1 - decay)
-        return _mean_sdr(error.detach(), batch)
+        return _mean_sdr(error_db(logits.detach(), batch, recipe), batch)
 
     def save(self, path: Path) -> None:
         """Write everything needed to go on."""
@@ -219,7 +221,7 @@ def _validate(weights: dict[str, Tensor], recipe: Recipe, clips: list[dict]) -> 
     Of ten songs a mean tells more than a median; no score counts as less than -5 dB, or one nearly silent stem would
     outweigh the others.
     """
-    network = MaskNetwork(recipe).eval()
+    network = make_network(recipe).eval()
     network.load_state_dict({name: value.cpu() for name, value in weights.items()})
     scores: dict[str, list[float]] = {stem: [] for stem in STEMS}
     for clip in clips:

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from stembridge.training.networks import RECIPES, Recipe
+from stembridge.training.recipe import RECIPES, Recipe
 
 RATE = 44100
 STEMS = ("vocals", "drums", "bass", "other")
@@ -73,7 +73,17 @@ def make() -> SimpleNamespace:
     return SimpleNamespace(stem=make_stem, song=write_song, musdb=write_musdb)
 
 
+def tiny(kind: tuple[str, str]) -> Recipe:
+    return replace(RECIPES[kind], blocks=2, band_features=8, summary_features=4, hidden=8)
+
+
 @pytest.fixture(params=["streaming", "chunked"])
 def tiny_recipe(request: pytest.FixtureRequest) -> Recipe:
-    """Each mode's recipe with the fewest features."""
-    return replace(RECIPES[request.param], blocks=1, band_features=6, summary_features=2, hidden=8)
+    """Each mode's recipe, of the family that ships, with few features."""
+    return tiny(("recurrent", request.param))
+
+
+@pytest.fixture(params=RECIPES, ids="-".join)
+def any_recipe(request: pytest.FixtureRequest) -> Recipe:
+    """Each family's and mode's recipe with few features."""
+    return tiny(request.param)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
-from stembridge.training.data import STEMS, VALIDATION, DataError, RemixDataset, StemCache, find_songs
+from stembridge.training.data import STEMS, VALIDATION, DataError, StemCache, find_songs
 from stembridge.training.train import split
 
 RATE = 44100
@@ -94,70 +94,3 @@ def test_validation_songs_are_never_trained_on(tmp_path, make):
     assert len(apart) == 3
     with pytest.raises(DataError, match="no song is left"):
         split([song for song in songs if song.name in VALIDATION])
-
-
-def dataset(folder, tmp_path, seed=0, **chances):
-    data = RemixDataset(find_songs([folder]), StemCache(tmp_path / "cache"), 0.5, seed)
-    for name, value in chances.items():
-        assert hasattr(data, name)
-        setattr(data, name, value)
-    return data
-
-
-def test_batches_are_seeded(songs_folder, tmp_path):
-    one, two, other = (dataset(songs_folder, tmp_path, seed) for seed in (1, 1, 2))
-    first = one.batch(3)
-    assert first.shape == (3, 4, 2, RATE // 2)
-    assert first.dtype == np.float32
-    assert np.isfinite(first).all()
-    assert (first == two.batch(3)).all()
-    assert not (first == other.batch(3)).all()
-    assert (one.responses(4, 100) == two.responses(4, 100)).all()
-
-
-def test_missing_stems_are_never_silence_in_an_own_mix(songs_folder, tmp_path):
-    data = dataset(songs_folder, tmp_path, own_mix=1.0)
-    assert len(data.complete) == 4
-    # Every stem of every own mix sounds, so the song that has only drums and bass was not taken.
-    assert (np.abs(data.batch(40)).max(axis=(2, 3)) > 0).all()
-
-
-def test_incomplete_songs_serve_random_mixes(songs_folder, tmp_path):
-    data = dataset(songs_folder, tmp_path)
-    assert {stem: len(pool) for stem, pool in data.pools.items()} == {"vocals": 4, "drums": 5, "bass": 5, "other": 4}
-    assert len(data.voices) == 2
-
-
-def test_solo_voices_alone_can_be_the_vocals(tmp_path, make):
-    make.song(tmp_path / "songs" / "a", 1, stems=("drums", "bass", "other"))
-    (tmp_path / "songs" / "v").mkdir()
-    soundfile.write(tmp_path / "songs" / "v" / "singer.wav", make.stem("vocals", 1.0, 1).T, RATE)
-    data = dataset(tmp_path / "songs", tmp_path, missing_stem=0.0)
-    assert (np.abs(data.batch(8)).max(axis=(2, 3)) > 0).all()
-
-
-def test_a_song_of_one_stem_serves_random_mixes(tmp_path, make):
-    make.song(tmp_path / "songs" / "a", 1, stems=("drums", "bass", "vocals"))
-    make.song(tmp_path / "songs" / "guitar", 2, stems=("other",))
-    assert len(dataset(tmp_path / "songs", tmp_path).pools["other"]) == 1
-
-
-def test_a_stem_nobody_has_is_named(tmp_path, make):
-    make.song(tmp_path / "songs" / "a", 1, stems=("drums", "bass", "vocals"))
-    with pytest.raises(DataError, match="other"):
-        dataset(tmp_path / "songs", tmp_path)
-
-
-def test_chances_do_what_they_say(songs_folder, tmp_path):
-    mono = dataset(songs_folder, tmp_path, mono=1.0).batch(4)
-    assert (mono[:, :, 0] == mono[:, :, 1]).all()
-    silent = dataset(songs_folder, tmp_path, own_mix=0.0, missing_stem=1.0, second_take=0.0).batch(4)
-    assert (silent == 0).all()
-    limited = dataset(songs_folder, tmp_path, band_limit=1.0).responses(50, 1000)
-    ends = (limited > 0).sum(axis=-1)
-    assert (ends == ends[:, :1]).all()  # all stems of a mix end together
-    assert ends.min() >= 180 - 1
-    assert len(set(ends[:, 0])) > 20
-    open_ = dataset(songs_folder, tmp_path, band_limit=0.0).responses(50, 1000)
-    assert (open_ > 0).all()
-    assert 1 < np.std(20 * np.log10(open_)) < 6

@@ -1,0 +1,114 @@
+"""What decides a network: its family, frame grid, bands and sizes."""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from ..engine.stft import FrameGrid
+
+
+@dataclass(frozen=True)
+class Bands:
+    """How bins are grouped: runs of `count` bands, `width` bins each, with one mask value for every `step` bins.
+
+    Low bands are narrow and fine because bass and voices need it; high ones are wide and coarse, where music has
+    little energy and masks are smooth. The grid ends one bin short of the last, which follows the one below.
+    """
+
+    widths: tuple[int, ...]
+    steps: tuple[int, ...]
+    count: int
+
+    @property
+    def bins(self) -> int:
+        """Bins covered, the last one included."""
+        return self.count * sum(self.widths) + 1
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """Mask values a band has, per run."""
+        return tuple(width // step for width, step in zip(self.widths, self.steps, strict=True))
+
+    def pool(self, power: Tensor) -> Tensor:
+        """Sum over the bins of each cell: (..., bins) to (..., cells)."""
+        parts = power[..., :-1].split([self.count * width for width in self.widths], dim=-1)
+        return torch.cat(
+            [
+                part if step == 1 else part.unflatten(-1, (-1, step)).sum(-1)
+                for part, step in zip(parts, self.steps, strict=True)
+            ],
+            dim=-1,
+        )
+
+    def spread(self, cells: Tensor) -> Tensor:
+        """Repeat each cell over its bins: (..., cells) to (..., bins)."""
+        parts = cells.split([self.count * cells for cells in self.cells], dim=-1)
+        parts = [
+            part if step == 1 else part.unsqueeze(-1).expand(*[-1] * part.dim(), step).flatten(-2)
+            for part, step in zip(parts, self.steps, strict=True)
+        ]
+        return torch.cat([*parts, parts[-1][..., -1:]], dim=-1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides a network.
+
+    causal: streaming (looks only back) or chunked (looks both ways). family: one of FAMILIES. blocks: how many of its
+    building blocks; band_features: size of a band's vector, or of the finest layer's. summary_features, hidden: sizes
+    that the family's module explains.
+    """
+
+    causal: bool
+    grid: FrameGrid
+    bands: Bands
+    blocks: int = 2
+    band_features: int = 64
+    summary_features: int = 8
+    hidden: int = 256
+    dropout: float = 0.2
+    family: str = "recurrent"
+
+    @property
+    def mode(self) -> str:
+        """How the network meets time."""
+        return "streaming" if self.causal else "chunked"
+
+    def as_dict(self) -> dict:
+        """Plain values for a card or a checkpoint."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict) -> "Recipe":
+        """The inverse of `as_dict`."""
+        bands = values["bands"]
+        return Recipe(
+            **{
+                **values,
+                "grid": FrameGrid(**values["grid"]),
+                "bands": Bands(tuple(bands["widths"]), tuple(bands["steps"]), bands["count"]),
+            }
+        )
+
+
+STREAMING_GRID = FrameGrid(44100, hop=256, window=2048, synthesis_window=512)
+CHUNKED_GRID = FrameGrid(44100, hop=1024, window=4096, synthesis_window=4096)
+STREAMING_BANDS = Bands(widths=(4, 8, 16, 32, 64, 132), steps=(1, 1, 1, 2, 4, 12), count=4)
+CHUNKED_BANDS = Bands(widths=(4, 8, 16, 32, 64, 132), steps=(1, 1, 1, 2, 4, 12), count=8)
+
+# (family, mode) -> recipe: the modes that suit each family.
+RECIPES = {
+    ("recurrent", "streaming"): Recipe(True, STREAMING_GRID, STREAMING_BANDS, summary_features=12, dropout=0.05),
+    ("recurrent", "chunked"): Recipe(False, CHUNKED_GRID, CHUNKED_BANDS),
+    ("transformer", "chunked"): Recipe(
+        False, CHUNKED_GRID, CHUNKED_BANDS, blocks=3, summary_features=16, hidden=128, dropout=0.1, family="transformer"
+    ),
+    ("u-net", "streaming"): Recipe(
+        True, STREAMING_GRID, STREAMING_BANDS, 4, 12, summary_features=24, hidden=64, dropout=0.05, family="u-net"
+    ),
+    ("u-net", "chunked"): Recipe(
+        False, CHUNKED_GRID, CHUNKED_BANDS, 4, 16, summary_features=32, hidden=96, dropout=0.1, family="u-net"
+    ),
+}
+FAMILIES = tuple(dict.fromkeys(family for family, _ in RECIPES))
