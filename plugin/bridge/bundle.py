@@ -1,0 +1,318 @@
+"""Bundles: the native shell in a .vst3 folder, with a descriptor of the processor it stands for."""
+
+import json
+import os
+import platform
+import re
+import secrets
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import md5
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Any
+
+from .factory import Range
+
+FORMAT = 1
+HERE = Path(__file__).parent
+UNITS = {"_db": "dB", "_hz": "Hz", "_ms": "ms"}
+BYPASS = "bypass"  # the shell's own parameter
+MAX_ARGUMENT = 100_000  # Linux lets no argument of a program be longer than 131,071 bytes
+PREFIX = "stembridge-"  # of folders in the temporary one
+MAX_NAME, MAX_TITLE, MAX_PARAMETERS = 63, 127, 1000  # what a VST3 host has room for, and one packet to the worker
+
+
+class BridgeError(ValueError):
+    """A plugin that cannot be made, found or loaded; its text is one line."""
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What the shell must know of a processor.
+
+    name: what hosts show; it stands for the plugin in their projects. version: of what made this.
+    arguments: how to start the process that makes the sound, first the program.
+    parameters: name -> (minimum, maximum, default), or a toggle's default.
+    identity: what is kept in saved states, one line.
+    Raises BridgeError for what a host has no room for.
+    """
+
+    name: str
+    version: str
+    arguments: tuple[str, ...]
+    parameters: Mapping[str, Range | bool]
+    identity: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9 ._+-]*[A-Za-z0-9_+-])?", self.name) or len(self.name) > MAX_NAME:
+            raise BridgeError(
+                f"{self.name!r} cannot be a plugin's name; use up to {MAX_NAME} letters, digits, spaces and . _ + -"
+            )
+        for text in (self.version, self.identity, *self.arguments):
+            if re.search(r"[\t\r\n\0]", text):
+                raise BridgeError(f"{text!r} has a tab or a line break in it, which no descriptor can hold; rename it")
+            if len(text) > MAX_ARGUMENT:
+                raise BridgeError(
+                    f"{self.name}: its arguments take {len(text)} characters; give at most {MAX_ARGUMENT}"
+                )
+        if len(self.parameters) > MAX_PARAMETERS:
+            raise BridgeError(f"{self.name}: {len(self.parameters)} parameters; declare at most {MAX_PARAMETERS}")
+        for name, (title, _) in self.titles.items():
+            if len(title) > MAX_TITLE:
+                raise BridgeError(f"{self.name}: the parameter's name {name!r} is too long; use {MAX_TITLE} characters")
+
+    @property
+    def uid(self) -> str:
+        """32 hexadecimal digits by which hosts know the plugin: the same in every version."""
+        return md5(f"stembridge:{self.name}".encode(), usedforsecurity=False).hexdigest()
+
+    @cached_property
+    def titles(self) -> dict[str, tuple[str, str]]:
+        """Parameter -> (title, unit), as hosts show it; no title twice, and none is the bypass's.
+
+        >>> Descriptor("Tremolo", "1", (), {"rate_hz": (0.1, 20, 5), "soft_knee": True}).titles
+        {'rate_hz': ('Rate', 'Hz'), 'soft_knee': ('Soft knee', '')}
+        """
+        titles = {name: (_title(name), "") for name in self.parameters}
+        taken = {_title(BYPASS), *(title for title, _ in titles.values())}
+        for name, declared in self.parameters.items():
+            short, unit = _title(name[:-3]), UNITS.get(name[-3:])
+            if unit and short not in taken and not isinstance(declared, bool):
+                titles[name] = short, unit
+                taken.add(short)
+        return titles
+
+    def text(self) -> str:
+        """As in the bundle's descriptor.txt: a key and its values a line, with tabs between."""
+        lines: list[tuple[str, ...]] = [("descriptor", str(FORMAT)), ("name", self.name), ("uid", self.uid)]
+        lines.append(("version", self.version))
+        lines += [("argument", argument) for argument in self.arguments]
+        if self.identity:
+            lines.append(("identity", self.identity))
+        for name, declared in self.parameters.items():
+            title, unit = self.titles[name]
+            if isinstance(declared, bool):
+                lines.append(("toggle", name, title, str(int(declared))))
+            else:
+                lines.append(("parameter", name, title, unit, *map(_number, declared)))
+        return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def _title(name: str) -> str:
+    # pedalboard shows no parameter that is called P and three digits.
+    return name.replace("_", " ") if re.match(r"p\d\d\d", name) else name.replace("_", " ").capitalize()
+
+
+def _number(value: float) -> str:
+    """The shortest text that is exactly this number."""
+    return repr(float(value)).removesuffix(".0")
+
+
+def parse_descriptor(text: str) -> Descriptor:
+    """The Descriptor whose `text` this is. Raises ValueError or LookupError if it is of none."""
+    single: dict[str, str] = {}
+    arguments: list[str] = []
+    parameters: dict[str, Range | bool] = {}
+    for line in text.split("\n"):
+        key, *values = line.split("\t")
+        if key == "argument":
+            arguments.append(values[0])
+        elif key == "toggle":
+            parameters[values[0]] = bool(int(values[2]))
+        elif key == "parameter":
+            minimum, maximum, default = map(float, values[3:])
+            parameters[values[0]] = minimum, maximum, default
+        elif values:
+            single[key] = values[0]
+    if int(single["descriptor"]) > FORMAT:
+        raise BridgeError("a newer version wrote it; update stembridge")
+    return Descriptor(single["name"], single["version"], tuple(arguments), parameters, single.get("identity", ""))
+
+
+def worker_arguments(
+    factory: str, kwargs: Mapping[str, Any], parameters: Mapping[str, Range | bool], folders: Iterable[str]
+) -> tuple[str, ...]:
+    """How to start the process that hosts "package.module:factory", in this interpreter and whatever environment.
+
+    kwargs: JSON values. parameters: as in the descriptor, whose order is how the shell numbers them.
+    folders: where modules are looked for besides the interpreter's own places, and after them.
+    """
+    if not sys.executable:
+        raise BridgeError("this program does not know its Python interpreter, so no plugin can start it")
+    bootstrap = f"""
+import sys
+sys.path += [folder for folder in {list(folders)!a} if folder not in sys.path]
+try:
+    from stembridge.plugin.bridge.worker import main
+except ImportError as error:
+    sys.exit(f"stembridge: {{sys.executable}} cannot run this plugin: {{error}}; install it again from one that can")
+main()
+"""
+    code = f"exec({bootstrap!a})"  # in one line
+    hosted = {"factory": factory, "kwargs": dict(kwargs), "parameters": dict(parameters)}
+    return sys.executable, "-E", "-P", "-c", code, json.dumps(hosted)
+
+
+def import_folders() -> list[str]:
+    """Where this process finds its modules, for a process that must find the same."""
+    folders = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]
+    return list(dict.fromkeys(folder for folder in folders if os.path.exists(folder)))
+
+
+def home_folders(package: str) -> list[str]:
+    """Where an imported top-level module or package was found; nothing for one that an import hook has mapped."""
+    module = sys.modules[package]
+    places = getattr(module, "__path__", None) or [getattr(module, "__file__", None) or ""]
+    return [
+        os.path.dirname(place) for place in map(os.path.abspath, places) if Path(place).name.split(".")[0] == package
+    ]
+
+
+def shell_library() -> Path:
+    """The native shell that setuptools built. Raises BridgeError if it did not."""
+    for suffix in EXTENSION_SUFFIXES:
+        library = HERE / f"_shell{suffix}"
+        if library.is_file():
+            return library
+    raise BridgeError(
+        "the native part of the plugin was not built; install a C++ compiler (Debian: apt install g++, macOS: "
+        "xcode-select --install), then: pip install --force-reinstall --no-deps stembridge, or in a clone: "
+        "pip install -e . again"
+    )
+
+
+def bundle_library(bundle: Path) -> Path:
+    """Where a bundle has its copy of the shell."""
+    return bundle / "Contents" / f"{platform.machine()}-linux" / f"{bundle.stem}.so"
+
+
+def _descriptor_file(bundle: Path) -> Path:
+    return bundle / "Contents" / "Resources" / "descriptor.txt"
+
+
+def write_bundle(path: str | os.PathLike, descriptor: Descriptor) -> None:
+    """Write a bundle, whole or not at all; one of ours at that place is replaced.
+
+    path: ends in .vst3. Raises BridgeError if something else is there, it cannot be written, or there is no shell.
+    """
+    path = Path(os.path.abspath(path))
+    if path.suffix != ".vst3":
+        raise BridgeError(f"{path}: hosts look for folders that end in .vst3; name it so")
+    library = shell_library()
+    if os.path.lexists(path):
+        read_bundle(path)
+    scratch = path.parent / f".stembridge-{secrets.token_hex(6)}"
+    new, old = scratch / "new", scratch / "old"  # no host that looks for .vst3 finds these
+    copy = new / bundle_library(path).relative_to(path)
+    try:
+        copy.parent.mkdir(parents=True)
+        shutil.copyfile(library, copy)  # no link: a library is loaded once a file
+        _descriptor_file(new).parent.mkdir()
+        _descriptor_file(new).write_text(descriptor.text(), "utf-8", "surrogateescape", "\n")
+        try:
+            if path.exists():
+                os.rename(path, old)
+            os.rename(new, path)
+        except BaseException:
+            if old.exists() and not path.exists():
+                os.rename(old, path)
+            raise
+    except OSError as error:
+        raise BridgeError(f"cannot write {path}: {error.strerror}; choose another folder") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read_bundle(path: str | os.PathLike) -> Descriptor:
+    """What a bundle says of itself. Raises BridgeError if it is missing or not one of ours."""
+    path = Path(path)
+    if not os.path.lexists(path):
+        raise BridgeError(f"{path}: there is no such bundle; `stembridge vst3 list` shows those that are installed")
+    try:
+        return parse_descriptor(_descriptor_file(path).read_text("utf-8", "surrogateescape"))
+    except (OSError, LookupError, ValueError) as error:
+        reason = f": {error}" if isinstance(error, BridgeError) else ""
+        raise BridgeError(f"{path} is no plugin of stembridge{reason}") from error
+
+
+def remove_bundle(path: Path) -> None:
+    """Remove a bundle, whole or not at all. Raises BridgeError if it is not one of ours or cannot be removed."""
+    read_bundle(path)
+    scratch = path.parent / f".stembridge-{secrets.token_hex(6)}"
+    try:
+        scratch.mkdir()
+        os.rename(path, scratch / "old")
+    except OSError as error:
+        raise BridgeError(f"cannot remove {path}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+class TemporaryBundles:
+    """The bundles that this process made on the fly, one for each descriptor, in a folder that goes when it ends.
+
+    Safe to use from any thread, and in a forked child, which makes its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._owner = 0
+        self._folder = Path()
+        self._bundles: dict[str, Path] = {}  # by the descriptor's text
+        if hasattr(os, "register_at_fork"):  # no child may find it locked by a thread it does not have
+            os.register_at_fork(
+                before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._lock.release
+            )
+
+    def get(self, descriptor: Descriptor) -> Path:
+        """The bundle for a descriptor, made if there is none yet or somebody has cleaned it away."""
+        text = descriptor.text()
+        with self._lock:
+            if self._owner != os.getpid() or not self._folder.is_dir():
+                self._open_folder()
+            bundle = self._bundles.get(text)
+            if bundle is None or not (bundle_library(bundle).is_file() and _descriptor_file(bundle).is_file()):
+                # Always a new path: who still has an old library loaded would take it for this one.
+                folder = self._folder / secrets.token_hex(6)
+                folder.mkdir()
+                bundle = folder / f"{descriptor.name}.vst3"
+                write_bundle(bundle, descriptor)
+                self._bundles[text] = bundle
+            return bundle
+
+    def _open_folder(self) -> None:
+        # Unlike atexit it also acts in the children of multiprocessing, and only in the process that asked for it.
+        from multiprocessing.util import Finalize
+
+        _remove_orphans()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self._owner = os.getpid()
+        self._bundles.clear()
+        Finalize(None, shutil.rmtree, (self._folder, True), exitpriority=-1)
+
+
+def _remove_orphans() -> None:
+    """Remove the folders of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdecimal() and not _runs(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        pass
+    return True
+
+
+temporary_bundles = TemporaryBundles()

@@ -1,0 +1,45 @@
+// What the shell and its worker process say to each other. plugin/bridge/worker.py has the same in Python.
+//
+// Audio lies in shared memory: a ring a channel for the shell's input and the worker's output, where a sample's place
+// follows from its position in the stream. Turns are packets on a socket: a Packet, then `count` Moves.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace stembridge {
+
+constexpr int kMaxChannels = 2;
+// Samples in a ring, always a power of two: as few as will do, so that they stay in the cache.
+constexpr int64_t kShortestRing = 1 << 14, kLongestRing = 1 << 21;
+constexpr size_t kAudioOffset = 4096;  // in shared memory; before it, at 0, a uint64_t that counts the heart's beats
+constexpr size_t kMemorySize = kAudioOffset + 2 * kMaxChannels * kLongestRing * sizeof(float);
+constexpr int kMaxMoves = 1024;  // in one packet
+constexpr int kMaxText = 500;    // bytes of a Failed packet's reason, which comes in place of moves
+
+enum Kind : uint32_t {
+    // from the shell
+    kConfigure = 1,  // position: 1 if in real time; count: channels; value: sample rate in Hz
+    kReset,          // position: of the stream's first sample; length: samples in a ring; moves: the values of all parameters
+    kProcess,        // position, length: of the block, in one piece of the ring; moves: in the block
+    // from the worker
+    kReady,   // after kConfigure. position: latency in samples; length: the hop, 0 if it has none
+    kDone,    // position: the output is there up to this sample
+    kFailed,  // a text of `count` bytes says why; the worker ends
+};
+
+struct Packet {
+    uint32_t kind, count;
+    int64_t position, length;
+    double value;
+};
+
+struct Move {
+    int32_t offset;     // in samples, from the block's first
+    int32_t parameter;  // index in the descriptor
+    double value;
+};
+
+static_assert(sizeof(Packet) == 32 && sizeof(Move) == 16, "worker.py unpacks these");
+
+}  // namespace stembridge

@@ -1,0 +1,69 @@
+// The shell's end of the worker: the Python process that makes the sound.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "descriptor.h"
+#include "platform.h"
+#include "protocol.h"
+
+namespace stembridge {
+
+class Worker {
+public:
+    enum class Answer { in_time, late, never };
+
+    explicit Worker(const Descriptor& descriptor) : descriptor_(descriptor) {}
+
+    // Start it if it does not run, and make it ready for a stream. Blocks while it starts. False: see error().
+    bool configure(double sample_rate, int channels, bool realtime);
+    // Forget all audio and set all parameters. position: of the next sample. ring: in samples.
+    bool reset(int64_t position, int64_t ring, const std::vector<double>& values);
+    // Hand over a block whose samples lie at input(). It must not cross the ring's end. Never blocks.
+    bool process(int64_t position, int length, const Move* moves, int count);
+    // Until its output is there up to `position`. deadline_ns: 0 to wait for as long as its heart beats.
+    Answer wait(int64_t position, int64_t deadline_ns);
+
+    bool started() const { return child_ != nullptr; }  // its output can be read, even after its end
+    bool alive() const { return child_ != nullptr && failed_.empty(); }
+    int64_t done() const { return done_; }  // its output is there up to this position
+    int64_t sent() const { return sent_; }  // it was given input up to this position
+    int64_t given() const { return given_; }  // samples in all, since it was started
+    int64_t latency() const { return latency_; }
+    int64_t hop() const { return hop_; }
+    int64_t lived_ns() const { return now_ns() - ready_ns_; }
+    const std::string& error() const { return failed_; }
+
+    int64_t ring() const { return ring_; }  // in samples
+    float* input(int channel, int64_t position) const { return at(channel, position); }
+    const float* output(int channel, int64_t position) const { return at(kMaxChannels + channel, position); }
+
+private:
+    float* at(int index, int64_t position) const {
+        auto* audio = reinterpret_cast<float*>(child_->memory() + kAudioOffset);
+        return audio + index * kLongestRing + (position & (ring_ - 1));
+    }
+    bool send(Kind kind, int64_t position, int64_t length, double value, const Move* moves, int count);
+    long receive(int64_t timeout_ns, bool eager);
+    bool heart_beats();
+    void fail(const std::string& why);
+
+    const Descriptor& descriptor_;
+    std::unique_ptr<Child> child_;
+    std::string failed_;
+    int64_t done_ = 0, sent_ = 0, given_ = 0, latency_ = 0, hop_ = 0, ring_ = kShortestRing;
+    uint64_t beats_ = 0;
+    int64_t last_look_ns_ = 0, silent_ns_ = 0, ready_ns_ = 0;
+    struct {
+        Packet head;
+        char text[kMaxText];
+    } received_;
+    struct {
+        Packet head;
+        Move moves[kMaxMoves];
+    } outgoing_;
+};
+
+}  // namespace stembridge

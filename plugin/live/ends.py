@@ -1,0 +1,163 @@
+"""Where the sound comes from and goes to, if not to a device: songs, recordings, silence."""
+
+import os
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...audio import create_audio, open_audio
+
+AHEAD = 8  # pieces of a song that are decoded ahead
+PIECES = 4  # a second
+FORMATS = {".wav": "float32", ".flac": "int24"}  # the finest each can hold
+
+
+class Source(Protocol):
+    """Gives the next n samples, (channels, n) float32."""
+
+    def read(self, n: int) -> NDArray[np.float32]: ...
+    def close(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Takes samples, (channels, n) float32. What goes wrong with them raises in a later call."""
+
+    def write(self, block: NDArray[np.float32]) -> None: ...
+    def close(self) -> None: ...
+
+
+class Silence:
+    """A source that never says anything."""
+
+    def __init__(self, num_channels: int) -> None:
+        self._num_channels = num_channels
+
+    def read(self, n: int) -> NDArray[np.float32]:
+        """Zeros."""
+        return np.zeros((self._num_channels, n), np.float32)
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class Nowhere:
+    """A sink that forgets."""
+
+    def write(self, block: NDArray[np.float32]) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class LoopingSong:
+    """A song again and again, without a gap. A thread decodes ahead, so that no read waits for the disk."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._pieces: queue.Queue[NDArray[np.float32] | Exception] = queue.Queue(AHEAD)
+        self._closed = False
+        self._piece = np.zeros((1, 0), np.float32)
+        self._thread = threading.Thread(target=self._decode, name="song", daemon=True)
+        self._thread.start()
+
+    def read(self, n: int) -> NDArray[np.float32]:
+        """The next n samples. Raises what the decoder raised."""
+        parts = []
+        while n:
+            if not self._piece.shape[-1]:
+                got = self._pieces.get()
+                if isinstance(got, Exception):
+                    raise got
+                self._piece = got
+            part, self._piece = self._piece[:, :n], self._piece[:, n:]
+            parts.append(part)
+            n -= part.shape[-1]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def close(self) -> None:
+        """Stop decoding."""
+        self._closed = True
+        with suppress(queue.Empty):
+            while True:
+                self._pieces.get_nowait()
+        self._thread.join()
+
+    def _decode(self) -> None:
+        try:
+            for piece in self._rounds():
+                if self._closed:
+                    return
+                self._pieces.put(piece)
+        except Exception as error:
+            self._pieces.put(error)
+
+    def _rounds(self) -> Iterator[NDArray[np.float32]]:
+        while True:
+            silent = True
+            with open_audio(self._path) as song:
+                for piece in song.blocks(max(1, song.sample_rate // PIECES)):
+                    silent = False
+                    yield piece
+            if silent:
+                raise ValueError(f"{self._path}: there is no sound in it; give another file")
+
+
+class NewFile:
+    """A file that is written while the sound goes on, by a thread, and appears whole when it is closed.
+
+    part: its path until then. If nothing was written it does not appear: few formats can be empty.
+    """
+
+    def __init__(self, path: str, part: str, sample_rate: int, num_channels: int) -> None:
+        self._path, self._part = Path(path), Path(part)
+        sample_format = FORMATS.get(self._path.suffix.lower(), "int16")
+        try:
+            self._writer = create_audio(self._part, sample_rate, num_channels, sample_format)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        except ValueError as error:  # what this kind of file cannot hold
+            raise ValueError(str(error).replace(str(self._part), str(self._path))) from error
+        self._blocks: queue.SimpleQueue[NDArray[np.float32] | None] = queue.SimpleQueue()
+        self._empty = True
+        self._error: OSError | None = None
+        self._thread = threading.Thread(target=self._write, name="recording", daemon=True)
+        self._thread.start()
+
+    def write(self, block: NDArray[np.float32]) -> None:
+        """Hand over samples. Raises OSError if earlier ones could not be written."""
+        if self._error is not None:
+            raise self._unwritable(self._error)
+        self._empty = False
+        self._blocks.put(block)
+
+    def close(self) -> None:
+        """Wait until all is written, and give the file its name. Raises OSError, and leaves nothing then."""
+        self._blocks.put(None)
+        self._thread.join()
+        try:
+            if self._error is not None:
+                raise self._error
+            if not self._empty:
+                os.replace(self._part, self._path)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        try:
+            with self._writer:
+                while (block := self._blocks.get()) is not None:
+                    self._writer.write(block)
+        except OSError as error:
+            self._error = error
+
+    def _unwritable(self, error: OSError) -> OSError:
+        return OSError(f"{self._path} cannot be written: {error.strerror}; make room, or choose another place")

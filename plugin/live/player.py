@@ -1,0 +1,92 @@
+"""The process that plays: it reads a block, works on it, and writes it, and does nothing else."""
+
+import gc
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing, nullcontext, suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from .devices import PERIODS, play_through_devices
+from .ends import LoopingSong, NewFile, Nowhere, Silence, Sink, Source
+from .memory import SharedMemory
+from .setup import Setup
+from .work import BlockWork
+
+SWITCH = 0.0001  # s that another thread may keep the one that plays waiting
+
+
+def play(setup: Setup, memory: SharedMemory, pipe: Connection) -> None:
+    """Play as `setup` says until its end, or until the other end of the pipe says so or is gone.
+
+    Sends ("ready", None) once, ("report", line) when something happens, and at last ("ended", None), ("failed", line),
+    or ("broken", line) for a bug.
+    """
+    sys.setswitchinterval(SWITCH)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where sound systems talk, right into the mixer's screen
+    stopped = threading.Event()
+    threading.Thread(target=_listen, args=(pipe, stopped), daemon=True).start()
+    try:
+        _play(setup, memory, stopped, lambda kind, line=None: _send(pipe, kind, line))
+    except Exception as error:
+        kind = "failed" if isinstance(error, ValueError | OSError) else "broken"
+        _send(pipe, kind, str(error) if kind == "failed" else f"{type(error).__name__}: {error}")
+    else:
+        _send(pipe, "ended", None)
+
+
+def _play(setup: Setup, memory: SharedMemory, stopped: threading.Event, send: Callable[..., None]) -> None:
+    device = "device" in (setup.input_kind, setup.output_kind)
+    with closing(BlockWork(setup, memory, stopped, PERIODS if device else 1)) as work:
+        gc.collect()
+        gc.disable()  # what follows makes no circles, and to look for them takes milliseconds
+        source = _source(setup)
+        with nullcontext() if source is None else closing(source):
+            sink = _sink(setup)
+            with nullcontext() if sink is None else closing(sink):
+                if source is None or sink is None:
+                    play_through_devices(
+                        setup, source, sink, work, stopped, lambda line: send("report", line), lambda: send("ready")
+                    )
+                else:
+                    send("ready")
+                    _play_by_the_clock(setup, source, sink, work, stopped)
+
+
+def _play_by_the_clock(setup: Setup, source: Source, sink: Sink, work: BlockWork, stopped: threading.Event) -> None:
+    """As a device would that has one block coming in while another goes out."""
+    lasts = setup.block / setup.sample_rate if setup.realtime else 0.0
+    comes = time.perf_counter() + lasts
+    while not stopped.is_set():
+        block = source.read(setup.block)
+        time.sleep(max(0.0, comes - time.perf_counter()))
+        sink.write(work(block, comes))
+        # A device, too, goes on from where it is if it was kept waiting for too long.
+        comes = max(comes + lasts, time.perf_counter() - lasts)
+
+
+def _source(setup: Setup) -> Source | None:
+    """None: a device."""
+    if setup.input_kind == "file":
+        return LoopingSong(str(setup.input))
+    return Silence(setup.num_channels) if setup.input_kind == "none" else None
+
+
+def _sink(setup: Setup) -> Sink | None:
+    if setup.output_kind == "file":
+        return NewFile(str(setup.output), setup.part, setup.sample_rate, setup.num_channels)
+    return Nowhere() if setup.output_kind == "none" else None
+
+
+def _listen(pipe: Connection, stopped: threading.Event) -> None:
+    with suppress(EOFError, OSError):
+        pipe.recv_bytes()
+    stopped.set()
+
+
+def _send(pipe: Connection, kind: str, line: Any) -> None:
+    with suppress(OSError):  # nobody listens any more
+        pipe.send((kind, line))

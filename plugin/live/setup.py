@@ -1,0 +1,122 @@
+"""What is to be played, and how."""
+
+import math
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...audio import open_audio
+from ...engine.gains import SILENCE_DB, check_gain_db
+from ...engine.processor import MAX_RATE, MIN_RATE
+from ...models import load_model
+
+RATE = 44100  # Hz, where no song says another
+BLOCKS = 16, 16384  # samples, the least and the most
+NOTHING = "none"
+FILES = ".wav", ".flac", ".mp3", ".ogg"
+
+
+class LiveError(ValueError):
+    """Live audio that cannot be had; one line that says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that the process that plays needs to know.
+
+    input, output: a device's name or a part of it, or None for the default device; or what the kind beside it says:
+    "device", "file" or "none". part: where an output file grows before it takes its name. gains_db: of all stems, in
+    their order. length: samples to play, None for no end. realtime: False plays as fast as it can.
+    """
+
+    model: str
+    input: str | None
+    input_kind: str
+    output: str | None
+    output_kind: str
+    part: str
+    sample_rate: int
+    num_channels: int
+    block: int
+    gains_db: dict[str, float]
+    length: int | None
+    driver: str | None
+    realtime: bool
+
+
+def checked_setup(
+    input: str | os.PathLike | None,
+    output: str | os.PathLike | None,
+    model: str | os.PathLike,
+    sample_rate: int | None,
+    block: int,
+    gains_db: Mapping[str, float],
+    seconds: float | None,
+    driver: str | None,
+    realtime: bool,
+) -> Setup:
+    """The setup of what `Live` takes. Raises LiveError, ModelError or another ValueError, or OSError."""
+    loaded = load_model(model)
+    if loaded.card.chunk:
+        raise LiveError(f"model {loaded.card.name} looks ahead for files; for live audio take one like `live`")
+    source, sink = (None if end is None else os.fspath(end) for end in (input, output))
+    input_kind, output_kind = _kind(source, os.path.isfile), _kind(sink, _names_file)
+    num_channels, own_rate = _format(source) if source is not None and input_kind == "file" else (2, None)
+    if own_rate is not None and sample_rate not in (None, own_rate):
+        raise LiveError(f"{source} has {own_rate} Hz, not {sample_rate}; leave the sample rate out")
+    rate = next(rate for rate in (own_rate, sample_rate, RATE) if rate is not None)
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise LiveError(f"sample rate {rate} Hz is out of range; give {MIN_RATE} to {MAX_RATE}")
+    if not BLOCKS[0] <= block <= BLOCKS[1]:
+        raise LiveError(f"block of {block} samples is out of range; give {BLOCKS[0]} to {BLOCKS[1]}")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise LiveError(f"{seconds} seconds cannot be played; give more than 0")
+    if not realtime and "device" in (input_kind, output_kind):
+        raise LiveError("a device plays in real time; give files, or none")
+    gains = dict.fromkeys(loaded.card.stems, 0.0)
+    for stem, gain in gains_db.items():
+        if stem not in gains:
+            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(gains)}")
+        gains[stem] = max(SILENCE_DB, check_gain_db(stem, gain))
+    return Setup(
+        model=os.path.abspath(loaded.path),
+        input=source,
+        input_kind=input_kind,
+        output=sink,
+        output_kind=output_kind,
+        part=_part(sink) if sink is not None and output_kind == "file" else "",
+        sample_rate=rate,
+        num_channels=num_channels,
+        block=block,
+        gains_db=gains,
+        length=None if seconds is None else max(1, round(seconds * rate)),
+        driver=driver,
+        realtime=realtime,
+    )
+
+
+def _kind(end: str | None, is_file: Callable[[str], bool]) -> str:
+    if end == NOTHING:
+        return NOTHING
+    if end is not None and (is_file(end) or _names_file(end)):  # what looks like a file, but is none, is told as one
+        return "file"
+    return "device"
+
+
+def _names_file(end: str) -> bool:
+    return Path(end).suffix.lower() in FILES
+
+
+def _format(path: str) -> tuple[int, int]:
+    """Channels and rate of a song."""
+    with open_audio(path) as song:
+        if song.num_channels > 2:
+            raise LiveError(f"{path}: {song.num_channels} channels do not work; mix down to mono or stereo first")
+        return song.num_channels, song.sample_rate
+
+
+def _part(output: str) -> str:
+    path = Path(output)
+    return str(path.with_name(f".stembridge-{secrets.token_hex(6)}{path.suffix.lower()}"))

@@ -1,0 +1,76 @@
+"""StemMix: faders on a finished song, as a pedalboard plugin."""
+
+import numbers
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from .. import __version__
+from ..engine.gains import SILENCE_DB, check_gain_db
+from ..models import Model, load_model
+from ..presets import load_preset
+from .bridge.bundle import Descriptor, import_folders, temporary_bundles, worker_arguments
+from .effect import parameter_prefixes, stem_parameters
+from .hosted import HostedPlugin
+
+
+class StemMix(HostedPlugin):
+    """Faders on the stems of what passes through, as a plugin for pedalboard.
+
+    model: a shipped model's name, or the path of an .onnx file. preset: gains by name, or from a .json file.
+    parameters: `<stem>_db` in dB, up to +20, where -80 or below is silence; `<stem>_mute`; `bypass`. What is given goes
+    before the preset; all are attributes: `mix.vocals_db = -6`.
+    Raises ModelError, PresetError or another ValueError, in one line, and TypeError for a parameter that is not there.
+    """
+
+    def __init__(
+        self, model: str | os.PathLike = "live", *, preset: str | os.PathLike | None = None, **parameters: float | bool
+    ) -> None:
+        loaded = load_model(model)
+        self._stems = loaded.card.stems
+        self._model = _lasting_name(loaded)
+        gains = {} if preset is None else _preset_parameters(preset, self._stems)
+        descriptor = describe_stem_mix(loaded, "StemMix", import_folders())
+        super().__init__(temporary_bundles.get(descriptor), **(gains | parameters))
+        self._made = StemMix, (), {"model": self._model}
+
+    @property
+    def model(self) -> str:
+        """The model's name, or the absolute path of its .onnx file."""
+        return self._model
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names of the model's stems."""
+        return self._stems
+
+    def _checked(self, name: str, value: Any) -> float | bool:
+        if name.endswith("_db") and isinstance(value, numbers.Real) and not isinstance(value, bool):
+            value = max(SILENCE_DB, check_gain_db(name, float(value)))
+        return super()._checked(name, value)
+
+
+def describe_stem_mix(model: Model, name: str, folders: list[str]) -> Descriptor:
+    """The descriptor of a StemMix with this model.
+
+    name: in hosts. folders: where stembridge is found, if not in the interpreter's own places.
+    """
+    card = model.card
+    effect, kwargs = "stembridge.plugin.effect:StemEffect", {"model": _lasting_name(model)}
+    parameters = stem_parameters(card.stems)
+    arguments = worker_arguments(effect, kwargs, parameters, folders)
+    identity = " ".join(f"model {card.name} {card.version} {card.sha256}".split())
+    return Descriptor(name, __version__, arguments, parameters, identity)
+
+
+def _lasting_name(model: Model) -> str:
+    """What names the model in every process: its name if it ships with StemBridge, else its absolute path."""
+    return model.path.stem if model.shipped else os.path.abspath(model.path)
+
+
+def _preset_parameters(preset: str | os.PathLike, stems: Sequence[str]) -> dict[str, float]:
+    gains_db = load_preset(os.fspath(preset))
+    if unknown := [stem for stem in gains_db if stem not in stems]:
+        raise ValueError(f"preset {preset!s}: unknown stem {unknown[0]!r}; this model's stems are {', '.join(stems)}")
+    prefixes = parameter_prefixes(stems)
+    return {f"{prefixes[stem]}_db": gain for stem, gain in gains_db.items()}

@@ -1,0 +1,308 @@
+"""Live audio sounds as StemProcessor does, follows its faders, and outlives devices, processes and screens."""
+
+import math
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import miniaudio
+import numpy as np
+import psutil
+import pytest
+import soundfile
+from stembridge import StemProcessor, remix
+from stembridge.control import MidiControl
+from stembridge.plugin.live import Live, LiveError, device_names, devices, ends
+from stembridge.plugin.live.ends import LoopingSong, NewFile
+
+TOLERANCE = 1e-6
+GAINS = {"vocals": -80.0, "drums": 3.0}
+
+
+@pytest.fixture
+def make_song(tmp_path, noise):
+    """A function that writes a song of noise: (samples, channels, rate) -> its path and its audio."""
+
+    def make(n=20000, num_channels=2, rate=44100):
+        audio = noise(num_channels, n)
+        soundfile.write(tmp_path / "song.wav", audio.T, rate, "FLOAT")
+        return tmp_path / "song.wav", audio
+
+    return make
+
+
+def read(path):
+    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    return audio.T, rate
+
+
+def wait_until(happened):
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize(("num_channels", "rate", "block"), [(2, 44100, 64), (1, 48000, 1000)])
+def test_a_looping_song_sounds_as_through_a_stem_processor(
+    tiny_live_model, make_song, tmp_path, num_channels, rate, block
+):
+    song, audio = make_song(num_channels=num_channels, rate=rate)
+    out = tmp_path / "out.wav"
+    with Live(
+        song, out, model=tiny_live_model, block=block, gains_db=GAINS, seconds=50000 / rate, realtime=False
+    ) as live:
+        assert live.wait(60)
+    processor = StemProcessor(tiny_live_model, rate, num_channels, GAINS)
+    expected = processor.process(np.tile(audio, 3)[:, :50000])
+    sound, its_rate = read(out)
+    assert (sound.shape, its_rate) == ((num_channels, 50000), rate)
+    later = processor.hop_samples if block == 64 else 0
+    assert np.abs(sound - np.pad(expected, [(0, 0), (later, 0)])[:, :50000]).max() <= TOLERANCE
+    assert live.latency_samples == processor.latency_samples + later
+    assert (live.blocks, live.misses, live.recorded) == (math.ceil(50000 / block), 0, True)
+    assert len(live.block_seconds) == live.blocks
+    assert (live.block_seconds > 0).all()
+
+
+def test_a_click_is_late_by_what_is_reported(tiny_live_model, tmp_path):
+    click = np.zeros((2, 30000), np.float32)
+    click[:, 12345] = 0.5
+    soundfile.write(tmp_path / "click.wav", click.T, 48000, "FLOAT")
+    with Live(tmp_path / "click.wav", tmp_path / "out.wav", model=tiny_live_model, seconds=0.6, realtime=False) as live:
+        live.wait()
+    sound, _ = read(tmp_path / "out.wav")
+    assert np.flatnonzero(sound[0]).tolist() == [12345 + live.latency_samples]
+
+
+def test_in_real_time_a_take_is_the_performance(tiny_live_model, make_song, tmp_path):
+    song, audio = make_song(n=120000)
+    out = tmp_path / "out.wav"
+    nobody = SimpleNamespace(callback=None)
+    began = time.monotonic()
+    with (
+        Live(song, out, model=tiny_live_model, block=8192, seconds=2, gains_db={"bass": -6}) as live,
+        MidiControl(live, "general", nobody, position=lambda: live.position) as control,
+    ):
+        for move in (
+            lambda: control.set_gains_db(vocals=-12, other=6),
+            lambda: control.mute("drums"),
+            lambda: control.load_preset({"bass": 3}),
+        ):
+            at = live.position
+            wait_until(lambda at=at: live.position > at)  # a block has just begun, and the next is far away
+            move()
+        assert live.wait(60)
+    assert time.monotonic() - began >= 2
+    assert live.muted == ("drums",)
+    sound, _ = read(out)
+    take = control.recording.automation()
+    late = live.latency_samples
+    again = remix(audio[:, : sound.shape[1]], 44100, {}, tiny_live_model, automation=take)
+    assert sound.shape[1] == 88200
+    assert np.abs(sound[:, late:] - again[:, :-late]).max() <= TOLERANCE
+
+
+def test_meters_and_faders(tiny_live_model, make_song):
+    song, _ = make_song()
+    with Live(song, "none", model=tiny_live_model) as live:
+        assert live.stems == ("vocals", "drums", "bass", "other")
+        wait_until(lambda: all(rms > -35 for _, rms in live.levels.values()))
+        assert all(rms < peak <= 0 for peak, rms in live.levels.values())
+        assert live.load > 0
+        live.solo("bass")
+        wait_until(lambda: live.levels["vocals"][1] < -40 < live.levels["bass"][1])
+        live.solo("bass", False)
+        live.mute("bass")
+        wait_until(lambda: live.levels["bass"][1] < -40 < live.levels["vocals"][1])
+        assert (live.muted, live.soloed) == (("bass",), ())
+        live.set_gains_db(vocals=-100, drums=2.5)
+        assert live.gains_db == {"vocals": -80, "drums": 2.5, "bass": 0, "other": 0}
+        wait_until(lambda: live.levels["vocals"][1] < -40)
+        with pytest.raises(ValueError, match="unknown stem 'piano'"):
+            live.set_gains_db(drums=1, piano=0)
+        with pytest.raises(ValueError, match="out of range"):
+            live.set_gains_db(drums=21)
+        assert live.gains_db["drums"] == 2.5
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"sample_rate": 4000}, "4000 Hz is out of range"),
+        ({"block": 8}, "block of 8 samples"),
+        ({"seconds": 0}, "0 seconds"),
+        ({"gains_db": {"piano": 0}}, "unknown stem 'piano'"),
+        ({"gains_db": {"vocals": 30}}, "vocals"),
+        ({"input": "nowhere.wav"}, "nowhere.wav: no such file"),
+        ({"input": None, "realtime": False}, "real time"),
+    ],
+)
+def test_what_cannot_be(tiny_live_model, options, said):
+    with pytest.raises(ValueError, match=said):
+        Live(**{"input": "none", "output": "none", "model": tiny_live_model} | options)
+
+
+def test_a_model_for_files(tiny_studio_model):
+    with pytest.raises(LiveError, match="looks ahead"):
+        Live("none", "none", model=tiny_studio_model)
+
+
+def test_a_rate_that_the_song_has_not(tiny_live_model, make_song):
+    song, _ = make_song()
+    with pytest.raises(LiveError, match="has 44100 Hz, not 48000"):
+        Live(song, "none", model=tiny_live_model, sample_rate=48000)
+
+
+def test_a_place_that_cannot_be_written(tiny_live_model, tmp_path):
+    live = Live("none", tmp_path / "nowhere" / "out.wav", model=tiny_live_model)
+    with pytest.raises(LiveError, match=r"nowhere/out.wav cannot be written: No such file or directory;"):
+        live.start()
+    assert os.listdir(tmp_path) in ([], ["config"])
+
+
+# Devices: miniaudio's own, which are silent and keep time.
+
+
+def test_the_names_of_devices():
+    assert device_names("null") == ("Null", ["NULL Capture Device"], ["NULL Playback Device"])
+    with pytest.raises(LiveError, match=r"no driver 'tape'; there are .*null"):
+        device_names("tape")
+
+
+@pytest.mark.parametrize("ends", ["in and out", "in", "out"])
+def test_through_devices(tiny_live_model, make_song, tmp_path, ends):
+    source = make_song()[0] if ends == "out" else "capture"
+    sink = tmp_path / "out.wav" if ends == "in" else None
+    with Live(source, sink, model=tiny_live_model, seconds=0.3, driver="null") as live:
+        assert live.wait(60)
+    assert live.position == 13230
+    assert live.blocks > 10
+    if ends == "in":
+        assert np.array_equal(read(sink)[0], np.zeros((2, 13230)))
+    if ends == "out":
+        assert live.levels["vocals"][1] > -60
+
+
+def test_a_device_that_is_not_there(tiny_live_model):
+    with pytest.raises(LiveError, match="no input device or file 'tuba'; the devices are NULL Capture Device"):
+        Live("tuba", "none", model=tiny_live_model, driver="null").start()
+
+
+@pytest.mark.parametrize("how", ["it says so", "it is silent"])
+def test_a_device_vanishes_and_returns(tiny_live_model, monkeypatch, how):
+    """The null device does not vanish by itself, so this says for it that it stops, or stops it unsaid."""
+    opened, away = [], threading.Event()
+
+    class Device(miniaudio.DuplexStream):
+        def __init__(self, **options):
+            super().__init__(**options)
+            opened.append(self)
+
+    find = devices._devices
+
+    def look(driver):
+        if away.is_set():
+            raise LiveError("unplugged")
+        return find(driver)
+
+    monkeypatch.setattr(miniaudio, "DuplexStream", Device)
+    monkeypatch.setattr(devices, "_devices", look)
+    monkeypatch.setattr(devices, "RETRY", 0.05)
+    monkeypatch.setattr(devices, "PATIENCE", 0.5)
+    setup = Live(None, None, model=tiny_live_model, driver="null").setup
+    stopped, said, blocks = threading.Event(), queue.Queue(), []
+    ready = threading.Event()
+
+    def work(block):
+        blocks.append(block.shape)
+        return block
+
+    thread = threading.Thread(
+        target=devices.play_through_devices, args=(setup, None, None, work, stopped, said.put, ready.set)
+    )
+    thread.start()
+    try:
+        assert ready.wait(30)
+        wait_until(lambda: blocks)
+        away.set()
+        (opened[0].stop_callback if how == "it says so" else opened[0].stop)()
+        assert said.get(timeout=30) == "lost the default device; looking for it every second"
+        before = len(blocks)
+        away.clear()
+        assert said.get(timeout=30) == "found the default device again"
+        wait_until(lambda: len(blocks) > before)
+        assert len(opened) == 2
+    finally:
+        stopped.set()
+        thread.join()
+
+
+# Processes.
+
+
+def test_a_player_that_dies_is_an_error(tiny_live_model, tmp_path, new_children, kill):
+    live = Live("none", tmp_path / "out.wav", model=tiny_live_model)
+    live.start()
+    (player,) = (child for child in new_children() if "spawn_main" in " ".join(child.cmdline()))
+    kill(player)
+    assert live.wait(30)
+    with pytest.raises(RuntimeError, match="has died"):
+        live.close()
+    assert not live.recorded
+    assert set(os.listdir(tmp_path)) <= {"config"}, "and nothing half-written"
+
+
+def test_of_no_sound_no_file_is_made(tmp_path):
+    before = os.listdir(tmp_path)
+    NewFile(tmp_path / "out.flac", tmp_path / "part.flac", 44100, 2).close()
+    assert os.listdir(tmp_path) == before
+
+
+def test_a_song_without_sound_is_an_error_and_no_endless_loop(monkeypatch):
+    nothing = nullcontext(SimpleNamespace(sample_rate=44100, blocks=lambda n: iter(())))
+    monkeypatch.setattr(ends, "open_audio", lambda path: nothing)
+    song = LoopingSong("song.wav")
+    with pytest.raises(ValueError, match=r"song.wav: there is no sound in it"):
+        song.read(10)
+    song.close()
+
+
+def test_the_player_ends_with_whoever_started_it(tiny_live_model, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from stembridge.plugin.live import Live\n"
+        "if __name__ == '__main__':\n"
+        "    live = Live('none', 'none', model=sys.argv[1])\n"
+        "    live.start()\n"
+        "    print('playing', flush=True)\n"
+        "    live.wait()\n"
+    )
+    process = subprocess.Popen([sys.executable, script, tiny_live_model], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "playing\n"
+    children = psutil.Process(process.pid).children()
+    assert children
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    _, alive = psutil.wait_procs(children, 30)
+    assert not alive
+
+
+def test_a_live_that_nobody_closes_ends_with_the_program(tiny_live_model, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from stembridge.plugin.live import Live\n"
+        "if __name__ == '__main__':\n"
+        "    Live('none', sys.argv[2], model=sys.argv[1]).start()\n"
+    )
+    done = subprocess.run([sys.executable, script, tiny_live_model, tmp_path / "out.wav"], timeout=60)
+    assert done.returncode == 0
+    assert read(tmp_path / "out.wav")[0].shape[0] == 2
