@@ -11,21 +11,31 @@ from typing import Self
 
 
 class Outputs:
-    """A hidden folder beside the targets, to write them in. `commit` puts them in their places; else all vanishes.
+    """A hidden folder, to write the targets in. `commit` puts them in their places; else all vanishes.
 
     targets: files of one folder. They must not exist unless `overwrite`, and none of them may be `source`.
     make_folder: make the targets' folder if it is missing; its own parent must exist.
+    beside: the folder that holds the hidden one, on the targets' file system, made if missing; by default the targets'.
     parts: where to write, one path per target. scratch: the folder that they are in, for other temporary files.
 
     Raises OSError (one line), when entered if the targets cannot be written, and for any disk error on the way.
     """
 
-    def __init__(self, targets: Sequence[Path], source: Path, *, overwrite: bool, make_folder: bool = False) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Path],
+        source: Path,
+        *,
+        overwrite: bool,
+        make_folder: bool = False,
+        beside: Path | None = None,
+    ) -> None:
         self._folder = targets[0].parent
+        self._beside = beside or self._folder
         self._source, self._overwrite, self._make_folder = source, overwrite, make_folder
         self._made_folder = False
         self.targets = list(targets)
-        self.scratch = self._folder / f".stembridge-{secrets.token_hex(6)}"
+        self.scratch = self._beside / f".stembridge-{secrets.token_hex(6)}"
         # In a folder of their own: a target may have any name.
         self.parts = [self.scratch / "parts" / target.name for target in targets]
 
@@ -34,11 +44,14 @@ class Outputs:
         try:
             self._enter_folder()
             (self.scratch / "parts").mkdir(parents=True)
+            if self.scratch.stat().st_dev != self._folder.stat().st_dev:
+                raise OSError(f"{self._beside} is on another disk than {self._folder}; choose a folder on the same")
         except OSError as error:
             self._remove()
             if error.strerror is None:
                 raise
-            line = f"cannot write in the folder {self._folder}: {error.strerror}; choose another folder"
+            folder = self._beside if str(error.filename).startswith(str(self._beside)) else self._folder
+            line = f"cannot write in the folder {folder}: {error.strerror}; choose another folder"
             raise OSError(line) from error
         except BaseException:
             self._remove()
@@ -51,7 +64,7 @@ class Outputs:
         self._remove()
         if isinstance(error, OSError) and str(error.filename).startswith(str(self.scratch)):
             names = dict(zip(map(str, self.parts), self.targets, strict=True))
-            place = names.get(str(error.filename), self._folder)
+            place = names.get(str(error.filename), self._beside)
             line = f"cannot write {place}: {error.strerror}; make room or choose another folder"
             raise OSError(line) from error
         if isinstance(error, ValueError):  # what a container cannot hold: say the name that the user knows

@@ -2,19 +2,25 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log10
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, open_audio
-from ..engine import StemProcessor, aligned
+from ..engine import Automation, StemProcessor, aligned, automated
 from ..engine.processor import MAX_RATE, MIN_RATE
 from ..models import Model
-from .level import common_factor
+from .foreign import Processor, prepared
+from .level import Level, check_loudness, common_factor, loudness_factor
 from .outputs import Outputs
+from .overview import Envelope, Overview
+
+if TYPE_CHECKING:
+    from ..audio.loudness import Loudness
 
 Block = NDArray[np.float32]
 BLOCK = 65536  # samples
@@ -25,12 +31,19 @@ Progress = Callable[[str, float | None], None]
 
 @dataclass(frozen=True)
 class Rendered:
-    """What was written. factor: what all files were multiplied by; warnings: one line each."""
+    """What was written. factor: what all files were multiplied by; warnings: one line each.
+
+    before: the song's level. after: the files', in the order of paths. overview: what a picture of them needs. These
+    three only if they were asked for.
+    """
 
     paths: tuple[Path, ...]
     seconds: float
     factor: float
     warnings: tuple[str, ...]
+    before: Level | None = None
+    after: tuple[Level, ...] = ()
+    overview: Overview | None = None
 
 
 def remix_file(
@@ -39,30 +52,55 @@ def remix_file(
     gains_db: dict[str, float],
     model: str | Path | Model = "studio",
     *,
+    automation: Automation | None = None,
+    processor: Processor | None = None,
     normalize: bool = False,
+    loudness: float | Literal["match"] | None = None,
     sample_format: str | None = None,
     overwrite: bool = False,
     threads: int = 1,
+    measure: bool = False,
+    scratch: Path | None = None,
     progress: Progress | None = None,
 ) -> Rendered:
     """Write `source` to `target` with its stems moved by `gains_db` (stem -> dB; a stem that is not named stays).
 
+    automation: moves stems as the song goes on, exact to the sample; see `stembridge.remix`.
+    processor: makes the sound in the place of a StemProcessor with the model, such as a StemRack.
     The target has the source's length, rate, channels and tags; its suffix says the container. sample_format: int16,
     int24 or float32, by default the source's own. What would clip is turned down as a whole, with a warning;
-    normalize: the peak goes to -1 dBFS. Memory is constant. Raises ValueError or OSError, one line, and leaves nothing
-    half-written, whatever stops it.
+    normalize: the peak goes to -1 dBFS. loudness: LUFS, or "match" for the song's own, as far as a true peak of
+    -1 dBTP allows; a warning says by how much it falls short. measure: levels before and after, and an overview, which
+    a processor of your own has not.
+    scratch: the folder for everything temporary, on the target's file system, made if missing; by default the target's.
+    Memory is constant. Raises ValueError or OSError, one line, and leaves nothing half-written, whatever stops it.
     """
+    check_loudness(loudness, normalize=normalize)
+    if measure and processor is not None:
+        raise ValueError("measure needs the stems of a model, and a processor of your own shows none; leave one out")
     with open_audio(source) as reader:
-        processor = _processor(reader, gains_db, model, threads)
-        with Outputs([Path(target)], Path(source), overwrite=overwrite) as outputs:
+        envelope = None
+        if processor is None:
+            faders = stem_processor(reader, gains_db, model, threads)
+            if measure:
+                envelope = Envelope(faders.stems, faders.latency_samples)
+                faders.on_stems = envelope.push
+            process, latency = automated(faders, automation), faders.latency_samples
+        else:
+            _check_channels_and_rate(reader)
+            process = prepared(processor, reader.sample_rate, reader.num_channels, gains_db, automation)
+            latency = processor.latency_samples
+        with Outputs([Path(target)], Path(source), overwrite=overwrite, beside=scratch) as outputs:
             return _render(
                 reader,
-                lambda block: processor.process(block)[np.newaxis],
-                processor.latency_samples,
+                latency,
+                lambda block: process(block)[np.newaxis],
                 outputs,
-                sample_format,
-                normalize,
-                progress,
+                envelope,
+                sample_format=sample_format,
+                normalize=normalize,
+                loudness=loudness,
+                progress=progress,
             )
 
 
@@ -77,6 +115,8 @@ def separate_file(
     sample_format: str | None = None,
     overwrite: bool = False,
     threads: int = 1,
+    measure: bool = False,
+    scratch: Path | None = None,
     progress: Progress | None = None,
 ) -> Rendered:
     """Write stems of `source` to `folder`/<stem><suffix>; the folder is made if only its last part is missing.
@@ -85,21 +125,42 @@ def separate_file(
     to the song, to 1 LSB a stem in integer formats. All files appear at once. The rest is as in `remix_file`.
     """
     with open_audio(source) as reader:
-        processor = _processor(reader, None, model, threads)
-        parts = _parts(processor.stems, stems)
+        processor = stem_processor(reader, None, model, threads)
+        parts = stem_parts(processor.stems, stems)
         targets = [Path(folder, f"{name}{suffix}") for name in parts]
+        envelope = Envelope(processor.stems, processor.latency_samples) if measure else None
+        if envelope:
+            written = np.zeros((len(processor.stems), 1), np.float32)
+            written[[row for rows in parts.values() for row in rows]] = 1
+            processor.on_stems = lambda stems, _: envelope.push(stems, written)
 
         def separate(block: Block) -> Block:
             separated = processor.separate(block)
             return np.stack([separated[rows].sum(0) for rows in parts.values()])
 
-        with Outputs(targets, Path(source), overwrite=overwrite, make_folder=True) as outputs:
-            return _render(reader, separate, processor.latency_samples, outputs, sample_format, normalize, progress)
+        with Outputs(targets, Path(source), overwrite=overwrite, make_folder=True, beside=scratch) as outputs:
+            return _render(
+                reader,
+                processor.latency_samples,
+                separate,
+                outputs,
+                envelope,
+                sample_format=sample_format,
+                normalize=normalize,
+                loudness=None,
+                progress=progress,
+            )
 
 
-def _processor(
+def stem_processor(
     reader: AudioReader, gains_db: dict[str, float] | None, model: str | Path | Model, threads: int
 ) -> StemProcessor:
+    """A processor for the audio of `reader`. Raises ValueError for more than two channels, or a rate out of range."""
+    _check_channels_and_rate(reader)
+    return StemProcessor(model, reader.sample_rate, reader.num_channels, gains_db, threads=threads)
+
+
+def _check_channels_and_rate(reader: AudioReader) -> None:
     if reader.num_channels > 2:
         raise ValueError(
             f"{reader.path} has {reader.num_channels} channels and StemBridge takes mono and stereo; "
@@ -110,10 +171,9 @@ def _processor(
             f"{reader.path} has a sample rate of {reader.sample_rate} Hz; {MIN_RATE} to {MAX_RATE} Hz work; "
             "resample it first, for example: ffmpeg -i SONG -ar 48000 song48.wav"
         )
-    return StemProcessor(model, reader.sample_rate, reader.num_channels, gains_db, threads=threads)
 
 
-def _parts(stems: tuple[str, ...], names: Sequence[str] | None) -> dict[str, list[int]]:
+def stem_parts(stems: tuple[str, ...], names: Sequence[str] | None) -> dict[str, list[int]]:
     """Name of each file -> the rows of the stems that it is the sum of."""
     everything = range(len(stems))
     parts = {stem: [row] for row, stem in enumerate(stems)}
@@ -130,48 +190,73 @@ def _parts(stems: tuple[str, ...], names: Sequence[str] | None) -> dict[str, lis
 
 def _render(
     reader: AudioReader,
-    compute: Callable[[Block], Block],
     latency: int,
+    compute: Callable[[Block], Block],
     outputs: Outputs,
+    envelope: Envelope | None,
+    *,
     sample_format: str | None,
     normalize: bool,
+    loudness: float | Literal["match"] | None,
     progress: Progress | None,
 ) -> Rendered:
     """Render the song to a scratch file, because the factor needs the peak of it all, and from there to the outputs.
 
     compute: a block (channels, n) -> (outputs, channels, n), later by `latency` samples.
+    envelope: one that looks on, where levels and an overview are wanted.
     """
     rate, num_channels, num_files = reader.sample_rate, reader.num_channels, len(outputs.parts)
     scratch = outputs.scratch / "all files.wav"
+    measured = envelope is not None or loudness is not None
+    song = _meter(reader) if measured else None
+    remix = _meter(reader, true_peak=True) if loudness is not None else None
+    files = [_meter(reader) for _ in outputs.parts] if measured else []
     frames, peak = 0, 0.0
     with ExitStack() as stack:
         # Before the work: what a container cannot hold is known now.
         writers = [stack.enter_context(_create(part, reader, sample_format)) for part in outputs.parts]
         with create_audio(scratch, rate, num_files * num_channels, "float32") as writer:
-            for block in aligned(_counted(reader, progress), compute, latency):
+            for block in aligned(counted(reader, song, progress), compute, latency):
                 writer.write(block.reshape(num_files * num_channels, -1))
                 frames += block.shape[-1]
                 peak = max(peak, float(np.abs(block).max(initial=0)))
+                if remix:
+                    remix.push(block[0])
         if not frames:
             raise AudioError(reader.warning or f"{reader.path}: holds no audio")
-        factor = common_factor(peak, clips=writers[0].sample_format != "float32", normalize=normalize)
+        before = Level.measured(song) if song else None
+        level = Level.measured(remix, true_peak=True) if remix else None
+        if before and level and loudness is not None:
+            factor, warning = loudness_factor(level, before.lufs if loudness == "match" else loudness)
+        else:
+            factor = common_factor(peak, clips=writers[0].sample_format != "float32", normalize=normalize)
+            down = f"turned down by {-20 * log10(factor):.2f} dB, because it would clip; 32-bit float WAV can hold it"
+            warning = down if factor < 1 and not normalize else ""
         done = 0
         with open_audio(scratch) as rendered:
             for block in rendered.blocks(BLOCK):
-                files = np.float32(factor) * block.reshape(num_files, num_channels, -1)
-                for file, writer in zip(files, writers, strict=True):
-                    writer.write(file)
+                parts = np.float32(factor) * block.reshape(num_files, num_channels, -1)
+                for part, writer in zip(parts, writers, strict=True):
+                    writer.write(part)
+                for part, meter in zip(parts, files, strict=False):
+                    meter.push(part)
                 done += block.shape[-1]
                 if progress:
                     progress("writing", done / frames)
-    warnings = [reader.warning, *(copy_tags(reader.path, part) for part in outputs.parts)]
-    if factor < 1 and not normalize:
-        warnings.append(
-            f"turned down by {-20 * log10(factor):.2f} dB, because it would clip; 32-bit float WAV can hold it"
-        )
+    warnings = [reader.warning, *(copy_tags(reader.path, part) for part in outputs.parts), warning]
     outputs.commit()
-    lines = tuple(dict.fromkeys(line for line in warnings if line))
-    return Rendered(tuple(outputs.targets), frames / rate, factor, lines)
+    true_peak_db = level.true_peak_db if level else None
+    if true_peak_db is not None:
+        true_peak_db += 20 * log10(factor)
+    return Rendered(
+        tuple(outputs.targets),
+        frames / rate,
+        factor,
+        tuple(dict.fromkeys(line for line in warnings if line)),
+        before,
+        tuple(replace(Level.measured(meter), true_peak_db=true_peak_db) for meter in files),
+        envelope.overview(rate, factor) if envelope else None,
+    )
 
 
 def _create(part: Path, reader: AudioReader, sample_format: str | None) -> AudioWriter:
@@ -186,9 +271,18 @@ def _create(part: Path, reader: AudioReader, sample_format: str | None) -> Audio
     return writer
 
 
-def _counted(reader: AudioReader, progress: Progress | None) -> Iterator[Block]:
+def _meter(reader: AudioReader, *, true_peak: bool = False) -> "Loudness":
+    from ..audio.loudness import Loudness  # not earlier: FFmpeg takes a while to load
+
+    return Loudness(reader.sample_rate, reader.num_channels, true_peak=true_peak)
+
+
+def counted(reader: AudioReader, meter: "Loudness | None", progress: Progress | None) -> Iterator[Block]:
+    """The blocks of a song, shown to a meter, and telling how much of it has been read."""
     done = 0
     for block in reader.blocks(BLOCK):
+        if meter is not None:
+            meter.push(block)
         yield block
         done += block.shape[-1]
         if progress:

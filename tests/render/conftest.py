@@ -28,6 +28,7 @@ def make_song(tmp_path: Path) -> Callable[..., Path]:
         peak: float = 0.9,
     ) -> Path:
         path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, noise(frames, num_channels, peak), sample_rate, subtype=subtype)
         return path
 

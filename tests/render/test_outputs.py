@@ -1,6 +1,7 @@
 """Outputs appear whole and together or not at all; what must not be touched is not."""
 
 import os
+from pathlib import Path
 
 import pytest
 import soundfile
@@ -190,3 +191,59 @@ def test_a_rate_out_of_range_is_refused(make_song, tmp_path, tiny_live_model, sa
     with pytest.raises(ValueError, match=f"{sample_rate}"):
         remix_file(song, tmp_path / "out.wav", {}, tiny_live_model)
     assert [path.name for path in tmp_path.iterdir()] == ["song.wav"]
+
+
+# --- a folder of one's own for what is temporary
+
+
+def test_all_that_is_temporary_is_in_the_folder_for_it_which_is_made_and_stays(song, tmp_path, tiny_live_model):
+    scratch, seen = tmp_path / "made" / "for this", set()
+
+    def look(step, fraction):
+        outside = {path.name for path in tmp_path.rglob("*")} - {path.name for path in scratch.rglob("*")}
+        assert outside <= {"song.wav", "made", "for this", "stems"}
+        seen.update(path.name for path in scratch.rglob("*"))
+
+    remix_file(song, tmp_path / "out.wav", {}, tiny_live_model, scratch=scratch, progress=look)
+    assert "out.wav" in seen
+    assert (tmp_path / "out.wav").exists()
+    (tmp_path / "out.wav").unlink()
+    separate_file(song, tmp_path / "stems", model=tiny_live_model, scratch=scratch, progress=look)
+    assert "bass.wav" in seen
+    assert len([*(tmp_path / "stems").iterdir()]) == 4
+    assert [*scratch.iterdir()] == []
+
+
+def test_a_stop_empties_that_folder(song, tmp_path, tiny_live_model):
+    scratch = tmp_path / "scratch"
+    for step in ("rendering", "writing"):
+        with pytest.raises(Stop):
+            remix_file(song, tmp_path / "o.wav", {}, tiny_live_model, scratch=scratch, progress=stop_at(step))
+        assert [*scratch.iterdir()] == []
+    assert not (tmp_path / "o.wav").exists()
+
+
+def test_two_may_work_in_that_folder_at_once(song, tmp_path, tiny_live_model):
+    scratch, others = tmp_path / "scratch", []
+
+    def look(step, fraction):
+        if not others:
+            others.append(remix_file(song, tmp_path / "two.wav", {}, tiny_live_model, scratch=scratch))
+
+    remix_file(song, tmp_path / "one.wav", {}, tiny_live_model, scratch=scratch, progress=look)
+    assert (tmp_path / "one.wav").read_bytes() == (tmp_path / "two.wav").read_bytes()
+    assert [*scratch.iterdir()] == []
+
+
+def test_that_folder_must_be_on_the_same_disk(song, tmp_path, tiny_live_model):
+    disks = [Path("/dev/shm"), Path("/tmp"), Path.home()]
+    elsewhere = next(disk for disk in disks if disk.stat().st_dev != tmp_path.stat().st_dev)
+    before = {*elsewhere.iterdir()}
+    with pytest.raises(OSError, match="on another disk than"):
+        remix_file(song, tmp_path / "out.wav", {}, tiny_live_model, scratch=elsewhere)
+    assert not {path for path in {*elsewhere.iterdir()} - before if path.name.startswith(".stembridge")}
+
+
+def test_a_folder_that_cannot_be_is_named(song, tmp_path, tiny_live_model):
+    with pytest.raises(OSError, match=r"cannot write in the folder \S*song\.wav: .*; choose another"):
+        remix_file(song, tmp_path / "out.wav", {}, tiny_live_model, scratch=song)

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 from mutagen.flac import FLAC
 from stembridge.audio import read_audio
+from stembridge.control import Automation
 from stembridge.engine import remix
 from stembridge.models import load_model
 from stembridge.render import remix_file
@@ -96,6 +97,32 @@ def test_the_sound_is_the_engines(make_song, tmp_path, tiny_model, sample_rate, 
     np.testing.assert_allclose(
         read(tmp_path / "out.wav")[0], remix(audio, rate, gains_db, tiny_model), rtol=0, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("k", [1, 65_535, 65_536, 65_537, 69_999])
+def test_a_step_is_heard_from_its_sample_on_and_never_before(make_song, tmp_path, tiny_model, k):
+    song = make_song(frames=70_000, subtype="FLOAT", peak=0.3)
+    ride = Automation(unit="samples").step("drums", k, -80)
+    remix_file(song, tmp_path / "still.wav", {"bass": -6.0}, tiny_model)
+    remix_file(song, tmp_path / "moved.wav", {"bass": -6.0}, tiny_model, automation=ride)
+    still, moved = read(tmp_path / "still.wav")[0], read(tmp_path / "moved.wav")[0]
+    assert np.flatnonzero((still != moved).any(axis=0))[0] == k
+
+
+def test_an_automated_remix_is_the_engines(make_song, tmp_path, tiny_model):
+    song = make_song(frames=70_001, subtype="FLOAT", peak=0.3)
+    ride = Automation().step("vocals", 0, -80).ramp("vocals", 0.3, 1.55, 6).step("other", 1.4861, -20)
+    remix_file(song, tmp_path / "out.wav", {"vocals": 3.0, "bass": -6.0}, tiny_model, automation=ride)
+    audio, rate = read_audio(song)
+    wanted = remix(audio, rate, {"bass": -6.0}, tiny_model, automation=ride)
+    np.testing.assert_allclose(read(tmp_path / "out.wav")[0], wanted, rtol=0, atol=1e-6)
+
+
+def test_an_automation_of_a_stem_that_the_model_lacks_writes_nothing(make_song, tmp_path, tiny_model):
+    song = make_song()
+    with pytest.raises(ValueError, match="unknown stem 'piano'; the stems are vocals, drums, bass, other"):
+        remix_file(song, tmp_path / "out.wav", {}, tiny_model, automation=Automation().step("piano", 1e6, -6))
+    assert list(tmp_path.iterdir()) == [song]
 
 
 def test_a_loaded_model_serves_as_well(make_song, tmp_path, tiny_live_model):

@@ -1,0 +1,173 @@
+"""Where songs and outputs lie: in folders of this machine, or anywhere that fsspec reaches by a URL."""
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+from urllib.request import url2pathname
+
+URL = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE)
+PIECE = 1 << 20  # bytes copied at a time
+
+
+class Seen(NamedTuple):
+    """A file as it was: size in bytes, a text that changes when it does (see `state`), and SHA-256."""
+
+    size: int
+    stamp: str
+    checksum: str
+
+
+def is_url(place: str) -> bool:
+    """Whether fsspec is to be asked: `s3://bucket/song.flac`, `zip://song.flac::songs.zip`."""
+    return URL.match(place) is not None
+
+
+def as_place(place: str | os.PathLike[str]) -> str:
+    """A path or URL as text; file:// URLs are paths.
+
+    >>> as_place("file:///music/a%20song.flac"), as_place("file://localhost/music/#1.flac")
+    ('/music/a song.flac', '/music/#1.flac')
+    """
+    text = os.fspath(place)
+    if not text.lower().startswith("file://"):
+        return text
+    # Not urlsplit: playlists have # and ? as they are, and no file's URL has a fragment or a query.
+    return url2pathname("/" + text[len("file://") :].partition("/")[2])
+
+
+def system_of(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL, and the path in it. Raises ValueError (one line) if there is none."""
+    import fsspec.core
+
+    try:
+        return fsspec.core.url_to_fs(url)
+    except Exception as error:  # every kind of storage fails in its own way
+        raise ValueError(f"{url}: fsspec cannot open it: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, for a person."""
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split()) or type(error).__name__
+
+
+def join(root: str, name: str) -> str:
+    """The place of a file by its name below a folder, with slashes.
+
+    >>> join("out", "album/song.flac"), join("s3://bucket/out/", "song.flac")
+    ('out/album/song.flac', 's3://bucket/out/song.flac')
+    """
+    return f"{root.rstrip('/')}/{name}" if is_url(root) else os.path.join(root, *name.split("/"))
+
+
+def state(place: str) -> tuple[int, str]:
+    """Size in bytes, and a text that changes when the file does. Raises OSError."""
+    if is_url(place):
+        system, path = system_of(place)
+        try:
+            return int(system.info(path)["size"] or 0), str(system.ukey(path))
+        except Exception as error:
+            raise OSError(f"{place}: cannot be read: {one_line(error)}") from error
+    status = os.stat(place)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(f"{place}: is no file")
+    return status.st_size, str(status.st_mtime_ns)
+
+
+def checksum(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file of this machine. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seen(path: Path) -> Seen:
+    """A file of this machine as it is. Raises OSError."""
+    return Seen(*state(str(path)), checksum(path))
+
+
+def states_below(root: str, names: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """Those of the names that exist below a folder, with size and stamp, "" at a URL. Raises OSError."""
+    if is_url(root):
+        system, path = system_of(root)
+        try:
+            bucket = path.partition("/")[0]
+            if bucket and not system.exists(bucket):  # else it would be made, on who knows what terms
+                raise OSError(f"there is no {bucket}; make it first or choose another place")
+            found = system.find(path, detail=True)
+        except FileNotFoundError:
+            return {}
+        except Exception as error:
+            raise OSError(f"{root}: cannot be used: {one_line(error)}") from error
+        start = len(path.rstrip("/")) + 1
+        states = {name[start:]: (int(info["size"] or 0), "") for name, info in found.items()}
+        return {name: states[name] for name in names if name in states}
+    states = {}
+    for name in names:
+        try:
+            status = os.lstat(join(root, name))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        states[name] = status.st_size, str(status.st_mtime_ns)
+    return states
+
+
+def fetch(url: str, folder: Path) -> Path:
+    """Copy a file from its URL into a folder; its suffix is kept. Raises OSError."""
+    system, path = system_of(url)
+    target = folder / f"song{PurePosixPath(path).suffix}"
+    try:
+        with system.open(path, "rb") as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy, PIECE)
+    except Exception as error:
+        raise OSError(f"{url}: cannot be read: {one_line(error)}") from error
+    return target
+
+
+def deliver(parts: Sequence[Path], outputs: Sequence[str], *, overwrite: bool) -> None:
+    """Move finished files to their places, paths or URLs: each appears whole, and unless all do none is left.
+
+    Paths must be on the parts' file system; missing folders are made. overwrite: replace what exists. Raises OSError.
+    """
+    if is_url(outputs[0]):
+        return _upload(parts, outputs, overwrite)
+    new = [output for output in outputs if not os.path.lexists(output)]
+    if len(new) < len(outputs) and not overwrite:
+        raise _exists(next(output for output in outputs if output not in new))
+    try:
+        for part, output in zip(parts, outputs, strict=True):
+            os.makedirs(os.path.dirname(output), exist_ok=True)
+            os.replace(part, output)
+    except BaseException:
+        for output in new:
+            Path(output).unlink(missing_ok=True)
+        raise
+
+
+def _upload(parts: Sequence[Path], outputs: Sequence[str], overwrite: bool) -> None:
+    system, _ = system_of(outputs[0])
+    paths = [system._strip_protocol(output) for output in outputs]
+    try:
+        for output, path in zip(outputs, paths, strict=True):
+            if not overwrite and system.exists(path):
+                raise _exists(output)
+            system.makedirs(system._parent(path), exist_ok=True)
+        with system.transaction:
+            for part, path in zip(parts, paths, strict=True):
+                with part.open("rb") as source, system.open(path, "wb") as target:
+                    shutil.copyfileobj(source, target, PIECE)
+    except FileExistsError:
+        raise
+    except Exception as error:
+        raise OSError(f"{outputs[0]}: cannot be written: {one_line(error)}") from error
+
+
+def _exists(output: str) -> FileExistsError:
+    return FileExistsError(f"{output} exists already; choose another name, or overwrite it with --force")

@@ -1,0 +1,182 @@
+"""What is done to a song of a batch: the arguments of all, what a recipe changes for some, checked before any work."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..control import Automation
+from ..engine.gains import Faders
+from ..models import Model
+from ..presets import load_preset
+from .level import check_loudness
+from .naming import Template
+from .places import one_line
+from .song import stem_parts
+from .sources import fitting
+
+FORMATS = ("wav", "flac", "mp3", "ogg")
+HAS_BITS = {"wav": ("int16", "int24", "float32"), "flac": ("int16", "int24")}
+OF_A_REMIX = ("gains_db", "preset", "automation", "map", "normalize", "loudness", "name", "format")
+OF_STEMS = ("stems", "normalize", "name", "format")
+REMIX_NAME, STEMS_NAME = "{name}.{ext}", "{folder}/{name}/{stem}.{ext}"
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What is done to a song.
+
+    job: "remix" or "separate". arguments: of remix_file or separate_file. template: of the outputs' names. format: the
+    suffix of all outputs, None for one like the song's. words: what the template says of it. stems: a file each, none
+    for a remix. settings: all that shapes the result but the format, as JSON has it.
+    """
+
+    job: str
+    arguments: dict[str, Any]
+    template: Template
+    format: str | None
+    words: dict[str, str]
+    stems: tuple[str, ...]
+    settings: dict[str, Any]
+
+    def suffix(self, source: str) -> str:
+        """Of the outputs for a song, without the dot: where none is asked for the song's own, else flac."""
+        own = os.path.splitext(source.partition("::")[0])[1].lower()
+        return self.format or {".wav": "wav", ".wave": "wav", ".mp3": "mp3", ".ogg": "ogg", ".oga": "ogg"}.get(
+            own, "flac"
+        )
+
+
+def remix_treatment(model: Model, choices: Mapping[str, Any], sample_format: str | None) -> Treatment:
+    """choices: those OF_A_REMIX, as remix_files takes them. Raises ValueError (one line)."""
+    preset = choices["preset"]
+    presets_gains = load_preset(preset) if preset is not None else {}
+    if unknown := [stem for stem in presets_gains if stem not in model.card.stems]:
+        stems = ", ".join(model.card.stems)
+        raise ValueError(f"preset {str(preset)!r} moves {unknown[0]!r}, and this model's stems are {stems}")
+    gains_db = {**presets_gains, **(choices["gains_db"] or {})}
+    automation = choices["automation"]
+    if isinstance(automation, str | os.PathLike):
+        automation = read_automation(automation, choices["map"], gains_db)
+    faders = Faders(model.card.stems, 44100, gains_db)  # raises what is wrong with them
+    if automation is not None:
+        automation.starting(faders.gains_db)
+    check_loudness(choices["loudness"], normalize=choices["normalize"])
+    template = _template(choices, sample_format, REMIX_NAME)
+    if "stem" in template.fields:
+        raise ValueError(f"name {choices['name']!r} has {{stem}}, and a remix is one file; leave it out")
+    shaping = {name: choices[name] for name in ("normalize", "loudness")} | {"sample_format": sample_format}
+    return Treatment(
+        "remix",
+        {"gains_db": gains_db, "automation": automation, **shaping},
+        template,
+        choices["format"],
+        {"preset": "remix" if preset is None else Path(preset).name.removesuffix(".json"), "model": model.card.name},
+        (),
+        {
+            "job": "remix",
+            "model": model.card.sha256,
+            "gains_db": {stem: gain for stem, gain in faders.gains_db.items() if gain},
+            "automation": automation and _digest(automation),
+            **shaping,
+        },
+    )
+
+
+def stems_treatment(model: Model, choices: Mapping[str, Any], sample_format: str | None) -> Treatment:
+    """choices: those OF_STEMS, as separate_files takes them. Raises ValueError (one line)."""
+    stems = tuple(stem_parts(model.card.stems, choices["stems"]))
+    template = _template(choices, sample_format, STEMS_NAME)
+    if "stem" not in template.fields and len(stems) > 1:
+        raise ValueError(f"name {choices['name']!r} has no {{stem}}, and {len(stems)} stems would be one file; add it")
+    shaping = {"normalize": choices["normalize"], "sample_format": sample_format}
+    words = {"preset": "stems", "model": model.card.name}
+    settings = {"job": "separate", "model": model.card.sha256, "stems": stems, **shaping}
+    return Treatment("separate", {"stems": stems, **shaping}, template, choices["format"], words, stems, settings)
+
+
+def _template(choices: Mapping[str, Any], sample_format: str | None, default: str) -> Template:
+    format = choices["format"]
+    if format is not None and format not in FORMATS:
+        raise ValueError(f"format {format!r} cannot be written; choose from {', '.join(FORMATS)}")
+    if sample_format is not None and sample_format not in HAS_BITS["wav"]:
+        raise ValueError(f"sample format {sample_format!r} is unknown; choose from {', '.join(HAS_BITS['wav'])}")
+    if format and sample_format and sample_format not in HAS_BITS.get(format, ()):
+        raise ValueError(
+            f"{format} files cannot be {sample_format}; leave that out or choose another format, such as wav"
+        )
+    return Template(default if choices["name"] is None else choices["name"])
+
+
+def read_automation(path: str | os.PathLike[str], midi_map: Any, gains_db: Mapping[str, float]) -> Automation:
+    """A .csv file, or a MIDI file read through a map, from where the faders stand. Raises ControlError."""
+    return Automation.from_midi(path, midi_map, gains_db=gains_db) if is_midi(path) else Automation.from_csv(path)
+
+
+def is_midi(path: str | os.PathLike[str]) -> bool:
+    """Whether an automation is a MIDI file: by its name, and where that says nothing by its first bytes."""
+    if (suffix := Path(path).suffix.lower()) in (".csv", ".mid", ".midi"):
+        return suffix != ".csv"
+    with open(path, "rb") as file:
+        return file.read(4) == b"MThd"
+
+
+def _digest(automation: Automation) -> str:
+    return hashlib.sha256(json.dumps([automation.unit, *automation.points]).encode()).hexdigest()
+
+
+def choose(
+    places: Iterable[str],
+    choices: Mapping[str, Any],
+    overrides: Sequence[Mapping[str, Any]],
+    treat: Callable[[Mapping[str, Any]], Treatment],
+) -> list[Treatment]:
+    """The treatment of each song: the choices of all, and above them what the overrides that match it choose.
+
+    overrides: each with `match`, a glob of a path or of its end, and any of the choices; later ones count more. Faders
+    are joined, all else is replaced. Raises ValueError for a key that is none, and a `match` that matches no song.
+    """
+    patterns = [_pattern(number, override, choices) for number, override in enumerate(overrides, 1)]
+    treatments: dict[tuple[int, ...], Treatment] = {(): treat(choices)}
+    chosen = []
+    for place in places:
+        matching = tuple(number for number, fits in enumerate(patterns) if fits(place))
+        if matching not in treatments:
+            try:
+                treatments[matching] = treat(_joined(choices, [overrides[number] for number in matching]))
+            except (ValueError, OSError) as error:
+                of = " and ".join(str(number + 1) for number in matching)
+                raise ValueError(f"override {of}: {one_line(error)}") from error
+        chosen.append(treatments[matching])
+    for number, override in enumerate(overrides):
+        if not any(number in matching for matching in treatments):
+            match = f"override {number + 1}: {override['match']!r}"
+            raise ValueError(f"{match} matches none of the {len(chosen)} songs; correct it or leave it out")
+    return chosen
+
+
+def _pattern(number: int, override: Mapping[str, Any], choices: Mapping[str, Any]) -> Callable[[str], Any]:
+    for key in override:
+        if key != "match" and key not in choices:
+            raise ValueError(f"override {number}: unknown key {key!r}; choose from match, {', '.join(choices)}")
+    if not isinstance(match := override.get("match"), str) or not match:
+        raise ValueError(f"override {number} has no match, which says for what songs it is, such as 'live/*.flac'")
+    return fitting(match if match.startswith("/") or "://" in match else f"**/{match}")
+
+
+def _joined(choices: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    joined = dict(choices)
+    for override in overrides:
+        new = {key: value for key, value in override.items() if key != "match"}
+        if "gains_db" in new:
+            new["gains_db"] = {**(joined["gains_db"] or {}), **new["gains_db"]}
+        # Each of these sets the level, and the later one counts.
+        if new.get("normalize"):
+            joined["loudness"] = None
+        elif "loudness" in new:
+            joined["normalize"] = False
+        joined |= new
+    return joined

@@ -1,0 +1,243 @@
+"""Tasks through joblib: on this machine's cores or on a Dask cluster, whatever happens to single workers."""
+
+import logging
+import os
+import signal
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .places import one_line
+from .progress import Hear, Teller, hearing_dask, hearing_pipe, tell_dask, tell_pipe
+from .report import SongReport
+from .worker import DIED, Result, Task, die_with, forget_network, left_behind, render_task
+
+PATIENCE = 10  # seconds until a cluster must have answered
+STARTS = 3  # rounds in which workers may die before any of them has begun a song
+
+Begin = Callable[[Task], None]
+"""Called before a task is given to a worker, by any thread."""
+
+
+def render_here(tasks: Iterable[Task], begin: Begin, hear: Hear) -> Iterator[Result]:
+    """Render the tasks in this process, one by one."""
+    try:
+        for task in tasks:
+            begin(task)
+            yield render_task(task, Teller(hear, task.number))
+    finally:
+        forget_network()
+
+
+def render_on_cores(tasks: Sequence[Task], jobs: int, folder: Path, begin: Begin, hear: Hear) -> Iterator[Result]:
+    """Render the tasks in `jobs` processes, and yield results as they come.
+
+    folder: the run's scratch folder. A worker may die, of too little memory or a crash in a library: the songs that
+    were in work then are tried once more, alone, and the others go on. Raises OSError if workers die before they begin.
+    """
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    waiting = {task.number: task for task in tasks}
+    begun: set[int] = set()
+    suspects: list[int] = []
+    starts = 0
+
+    def begin_once(task: Task) -> None:
+        if task.number not in begun:
+            begun.add(task.number)
+            begin(task)
+
+    with _quiet(), _workers_let_go(), hearing_pipe(folder, hear) as pipe:
+        while waiting:
+            alone = waiting[suspects.pop(0)] if suspects else None
+            now = [alone] if alone else list(waiting.values())
+            try:
+                with closing(_on_loky(now, jobs, pipe, begin_once)) as results:
+                    for result in results:
+                        starts = 0
+                        del waiting[result.number]
+                        yield result
+            except BrokenProcessPool:
+                if alone and waiting.pop(alone.number, None):
+                    yield _gone(alone, DIED)
+                elif not alone:
+                    suspects = [number for number in waiting if left_behind(folder / str(number))]
+                    starts += not suspects
+                    if starts == STARTS:
+                        line = "workers die before they begin; see whether memory is short, or use one job"
+                        raise OSError(line) from None
+
+
+def _on_loky(tasks: Sequence[Task], jobs: int, pipe: str | None, begin: Begin) -> Generator[Result, None, None]:
+    from joblib import Parallel, delayed
+
+    def calls() -> Iterator[Any]:
+        for task in tasks:
+            begin(task)
+            yield delayed(_render_for)(task, pipe, os.getpid())
+
+    # At least two, because one would be this process, and never more than can be busy.
+    workers = max(2, min(jobs, len(tasks)))
+    parallel = Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered", batch_size=1, max_nbytes=None)
+    with _signals_held():
+        results: Generator[Result, None, None] = parallel(calls())
+    return results
+
+
+def _render_for(task: Task, pipe: str | None, driver: int) -> Result:
+    die_with(driver)
+    return render_task(task, Teller(partial(tell_pipe, pipe), task.number) if pipe else None)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Workers that are started in here do not hear of Ctrl-C and its like: whoever started them stops them."""
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _workers_let_go() -> Iterator[None]:
+    """At the end workers go: idle, they would hold memory for minutes, and so long a child process would not end."""
+    from joblib.externals.loky import get_reusable_executor
+
+    try:
+        yield
+    finally:
+        get_reusable_executor(reuse=True).shutdown()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing is said of results that are not fetched, and of workers that start anew because they had grown."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="joblib")
+        yield
+
+
+def _gone(task: Task, reason: str) -> Result:
+    return Result(task.number, SongReport(task.source, task.outputs, "failed", reason))
+
+
+def render_on_dask(tasks: Sequence[Task], dask: Any, topic: str, begin: Begin, hear: Hear) -> Iterator[Result]:
+    """Render the tasks on a cluster. dask: its scheduler's address, or a client. topic: a name that no other run has.
+
+    Dask gives the songs of a worker that dies to the others. Raises OSError if no cluster answers or has workers, and
+    ValueError if these cannot do the work.
+    """
+    from joblib import Parallel, delayed, parallel_config
+
+    waiting = {task.number: task for task in tasks}
+
+    def calls() -> Iterator[Any]:
+        for task in tasks:
+            begin(task)
+            yield delayed(_render_on_dask)(task, topic)
+
+    with _quiet(), _client(dask) as client:
+        _check_workers(client, tasks[0].scratch)
+        with hearing_dask(client, topic, hear):
+            with parallel_config(backend=_backend(client)):
+                results = Parallel(return_as="generator_unordered", batch_size=1)(calls())
+            with closing(results):
+                for result in results:
+                    if result is not None:
+                        del waiting[result.number]
+                        yield result
+    for task in waiting.values():
+        yield _gone(task, "Dask gave it up, because one worker after another died; see the workers' logs")
+
+
+def _render_on_dask(task: Task, topic: str) -> Result:
+    return render_task(task, Teller(partial(tell_dask, topic), task.number))
+
+
+@contextmanager
+def _client(dask: Any) -> Iterator[Any]:
+    try:
+        from distributed import Client
+        from distributed.comm import resolve_address
+    except ImportError:
+        raise ValueError("Dask is not installed; install it with: pip install 'stembridge[dask]'") from None
+    if isinstance(dask, Client):
+        yield dask
+        return
+    try:
+        if isinstance(dask, str):
+            resolve_address(dask)  # raises what Client would leave half made, to complain when the process ends
+        client = Client(dask, set_as_default=False, timeout=PATIENCE)
+    except (OSError, ValueError, TypeError) as error:
+        line = f"no Dask scheduler answers at {dask}; start one with `dask scheduler`, or correct the address"
+        raise OSError(line) from error
+    try:
+        yield client
+    finally:
+        with _unlogged("distributed.client"):  # a traceback, if the scheduler is gone
+            client.close()
+
+
+@contextmanager
+def _unlogged(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _check_workers(client: Any, scratch: str | None) -> None:
+    address = client.scheduler.address
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError:
+        raise OSError(f"{address} has no workers; start some with `dask worker {address}`") from None
+    try:
+        seen = client.run(_sees, scratch)
+    except Exception as error:
+        line = f"workers of {address} cannot load StemBridge ({one_line(error)}); install this version of it on them"
+        raise ValueError(line) from error
+    if blind := [worker for worker, sees in seen.items() if not sees]:
+        raise ValueError(f"{blind[0]} does not see {scratch}; give an output that all workers share, or a URL")
+
+
+def _sees(folder: str | None) -> bool:
+    return folder is None or os.path.isdir(folder)
+
+
+def _backend(client: Any) -> Any:
+    import asyncio
+
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        """joblib's own (1.4 to 1.6), but for two things that it does.
+
+        It waits for ever for a task that Dask gives up, and for all if the scheduler goes: here the result of the one
+        is None, and the other raises OSError. It does all the work itself where the cluster has a single thread.
+        """
+
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            return max(2, int(super().effective_n_jobs(n_jobs)))
+
+        async def _collect(self) -> None:
+            while self._continue:
+                async for future, result in self.waiting_futures:
+                    del self._results[future]
+                    given_up = [None] if client.status == "running" else None
+                    self._callbacks.pop(future)(result if future.status == "finished" else given_up)
+                await asyncio.sleep(0.01)
+
+        def retrieve_result_callback(self, out: Any) -> Any:
+            if out is None:
+                raise OSError(f"{client.scheduler.address} answers no more; see to the scheduler, and start this again")
+            return super().retrieve_result_callback(out)
+
+    return Backend(client=client)
