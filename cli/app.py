@@ -6,21 +6,29 @@ import typer
 
 from .. import __version__
 from .evaluate import evaluate_model
+from .inspect import inspect_song
+from .live import play_live
+from .midi import app as midi
 from .models import list_models
-from .presets import list_presets
+from .presets import app as presets
 from .remix import remix_song
 from .separate import separate_song
 from .train import run_training
+from .vst3 import app as vst3
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 # The modules of commands import what is heavy when they are called, so that `stembridge --help` is quick.
 app.command("remix")(remix_song)
 app.command("separate")(separate_song)
-app.command("presets")(list_presets)
+app.command("live")(play_live)
+app.command("inspect")(inspect_song)
 app.command("models")(list_models)
 app.command("train")(run_training)
 app.command("evaluate")(evaluate_model)
+app.add_typer(presets, name="presets")
+app.add_typer(vst3, name="vst3")
+app.add_typer(midi, name="midi")
 
 
 def _show_version(asked: bool) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+BATCH = "Many songs (docs/batch.md)"
+
 
 class Bits(StrEnum):
     """Bits a sample."""
@@ -15,13 +17,73 @@ class Bits(StrEnum):
     float32 = "32"
 
 
-Song = Annotated[Path, typer.Argument(metavar="SONG", help="Any audio file: WAV, FLAC, AIFF, MP3, Ogg, Opus, M4A ...")]
+class Format(StrEnum):
+    """Containers that can be written."""
+
+    wav = "wav"
+    flac = "flac"
+    mp3 = "mp3"
+    ogg = "ogg"
+
+
+Songs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SONG",
+        show_default=False,
+        help="Any audio file: WAV, FLAC, AIFF, MP3, Ogg, Opus, M4A ... Many songs: files, folders, 'globs/**/*.flac', "
+        "playlists (.m3u, .m3u8, .pls) and URLs (s3://...).",
+    ),
+]
+Fader = Annotated[str | None, typer.Option(metavar="DB", help="Gain in dB, -80 (silence) to 20.")]
+PresetName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Gains by name (see `presets`) or from a .json file.")
+]
 ModelName = Annotated[str, typer.Option("--model", metavar="NAME", help="A model (see `models`), or an .onnx file.")]
 Normalize = Annotated[bool, typer.Option("--normalize", help="Bring the peak to -1 dBFS.")]
 BitsOption = Annotated[Bits | None, typer.Option("--bits", help="Bits a sample, 32 is float; default: as the song.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what exists.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="Processor cores for the network.")]
+
+Name = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEMPLATE", rich_help_panel=BATCH, help="How files are named, like '{artist} - {title}.{ext}'."
+    ),
+]
+Jobs = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, metavar="N", rich_help_panel=BATCH, help="Songs at a time, a core each.")
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", rich_help_panel=BATCH, help="Render on a Dask cluster, like tcp://host:8786."),
+]
+Recipe = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", rich_help_panel=BATCH, help="A .toml file of songs and options; options given here go before."
+    ),
+]
+Reports = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--report",
+        metavar="FILE",
+        rich_help_panel=BATCH,
+        show_default=False,
+        help="Write a report: .html to look over, .json or .csv; may be given again.",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", rich_help_panel=BATCH, help="Show what would be done.")]
+
 DataFolders = Annotated[
     list[Path], typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see docs/training.md.")
 ]
 MoreFolders = Annotated[list[Path] | None, typer.Argument(metavar="", hidden=True)]
+
+
+def given_faders(**faders: str | None) -> dict[str, float]:
+    """The gains of the faders that were given, stem -> dB. Raises ValueError for one that is out of range."""
+    from ..engine.gains import check_gain_db
+
+    return {stem: check_gain_db(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}

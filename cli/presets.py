@@ -1,16 +1,94 @@
-"""`stembridge presets`."""
+"""`stembridge presets`: those that come with StemBridge, and the user's own."""
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from .options import Fader, Force, given_faders
+
+app = typer.Typer(add_completion=False)
+
+Description = Annotated[
+    str | None, typer.Option("--description", metavar="TEXT", help="What it is for; default: as --from.")
+]
 
 
-def list_presets() -> None:
-    """List the presets that `remix --preset` knows by name."""
-    from ..presets import preset_names, read_preset
+@app.callback(invoke_without_command=True)
+def _presets(
+    context: typer.Context,
+    show: Annotated[
+        str | None, typer.Option("--show", metavar="NAME", help="Print a whole preset, as JSON, and exit.")
+    ] = None,
+) -> None:
+    """List the presets that `remix --preset` knows by name; show one, save and delete your own."""
+    from ..presets import read_preset
+
+    if show is not None:
+        print(read_preset(show).text(), end="")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        _list_presets()
+
+
+def _list_presets() -> None:
+    from ..presets import PresetError, own_presets, preset_names, read_preset
     from .table import print_table
 
-    presets = [read_preset(name) for name in preset_names()]
-    print_table(
-        ["name", "gains in dB", "what for"],
-        [
-            [preset.name, " ".join(f"{stem} {gain:+g}" for stem, gain in preset.gains_db.items()), preset.description]
-            for preset in presets
-        ],
-    )
+    own = own_presets()
+    rows = []
+    for name in preset_names():
+        try:
+            preset = read_preset(name)
+        except PresetError as error:  # a file of the user's, which must not hide the others
+            gains, description = "", str(error)
+        else:
+            gains = " ".join(f"{stem} {gain:+g}" for stem, gain in preset.gains_db.items())
+            description = preset.description
+        rows.append([name, gains, description, "yours" if name in own else "stembridge"])
+    print_table(["name", "gains in dB", "what for", "whose"], rows)
+
+
+@app.command("save")
+def save_gains(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it: a-z, 0-9, space, - and _.")],
+    vocals: Fader = None,
+    drums: Fader = None,
+    bass: Fader = None,
+    other: Fader = None,
+    gain: Annotated[
+        list[str] | None, typer.Option("--gain", metavar="STEM=DB", help="Gain of a stem of any name; may be repeated.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="NAME", help="Start from a preset, or from a .json file.")
+    ] = None,
+    description: Description = None,
+    force: Force = False,
+) -> None:
+    """Save gains as a preset of your own. A gain that is given goes before that of --from."""
+    from ..engine.gains import check_gain_db
+    from ..presets import read_preset, save_preset
+
+    gains_db: dict[str, float] = {}
+    if source is not None:
+        start = read_preset(source)
+        gains_db |= start.gains_db
+        description = start.description if description is None else description
+    gains_db |= given_faders(vocals=vocals, drums=drums, bass=bass, other=other)
+    for text in gain or []:
+        stem, _, value = text.rpartition("=")
+        if not stem:
+            raise ValueError(f"--gain {text}: give it as STEM=DB, such as piano=-6")
+        gains_db[stem] = check_gain_db(f"--gain {stem}", value)
+    if not gains_db:
+        raise ValueError("there is nothing to save; give a gain, such as --vocals -6, or --from NAME")
+    path = save_preset(name, gains_db, description or "", force=force)
+    print(f"wrote {path}; use it with --preset {shlex.quote(name)}")
+
+
+@app.command("delete")
+def delete_own(name: Annotated[str, typer.Argument(metavar="NAME", help="As in the list.")]) -> None:
+    """Delete a preset of your own."""
+    from ..presets import delete_preset
+
+    print(f"deleted {delete_preset(name)}")

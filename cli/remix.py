@@ -1,55 +1,158 @@
 """`stembridge remix`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from .options import BitsOption, Force, ModelName, Normalize, Song, Threads
-
-Fader = Annotated[str | None, typer.Option(metavar="DB", help="Gain in dB, -80 (silence) to 20.")]
+from .options import (
+    BATCH,
+    BitsOption,
+    Dask,
+    DryRun,
+    Fader,
+    Force,
+    Format,
+    Jobs,
+    ModelName,
+    Name,
+    Normalize,
+    PresetName,
+    Recipe,
+    Reports,
+    Songs,
+    Threads,
+    given_faders,
+)
 
 
 def remix_song(
-    song: Song,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="A .wav, .flac, .mp3 or .ogg file.")],
+    context: typer.Context,
+    songs: Songs = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            show_default=False,
+            help="A .wav, .flac, .mp3 or .ogg file; for many songs a folder, like out/.",
+        ),
+    ] = None,
     vocals: Fader = None,
     drums: Fader = None,
     bass: Fader = None,
     other: Fader = None,
-    preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Gains by name (see `presets`) or from a .json file.")
+    preset: PresetName = None,
+    automation: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Moves in time from a .csv or .mid file, see docs/automation.md."),
+    ] = None,
+    map: Annotated[
+        str | None, typer.Option("--map", metavar="NAME", help="How a MIDI file moves the faders, or a .json file.")
+    ] = None,
+    rack: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.py:NAME",
+            help="A processor of your own in place of the model's, like a StemRack; also package.module:NAME.",
+        ),
     ] = None,
     model: ModelName = "studio",
     normalize: Normalize = False,
-    bits: BitsOption = None,
-    force: Force = False,
+    loudness: Annotated[
+        str | None, typer.Option(metavar="match|LUFS", help="Keep the song's loudness, or bring it to LUFS, like -14.")
+    ] = None,
+    sample_format: BitsOption = None,
+    overwrite: Force = False,
     threads: Threads = 1,
+    name: Name = None,
+    format: Annotated[
+        Format | None, typer.Option("--format", rich_help_panel=BATCH, help="Of the files; default: as each song.")
+    ] = None,
+    jobs: Jobs = 1,
+    dask: Dask = None,
+    recipe: Recipe = None,
+    report: Reports = None,
+    dry_run: DryRun = False,
 ) -> None:
-    """Move the stems of a song and write the result.
+    """Move the stems of a song, or of many, and write the result.
 
-    A fader that is given goes before the preset's.
+    A fader that is given goes before the preset's, and what moves in time before both.
     """
-    from ..engine.gains import check_gain_db
     from ..presets import load_preset
     from ..render import remix_file
-    from .rendering import run_with_progress
+    from ..render.treatment import is_midi, read_automation
+    from .batch import batch_arguments, is_batch, is_folder, is_given, run_batch
+    from .rack import load_rack
+    from .rendering import one_song, run_with_progress
 
-    faders = {"vocals": vocals, "drums": drums, "bass": bass, "other": other}
-    gains_db = load_preset(preset) if preset is not None else {}
-    for stem, gain in faders.items():
-        if gain is not None:
-            gains_db[stem] = check_gain_db(f"--{stem}", gain)
+    faders = given_faders(vocals=vocals, drums=drums, bass=bass, other=other)
+    goal = _check_loudness(loudness)
+    if map is not None and recipe is None and (automation is None or not is_midi(automation)):
+        raise ValueError("--map says how a MIDI file moves the faders; give one with --automation, or leave --map out")
+    if is_batch(context, songs) or (output is not None and is_folder(output)):
+        from ..render import remix_files
+
+        if rack is not None:
+            raise ValueError(f"--rack {rack} is for one song and a file to write; give one of each")
+        arguments = batch_arguments(
+            context,
+            recipe,
+            songs=songs,
+            output=output,
+            preset=preset,
+            model=model,
+            automation=automation,
+            map=map,
+            name=name,
+            format=format and format.value,
+            normalize=normalize,
+            loudness=goal,
+            sample_format=sample_format and sample_format.name,
+            overwrite=overwrite,
+            jobs=jobs,
+            dask=dask,
+            threads=threads,
+            dry_run=dry_run,
+        )
+        recipes_gains = {} if preset is not None else arguments.get("gains_db") or {}
+        return run_batch(remix_files, arguments | {"gains_db": recipes_gains | faders}, report)
+    song, target = one_song(context, songs, output)
+    if format is not None:
+        raise ValueError(f"--format is for many songs: the suffix of {target} says what is written; leave it out")
+    gains_db = (load_preset(preset) if preset is not None else {}) | faders
+    moves = None if automation is None else read_automation(automation, "general" if map is None else map, gains_db)
+    processor = None
+    if rack is not None:
+        for option in ("model", "threads"):
+            if is_given(context, option):
+                raise ValueError(f"--{option} is for the rack to choose, in {rack}; leave it out")
+        processor = load_rack(rack, song)
     run_with_progress(
         lambda progress: remix_file(
             song,
-            output,
+            target,
             gains_db,
             model,
+            automation=moves,
+            processor=processor,
             normalize=normalize,
-            sample_format=bits and bits.name,
-            overwrite=force,
+            loudness=goal,
+            sample_format=sample_format and sample_format.name,
+            overwrite=overwrite,
             threads=threads,
             progress=progress,
         )
     )
+
+
+def _check_loudness(text: str | None) -> float | Literal["match"] | None:
+    if text is None:
+        return None
+    if text == "match":
+        return "match"
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"--loudness {text}: give `match`, or LUFS from -70 to 0") from None

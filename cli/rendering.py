@@ -4,10 +4,22 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import typer
+
     from ..render import Progress, Rendered
+
+
+def one_song(context: "typer.Context", songs: list[str] | None, output: str | None) -> tuple[Path, Path]:
+    """The song and the output of a command line that is about one. Raises ValueError if either is missing."""
+    if not songs:
+        raise ValueError(f"Missing argument 'SONG'; see {context.command_path} --help")
+    if output is None:
+        raise ValueError(f"Missing option '--output' / '-o'; see {context.command_path} --help")
+    return Path(songs[0]), Path(output)
 
 
 def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:

@@ -1,26 +1,39 @@
 """`stembridge separate`."""
 
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .options import BitsOption, Force, ModelName, Normalize, Song, Threads
-
-
-class Format(StrEnum):
-    """Containers that can be written."""
-
-    wav = "wav"
-    flac = "flac"
-    mp3 = "mp3"
-    ogg = "ogg"
+from .options import (
+    BitsOption,
+    Dask,
+    DryRun,
+    Force,
+    Format,
+    Jobs,
+    ModelName,
+    Name,
+    Normalize,
+    Recipe,
+    Reports,
+    Songs,
+    Threads,
+)
 
 
 def separate_song(
-    song: Song,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for vocals.wav, drums.wav ...")],
+    context: typer.Context,
+    songs: Songs = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            show_default=False,
+            help="Folder for vocals.wav, drums.wav ..., or for many.",
+        ),
+    ] = None,
     stems: Annotated[
         str | None,
         typer.Option(metavar="NAMES", help="Like `vocals,no_vocals`, which is all but the vocals; default: all."),
@@ -28,25 +41,55 @@ def separate_song(
     format: Annotated[Format, typer.Option("--format", help="Of the files.")] = Format.wav,
     model: ModelName = "studio",
     normalize: Normalize = False,
-    bits: BitsOption = None,
-    force: Force = False,
+    sample_format: BitsOption = None,
+    overwrite: Force = False,
     threads: Threads = 1,
+    name: Name = None,
+    jobs: Jobs = 1,
+    dask: Dask = None,
+    recipe: Recipe = None,
+    report: Reports = None,
+    dry_run: DryRun = False,
 ) -> None:
-    """Write the stems of a song, a file each. Together they sum to the song."""
+    """Write the stems of a song, or of many, a file each. Together they sum to the song."""
     from ..render import separate_file
-    from .rendering import run_with_progress
+    from ..render.places import is_url
+    from .batch import batch_arguments, is_batch, run_batch
+    from .rendering import one_song, run_with_progress
 
-    names = None if stems is None else [name.strip() for name in stems.split(",")]
+    names = None if stems is None else [stem.strip() for stem in stems.split(",")]
+    if is_batch(context, songs) or (output is not None and is_url(output)):
+        from ..render import separate_files
+
+        arguments = batch_arguments(
+            context,
+            recipe,
+            songs=songs,
+            output=output,
+            stems=names,
+            model=model,
+            name=name,
+            format=format.value,
+            normalize=normalize,
+            sample_format=sample_format and sample_format.name,
+            overwrite=overwrite,
+            jobs=jobs,
+            dask=dask,
+            threads=threads,
+            dry_run=dry_run,
+        )
+        return run_batch(separate_files, arguments, report)
+    song, folder = one_song(context, songs, output)
     run_with_progress(
         lambda progress: separate_file(
             song,
-            output,
+            folder,
             names,
             model,
             suffix=f".{format.value}",
             normalize=normalize,
-            sample_format=bits and bits.name,
-            overwrite=force,
+            sample_format=sample_format and sample_format.name,
+            overwrite=overwrite,
             threads=threads,
             progress=progress,
         )

@@ -16,10 +16,20 @@ class Mode(StrEnum):
     chunked = "chunked"
 
 
-class Network(StrEnum):
-    """Families of networks."""
+class Loss(StrEnum):
+    """What training minimises."""
 
-    band_split = "band-split"
+    sdr = "sdr"
+    waveform = "waveform"
+    spectrogram = "spectrogram"
+
+
+class Network(StrEnum):
+    """Families of networks, see docs/training.md."""
+
+    recurrent = "recurrent"
+    transformer = "transformer"
+    u_net = "u-net"
 
 
 def run_training(
@@ -30,7 +40,8 @@ def run_training(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="The .onnx to write; default: my-MODE.onnx.")
     ] = None,
     mode: Annotated[Mode, typer.Option("--mode", help="Low latency, or whole chunks offline.")] = Mode.chunked,
-    network: Annotated[Network, typer.Option("--network", help="The family of the network.")] = Network.band_split,
+    network: Annotated[Network, typer.Option("--network", help="The family of the network.")] = Network.recurrent,
+    loss: Annotated[Loss, typer.Option("--loss", help="What is minimised, see docs/training.md.")] = Loss.sdr,
     init: Annotated[
         str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights (and its mode).")
     ] = None,
@@ -60,6 +71,8 @@ def run_training(
         output,
         minutes,
         mode=mode,
+        family=network,
+        loss=loss,
         init=init,
         cache=cache,
         seed=seed,

@@ -1,0 +1,182 @@
+"""`stembridge live`."""
+
+import os
+import queue
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Fader, Force, ModelName, PresetName, given_faders
+
+if TYPE_CHECKING:
+    from ..control import MidiControl
+    from ..plugin.live import Live
+
+LOOK = 0.25  # s between two looks at whether a signal has come
+TAKES = ".csv", ".mid"
+
+
+def play_live(
+    source: Annotated[
+        str | None,
+        typer.Option("--input", "-i", metavar="WHAT", help="A device, an audio file that loops, or `none`."),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="WHAT", help="A device, a new audio file, or `none`.")
+    ] = None,
+    vocals: Fader = None,
+    drums: Fader = None,
+    bass: Fader = None,
+    other: Fader = None,
+    preset: PresetName = None,
+    midi: Annotated[
+        str | None, typer.Option("--midi", metavar="PORT", help="A MIDI port that moves the faders, see docs/midi.md.")
+    ] = None,
+    midi_map: Annotated[
+        str, typer.Option("--map", metavar="NAME", help="The controller's map (see `midi maps`), or a .json file.")
+    ] = "general",
+    record_moves: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep what the faders did: a .csv or .mid file.")
+    ] = None,
+    model: ModelName = "live",
+    sample_rate: Annotated[
+        int | None,
+        typer.Option("--sample-rate", min=8000, max=192000, metavar="HZ", help="Default: the file's, else 44100."),
+    ] = None,
+    block: Annotated[
+        int, typer.Option("--block", min=16, max=16384, metavar="N", help="Samples to work on at a time.")
+    ] = 256,
+    driver: Annotated[
+        str | None, typer.Option("--driver", metavar="NAME", help="Of the devices: alsa, pulseaudio, jack ...")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0.001, metavar="N", help="End by itself after that long.")
+    ] = None,
+    ui: Annotated[bool, typer.Option("--ui/--no-ui", help="The mixer in the terminal, or nothing but sound.")] = True,
+    devices: Annotated[bool, typer.Option("--devices", help="List the devices for sound, and exit.")] = False,
+    force: Force = False,
+) -> None:
+    """Move the stems of what is playing, with a mixer in the terminal. Without names: the default devices."""
+    if devices:
+        _list_devices(driver)
+        return
+    from ..control import load_map
+    from ..control.ports import say
+    from ..plugin.live import Live
+    from ..presets import load_preset
+
+    if ui:
+        _check_screen()
+    chosen = load_map(midi_map)
+    gains_db = load_preset(preset) if preset is not None else {}
+    gains_db |= given_faders(vocals=vocals, drums=drums, bass=bass, other=other)
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+    report = lines.put if ui else say
+    live = Live(
+        source,
+        output,
+        model=model,
+        sample_rate=sample_rate,
+        block=block,
+        gains_db=gains_db,
+        seconds=seconds,
+        driver=driver,
+        report=report,
+    )
+    if record_moves is not None:
+        if record_moves.suffix.lower() not in TAKES:
+            raise ValueError(f"{record_moves}: moves are kept as {' or '.join(TAKES)}")
+        _check_new(record_moves, force)
+    if output is not None and live.setup.output_kind == "file":
+        _check_new(Path(output), force)
+    control: MidiControl | None = None
+    try:
+        with live:
+            control = _control(live, chosen, midi, report)
+            with control:
+                if ui:
+                    from .mixer import run_mixer
+
+                    run_mixer(live, control, lines)
+                else:
+                    print(f"{_told(live)}; Ctrl-C ends", flush=True)
+                    while not live.wait(LOOK):
+                        pass
+    finally:
+        if control is not None:
+            _keep_moves(control, record_moves, live.setup.sample_rate)
+            stop = sys.exception()  # None at the end; but a signal, unless the terminal is gone, is no error either
+            if not isinstance(stop, Exception) and getattr(stop, "number", None) != signal.SIGHUP:
+                _sum_up(live, output, record_moves)
+
+
+def _control(live: "Live", midi_map: Any, port: str | None, report: Callable[[str], None]) -> "MidiControl":
+    """What moves the faders, with a controller or without: so all that moves is recorded, and motor faders follow."""
+    from ..control import MidiControl
+
+    nobody = SimpleNamespace(callback=None, name="nobody")
+    return MidiControl(live, midi_map, nobody if port is None else port, position=lambda: live.position, report=report)
+
+
+def _check_screen() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("textual") is None:
+        raise ValueError("the mixer needs textual: pip install 'stembridge[live]', or give --no-ui")
+    if os.environ.get("TERM") == "dumb" or not all(s and s.isatty() for s in (sys.stdin, sys.stdout)):
+        raise ValueError("the mixer needs a terminal; give --no-ui to play without one")
+
+
+def _check_new(path: Path, force: bool) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: no such folder; make it first")
+    if os.path.lexists(path) and not force:
+        raise FileExistsError(f"{path} exists already; choose another name, or overwrite it with --force")
+
+
+def _keep_moves(control: "MidiControl", path: Path | None, sample_rate: int) -> None:
+    if path is not None and path.suffix.lower() == ".mid":
+        control.recording.to_midi(path, sample_rate)
+    elif path is not None:
+        control.recording.automation().to_csv(path)
+
+
+def _told(live: "Live") -> str:
+    """What plays, where to, and how late."""
+    setup, latency = live.setup, live.latency_samples
+    late = 1000 * (latency + setup.block) / setup.sample_rate
+    ends = f"{_end(setup.input, setup.input_kind)} to {_end(setup.output, setup.output_kind)}"
+    return f"{ends}: {setup.sample_rate} Hz, latency {latency} + {setup.block} samples, {late:.1f} ms"
+
+
+def _end(name: str | None, kind: str) -> str:
+    return {"none": "nothing", "device": name or "the default device"}.get(kind, str(name))
+
+
+def _sum_up(live: "Live", output: str | None, moves: Path | None) -> None:
+    files = [str(output)] * live.recorded + [str(moves)] * (moves is not None)
+    wrote = f"; wrote {', '.join(files)}" if files else ""
+    seconds = live.position / live.setup.sample_rate
+    print(f"played {seconds:.1f} s, {live.misses} of {live.blocks} blocks late{wrote}")
+
+
+def _list_devices(driver: str | None) -> None:
+    from ..plugin.live import device_names
+    from .table import print_table
+
+    system, inputs, outputs = device_names(driver)
+    print(f"through {system}:")
+    print_table(
+        ["device", "input", "output"],
+        [
+            [name, "yes" if name in inputs else "", "yes" if name in outputs else ""]
+            for name in dict.fromkeys([*inputs, *outputs])
+        ],
+    )

@@ -1,0 +1,246 @@
+"""`stembridge midi`: what is plugged in, what it sends, and maps for it."""
+
+import json
+import os
+import queue
+import shlex
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Force
+
+if TYPE_CHECKING:
+    from mido import Message
+
+    from ..control.translator import Change, Translator
+
+    Events = queue.Queue[Message | None]  # None is the Enter key
+
+WAITING = 1000  # messages that may wait to be shown; what comes on top of them is lost
+QUIET = 0.6  # seconds without a message after which a fader has been moved
+HELD = 1.5  # seconds after which a button that was not let go stays down by itself
+ENDLESS = 2000  # messages after which one need not wait for quiet, as something there is never quiet
+
+app = typer.Typer(add_completion=False)
+
+PortName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PORT]", help="A name or a part of it, HOST:PORT, or :PORT to be a server; default: first."
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _midi(context: typer.Context) -> None:
+    """List MIDI ports and maps, watch what a device sends, and make a map of it by moving its controls."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command("ports")
+def list_ports() -> None:
+    """List the MIDI ports of this machine."""
+    from ..control.ports import port_names
+    from .table import print_table
+
+    inputs, outputs = port_names()
+    if not inputs and not outputs:
+        print("there are no MIDI ports; plug a device in, or use HOST:PORT for one over the network")
+        return
+    names = dict.fromkeys([*inputs, *outputs])
+    print_table(
+        ["port", "sends", "receives"],
+        [[name, "yes" if name in inputs else "", "yes" if name in outputs else ""] for name in names],
+    )
+
+
+@app.command("maps")
+def list_maps() -> None:
+    """List the maps that come with StemBridge."""
+    from ..control import load_map, map_names
+    from .table import print_table
+
+    print_table(["name", "for"], [[name, load_map(name).description] for name in map_names()])
+
+
+@app.command("monitor")
+def monitor_port(
+    port: PortName = None,
+    midi_map: Annotated[str, typer.Option("--map", metavar="NAME", help="A map, or a .json file.")] = "general",
+) -> None:
+    """Show the messages of a port, and what a map makes of them, until Ctrl-C."""
+    from ..control import load_map
+    from ..control.ports import Listener
+    from ..control.translator import Translator
+
+    chosen = load_map(midi_map)
+    translator = Translator(chosen, chosen.stems)
+    events: Events = queue.Queue(WAITING)
+    with Listener(port, _into(events)) as listener:
+        print(f"listening to {listener.name} with the map {chosen.name}; Ctrl-C ends", flush=True)
+        while (message := events.get()) is not None:
+            made = ", ".join(_made(change, translator) for change in translator.feed(message))
+            print(f"{_told(message):<44}{made}".rstrip(), flush=True)
+
+
+@app.command("learn")
+def learn_map(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The map, a .json file.")],
+    port: Annotated[
+        str | None, typer.Option("--port", metavar="PORT", help="As for `monitor`; default: the first.")
+    ] = None,
+    stems: Annotated[
+        str, typer.Option("--stems", metavar="STEM,STEM...", help="What to move.")
+    ] = "vocals,drums,bass,other",
+    force: Force = False,
+) -> None:
+    """Make a map: move a control for each fader and each mute when you are asked to."""
+    from ..control.files import write_whole
+    from ..control.ports import Listener
+
+    names = [name.strip() for name in stems.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"--stems {stems}: give names with commas between them, each once")
+    if output.suffix != ".json":
+        raise ValueError(f"{output}: a map's name ends in .json")
+    if not output.absolute().parent.is_dir():
+        raise ValueError(f"{output.parent}: no such folder; make it first")
+    if os.path.lexists(output) and not force:
+        raise FileExistsError(f"{output} exists already; choose another name, or overwrite it with --force")
+    events: Events = queue.Queue(WAITING)
+    with Listener(port, _into(events)) as listener:
+        print(f"listening to {listener.name}; Ctrl-C ends without a map", flush=True)
+        _watch_enter(events)
+        bindings = _ask(names, events)
+        description = f"Learned from {listener.name}"
+    if not bindings:
+        raise ValueError("nothing was learned, so there is no map to write")
+    data = {"name": output.stem, "description": description, "bindings": bindings}
+    write_whole(output, (json.dumps(data, indent=2) + "\n").encode())
+    print(f"wrote {output}; use it with --map {shlex.quote(str(output))}")
+
+
+def _ask(stems: list[str], events: "Events") -> list[dict[str, Any]]:
+    """Bindings for a fader and a mute of each stem, or fewer."""
+    taken: set[tuple] = set()
+    bindings = []
+    for stem in stems:
+        for action, what, wait in (
+            ("gain", "move its fader or knob all the way up and down", _next_fader),
+            ("mute", "press the button that mutes it", _next_button),
+        ):
+            print(f"{stem}: {what} (Enter: none)", flush=True)
+            with suppress(_SkippedError):
+                while True:
+                    found = wait(events)
+                    if found is None:
+                        print("  that is not it; try again", flush=True)
+                        continue
+                    control = found["control"]
+                    channel, number = control.get("channel", found.get("channel")), control.get("number")
+                    key = (channel, control["type"] in ("note", "nrpn"), number)
+                    if key not in taken:
+                        break
+                    print("  that one is taken; try another", flush=True)
+                taken.add(key)
+                bindings.append({"action": action, "stem": stem, **found})
+                details = {name: value for name, value in found.items() if name != "control"} | control
+                print("  " + ", ".join(f"{name} {value}" for name, value in details.items()), flush=True)
+    return bindings
+
+
+class _SkippedError(Exception):
+    """Enter was pressed."""
+
+
+def _next_fader(events: "Events") -> dict[str, Any] | None:
+    """What is moved next, until it is quiet."""
+    from ..control.learn import recognise_fader
+
+    messages = [_next(events, None)]
+    with suppress(queue.Empty):
+        while len(messages) < ENDLESS:
+            messages.append(_next(events, QUIET))
+    return recognise_fader(messages)
+
+
+def _next_button(events: "Events") -> dict[str, Any] | None:
+    """What is pressed next, until it is let go."""
+    from ..control.learn import recognise_button
+
+    messages = [_next(events, None)]
+    with suppress(queue.Empty):
+        while len(messages) < ENDLESS:
+            found = recognise_button(messages)
+            if found is not None and found["mode"] == "toggle":
+                break
+            messages.append(_next(events, HELD))
+    return recognise_button(messages)
+
+
+def _next(events: "Events", timeout: float | None) -> "Message":
+    event = events.get(timeout=timeout)
+    if event is None:
+        raise _SkippedError
+    return event
+
+
+def _into(events: "Events") -> Callable[["Message"], None]:
+    def put(message: "Message") -> None:
+        if hasattr(message, "channel"):
+            with suppress(queue.Full):
+                events.put_nowait(message)
+
+    return put
+
+
+def _watch_enter(events: "Events") -> None:
+    """Put None for each line on stdin."""
+
+    def watch(number: int) -> None:
+        # Not through sys.stdin, whose lock this thread would hold when the interpreter ends.
+        with suppress(OSError):
+            while data := os.read(number, 1024):
+                for _ in range(data.count(b"\n")):
+                    with suppress(queue.Full):
+                        events.put_nowait(None)
+
+    with suppress(OSError, ValueError, AttributeError):  # closed, or no file
+        threading.Thread(target=watch, args=(sys.stdin.fileno(),), daemon=True).start()
+
+
+def _told(message: "Message") -> str:
+    """A message in words, numbers as maps have them."""
+    channel = f"channel {message.channel + 1}"
+    if message.type == "control_change":
+        return f"{channel}, control {message.control}: {message.value}"
+    if message.type in ("note_on", "note_off"):
+        down = message.type == "note_on" and message.velocity
+        return f"{channel}, note {message.note} {'down' if down else 'up'}"
+    if message.type == "pitchwheel":
+        return f"{channel}, pitch bend: {message.pitch + 8192}"
+    if message.type == "program_change":
+        return f"{channel}, program {message.program}"
+    return f"{channel}, {message.type}: {message.value}"
+
+
+def _made(change: "Change", translator: "Translator") -> str:
+    """A change in words."""
+    from ..presets import PresetError, load_preset
+
+    if change.stem is None:
+        try:
+            translator.preset_loaded(load_preset(change.value))
+        except PresetError as error:
+            return str(error)
+        return f"preset {change.value}"
+    if change.kind == "gain":
+        return f"{change.stem} {change.value:+.2f} dB"
+    return f"{change.stem} {change.kind} {'on' if change.value else 'off'}"

@@ -1,0 +1,52 @@
+"""`--rack`: a processor out of a Python file or module."""
+
+import os
+import sys
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def load_rack(place: str, song: str | os.PathLike) -> Any:
+    """What `place` names, "rack.py:rack" or "package.module:rack": a processor, or what makes one for the song.
+
+    What makes one may take sample_rate and num_channels. Raises ValueError, in one line, for all that goes wrong there.
+    """
+    from ..audio import open_audio
+    from ..plugin.bridge.factory import make_processor
+
+    where, _, name = place.rpartition(":")
+    if not (where and name):
+        raise ValueError(f"--rack {place}: give a file and a name in it, like rack.py:rack, or package.module:rack")
+    with open_audio(song) as reader:
+        sample_rate, num_channels = reader.sample_rate, reader.num_channels
+    try:
+        found: Any = _module(where)
+        for part in name.split("."):
+            found = getattr(found, part)
+        if isinstance(found, type) or (callable(found) and not hasattr(found, "process")):
+            found = make_processor(found, {}, sample_rate, num_channels)
+        if found is None:
+            raise ValueError("is None; name a processor, or a function that returns one")
+    except (Exception, SystemExit) as error:
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        raise ValueError(f"--rack {place}: {kind}{error}") from error
+    return found
+
+
+def _module(where: str) -> ModuleType:
+    """A file or a module, run as Python does: a file finds its neighbours, a module may lie in the current folder."""
+    if not where.endswith(".py"):
+        sys.path.insert(0, os.getcwd())
+        return import_module(where)
+    if not os.path.isfile(where):
+        raise ValueError("there is no such file")
+    sys.path.insert(0, str(Path(where).absolute().parent))
+    spec = spec_from_file_location(f"_rack_{Path(where).stem}", where)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,181 @@
+"""`stembridge vst3`: StemBridge, or any Python processor, in programs that load VST3 plugins."""
+
+import os
+import re
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import ModelName
+
+if TYPE_CHECKING:
+    from ..plugin import HostedPlugin
+    from ..plugin.bridge.bundle import Descriptor
+
+STANDARD = Path("~/.vst3")
+RATES = 44100, 48000  # Hz, at which a plugin is checked
+SECONDS = 1  # of noise
+TOLERANCE = 1e-6  # peak of what may be left when the noise is taken from itself; full scale is 1
+
+app = typer.Typer(add_completion=False)
+
+Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where hosts look for plugins.")]
+
+
+@app.callback(invoke_without_command=True)
+def _vst3(context: typer.Context) -> None:
+    """Install StemBridge, or a Python processor of your own, as a VST3 plugin."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command("install")
+def install_plugin(
+    processor: Annotated[
+        str | None, typer.Argument(metavar="[PROCESSOR]", help="One of your own, as package.module:factory.")
+    ] = None,
+    model: ModelName = "live",
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What hosts call it.")] = None,
+    folder: Folder = STANDARD,
+) -> None:
+    """Write a plugin that hosts find. It makes its sound in the Python environment that this command runs in."""
+    from ..plugin.bridge.bundle import home_folders, write_bundle
+    from ..plugin.hosted import describe_processor, find_processor
+    from ..plugin.stemmix import describe_stem_mix
+
+    folders = home_folders("stembridge")
+    if processor is None:
+        from ..models import load_model
+
+        loaded = load_model(model)
+        usual = "StemBridge" if model == "live" else f"StemBridge {loaded.card.name}"
+        descriptor = describe_stem_mix(loaded, name or usual, folders)
+    else:
+        if model != "live":
+            raise ValueError(f"--model {model} is for StemBridge itself; leave it out with {processor}")
+        sys.path.append(os.getcwd())
+        find_processor(processor)
+        folders += home_folders(re.split("[.:]", processor)[0])
+        descriptor, _ = describe_processor(processor, {}, folders, name)
+    bundle = folder.expanduser() / f"{descriptor.name}.vst3"
+    write_bundle(bundle, descriptor)
+    print(f"wrote {bundle}: {_sound(descriptor)}; hosts see it when they scan for plugins")
+
+
+@app.command("list")
+def list_plugins(folder: Folder = STANDARD) -> None:
+    """List the plugins that `install` wrote."""
+    from .table import print_table
+
+    rows = [
+        [
+            name,
+            descriptor.version,
+            _sound(descriptor),
+            descriptor.arguments[0],
+            _state(folder.expanduser() / f"{name}.vst3", descriptor),
+        ]
+        for name, descriptor in _installed(folder).items()
+    ]
+    print_table(["name", "version", "sound", "interpreter", "works"], rows)
+
+
+@app.command("remove")
+def remove_plugin(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As in the list.")], folder: Folder = STANDARD
+) -> None:
+    """Remove a plugin that `install` wrote."""
+    from ..plugin.bridge.bundle import remove_bundle
+
+    installed = _installed(folder)
+    if name not in installed:  # looked up, never joined to the folder: no name can lead out of it
+        raise ValueError(f"no plugin {name!r} of ours in {folder}; there are: {', '.join(installed) or 'none'}")
+    bundle = folder.expanduser() / f"{name}.vst3"
+    remove_bundle(bundle)
+    print(f"removed {bundle}")
+
+
+@app.command("check")
+def check_plugin(
+    bundle: Annotated[
+        Path | None, typer.Argument(metavar="[BUNDLE]", help="A .vst3; default: StemBridge, installed or not.")
+    ] = None,
+) -> None:
+    """Load a plugin as a host does; show its parameters and latency, and whether audio comes back aligned.
+
+    The faders of StemBridge are at 0 dB for that; a processor of your own is bypassed. Exit code 1 if it does not.
+    """
+    from ..plugin import HostedPlugin, StemMix
+    from ..plugin.bridge.bundle import read_bundle
+    from .table import print_table
+
+    installed = STANDARD.expanduser() / "StemBridge.vst3"
+    bundle = bundle or (installed if installed.exists() else None)
+    plugin: HostedPlugin = StemMix() if bundle is None else HostedPlugin(bundle)
+    print(f"{plugin.name} {plugin.version}, {bundle or 'not installed'}")
+    rows = []
+    for name, parameter in plugin.parameters.items():
+        texts = [parameter.get_text_for_raw_value(raw) for raw in (0.0, 1.0, parameter.default_raw_value)]
+        rows.append([name, *texts, parameter.string_value, parameter.units or ""])
+    print_table(["parameter", "from", "to", "default", "value", "unit"], rows)
+    if bundle is not None and not read_bundle(bundle).identity.startswith("model "):
+        plugin.bypass = True
+    differences = [_difference(plugin, rate) for rate in RATES]
+    if plugin.dropouts:
+        problem = f"{plugin.dropouts} blocks went out dry, for the reason above"
+    elif max(differences) > TOLERANCE:
+        problem = "audio does not come back as it went in"
+    else:
+        return
+    print(f"stembridge: {plugin.name}: {problem}", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def _difference(plugin: "HostedPlugin", rate: int) -> float:
+    """Peak of what is left of noise when the plugin's output is taken from it."""
+    import warnings
+
+    import numpy as np
+
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, SECONDS * rate)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of dropouts, which are counted at the end
+        out = plugin(noise, rate)
+    latency = plugin.reported_latency_samples
+    difference = float(np.abs(out - noise).max()) if out.shape == noise.shape else float("inf")
+    said = f"latency {latency} samples, {1000 * latency / rate:.1f} ms; noise comes back with a difference of"
+    print(f"{rate} Hz: {said} {difference:.1g}")
+    return difference
+
+
+def _sound(descriptor: "Descriptor") -> str:
+    """What makes it, with a checksum's first digits."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", descriptor.identity)
+
+
+def _state(bundle: Path, descriptor: "Descriptor") -> str:
+    from .. import __version__
+    from ..plugin.bridge.bundle import bundle_library
+
+    interpreter = descriptor.arguments[0]
+    if not bundle_library(bundle).is_file():
+        return "no, it was renamed or is not whole; install it again"
+    if not os.access(interpreter, os.X_OK):
+        return "no, its interpreter is gone; install it again"
+    if interpreter == sys.executable and descriptor.version != __version__:
+        return f"perhaps, stembridge is {__version__} now; install it again"
+    return "yes"
+
+
+def _installed(folder: Path) -> "dict[str, Descriptor]":
+    """Our plugins in a folder, by the names of their bundles; those of others are passed over."""
+    from ..plugin.bridge.bundle import BridgeError, read_bundle
+
+    found = {}
+    for path in sorted(folder.expanduser().glob("*.vst3"), key=lambda path: path.stem):
+        with suppress(BridgeError):
+            found[path.stem] = read_bundle(path)
+    return found

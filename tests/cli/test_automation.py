@@ -1,0 +1,127 @@
+"""`stembridge remix --automation`: rides from CSV and MIDI files, and what is wrong with them in one line."""
+
+import json
+
+import mido
+import numpy as np
+import pytest
+import soundfile
+from stembridge.control import Automation, map_names
+from stembridge.control.midifile import write
+from stembridge.engine import remix
+
+CSV = "seconds,stem,gain_db,shape\n0,vocals,-80,step\n0.1,drums,-6,step\n0.3,vocals,0,db\n"
+RIDE = Automation([(0, "vocals", -80), (0.1, "drums", -6), (0.3, "vocals", 0, "db")])
+
+
+@pytest.fixture
+def stage(desk):
+    """A desk with a song, and `ride.csv`, `ride.mid` and `bend.mid` that move its faders."""
+    desk.make_song()
+    (desk.folder / "ride.csv").write_text(CSV)
+    fader = mido.Message("control_change", control=16, value=0)
+    ride = [(0, fader), (4410, fader.copy(control=17, value=50)), (13230, fader.copy(value=100))]
+    write(desk.folder / "ride.mid", ride, 44100)
+    write(desk.folder / "bend.mid", [(4410, mido.Message("pitchwheel", channel=1, pitch=-8192))], 44100)
+    return desk
+
+
+def heard(desk, ride, **gains_db):
+    """Whether `out.wav` is the song with this ride."""
+    song, out = (soundfile.read(desk.folder / name, always_2d=True)[0].T for name in ("song.wav", "out.wav"))
+    expected = remix(song, 44100, gains_db, desk.model, automation=ride)
+    np.testing.assert_allclose(out, expected, rtol=0, atol=2**-15)
+    return np.abs(out - remix(song, 44100, gains_db, desk.model)).max() > 0.01
+
+
+def ride_song(desk, *options):
+    return desk.call("remix", "song.wav", "-o", "out.wav", "--model", desk.model, "--automation", *options)
+
+
+def test_a_ride_from_a_csv_file(stage):
+    result = stage.run("remix", "song.wav", "-o", "out.wav", "--model", stage.model, "--automation", "ride.csv")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert heard(stage, RIDE)
+
+
+def test_a_ride_from_a_midi_file(stage):
+    result = ride_song(stage, "ride.mid")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert heard(stage, Automation([(0, "vocals", -80), (0.1, "drums", -40), (0.3, "vocals", 0)]))
+
+
+def test_a_map_by_name_and_by_path(stage):
+    result = ride_song(stage, "bend.mid", "--map", "mackie")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert heard(stage, Automation([(0.1, "drums", -80)]))
+    binding = {"control": {"type": "pitchbend", "channel": 2}, "action": "gain", "stem": "bass", "range_db": [-20, 20]}
+    (stage.folder / "mine.json").write_text(json.dumps({"name": "mine", "description": "", "bindings": [binding]}))
+    assert ride_song(stage, "bend.mid", "--map", "mine.json", "--force").returncode == 0
+    assert heard(stage, Automation([(0.1, "bass", -20)]))
+
+
+@pytest.mark.parametrize("name", ["ride", "ride.smf", "ride.CSV", "ride.MIDI", "ride.txt"])
+def test_what_a_name_does_not_tell_the_content_does(stage, name):
+    midi = name in ("ride", "ride.smf", "ride.MIDI")
+    (stage.folder / ("ride.mid" if midi else "ride.csv")).rename(stage.folder / name)
+    assert ride_song(stage, name).returncode == 0
+    assert heard(stage, Automation.from_midi(stage.folder / name) if midi else RIDE)
+
+
+def test_what_moves_goes_before_faders_and_faders_before_presets(stage):
+    options = ["--vocals", "3", "--bass", "-80", "--preset", "acapella"]
+    assert ride_song(stage, "ride.csv", *options).returncode == 0
+    assert heard(stage, RIDE, vocals=3, bass=-80, drums=-80, other=-80)
+
+
+def test_a_mute_in_a_midi_file_gives_back_the_fader_that_was_given(stage):
+    button = mido.Message("control_change", control=48, value=127)
+    write(stage.folder / "mute.mid", [(4410, button), (13230, button)], 44100)
+    assert ride_song(stage, "mute.mid", "--map", "nanokontrol2", "--vocals", "-6").returncode == 0
+    assert heard(stage, Automation([(0.1, "vocals", -80), (0.3, "vocals", -6)]), vocals=-6)
+
+
+def refused(stage, *options, here=True):
+    arguments = ["remix", "song.wav", "-o", "out.wav", "--model", stage.model, *options]
+    return stage.refused(*arguments, here=here)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("0,vocals,nan,step\n", "ride.csv, line 2: vocals: gain nan dB is out of range"),
+        ("0,vocals,-6,step\n0,drums,30,step\n", "ride.csv, line 3: drums: gain 30 dB is out of range"),
+        ("1,vocals,-6,step\n0,vocals,0,step\n", "ride.csv, line 3: 0 seconds come after 1"),
+        ("1,piano,-6,step\n", "ride.csv, line 2: unknown stem 'piano'; the stems are vocals, drums, bass, other"),
+        ("1,self,-6,step\n", "unknown stem 'self'"),
+        ("1,vocals\n", "ride.csv, line 2: 2 columns, but the header has 4"),
+    ],
+)
+def test_a_wrong_csv_file(stage, text, says):
+    (stage.folder / "ride.csv").write_text("seconds,stem,gain_db,shape\n" + text)
+    assert says in refused(stage, "--automation", "ride.csv", here="30" not in text)
+
+
+def test_a_midi_file_that_is_cut_short_or_none(stage):
+    path = stage.folder / "ride.mid"
+    path.write_bytes(path.read_bytes()[:-6])
+    line = refused(stage, "--automation", "ride.mid", here=False)
+    assert "ride.mid, track 1, event 4: the file is cut short here" in line
+    path.write_text(CSV)
+    assert "ride.mid is not a MIDI file" in refused(stage, "--automation", "ride.mid")
+    path.write_bytes(b"")
+    assert "ride.mid is not a MIDI file" in refused(stage, "--automation", "ride.mid")
+
+
+@pytest.mark.parametrize("name", ["nosuch.csv", "nosuch.mid", "nosuch"])
+def test_a_missing_file(stage, name):
+    assert f"{name}" in refused(stage, "--automation", name)
+
+
+def test_a_map_that_is_none_or_has_nothing_to_map(stage):
+    line = refused(stage, "--automation", "ride.mid", "--map", "nosuch")
+    assert all(name in line for name in map_names())
+    (stage.folder / "mine.json").write_text("{")
+    assert "mine.json" in refused(stage, "--automation", "ride.mid", "--map", "mine.json")
+    assert "--map" in refused(stage, "--automation", "ride.csv", "--map", "general")
+    assert "--map" in refused(stage, "--map", "general")

@@ -1,0 +1,310 @@
+"""Many songs: what a command line means, exit codes, what is said while they are rendered and after."""
+
+import contextlib
+import csv
+import json
+import os
+import pty
+import signal
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from stembridge.cli.batch import MOST_LINES
+from stembridge.cli.table import printable
+from stembridge.engine import remix
+
+
+def read(path):
+    return soundfile.read(path, dtype="float32", always_2d=True)[0].T
+
+
+@pytest.fixture
+def songs(desk):
+    """A folder with three short songs, one of them in a folder of its own."""
+    (desk.folder / "songs" / "b side").mkdir(parents=True)
+    for name in "one.wav", "two.flac", "b side/three.wav":
+        desk.make_song(f"songs/{name}", subtype="PCM_16")
+    return desk.folder / "songs"
+
+
+def outputs(desk, folder="out"):
+    """The sound files below a folder."""
+    paths = (path for path in (desk.folder / folder).rglob("*") if path.is_file() and ".stembridge" not in str(path))
+    return sorted(str(path.relative_to(desk.folder / folder)) for path in paths if path.name != "report.json")
+
+
+def test_a_folder(desk, songs):
+    result = desk.run("remix", "songs", "-o", "out", "--vocals", "-80", "--jobs", "2", "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert outputs(desk) == ["b side/three.wav", "one.wav", "two.flac"]
+    expected = remix(read(songs / "one.wav"), 44100, {"vocals": -80}, desk.model)
+    np.testing.assert_allclose(read(desk.folder / "out" / "one.wav"), expected, rtol=0, atol=2**-15)
+    lines = result.stdout.splitlines()
+    assert sorted(line.split()[:2] for line in lines[:3]) == [["done", f"{k}/3"] for k in (1, 2, 3)]
+    assert all("times real time" in line for line in lines[:3])
+    assert lines[-1].startswith("3 done; 0:0")
+    assert "report.json" in os.listdir(desk.folder / "out")
+
+
+def test_the_second_time_there_is_nothing_to_do(desk, songs):
+    arguments = "remix", songs, "-o", "out/", "--model", desk.model
+    assert desk.call(*arguments).returncode == 0
+    before = {name: desk.files()[f"out/{name}"] for name in outputs(desk)}
+    result = desk.call(*arguments)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "3 done before\n", "")
+    assert {name: desk.files()[f"out/{name}"] for name in outputs(desk)} == before
+
+
+def test_stems_of_many_songs(desk, songs):
+    result = desk.call("separate", songs, "-o", "out", "--stems", "vocals, no_vocals", "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "two/no_vocals.wav" in outputs(desk)
+    assert len(outputs(desk)) == 6
+
+
+def test_globs_playlists_and_names(desk, songs):
+    (desk.folder / "list.m3u").write_text("songs/one.wav\n")
+    options = "--name", "{name} ({preset}).{ext}", "--preset", "karaoke", "--format", "flac"
+    result = desk.call("remix", "songs/**/*.wav", "list.m3u", "-o", "out", *options, "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert outputs(desk) == ["b side/three (karaoke).flac", "one (karaoke).flac"]
+
+
+def test_songs_that_fail_are_listed_and_stop_no_other(desk, songs):
+    (songs / "bad.wav").write_text("la la la " * 100)
+    (songs / "none.wav").touch()
+    result = desk.run("remix", "songs", "-o", "out", "--model", desk.model)
+    assert result.returncode == 1
+    bad, none = sorted(result.stderr.splitlines())
+    assert bad.startswith("stembridge: songs/bad.wav: ")
+    assert "not an audio file" in bad
+    assert none.startswith("stembridge: songs/none.wav: ")
+    assert result.stdout.count("failed  ") == 2
+    assert result.stdout.splitlines()[-1].startswith("3 done, 2 failed")
+    assert outputs(desk) == ["b side/three.wav", "one.wav", "two.flac"]
+
+
+def test_reports(desk, songs):
+    (songs / "bad.wav").write_text("la la la " * 100)
+    files = [f"--report={desk.folder / 'report'}{kind}" for kind in (".json", ".csv", ".html")]
+    assert desk.call("remix", songs, "-o", "out", *files, "--model", desk.model).returncode == 1
+    report = json.loads((desk.folder / "report.json").read_text())
+    assert sorted(song["outcome"] for song in report["songs"]) == ["done", "done", "done", "failed"]
+    with (desk.folder / "report.csv").open(newline="") as file:
+        assert len(list(csv.reader(file))) == 5
+    page = (desk.folder / "report.html").read_text()
+    assert page.count("<article") == 3
+    assert page.count("<svg") == 2 * 3 + 1
+    assert "bad.wav" in page
+
+
+def test_a_dry_run_writes_nothing(desk, songs):
+    before = desk.files()
+    result = desk.call("remix", songs, "-o", "out", "--dry-run", "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    for line, name in zip(result.stdout.splitlines()[2:], ("one.wav", "two.flac", "three.wav"), strict=False):
+        assert line.split("  ")[0].endswith(name) or "three" in result.stdout
+    assert result.stdout.splitlines()[-1] == "3 to do"
+    assert desk.files() == before
+
+
+def test_a_recipe_and_what_goes_before_it(desk, songs):
+    (desk.folder / "night.toml").write_text(
+        f"""
+songs = ["songs"]
+output = "out"
+model = '{desk.model}'
+gains_db = {{vocals = -80, drums = -6}}
+[[song]]
+match = "**/two.flac"
+gains_db = {{bass = -80}}
+"""
+    )
+    assert desk.call("remix", "--recipe", "night.toml", "--drums", "3", "-o", "else").returncode == 0
+    expected = remix(read(songs / "one.wav"), 44100, {"vocals": -80, "drums": 3}, desk.model)
+    np.testing.assert_allclose(read(desk.folder / "else" / "one.wav"), expected, rtol=0, atol=2**-15)
+    assert outputs(desk, "out") == []
+    assert desk.call("remix", "--recipe", "night.toml", "--preset", "acapella").returncode == 0
+    expected = remix(read(songs / "one.wav"), 44100, {"drums": -80, "bass": -80, "other": -80}, desk.model)
+    np.testing.assert_allclose(read(desk.folder / "out" / "one.wav"), expected, rtol=0, atol=2**-15)
+
+
+def test_a_folder_for_one_song(desk):
+    song = desk.make_song()
+    (desk.folder / "out").mkdir()
+    for output in "out", "new/":
+        result = desk.call("remix", song, "-o", output, "--model", desk.model)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert outputs(desk, output) == ["song.wav"]
+
+
+def test_stems_of_one_song_go_where_they_went(desk):
+    result = desk.call("separate", desk.make_song(), "-o", "stems/", "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("wrote stems/vocals.wav, ")
+    assert len(os.listdir(desk.folder / "stems")) == 4
+
+
+def test_loudness_of_one_song(desk):
+    meter = pytest.importorskip("pyloudnorm").Meter(44100)
+    song = desk.make_song(seconds=3)
+    for loudness, target in ("-23", -23), ("match", meter.integrated_loudness(read(song).T)):
+        options = "--vocals", "-80", "--loudness", loudness, "--bits", "24", "--force"
+        result = desk.call("remix", song, "-o", "out.wav", *options, "--model", desk.model)
+        assert result.returncode == 0, result.stderr
+        assert meter.integrated_loudness(read(desk.folder / "out.wav").T) == pytest.approx(target, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["remix"], "SONG"),
+        (["remix", "songs"], "--output"),
+        (["remix", "songs", "-o", "out.flac"], "out.flac is a file's name"),
+        (["remix", "songs/one.wav", "songs/two.flac", "-o", "out.wav"], "out.wav is a file's name"),
+        (["remix", "songs/one.wav", "-o", "out.wav", "--format", "flac"], "--format"),
+        (["remix", "songs/one.wav", "-o", "out.wav", "--loudness", "loud"], "loud"),
+        (["remix", "songs/one.wav", "-o", "out.wav", "--loudness", "3"], "3"),
+        (["remix", "songs", "-o", "out", "--loudness", "-14", "--normalize"], "normalize"),
+        (["remix", "songs", "nowhere", "-o", "out"], "nowhere"),
+        (["remix", "songs/*.mp3", "-o", "out"], "songs/*.mp3"),
+        (["remix", "songs", "nowhere.m3u", "-o", "out"], "nowhere.m3u"),
+        (["remix", "songs", "-o", "out", "--jobs", "0"], "--jobs"),
+        (["remix", "songs", "-o", "out", "--preset", "karaoke2"], "karaoke2"),
+        (["remix", "songs", "-o", "out", "--vocals", "loud"], "vocals"),
+        (["remix", "songs", "-o", "out", "--model", "nothing"], "nothing"),
+        (["remix", "songs", "-o", "out", "--automation", "ride.csv"], "ride.csv"),
+        (["remix", "songs", "-o", "out", "--name", "{song}.{ext}"], "{song}"),
+        (["remix", "songs", "-o", "out", "--name", "../{name}.{ext}"], ".."),
+        (["remix", "songs", "-o", "out", "--report", "report.txt"], "report.txt"),
+        (["remix", "songs", "-o", "out", "--report", "nowhere/report.html"], "nowhere/report.html"),
+        (["remix", "songs", "-o", "out", "--report", "songs"], "songs"),
+        (["remix", "--recipe", "nowhere.toml", "-o", "out"], "nowhere.toml"),
+        (["remix", "--recipe", "bad.toml", "-o", "out"], "vocal"),
+        (["remix", "songs", "-o", "songs/one.wav/"], "songs/one.wav"),
+        (["separate", "songs", "-o", "out", "--stems", "voice"], "voice"),
+        (["separate", "songs", "-o", "out", "--name", "{name}.{ext}"], "stem"),
+        (["separate", "--recipe", "bad.toml"], "vocal"),
+    ],
+)
+def test_an_unusable_command_line(desk, songs, arguments, part):
+    (desk.folder / "bad.toml").write_text('songs = ["songs"]\nvocal = -80\n')
+    if "--model" not in arguments and "--recipe" not in arguments:
+        arguments = [*arguments, "--model", desk.model]
+    assert part in desk.refused(*arguments, here=True)
+
+
+def test_an_address_that_is_none(desk, songs):
+    """Nothing of what Dask makes of it is seen."""
+    line = desk.refused("remix", "songs", "-o", "out", "--dask", "127.0.0.1", "--model", desk.model)
+    assert "no Dask scheduler answers at 127.0.0.1; start one" in line
+
+
+def test_reports_that_cannot_be_written_are_told_after_the_rest(desk, songs, monkeypatch):
+    def full(report, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("stembridge.render.report.Report.write", full)
+    result = desk.call("remix", "songs", "-o", "out", "--report", "x.csv", "--model", desk.model)
+    assert result.returncode == 1
+    assert "3 done" in result.stdout
+    assert result.stderr.count("No space left on device") == 2
+
+
+def test_what_ends_a_batch_on_the_way_is_no_bad_command_line(desk, songs, monkeypatch):
+    from stembridge.render.journal import Journal
+
+    claim = Journal.claim
+
+    def full(journal, key, number, outputs):
+        if len(journal.entries) == room:
+            raise OSError("cannot write the journal")
+        claim(journal, key, number, outputs)
+
+    monkeypatch.setattr(Journal, "claim", full)
+    for room in 0, 1:
+        code = 1 if room else 2
+        result = desk.call("remix", "songs", "-o", "out", "--model", desk.model)
+        assert (result.returncode, result.stderr) == (code, "stembridge: cannot write the journal\n")
+
+
+def test_the_table_is_short(desk):
+    (desk.folder / "songs").mkdir()
+    for k in range(MOST_LINES + 5):
+        desk.make_song(f"songs/{k}.wav", seconds=0.02)
+    result = desk.call("remix", "songs", "-o", "out", "--model", desk.model)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert sum(line.startswith("done ") for line in lines) == MOST_LINES + 5
+    assert sum(line.startswith("songs/") for line in lines) == MOST_LINES
+    assert lines[-2] == "... and 5 more"
+
+
+def test_loudness_peak_and_warnings_are_in_the_table(desk, songs):
+    result = desk.call("remix", songs, "-o", "out", "--vocals", "20", "--drums", "20", "--model", desk.model)
+    (line,) = (line for line in result.stdout.splitlines() if "one.wav" in line and not line.startswith("done"))
+    assert "turned down by" in line
+    assert line.count(" to ") == 2
+    assert "3 with warnings" in result.stdout.splitlines()[-1]
+
+
+def test_names_leave_the_terminal_alone(desk):
+    (desk.folder / "songs").mkdir()
+    os.rename(desk.make_song(), desk.folder / "songs" / "a\x1b[2J\nb.wav")
+    result = desk.call("remix", "songs", "-o", "out", "--model", desk.model)
+    assert result.returncode == 0, result.stderr
+    assert r"a\x1b[2J\nb.wav" in result.stdout
+    assert printable("Ünï 名\udce9\u202e") == r"Ünï 名\udce9\u202e"
+
+
+def test_in_a_terminal_bars_show_all_songs_and_each(desk, songs):
+    """On a pseudo-terminal."""
+    desk.make_song("songs/long.wav", seconds=8)
+    ours, theirs = pty.openpty()
+    process = desk.start("remix", "songs", "-o", "out", "--jobs", "2", "--model", desk.model, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "done    " not in out
+    for part in b"all songs", b"long.wav", b"rendering", b"/4", b"times real time":
+        assert part in shown
+
+
+def wait_until_rendering(desk, process):
+    """Wait until there is sound on disk that would have to be tidied up."""
+    while process.poll() is None:
+        with contextlib.suppress(FileNotFoundError):  # it comes and goes
+            if any(path.stat().st_size > 200_000 for path in desk.folder.rglob("out/.stembridge/run-*/**/*")):
+                return
+        time.sleep(0.01)
+    raise AssertionError(process.communicate())
+
+
+@pytest.mark.parametrize(("jobs", "number"), [(1, signal.SIGTERM), (2, signal.SIGINT)])
+def test_stopped_in_the_middle_and_started_again(desk, songs, jobs, number):
+    for k in range(2):
+        desk.make_song(f"songs/long {k}.wav", seconds=40)
+    arguments = "remix", "songs", "-o", "out", "--jobs", jobs, "--model", desk.model
+    process = desk.start(*arguments)
+    wait_until_rendering(desk, process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    word, code = ("interrupted", 130) if number == signal.SIGINT else ("terminated", 143)
+    assert (process.returncode, err) == (code, f"stembridge: {word}\n")
+    assert not list(desk.folder.rglob("run-*"))
+    assert desk.run(*arguments).returncode == 0
+    assert len(outputs(desk)) == 5
+    for name in outputs(desk):
+        assert soundfile.info(desk.folder / "out" / name).frames == soundfile.info(songs / name).frames

@@ -1,0 +1,213 @@
+"""`stembridge live`: from a song or a device to a file, without a screen and in a terminal."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import termios
+import time
+from pathlib import Path
+
+import mido
+import numpy as np
+import psutil
+import pytest
+import soundfile
+from stembridge import StemProcessor
+from stembridge.control import Automation
+
+OPTION = re.compile(r"--[a-z][a-z-]*").findall
+HEADLESS = "--no-ui", "--driver", "null"
+
+
+def read_until(process, said):
+    """Read stdout up to a line that has this in it."""
+    for line in process.stdout:
+        if said in line:
+            return line
+    raise AssertionError(process.communicate())
+
+
+def test_a_song_into_a_file(desk):
+    song = desk.make_song(subtype="FLOAT")
+    done = desk.run(
+        "live", "-i", song, "-o", "out.wav", "--vocals", -80, "--seconds", 0.8, "--model", desk.model, *HEADLESS
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (
+        done.stdout.splitlines()[0] == f"{song} to out.wav: 44100 Hz, latency 512 + 256 samples, 17.4 ms; Ctrl-C ends"
+    )
+    assert re.fullmatch(r"played 0.8 s, \d+ of 138 blocks late; wrote out.wav", done.stdout.splitlines()[1])
+    audio = np.tile(soundfile.read(song, dtype="float32")[0].T, 2)[:, :35280]
+    sound = soundfile.read(desk.folder / "out.wav", dtype="float32")[0].T
+    expected = StemProcessor(desk.model, gains_db={"vocals": -80}).process(audio)
+    assert np.abs(sound - expected).max() <= 1e-6
+    assert sorted(desk.files()) == ["out.wav", "song.wav"]
+
+
+def test_a_signal_ends_it_and_keeps_what_was_played(desk):
+    process = desk.start(
+        *("live", "-i", "none", "-o", "out.wav", "--record-moves", "take.csv", "--drums", -6),
+        *("--preset", "karaoke", "--model", desk.model, *HEADLESS),
+    )
+    read_until(process, "Ctrl-C ends")
+    children = psutil.Process(process.pid).children()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (143, "stembridge: terminated\n")
+    assert re.search(r"late; wrote out.wav, take.csv\n$", out)
+    assert soundfile.info(desk.folder / "out.wav").frames % 256 == 0
+    moves = Automation.from_csv(desk.folder / "take.csv")
+    assert {(point.stem, point.gain_db) for point in moves.points if point.gain_db} == {("vocals", -80), ("drums", -6)}
+    assert sorted(desk.files()) == ["out.wav", "take.csv"]
+    assert not psutil.wait_procs(children, 30)[1]
+
+
+def test_a_controller_moves_the_faders_and_its_moves_are_kept(desk, midi_device):
+    process = desk.start(
+        *("live", "-i", "none", "-o", "none", "--midi", midi_device.name, "--record-moves", "take.mid"),
+        *("--drums", -80, "--seconds", 60, "--model", desk.model, *HEADLESS),
+    )
+    read_until(process, "Ctrl-C ends")
+    midi_device.send(mido.Message("control_change", control=16, value=0))
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "stembridge: interrupted\n")
+    moves = [m for m in mido.MidiFile(desk.folder / "take.mid") if m.type == "control_change"]
+    at = np.cumsum([m.time for m in moves])
+    assert {(m.control, m.value) for m, seconds in zip(moves, at, strict=True) if seconds == 0} >= {(17, 0)}
+    assert {(m.control, m.value) for m, seconds in zip(moves, at, strict=True) if seconds > 0} == {(16, 0)}
+
+
+def test_the_devices(desk):
+    done = desk.call("live", "--devices", "--driver", "null")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == "through Null:"
+    assert re.search(r"NULL Capture Device +yes", done.stdout)
+    assert re.search(r"NULL Playback Device +yes", done.stdout)
+
+
+def test_a_mixer_needs_a_terminal(desk):
+    assert "--no-ui" in desk.refused("live", "-i", "none", "-o", "none")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-i", "nowhere.wav"], "nowhere.wav: no such file"),
+        (["-i", "tuba"], "no input device or file 'tuba'"),
+        (["-o", "tuba"], "no output device or file 'tuba'"),
+        (["-o", "song.wav"], "song.wav exists already"),
+        (["-o", "nowhere/out.wav"], "nowhere: no such folder"),
+        (["--record-moves", "song.wav"], "song.wav: moves are kept as .csv or .mid"),
+        (["--record-moves", "take.txt"], "take.txt: moves are kept as .csv or .mid"),
+        (["--map", "nokia"], "nokia"),
+        (["--midi", "localhost:1", "--map", "general"], "localhost:1"),
+        (["--vocals", "loud"], "--vocals"),
+        (["--model", "studio"], "looks ahead"),
+        (["-i", "song.wav", "--sample-rate", "48000"], "has 44100 Hz, not 48000"),
+        (["--block", "1"], "--block"),
+        (["-i", "tuba", "--driver", "tape"], "no driver 'tape'"),
+        (["-o", "out.mp3", "--sample-rate", "96000"], "out.mp3"),
+    ],
+)
+def test_what_cannot_be(desk, arguments, said):
+    desk.make_song()
+    defaults = {"-i": "none", "-o": "none", "--model": desk.model}
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    flat = [text for pair in (defaults | given).items() for text in pair]
+    driver = [] if "--driver" in given else ["--driver", "null"]
+    assert said in desk.refused("live", *flat, *driver, "--no-ui", "--seconds", 5, here=True)
+
+
+class Terminal:
+    """A terminal of 80 by 24 with the command in it."""
+
+    def __init__(self, desk, *arguments):
+        self.screen = b""
+        self._ours, theirs = pty.openpty()
+        os.environ.setdefault("TERM", "xterm-256color")
+        streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        self.process = desk.start(*arguments, prepare=self._take_it, start_new_session=True, **streams)
+        os.close(theirs)
+
+    @staticmethod
+    def _take_it():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    def wait_for(self, text):
+        """Read until the program has written this."""
+        deadline = time.monotonic() + 60
+        while text not in self.screen:
+            assert time.monotonic() < deadline, self.screen[-2000:]
+            if not self._read():
+                raise AssertionError(self.screen[-2000:])
+
+    def type(self, text):
+        """Press keys."""
+        os.write(self._ours, text)
+
+    def close(self):
+        """Close the window."""
+        os.close(self._ours)
+
+    def end(self):
+        """Read to the end; return the exit code."""
+        while self._read():
+            pass
+        return self.process.wait(60)
+
+    def _read(self):
+        if not select.select([self._ours], [], [], 60)[0]:
+            return False
+        try:
+            new = os.read(self._ours, 65536)
+        except OSError:  # so Linux says that nobody is there any more
+            return False
+        self.screen += new
+        return bool(new)
+
+
+LEFT = b"\x1b[?1049l"  # the terminal is back on its own screen
+
+
+@pytest.mark.parametrize(("how", "code"), [("Ctrl-C", 0), (signal.SIGTERM, 143)])
+def test_the_mixer_in_a_terminal(desk, how, code):
+    song = desk.make_song()
+    terminal = Terminal(desk, "live", "-i", song, "-o", "out.wav", "--seconds", 100, "--model", desk.model)
+    terminal.wait_for(b"LATENCY")
+    if how == "Ctrl-C":
+        terminal.type(b"\x03")
+    else:
+        terminal.process.send_signal(how)
+    assert terminal.end() == code
+    assert LEFT in terminal.screen
+    assert b"wrote out.wav" in terminal.screen[terminal.screen.index(LEFT) :]
+    assert b"Traceback" not in terminal.screen
+    assert soundfile.info(desk.folder / "out.wav").frames > 0
+
+
+def test_the_window_is_closed(desk):
+    terminal = Terminal(desk, "live", "-i", "none", "-o", "out.wav", "--record-moves", "t.csv", "--model", desk.model)
+    terminal.wait_for(b"LATENCY")
+    terminal.close()
+    assert terminal.process.wait(60) == 129
+    assert sorted(desk.files()) == ["out.wav", "t.csv"]
+
+
+def test_the_page_tells_what_there_is(desk):
+    page = (Path(__file__).parents[2] / "docs" / "live.md").read_text("utf-8")
+    commands = re.findall(r"^    stembridge live(.*?)(?:#.*)?$", page, re.MULTILINE)
+    assert len(commands) >= 5
+    named = {
+        option for text in [*commands, *re.findall(r"^\| `(-.*?) \|", page, re.MULTILINE)] for option in OPTION(text)
+    }
+    assert named > {"--record-moves", "--no-ui", "--devices"}
+    assert named <= set(OPTION(desk.call("live", "--help").stdout))
+    compile(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], "docs/live.md", "exec")

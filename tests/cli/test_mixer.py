@@ -1,0 +1,244 @@
+"""The mixer: what keys and mouse do, what it shows, and that nothing it does holds up the sound."""
+
+import asyncio
+import queue
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from stembridge.cli.mixer import Help, Mixer
+from stembridge.cli.strip import ChannelStrip
+from stembridge.control import MidiControl
+from stembridge.plugin.live import Live
+from stembridge.presets import load_preset
+
+STEMS = "vocals", "drums", "bass", "other"
+
+
+class Port:
+    """A controller with motor faders."""
+
+    callback = None
+
+    def __init__(self):
+        self.told = []
+
+    def send(self, message):
+        self.told.append(message)
+
+
+@pytest.fixture(scope="module")
+def playing(tiny_live_model, tmp_path_factory):
+    """Sound that goes on, and what moves its faders."""
+    song = tmp_path_factory.mktemp("mixer") / "song.wav"
+    soundfile.write(song, 0.1 * np.random.default_rng(0).standard_normal((44100, 2)), 44100)
+    port = Port()
+    with (
+        Live(song, "none", model=tiny_live_model) as live,
+        MidiControl(live, "mackie", port, position=lambda: live.position) as control,
+    ):
+        yield SimpleNamespace(live=live, control=control, port=port)
+
+
+@pytest.fixture
+def mixer(playing):
+    """A function that runs a conversation with the mixer: async (mixer, pilot) -> None."""
+    for stem in STEMS:
+        playing.live.set_gains_db(**{stem: 0})
+        playing.live.mute(stem, False)
+        playing.live.solo(stem, False)
+
+    def run(talk, size=(80, 24), live=playing.live, lines=None):
+        async def session():
+            app = Mixer(live, playing.control, queue.SimpleQueue() if lines is None else lines)
+            async with app.run_test(size=size, notifications=True) as pilot:
+                await talk(app, pilot)
+
+        asyncio.run(session())
+
+    run.live, run.port = playing.live, playing.port
+    return run
+
+
+async def until(pilot, happened):
+    """Let the mixer go on until this is so."""
+    deadline = time.monotonic() + 30
+    while not happened():
+        assert time.monotonic() < deadline, "\n".join(shown(pilot.app))
+        await pilot.pause(0.02)
+
+
+def shown(app):
+    """The screen as lines of text."""
+    return [
+        "".join(segment.text for segment in app.screen._compositor.render_strips()[y]) for y in range(app.size.height)
+    ]
+
+
+def test_keys_move_the_chosen_fader(mixer):
+    live = mixer.live
+
+    async def talk(app, pilot):
+        await pilot.press("up")
+        await until(pilot, lambda: live.gains_db["vocals"] == 1)
+        await pilot.press("right", "pagedown")
+        await until(pilot, lambda: live.gains_db["drums"] == -6)
+        await pilot.press("left", "left", "end")
+        await until(pilot, lambda: live.gains_db["other"] == -80)
+        await pilot.press("up")
+        await until(pilot, lambda: live.gains_db["other"] == -60)
+        await pilot.press("down")
+        await until(pilot, lambda: live.gains_db["other"] == -80)
+        await pilot.press("home")
+        await until(pilot, lambda: live.gains_db == {"vocals": 1, "drums": -6, "bass": 0, "other": 0})
+        await pilot.press("m", "right", "s")
+        await until(pilot, lambda: (live.muted, live.soloed) == (("other",), ("vocals",)))
+        await pilot.press(*["pageup"] * 5)
+        await until(pilot, lambda: live.gains_db["vocals"] == 20)
+        await pilot.press("r")
+        await until(pilot, lambda: not live.muted and not live.soloed and not any(live.gains_db.values()))
+
+    mixer(talk)
+
+
+def test_number_keys_and_clicks_load_presets(mixer):
+    async def talk(app, pilot):
+        names = app._presets
+        await pilot.press("2")
+        await until(pilot, lambda: mixer.live.gains_db == dict.fromkeys(STEMS, 0.0) | load_preset(names[1]))
+        await pilot.click("#presets", offset=(3, 0))
+        await until(pilot, lambda: mixer.live.gains_db == dict.fromkeys(STEMS, 0.0) | load_preset(names[0]))
+
+    mixer(talk)
+
+
+def test_the_mouse(mixer):
+    live = mixer.live
+
+    async def talk(app, pilot):
+        drums = list(app.query(ChannelStrip))[1]
+        await pilot.mouse_down(drums, offset=(6, drums.size.height - 3))
+        await until(pilot, lambda: live.gains_db["drums"] == -80)
+        await pilot.hover(drums, offset=(6, 1))
+        await until(pilot, lambda: live.gains_db["drums"] == 20)
+        await pilot.mouse_up(drums, offset=(6, 1))
+        await pilot.hover(drums, offset=(6, 8))
+        assert live.gains_db["drums"] == 20, "nobody holds it any more"
+        zero = next(y for y, line in enumerate(shown(app)) if "──┼──" in line) - drums.region.y
+        await pilot.click(drums, offset=(6, zero))
+        await until(pilot, lambda: live.gains_db["drums"] == 0)
+        await pilot.click(drums, offset=(4, drums.size.height - 1))
+        await until(pilot, lambda: live.muted == ("drums",))
+        await pilot.click(drums, offset=(15, drums.size.height - 1))
+        await until(pilot, lambda: live.soloed == ("drums",))
+        assert app.focused is drums
+
+    mixer(talk)
+
+
+def test_motor_faders_follow(mixer):
+    async def talk(app, pilot):
+        mixer.port.told.clear()
+        await pilot.press("down")
+        await until(pilot, lambda: any(message.type == "pitchwheel" for message in mixer.port.told))
+
+    mixer(talk)
+
+
+@pytest.mark.parametrize("size", [(60, 16), (120, 40)])
+def test_all_is_seen_in_any_size(mixer, size):
+    async def talk(app, pilot):
+        await pilot.press("m", "right", "s", "right", "end")
+        await until(pilot, lambda: mixer.live.gains_db["bass"] == -80)
+        await until(pilot, lambda: mixer.live.levels["drums"][1] > -40)
+        await pilot.pause(0.2)
+        lines = shown(app)
+        text = "\n".join(lines)
+        assert all(stem in lines[1] for stem in STEMS)
+        assert "▶ bass ◀" in text
+        assert "song.wav → nothing" in lines[0]
+        for part in ("LOAD", "LATE ", "768 samples 17.4 ms", "[M] muted", "solo [S]", "-∞", "? help", "q quit"):
+            assert part in text, part
+        assert any(bar in text for bar in "▁▂▃▄▅▆▇█")
+        assert all(line[:10].strip() for line in lines[-2:]), "the lowest lines"
+
+    mixer(talk, size)
+
+
+def test_it_can_be_resized(mixer):
+    async def talk(app, pilot):
+        await pilot.resize_terminal(60, 16)
+        await pilot.pause()
+        assert "768 samples" in "\n".join(shown(app))
+        await pilot.resize_terminal(120, 40)
+        await pilot.pause()
+        assert len(shown(app)) == 40
+        assert "48" not in shown(app)[-2]
+        assert all(strip.size.height > 25 for strip in app.query(ChannelStrip))
+
+    mixer(talk)
+
+
+def test_more_stems_than_fit_can_be_reached(mixer):
+    """As with a network of ten stems, in a narrow terminal."""
+
+    async def talk(app, pilot):
+        await pilot.press("right", "right", "right")
+        await pilot.pause(0.5)
+        assert app.focused.stem == "other"
+        assert "▶ other ◀" in "\n".join(shown(app))
+
+    mixer(talk, (30, 16))
+
+
+def test_help_opens_and_closes(mixer):
+    async def talk(app, pilot):
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, Help)
+        assert "load a preset" in "\n".join(shown(app))
+        await pilot.press("up")
+        assert not isinstance(app.screen, Help)
+        assert mixer.live.gains_db["vocals"] == 0
+
+    mixer(talk, (60, 16))
+
+
+def test_what_happens_is_told(mixer):
+    lines = queue.SimpleQueue()
+    lines.put("lost device Tuba; looking for it every second")
+
+    async def talk(app, pilot):
+        await until(pilot, lambda: "lost device Tuba" in "\n".join(shown(app)))
+
+    mixer(talk, lines=lines)
+
+
+def test_it_ends_with_the_sound(mixer, tiny_live_model):
+    with Live("none", "none", model=tiny_live_model, seconds=0.2) as live:
+
+        async def talk(app, pilot):
+            await until(pilot, lambda: app._exit)
+
+        mixer(talk, live=live)
+
+
+def test_the_sound_goes_on_while_the_screen_hangs(mixer):
+    async def talk(app, pilot):
+        before = mixer.live.blocks
+        time.sleep(1)  # which nothing in this process can interrupt
+        assert mixer.live.blocks > before + 20
+
+    mixer(talk)
+
+
+def test_a_picture_of_it(mixer, tmp_path):
+    async def talk(app, pilot):
+        await pilot.pause(0.2)
+        app.save_screenshot(str(tmp_path / "mixer.svg"))
+
+    mixer(talk)
+    picture = (tmp_path / "mixer.svg").read_text()
+    assert picture.startswith("<svg")
+    assert all(stem in picture for stem in STEMS)

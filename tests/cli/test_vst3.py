@@ -1,0 +1,183 @@
+"""`stembridge vst3`: plugins are installed, listed, checked and removed, ours only."""
+
+import sys
+
+import pytest
+from stembridge import __version__
+from stembridge.plugin.bridge import bundle as bundles
+from stembridge.plugin.bridge.bundle import Descriptor, read_bundle, worker_arguments, write_bundle
+
+NOISY = """
+import numpy as np
+
+class Louder:
+    parameters = {"gain_db": (0.0, 6.0, 6.0)}
+    latency_samples = 0
+
+    def reset(self):
+        pass
+
+    def process(self, block):
+        return block * np.float32(10 ** (self.gain_db / 20))
+"""
+
+
+@pytest.fixture
+def desk(desk, monkeypatch):
+    """With a home of its own."""
+    monkeypatch.setenv("HOME", str(desk.folder))
+    return desk
+
+
+def rows(result):
+    assert (result.returncode, result.stderr) == (0, "")
+    return [line.split() for line in result.stdout.splitlines()[2:]]
+
+
+def edit_descriptor(bundle, old, new):
+    path = bundle / "Contents" / "Resources" / "descriptor.txt"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_install_list_check_remove(desk):
+    """In processes of their own, as users do."""
+    result = desk.run("vst3", "install")
+    assert (result.returncode, result.stderr) == (0, "")
+    bundle = desk.folder / ".vst3" / "StemBridge.vst3"
+    assert str(bundle) in result.stdout
+    assert read_bundle(bundle).name == "StemBridge"
+    ((name, version, *sound, interpreter, works),) = rows(desk.run("vst3", "list"))
+    assert (name, version, interpreter, works) == ("StemBridge", __version__, sys.executable, "yes")
+    assert sound[:2] == ["model", "live"]
+    result = desk.run("vst3", "check")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert str(bundle) in result.stdout
+    assert "44100 Hz: latency 512 samples, 11.6 ms; noise comes back with a difference of 0" in result.stdout
+    assert "48000 Hz: latency 560 samples" in result.stdout
+    table = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if "_" in line}
+    assert table["vocals_db"] == ["-80", "20", "0", "0", "dB"]
+    assert table["other_mute"] == ["Off", "On", "Off", "Off"]
+    result = desk.run("vst3", "remove", "StemBridge")
+    assert (result.returncode, result.stdout) == (0, f"removed {bundle}\n")
+    assert not bundle.exists()
+    assert rows(desk.call("vst3", "list")) == []
+
+
+def test_check_works_without_an_installed_plugin(desk):
+    result = desk.call("vst3", "check")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "not installed" in result.stdout
+    assert not (desk.folder / ".vst3").exists()
+
+
+def test_another_model_has_a_name_of_its_own(desk):
+    assert desk.call("vst3", "install", "--model", desk.model, "--dir", "plugins").returncode == 0
+    assert desk.call("vst3", "install", "--model", desk.model, "--dir", "plugins", "--name", "Mine 2").returncode == 0
+    assert desk.call("vst3", "install", "--dir", "plugins").returncode == 0
+    table = rows(desk.call("vst3", "list", "--dir", "plugins"))
+    assert [line[:2] for line in table] == [["Mine", "2"], ["StemBridge", __version__], ["StemBridge", "tiny_live"]]
+    result = desk.call("vst3", "check", "plugins/StemBridge tiny_live.vst3")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "StemBridge tiny_live" in result.stdout
+
+
+def test_installed_again_it_replaces_itself(desk):
+    for _ in range(2):
+        assert desk.call("vst3", "install", "--dir", "plugins").returncode == 0
+    assert [path.name for path in (desk.folder / "plugins").iterdir()] == ["StemBridge.vst3"]
+
+
+def test_a_processor_of_ones_own(desk):
+    (desk.folder / "louder.py").write_text(NOISY)
+    result = desk.run("vst3", "install", "louder:Louder", "--dir", "plugins")
+    assert (result.returncode, result.stderr) == (0, "")
+    ((name, _, *sound, _, works),) = rows(desk.call("vst3", "list", "--dir", "plugins"))
+    assert (name, sound, works) == ("Louder", ["processor", "louder:Louder"], "yes")
+    result = desk.run("vst3", "check", "plugins/Louder.vst3")  # whose worker does not look in the current folder
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "gain_db" in result.stdout
+
+
+def test_what_does_not_null_is_said(desk):
+    (desk.folder / "louder.py").write_text(NOISY)
+    parameters = {"gain_db": (0.0, 6.0, 6.0)}
+    arguments = worker_arguments("louder:Louder", {}, parameters, [str(desk.folder)])
+    write_bundle(desk.folder / "Wrong.vst3", Descriptor("Wrong", "1", arguments, parameters, "model wrong"))
+    result = desk.call("vst3", "check", "Wrong.vst3")
+    assert (result.returncode, result.stderr) == (1, "stembridge: Wrong: audio does not come back as it went in\n")
+
+
+def test_a_plugin_whose_environment_is_gone(desk):
+    assert desk.call("vst3", "install", "--dir", "plugins").returncode == 0
+    edit_descriptor(desk.folder / "plugins" / "StemBridge.vst3", sys.executable, "/gone/bin/python")
+    (line,) = desk.call("vst3", "list", "--dir", "plugins").stdout.splitlines()[2:]
+    assert "/gone/bin/python" in line
+    assert "no, its interpreter is gone; install it again" in line
+    result = desk.run("vst3", "check", "plugins/StemBridge.vst3")
+    assert result.returncode == 1
+    *why, last = result.stderr.splitlines()
+    assert why
+    assert all("/gone/bin/python" in line for line in why)
+    assert "went out dry" in last
+
+
+def test_a_plugin_of_another_version(desk):
+    assert desk.call("vst3", "install", "--dir", "plugins").returncode == 0
+    edit_descriptor(desk.folder / "plugins" / "StemBridge.vst3", f"version\t{__version__}", "version\t0.0.1")
+    (line,) = desk.call("vst3", "list", "--dir", "plugins").stdout.splitlines()[2:]
+    assert " 0.0.1 " in line
+    assert "install it again" in line
+
+
+def test_plugins_of_others_are_passed_over_and_left_alone(desk):
+    (desk.folder / "plugins" / "Foreign.vst3" / "Contents").mkdir(parents=True)
+    (desk.folder / "plugins" / "File.vst3").write_text("")
+    assert rows(desk.call("vst3", "list", "--dir", "plugins")) == []
+    assert "'Foreign'" in desk.refused("vst3", "remove", "Foreign", "--dir", "plugins", here=True)
+    install = ["vst3", "install", "--dir", "plugins", "--name", "Foreign"]
+    assert "Foreign.vst3 is no plugin of stembridge" in desk.refused(*install, here=True)
+
+
+@pytest.mark.parametrize("name", ["../StemBridge", "..", ".", "", "/etc", "StemBridge.vst3/..", "stembridge"])
+def test_names_to_remove_never_leave_the_folder(desk, name):
+    assert desk.call("vst3", "install", "--dir", ".").returncode == 0
+    (desk.folder / "plugins").mkdir()
+    assert repr(name) in desk.refused("vst3", "remove", name, "--dir", "plugins", here=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["install", "--model", "lives"], "unknown model 'lives'"),
+        (["install", "--name", "a/b"], "'a/b'"),
+        (["install", "louder"], "'louder'"),
+        (["install", "no_such_module:Effect"], "no_such_module"),
+        (["install", "os:getcwd", "--model", "studio"], "--model studio"),
+        (["install", "--dir", "/dev/null/plugins"], "/dev/null/plugins"),
+        (["check", "missing.vst3"], "missing.vst3"),
+        (["check", "."], "no plugin of stembridge"),
+        (["remove"], "NAME"),
+        (["uninstall"], "uninstall"),
+    ],
+)
+def test_bad_input_is_one_line(desk, arguments, what):
+    assert what in desk.refused("vst3", *arguments, here=True)
+
+
+@pytest.mark.parametrize("command", ["install", "check"])
+def test_without_the_native_part(desk, monkeypatch, tmp_path, command):
+    monkeypatch.setattr(bundles, "HERE", tmp_path)
+    monkeypatch.setattr(bundles, "temporary_bundles", bundles.TemporaryBundles())
+    monkeypatch.setattr("stembridge.plugin.stemmix.temporary_bundles", bundles.temporary_bundles)
+    line = desk.refused("vst3", command, here=True)
+    assert "not built" in line
+    assert "pip install" in line
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["install", "--help"], ["check", "--help"]])
+def test_help(desk, arguments):
+    result = desk.call("vst3", *arguments)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Usage" in result.stdout
