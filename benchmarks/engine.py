@@ -205,6 +205,23 @@ def _cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def check_options(options: argparse.Namespace) -> None:
+    """Raise ValueError for --seconds or --rounds out of range, or a --json that has no folder to go to."""
+    if not 0.1 <= options.seconds <= 600:
+        raise ValueError(f"--seconds {options.seconds:g} is out of range; give 0.1 to 600")
+    if "rounds" in options and not 1 <= options.rounds <= 1000:
+        raise ValueError(f"--rounds {options.rounds} is out of range; give 1 to 1000")
+    if options.json and not options.json.absolute().parent.is_dir():
+        raise ValueError(f"{options.json.parent}: no such folder for the JSON; make it first")
+
+
+def write_json(path: Path, report: dict[str, Any]) -> None:
+    """The report as a file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    os.replace(temporary, path)
+
+
 def show_machine(values: dict[str, Any]) -> None:
     """Two lines, and a third if the machine is busy."""
     print(f"{values['cpu']}, {values['cores']} cores, {values['system']}")
@@ -327,12 +344,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
     options = parser.parse_args()
     try:
-        if not 0.1 <= options.seconds <= 600:
-            raise ValueError(f"--seconds {options.seconds:g} is out of range; give 0.1 to 600")
+        check_options(options)
         if options.htdemucs and not options.htdemucs.is_file():
             raise ValueError(f"{options.htdemucs}: no such file; {rivals.HTDEMUCS.partition('; ')[2]}")
-        if options.json and not options.json.absolute().parent.is_dir():
-            raise ValueError(f"{options.json.parent}: no such folder for the JSON; make it first")
         models = {name: load_model(name) for name in [*model_names(), *options.model]}
         if not models:
             raise ValueError("no model comes with this copy; give one with --model PATH")
@@ -350,9 +364,7 @@ def main() -> None:
     except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
     if options.json:
-        temporary = options.json.with_name(f".{options.json.name}.tmp")
-        temporary.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-        os.replace(temporary, options.json)
+        write_json(options.json, report)
     show(report)
 
 

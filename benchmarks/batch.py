@@ -1,0 +1,245 @@
+"""What a batch costs: jobs at a time, overhead of short songs, memory of workers, ten thousand tiny files.
+
+    python benchmarks/batch.py
+
+Songs are seeded noise that sounds a little like music. Every measurement runs in processes of its own, with
+all cores. With the defaults all of it takes about ten minutes on an idle machine with two cores.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from engine import RATE, alone, check_options, machine, music, num_cores, say, show_machine, write_json
+
+SHORT, SHORT_SONGS = 5.0, 21  # s
+TINY = 0.05  # s
+JOBS = 1, 2
+LONGER = 10  # times, for memory
+SPEED_UP_GOAL = 1.8
+OVERHEAD_GOAL = 0.3  # s
+MEMORY_GOAL = 400.0  # 10^6 bytes
+FADERS = {"vocals": -80.0}
+
+
+class Stopwatch:
+    """A Watcher that notes when songs are done, and what this process and its workers need meanwhile."""
+
+    def __init__(self) -> None:
+        self.done: list[float] = []
+        self.descriptors = 0
+        self.workers: dict[str, int] = {}  # process id -> peak memory in bytes
+        self.memory: list[int] = []  # peak of this process after each song
+
+    def planned(self, report: Any) -> None:
+        """Nothing is done yet."""
+
+    def working(self, source: str, step: str, fraction: float | None) -> None:
+        """It does not matter here."""
+
+    def finished(self, song: Any) -> None:
+        """Note the time."""
+        if song.outcome != "done":
+            raise RuntimeError(f"{song.source}: {song.reason}")
+        self.done.append(time.perf_counter())
+        self.descriptors = max(self.descriptors, len(os.listdir("/proc/self/fd")))
+        self.memory.append(_peak_memory("self"))
+        for task in Path("/proc/self/task").iterdir():
+            for child in (task / "children").read_text().split():
+                self.workers[child] = max(_peak_memory(child), self.workers.get(child, 0))
+
+
+def _peak_memory(process: str) -> int:
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return 1024 * int(lines["VmHWM"].split()[0])
+
+
+def write_songs(folder: Path, songs: int, seconds: float) -> Path:
+    """Fill a folder with copies of one song; returns it."""
+    import soundfile
+
+    folder.mkdir()
+    soundfile.write(folder / "0.wav", music(seconds, RATE).T, RATE, "PCM_16")
+    first = (folder / "0.wav").read_bytes()
+    for k in range(1, songs):
+        (folder / f"{k}.wav").write_bytes(first)
+    return folder
+
+
+def run_batch(songs: Path, output: Path, model: str, jobs: int) -> tuple[float, Stopwatch]:
+    """Remix a folder; returns when it began and what was noted."""
+    from stembridge import remix_files
+
+    watch = Stopwatch()
+    began = time.perf_counter()
+    remix_files([songs], output, FADERS, model=model, jobs=jobs, watcher=watch)
+    return began, watch
+
+
+# What is measured, each in a process of its own.
+
+
+def time_jobs(songs: Path, output: Path, seconds: float, model: str, rounds: int) -> list[dict[str, Any]]:
+    """Times faster than real time of one job and two, by turns: the medians.
+
+    Whole: from the start of the batch to its end. Steady: once every worker has done a song.
+    """
+    runs: dict[int, list[dict[str, float]]] = {jobs: [] for jobs in JOBS}
+    for number in range(rounds):
+        for jobs in JOBS:
+            began, watch = run_batch(songs, output / f"{number} {jobs}", model, jobs)
+            whole = len(watch.done) * seconds / (watch.done[-1] - began)
+            steady = (len(watch.done) - jobs) * seconds / (watch.done[-1] - watch.done[jobs - 1])
+            runs[jobs].append({"whole": whole, "steady": steady})
+    rows: list[dict[str, Any]] = []
+    for jobs in JOBS:
+        rows.append({"jobs": jobs} | {name: statistics.median(run[name] for run in runs[jobs]) for name in runs[1][0]})
+    ratio = statistics.median(two["steady"] / one["steady"] for one, two in zip(runs[1], runs[2], strict=True))
+    rows[-1] |= {"ratio": ratio, "goal": SPEED_UP_GOAL, "reached": ratio >= SPEED_UP_GOAL}
+    return rows
+
+
+def time_short(songs: Path, output: Path, model: str) -> dict[str, float]:
+    """What a song of 5 s takes in a batch after the first one, and in memory, in s at the median."""
+    import stembridge
+
+    _, watch = run_batch(songs, output, model, 1)
+    each = statistics.median(after - before for before, after in zip(watch.done[:-1], watch.done[1:], strict=True))
+    audio, in_memory = music(SHORT, RATE), []
+    for _ in range(len(watch.done)):
+        start = time.perf_counter()
+        stembridge.remix(audio, RATE, FADERS, model)
+        in_memory.append(time.perf_counter() - start)
+    alone_ = statistics.median(in_memory[1:])
+    return {"in_batch": each, "in_memory": alone_, "overhead": each - alone_}
+
+
+def watch_workers(folder: Path, seconds: list[float], model: str) -> list[dict[str, Any]]:
+    """Peak memory of the worker that needed most, in 10^6 bytes, for songs of each length."""
+    rows = []
+    for length in seconds:
+        songs = write_songs(folder / f"songs of {length} s", max(JOBS), length)
+        _, watch = run_batch(songs, folder / f"out of {length} s", model, max(JOBS))
+        peak = max(watch.workers.values()) / 1e6
+        rows.append({"seconds": length, "peak": peak, "goal": MEMORY_GOAL, "reached": peak < MEMORY_GOAL})
+    return rows
+
+
+def time_tiny(songs: Path, output: Path, model: str) -> dict[str, float]:
+    """Many tiny files, and the same again, when all is done already."""
+    began, watch = run_batch(songs, output, model, max(JOBS))
+    took = time.perf_counter() - began
+    tenth = watch.memory[len(watch.memory) // 10]
+    again, second = run_batch(songs, output, model, max(JOBS))
+    if second.done:
+        raise RuntimeError(f"{len(second.done)} songs were rendered again")
+    return {
+        "files": len(watch.done),
+        "took": took,
+        "again": time.perf_counter() - again,
+        "descriptors": watch.descriptors,
+        "memory": watch.memory[-1] / 1e6,
+        "growth": (watch.memory[-1] - tenth) / 1e6,
+    }
+
+
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """All of it, with songs and outputs in a folder."""
+    report: dict[str, Any] = {}
+    say(f"{' and '.join(map(str, JOBS))} jobs")
+    songs = write_songs(folder / "songs", options.songs, options.seconds)
+    arguments = songs, folder / "out", options.seconds, options.model, options.rounds
+    report["throughput"] = alone(num_cores(), time_jobs, *arguments)
+    say("short songs")
+    songs = write_songs(folder / "short", SHORT_SONGS, SHORT)
+    short = alone(num_cores(), time_short, songs, folder / "out short", options.model)
+    report["short"] = short | {"goal": OVERHEAD_GOAL, "reached": short["overhead"] < OVERHEAD_GOAL}
+    say("memory of workers")
+    lengths = [options.seconds, LONGER * options.seconds]
+    report["memory"] = alone(num_cores(), watch_workers, folder, lengths, options.model)
+    say(f"{options.tiny} tiny files")
+    songs = write_songs(folder / "tiny", options.tiny, TINY)
+    report["tiny"] = alone(num_cores(), time_tiny, songs, folder / "out tiny", options.tiny_model)
+    return report
+
+
+def show(report: dict[str, Any]) -> None:
+    """The report as tables."""
+    from stembridge.cli.table import print_table
+
+    print("\nTimes faster than real time: from the start of the command, and once each worker has done a song")
+    print_table(
+        ["jobs", "whole", "steady", "ratio", "goal"],
+        [
+            [str(row["jobs"]), f"{row['whole']:6.2f}", f"{row['steady']:6.2f}"]
+            + ([f"{row['ratio']:.2f}", _goal(row, ">= {:g}")] if "ratio" in row else ["", ""])
+            for row in report["throughput"]
+        ],
+    )
+    short = report["short"]
+    print(f"\nA song of {SHORT:g} s after the first, in s")
+    print_table(
+        ["in a batch", "in memory", "overhead", "goal"],
+        [[f"{short[name]:.3f}" for name in ("in_batch", "in_memory", "overhead")] + [_goal(short, "< {:g}")]],
+    )
+    print("\nPeak memory of a worker")
+    print_table(
+        ["seconds a song", "MB", "goal"],
+        [[f"{row['seconds']:g}", f"{row['peak']:.0f}", _goal(row, "< {:g}")] for row in report["memory"]],
+    )
+    tiny = report["tiny"]
+    print(
+        f"\n{tiny['files']:,} files of {TINY:g} s, {max(JOBS)} jobs; the driver's memory and its growth after a tenth"
+    )
+    print_table(
+        ["took", "ms a file", "again", "MB", "growth", "descriptors"],
+        [
+            [
+                f"{tiny['took']:.1f} s",
+                f"{1000 * tiny['took'] / tiny['files']:.1f}",
+                f"{tiny['again']:.1f} s",
+                f"{tiny['memory']:.0f}",
+                f"{tiny['growth']:.1f}",
+                str(tiny["descriptors"]),
+            ]
+        ],
+    )
+
+
+def _goal(row: dict[str, Any], form: str) -> str:
+    return f"{form.format(row['goal'])}: {'reached' if row['reached'] else 'missed'}"
+
+
+def main() -> None:
+    """Measure, write the JSON, show the tables. Bad input ends with one line and exit code 2."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="studio", help="name or .onnx file (default: studio)")
+    parser.add_argument("--tiny-model", default="live", metavar="MODEL", help="for tiny files (default: live)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of audio, in each song (default: 60)")
+    parser.add_argument("--songs", type=int, default=16, help="songs to compare jobs with (default: 16)")
+    parser.add_argument("--tiny", type=int, default=10_000, help="tiny files (default: 10000)")
+    parser.add_argument("--rounds", type=int, default=3, help="of the comparison of jobs (default: 3)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
+    options = parser.parse_args()
+    try:
+        check_options(options)
+        for name, least in ("songs", max(JOBS) + 1), ("tiny", 10):
+            if not least <= getattr(options, name) <= 1_000_000:
+                raise ValueError(f"--{name} {getattr(options, name)} is out of range; give {least} to 1000000")
+        here = machine()
+        show_machine(here)
+        with TemporaryDirectory(prefix="stembridge-batch-") as folder:
+            report = {"machine": here, "seconds": options.seconds} | measure(Path(folder), options)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{error}\n")
+    if options.json:
+        write_json(options.json, report)
+    show(report)
+
+
+if __name__ == "__main__":
+    main()

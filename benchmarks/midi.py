@@ -1,0 +1,299 @@
+"""What MIDI costs: from a message to the parameter, a stream in a flood of messages, automation.
+
+    python benchmarks/midi.py
+
+Ports are real: a connection of mido.sockets, and a virtual port where the machine has ALSA's sequencer. The device runs
+in the same process as the faders, or for the flood in its own. With the defaults all of it takes about a minute.
+"""
+
+import argparse
+import socket
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import mido
+import numpy as np
+from mido.sockets import PortServer
+
+from engine import RATE, alone, check_options, machine, music, num_cores, say, show_machine, write_json
+
+MODEL = "live"
+BLOCK = 256  # samples of a stream
+PAUSE = 0.002  # s between two messages
+FLOOD = 20_000  # messages a second
+STEMS = "vocals", "drums", "bass", "other"
+
+
+def time_messages(kind: str, seconds: float, busy: bool) -> dict[str, Any]:
+    """ms from before a message is sent until the parameter is set. busy: while a stream is processed."""
+    from stembridge.control import MidiControl
+
+    device, name, close = _socket() if kind == "socket" else _virtual()
+    taken: list[float] = []
+    arrived = threading.Event()
+
+    class Desk:
+        vocals_db = 0.0
+
+        def __setattr__(self, name: str, value: float) -> None:
+            taken.append(time.perf_counter())
+            arrived.set()
+
+    stop = threading.Event()
+    stream = threading.Thread(target=_stream, args=(stop,))
+    with MidiControl(Desk(), "general", name):
+        send = device()
+        if busy:
+            stream.start()
+        ms = []
+        for k in range(100 + round(seconds / PAUSE)):
+            arrived.clear()
+            message = mido.Message("control_change", control=16, value=k % 128)
+            start = time.perf_counter()
+            send(message)
+            if not arrived.wait(10):
+                raise RuntimeError("a message did not arrive, which measures nothing")
+            ms.append(1000 * (taken.pop() - start))
+            time.sleep(PAUSE)
+        stop.set()
+        if busy:
+            stream.join()
+    close()
+    p50, p99, longest = np.percentile(ms[100:], [50, 99, 100])
+    return {"port": kind, "busy": busy, "messages": len(ms) - 100, "p50": p50, "p99": p99, "max": longest}
+
+
+def _socket() -> tuple[Callable, str, Callable]:
+    server = PortServer("localhost", 0)
+    return lambda: server.accept().send, f"localhost:{server._socket.getsockname()[1]}", server.close
+
+
+def _virtual() -> tuple[Callable, str, Callable]:
+    port = mido.open_output("stembridge benchmark", virtual=True)
+    return lambda: port.send, "stembridge benchmark", port.close
+
+
+def _stream(stop: threading.Event) -> None:
+    """Process blocks, each when its time has come."""
+    from stembridge import StemProcessor
+
+    processor = StemProcessor(MODEL, RATE)
+    block = music(BLOCK / RATE, RATE)
+    due = time.perf_counter()
+    while not stop.is_set():
+        processor.process(block)
+        due += BLOCK / RATE
+        time.sleep(max(0, due - time.perf_counter()))
+
+
+def time_stream(seconds: float, messages_a_second: int) -> dict[str, Any]:
+    """How long `process` takes for each block of a stream that a controller moves through a connection, in ms.
+
+    Missed: took longer than the block lasts. Growth: of Python's memory, in KiB.
+    """
+    from stembridge import StemProcessor
+    from stembridge.control import MidiControl
+
+    with socket.create_server(("localhost", 0)) as free:
+        number = free.getsockname()[1]
+    processor = StemProcessor(MODEL, RATE)
+    audio = music(BLOCK / RATE, RATE)
+    calls = round(seconds * RATE / BLOCK)
+    ms = np.empty(calls)
+    with (
+        MidiControl(processor, "general", f":{number}", report=lambda line: None),
+        ProcessPoolExecutor(1, get_context("spawn")) as device,
+    ):
+        processor.set_gains_db(vocals=-1)
+        flood = device.submit(_flood, number, seconds, messages_a_second)
+        while processor.gains_db["vocals"]:  # until the device is there
+            processor.process(audio)
+        due = time.perf_counter()
+        for k in range(calls):
+            start = time.perf_counter()
+            processor.process(audio)
+            ms[k] = 1000 * (time.perf_counter() - start)
+            due += BLOCK / RATE
+            time.sleep(max(0, due - time.perf_counter()))
+        flood.result()
+        time.sleep(0.2)
+        last_wins = set(processor.gains_db.values()) == {0.0}
+    if not last_wins:
+        raise RuntimeError("the last value did not win")
+    p50, p99, longest = np.percentile(ms, [50, 99, 100])
+    lasts = 1000 * BLOCK / RATE
+    return {
+        "messages_a_second": messages_a_second,
+        "block_lasts": lasts,
+        "p50": p50,
+        "p99": p99,
+        "max": longest,
+        "missed": int((ms > lasts).sum()),
+        "calls": calls,
+    }
+
+
+def _flood(number: int, seconds: float, messages_a_second: int) -> None:
+    """A device that sends messages every millisecond, and last that all faders go to 0 dB."""
+    unity = b"".join(_moved(k, 100) for k in range(len(STEMS)))
+    travel = [_moved(k % len(STEMS), k % 128) for k in range(len(STEMS) * 128)]
+    with socket.create_connection(("localhost", number)) as device:
+        device.sendall(unity)
+        start, sent = time.perf_counter(), 0
+        while (elapsed := time.perf_counter() - start) < seconds:
+            wanted = round(elapsed * messages_a_second)
+            device.sendall(b"".join(travel[k % len(travel)] for k in range(sent, wanted)))
+            sent = wanted
+            time.sleep(0.001)
+        device.sendall(unity)
+
+
+def _moved(fader: int, value: int) -> bytes:
+    return bytes(mido.Message("control_change", control=16 + fader, value=value).bin())
+
+
+def watch_memory(seconds: float) -> float:
+    """KiB that Python's memory grows by while that many seconds of a flood are taken."""
+    from stembridge.control import MidiControl
+
+    class Desk:
+        vocals_db = drums_db = bass_db = other_db = 0.0
+
+    class Port(mido.ports.BaseInput):
+        callback = None
+
+    port = Port("flood")
+    with MidiControl(Desk(), "general", port):
+        while port.callback is None:
+            time.sleep(0.001)
+        tracemalloc.start()
+        for k in range(1000):
+            port.callback(mido.Message("control_change", control=16 + k % 4, value=k % 128))
+        before = tracemalloc.get_traced_memory()[0]
+        for k in range(round(seconds * FLOOD)):
+            port.callback(mido.Message("control_change", control=16 + k % 4, value=k % 128))
+        growth = (tracemalloc.get_traced_memory()[0] - before) / 1024
+        tracemalloc.stop()
+    return growth
+
+
+def time_automation(seconds: float, rounds: int) -> list[dict[str, Any]]:
+    """ms that a second of audio takes in blocks, without moves and with ever more of them, by turns."""
+    from stembridge import StemProcessor
+    from stembridge.control import Automation
+
+    still = Automation().step("vocals", 1e9, 0)
+    ramps, steps = Automation(), Automation()
+    for k, stem in enumerate(STEMS):
+        for at in range(0, round(seconds) + 1):
+            ramps.ramp(stem, at, at + 1, -3.0 * (1 + (at + k) % 4))
+    points = [(n / 1000, stem, -0.01 * (n % 1000)) for n in range(1, round(1000 * seconds)) for stem in STEMS]
+    steps = Automation(points)
+    rides = {"none": still, "a ramp on each stem": ramps, "1000 steps a second on each stem": steps}
+    audio = music(seconds, RATE)
+    processor = StemProcessor(MODEL, RATE, gains_db={stem: -3.0 * k for k, stem in enumerate(STEMS)})
+    taken: dict[str, list[float]] = {name: [] for name in rides}
+    count = {}
+    for _ in range(rounds + 1):
+        for name, ride in rides.items():
+            processor.reset()
+            number = 0
+            start = time.perf_counter()
+            for at in range(0, audio.shape[-1], BLOCK):
+                block = audio[:, at : at + BLOCK]
+                moves = ride.moves(at, at + block.shape[-1], RATE)
+                number += len(moves)
+                processor.process(block, moves)
+            taken[name].append(1000 * (time.perf_counter() - start) / seconds)
+            count[name] = number / seconds
+    best = {name: min(times[1:]) for name, times in taken.items()}  # the first are slower
+    return [
+        {"name": name, "moves_a_second": count[name], "ms": best[name], "cost": best[name] - best["none"]}
+        for name in rides
+    ]
+
+
+def show(report: dict[str, Any]) -> None:
+    """The report as tables."""
+    from stembridge.cli.table import print_table
+
+    print("\nFrom a message to the parameter, in ms")
+    print_table(
+        ["port", "messages", "p50", "p99", "max"],
+        [
+            [row["port"] + (", while a stream is processed" if row["busy"] else ""), str(row["messages"])]
+            + [f"{row[name]:6.3f}" for name in ("p50", "p99", "max")]
+            for row in report["messages"]
+        ],
+    )
+    print(f"\nOne call of process in a stream of blocks of {BLOCK} that a controller moves, in ms")
+    print_table(
+        ["messages a second", "missed", "lasts", "p50", "p99", "max"],
+        [
+            [f"{row['messages_a_second']:,}", f"{row['missed']} of {row['calls']}"]
+            + [f"{row[name]:6.3f}" for name in ("block_lasts", "p50", "p99", "max")]
+            for row in report["stream"]
+        ],
+    )
+    print(f"\nMemory grew by {report['growth_kib']:.1f} KiB in a flood of {FLOOD:,} messages a second")
+    print(f"\nAutomation of {MODEL} in blocks of {BLOCK}, stereo at {RATE} Hz, in ms a second of audio")
+    print_table(
+        ["moves", "a second", "all", "of it automation"],
+        [
+            [row["name"], f"{row['moves_a_second']:,.0f}", f"{row['ms']:6.2f}", f"{row['cost']:6.2f}"]
+            for row in report["automation"]
+        ],
+    )
+    for line in report["missing"]:
+        print(f"\n{line}")
+
+
+def main() -> None:
+    """Measure, write the JSON, show the tables. Bad input ends with one line and exit code 2."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each measurement (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="of the comparison of automations (default: 5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
+    options = parser.parse_args()
+    try:
+        check_options(options)
+        from stembridge.control.ports import port_names
+
+        kinds, missing = ["socket"], []
+        try:
+            port_names()
+        except ValueError as error:
+            missing.append(f"No virtual port: {error}")
+        else:
+            kinds.append("virtual")
+        here = machine()
+        show_machine(here)
+        say("latency")
+        cores = num_cores()
+        report = {
+            "machine": here,
+            "messages": [
+                alone(cores, time_messages, kind, options.seconds, busy) for kind in kinds for busy in (False, True)
+            ],
+        }
+        say("flood")
+        report["stream"] = [alone(cores, time_stream, options.seconds, n) for n in (0, 1000, FLOOD)]
+        report["growth_kib"] = alone(cores, watch_memory, options.seconds)
+        say("automation")
+        report["automation"] = alone(1, time_automation, options.seconds, options.rounds)
+        report["missing"] = missing
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{error}\n")
+    if options.json:
+        write_json(options.json, report)
+    show(report)
+
+
+if __name__ == "__main__":
+    main()

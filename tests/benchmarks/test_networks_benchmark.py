@@ -1,0 +1,54 @@
+"""The benchmark of networks runs, and its numbers are what they are called; how good they are is not tested."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "networks.py"
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_all_is_measured_and_shown(tmp_path):
+    random = np.random.default_rng(0)
+    for song in ("one",):
+        (tmp_path / "songs" / song).mkdir(parents=True)
+        for stem in "vocals", "drums", "bass", "other":
+            sound = 0.1 * random.standard_normal((44100, 2))
+            soundfile.write(tmp_path / "songs" / song / f"{stem}.wav", sound, 44100)
+    done = run(
+        "--data", tmp_path / "songs", "--seconds", 1, "--minutes", 0.05, "--offsets", 1, "--json", tmp_path / "r.json"
+    )
+    assert done.returncode == 0, done.stderr
+    networks = json.loads((tmp_path / "r.json").read_text())["networks"]
+    assert [*networks] == ["live", "studio"]
+    for row in networks.values():
+        assert row["parameters"] > 1e6
+        assert row["megabytes"] == pytest.approx(4 * row["parameters"] / 1e6, rel=0.1)
+        assert row["speed"] > 0
+        assert row["strange"]["silence"] == 0
+        assert set(row["scores"]["stems"]) == {"vocals", "drums", "bass", "other", "mean"}
+        for measures in row["scores"]["stems"].values():
+            low, median, high = measures["sdr"]
+            assert low <= median <= high
+    assert networks["studio"]["seams"]["margin"] > 0
+    assert "seams" not in networks["live"]
+    assert done.stdout.count("reached") + done.stdout.count("missed") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [(["--minutes", 0], "--minutes 0"), (["--data", "nowhere"], "nowhere"), (["--model", "lives"], "lives")],
+)
+def test_bad_input_gets_one_line_before_anything_is_measured(arguments, part):
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert part in done.stderr
+    assert done.stderr.count("\n") == 1

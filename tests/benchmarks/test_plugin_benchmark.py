@@ -1,0 +1,51 @@
+"""The plugin benchmark runs, and its numbers are what they are called; how large they are is not tested."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "plugin.py"
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_all_is_measured_and_shown(tmp_path):
+    done = run("--seconds", 0.2, "--rounds", 1, "--json", tmp_path / "report.json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert done.stdout.startswith(report["machine"]["cpu"])
+    assert [row["block"] for row in report["round_trip"]] == [64, 128, 256, 512, 1024, 2048]
+    for row in report["round_trip"]:
+        assert 0 < row["p50"] <= row["p99"]
+        assert row["reached"] == (row["p50"] < row["goal"] == 50)
+    assert [(row["name"], row["block"], row["goal"]) for row in report["speed"]] == [
+        (name, block, goal) for name in ("live", "studio") for block, goal in ((512, 75), (8192, 90))
+    ]
+    for row in report["speed"]:
+        assert row["share"] == pytest.approx(100 * row["board"] / row["alone"])  # as there is one round
+        assert row["share"] == pytest.approx(row["of_best"]) == row["low"] == row["high"]
+        assert row["reached"] == (row["share"] >= row["goal"])
+    for row in report["load"]:
+        assert row["import"] > 0
+        assert row["load"] > 0
+        assert ("goal" in row) == (row["name"] == "live")
+    live, studio = (row["peak_mib"] for row in report["memory"])
+    assert 50 < live < studio
+    assert done.stdout.count("reached") + done.stdout.count("missed") == 6 + 4 + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [(["--seconds", "nan"], "--seconds nan"), (["--rounds", "0"], "--rounds 0"), (["--json", "no/where"], "no")],
+)
+def test_bad_input_gets_one_line_before_anything_is_measured(arguments, part):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert part in done.stderr
