@@ -1,0 +1,21 @@
+"""StemMix over a file in chunks, a fader moving between them: python examples/chunks.py in.wav out.wav
+
+The vocals go down to silence over the first ten seconds.
+"""
+
+import sys
+
+import numpy as np
+from pedalboard.io import AudioFile
+from stembridge import StemMix
+
+source, target = sys.argv[1:]
+mix = StemMix("live")
+with AudioFile(source) as song, AudioFile(target, "w", song.samplerate, song.num_channels) as out:
+    rate, tenth = song.samplerate, song.samplerate // 10
+    mix.reset()  # once, and then never again: all chunks are one stream
+    while song.tell() < song.frames:
+        mix.vocals_db = max(-80, -8 * song.tell() / rate)  # acts from the chunk's first sample on, and glides
+        out.write(mix(song.read(tenth), rate, reset=False))
+    # The first chunks came back short by the latency: zeros bring out the rest.
+    out.write(mix(np.zeros((song.num_channels, song.frames - out.frames), np.float32), rate, reset=False))

@@ -1,0 +1,34 @@
+"""Every stem through a pedalboard of its own: python examples/rack.py in.wav out.wav
+
+Or, with any format that StemBridge reads and writes: stembridge remix song.mp3 --rack examples/rack.py:rack -o out.mp3
+"""
+
+import sys
+
+import numpy as np
+from pedalboard import BrickwallLimiter, Chorus, Compressor, Gain, HighpassFilter, Pedalboard, Reverb
+from pedalboard.io import AudioFile
+from stembridge import StemRack
+
+
+def rack():
+    return StemRack(
+        model="live",  # for files "studio" separates better
+        vocals=Pedalboard([HighpassFilter(120), Reverb(room_size=0.6, wet_level=0.2)]),
+        drums=[Compressor(threshold_db=-20, ratio=4), Gain(2), BrickwallLimiter(-3)],  # which has latency
+        other=Chorus(),
+        gains_db={"bass": 1.5},
+    )
+
+
+if __name__ == "__main__":
+    source, target = sys.argv[1:]
+    effect = rack()
+    with AudioFile(source) as song, AudioFile(target, "w", song.samplerate, song.num_channels) as out:
+        effect.prepare(song.samplerate, song.num_channels)
+        early = effect.latency_samples  # what comes before the song's first sample
+        while out.frames < song.frames:
+            block = song.read(4096) if song.tell() < song.frames else np.zeros((song.num_channels, 4096), np.float32)
+            block = effect.process(block)
+            out.write(block[:, early:][:, : song.frames - out.frames])
+            early = max(0, early - block.shape[1])

@@ -1,0 +1,24 @@
+"""StemMix live, from one device to another: python examples/stream.py "Input device" "Output device"
+
+Without names it lists the devices. A line with a stem and a gain in dB, like `vocals -12`, moves a fader; Ctrl-D ends.
+"""
+
+import sys
+
+from pedalboard.io import AudioStream
+from stembridge import StemMix
+
+if len(sys.argv) != 3:
+    print("inputs:", *AudioStream.input_device_names, "outputs:", *AudioStream.output_device_names, sep="\n  ")
+    sys.exit()
+
+mix = StemMix("live")
+stream = AudioStream(*sys.argv[1:], sample_rate=44100, buffer_size=512, num_input_channels=2, num_output_channels=2)
+stream.plugins.append(mix)
+with stream:
+    print("playing", flush=True)
+    for line in sys.stdin:
+        stem, gain_db = line.split()
+        setattr(mix, f"{stem}_db", float(gain_db))
+        print(stem, gain_db, "dB", flush=True)
+print(mix.dropouts, "dropouts")

@@ -1,0 +1,37 @@
+"""An effect in NumPy as a pedalboard plugin: python examples/tremolo.py in.wav out.wav"""
+
+import sys
+
+import numpy as np
+
+
+class Tremolo:
+    parameters = {"depth": (0.0, 1.0, 0.5), "rate_hz": (0.1, 20.0, 5.0)}  # (minimum, maximum, default)
+    latency_samples = 0
+
+    def __init__(self, sample_rate):
+        self.sample_rate = sample_rate
+
+    def reset(self):
+        self.turns = 0.0
+
+    def process(self, block):
+        """(channels, n) in and out, float32. The parameters are attributes, the same for the whole block."""
+        step = self.rate_hz / self.sample_rate
+        wave = 0.5 - 0.5 * np.cos(2 * np.pi * (self.turns + step * np.arange(block.shape[-1])))
+        self.turns = (self.turns + step * block.shape[-1]) % 1.0
+        return block * (1 - self.depth * wave)
+
+
+if __name__ == "__main__":
+    # The process that makes the sound imports this file as the module `tremolo`, and needs none of these.
+    from pedalboard import Pedalboard, Reverb
+    from pedalboard.io import AudioFile
+    from stembridge import load_processor
+
+    source, target = sys.argv[1:]
+    board = Pedalboard([load_processor("tremolo:Tremolo", rate_hz=4, depth=0.8), Reverb(room_size=0.2)])
+    with AudioFile(source) as song:
+        audio, rate = song.read(song.frames), song.samplerate
+    with AudioFile(target, "w", rate, len(audio)) as out:
+        out.write(board(audio, rate))
