@@ -3,10 +3,22 @@
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["StemProcessor", "__version__", "remix", "separate"]
+__all__ = [
+    "StemMix",
+    "StemProcessor",
+    "StemRack",
+    "__version__",
+    "load_processor",
+    "remix",
+    "remix_files",
+    "separate",
+    "separate_files",
+]
 
 if TYPE_CHECKING:
     from .engine import StemProcessor, remix, separate
+    from .plugin import StemMix, StemRack, load_processor
+    from .render import remix_files, separate_files
 
 
 def __getattr__(name: str) -> object:
@@ -15,4 +27,12 @@ def __getattr__(name: str) -> object:
         from . import engine
 
         return getattr(engine, name)
+    if name in ("StemMix", "StemRack", "load_processor"):
+        from . import plugin
+
+        return getattr(plugin, name)
+    if name in ("remix_files", "separate_files"):
+        from . import render
+
+        return getattr(render, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,14 +1,18 @@
-"""Tiny networks that keep the contract, for tests that need its promises and not its sound."""
+"""Tiny networks that keep the contract, for tests that need its promises and not its sound; and a MIDI controller."""
 
 import itertools
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mido
 import numpy as np
 import onnx.parser
 import pytest
 from hypothesis import HealthCheck, settings
+from mido.sockets import PortServer, SocketPort
 from numpy.typing import NDArray
 from stembridge.models import save_model
 
@@ -80,6 +84,13 @@ def tiny_graph(text: str) -> bytes:
     return onnx.parser.parse_model(text).SerializeToString()
 
 
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where presets of one's own lie: not those of whoever runs the tests."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config" / "stembridge" / "presets"
+
+
 @pytest.fixture(scope="session")
 def tiny_live_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A streaming model with the frame grid of `live`."""
@@ -146,3 +157,58 @@ def noise() -> Callable[..., NDArray[np.float32]]:
         return (audio * (0.55 + 0.45 * np.sin(np.arange(n) / 300))).astype(np.float32)
 
     return noise
+
+
+class MidiDevice:
+    """A MIDI controller on the network: a server of mido's that can be unplugged."""
+
+    def __init__(self) -> None:
+        self._server = PortServer("localhost", 0)
+        self._number = self._server._socket.getsockname()[1]
+        self._port: SocketPort | None = None
+
+    @property
+    def name(self) -> str:
+        """What to connect to."""
+        return f"localhost:{self._number}"
+
+    @property
+    def port(self) -> SocketPort:
+        """The connection, waited for."""
+        if self._port is None:
+            self._server._socket.settimeout(30)
+            self._port = self._server.accept()
+        return self._port
+
+    def send(self, *messages: mido.Message) -> None:
+        """Move controls."""
+        for message in messages:
+            self.port.send(message)
+
+    def receive(self) -> mido.Message:
+        """What a motor or light is told next, waited for."""
+        stop = time.monotonic() + 30
+        while (message := self.port.poll()) is None:
+            assert time.monotonic() < stop, "nothing came"
+            time.sleep(0.001)
+        return message
+
+    def unplug(self) -> None:
+        """Vanish."""
+        self._server.close()
+        if self._port is not None:
+            self._port._socket.shutdown(socket.SHUT_RDWR)  # closing alone leaves it open while mido reads from it
+            self._port.close()
+        self._port = None
+
+    def plug_in(self) -> None:
+        """Return."""
+        self._server = PortServer("localhost", self._number)
+
+
+@pytest.fixture
+def midi_device() -> Iterator[MidiDevice]:
+    """A controller that waits for somebody to connect."""
+    device = MidiDevice()
+    yield device
+    device.unplug()

@@ -1,9 +1,12 @@
 """What a user installs: the wheel and the sdist hold everything that is needed, and it runs from there."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,28 +14,32 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+SHELL = f"stembridge/plugin/bridge/_shell{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Path:
     """A copy of the project as a clone has it, under another name."""
     clone = tmp_path_factory.mktemp("packaging") / "clone"
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info")
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info", "*.so")
     shutil.copytree(ROOT, clone, ignore=ignored)
     return clone
 
 
-def build(kind: str, source: Path, target: Path) -> Path:
+def build(kind: str, source: Path, target: Path, **environment: str) -> tuple[Path, str]:
+    """Build a wheel or an sdist in a folder of its own: its path, and the log."""
     command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", target, source]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
+    run = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=os.environ | environment
+    )
+    assert run.returncode == 0, run.stdout
     (built,) = target.iterdir()
-    return built
+    return built, run.stdout
 
 
 @pytest.fixture(scope="module")
 def wheel(source, tmp_path_factory) -> Path:
-    return build("wheel", source, tmp_path_factory.mktemp("wheel"))
+    return build("wheel", source, tmp_path_factory.mktemp("wheel"))[0]
 
 
 def contents(wheel: Path) -> set[str]:
@@ -40,22 +47,52 @@ def contents(wheel: Path) -> set[str]:
         return {name for name in archive.namelist() if not name.partition("/")[0].endswith(".dist-info")}
 
 
-def test_the_wheel_holds_all_modules_networks_cards_presets_and_types(wheel):
-    rooms = ("audio", "cli", "engine", "models", "presets", "render", "training")
-    wanted = {f"stembridge/{path.name}" for path in ROOT.glob("*.py")} | {"stembridge/py.typed"}
-    for room in rooms:
-        found = [path for kind in ("*.py", "*.json", "*.onnx") for path in (ROOT / room).glob(kind)]
-        wanted |= {f"stembridge/{room}/{path.name}" for path in found}
+def test_the_wheel_holds_all_modules_networks_cards_presets_types_and_the_shell(wheel):
+    rooms = ("audio", "cli", "control", "engine", "models", "plugin", "presets", "render", "training")
+    paths = [ROOT / "__init__.py", ROOT / "__main__.py", ROOT / "py.typed"]
+    paths += [
+        path for room in rooms for kind in ("*.py", "*.json", "*.onnx", "*.css") for path in (ROOT / room).rglob(kind)
+    ]
+    wanted = {f"stembridge/{path.relative_to(ROOT)}" for path in paths} | {SHELL}
     assert contents(wheel) == wanted
     assert {"stembridge/models/live.onnx", "stembridge/models/studio.onnx"} <= wanted
 
 
+def test_the_wheel_is_of_its_platform(wheel):
+    assert wheel.stem.endswith(re.sub("[.-]", "_", sysconfig.get_platform()))
+
+
+def test_a_host_sees_of_the_shell_what_it_needs_and_no_more(wheel, tmp_path):
+    """Nor does the shell need a C++ library of the host's."""
+    with zipfile.ZipFile(wheel) as archive:
+        shell = archive.extract(SHELL, tmp_path)
+    symbols = subprocess.run(["nm", "-D", "-P", shell], check=True, capture_output=True, text=True).stdout
+    seen = {line.split()[0] for line in symbols.splitlines() if line.split()[1] not in "Uw"}
+    own = {name for name in seen if name.startswith("stembridge_")}
+    assert own
+    assert seen - own == {"GetPluginFactory", "ModuleEntry", "ModuleExit"}
+    needed = {line.split()[0] for line in symbols.splitlines()} - seen
+    assert not {name for name in needed if name.startswith(("_Z", "__cxa_throw", "Py"))}
+
+
+def test_without_a_compiler_the_wheel_lacks_the_shell_only_and_the_log_says_so(source, wheel, tmp_path):
+    clone = shutil.copytree(source, tmp_path / "clone", ignore=shutil.ignore_patterns("build"))
+    bare, log = build("wheel", clone, tmp_path / "wheel", CC="/nonexistent", CXX="/nonexistent")
+    assert contents(bare) == contents(wheel) - {SHELL}
+    (line,) = [line for line in log.splitlines() if "failed" in line]
+    assert '"stembridge.plugin.bridge._shell" failed' in line
+    assert "/nonexistent" in line
+
+
 def test_the_sdist_makes_the_same_wheel(source, wheel, tmp_path):
-    with tarfile.open(build("sdist", source, tmp_path / "sdist")) as archive:
+    sdist, _ = build("sdist", source, tmp_path / "sdist")
+    with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path / "unpacked", filter="data")
     (unpacked,) = (tmp_path / "unpacked").iterdir()
     assert (unpacked / "tests" / "conftest.py").is_file()
-    assert contents(build("wheel", unpacked, tmp_path / "wheel")) == contents(wheel)
+    again, _ = build("wheel", unpacked, tmp_path / "wheel")
+    assert again.name == wheel.name
+    assert contents(again) == contents(wheel)
 
 
 def test_an_installed_wheel_runs(wheel, tmp_path):
