@@ -43,7 +43,8 @@ def run_training(
     network: Annotated[Network, typer.Option("--network", help="The family of the network.")] = Network.recurrent,
     loss: Annotated[Loss, typer.Option("--loss", help="What is minimised, see docs/training.md.")] = Loss.sdr,
     init: Annotated[
-        str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights (and its mode).")
+        list[str] | None,
+        typer.Option("--init", metavar="MODEL", help="Start from this model's weights; several answer together."),
     ] = None,
     cache: Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Where decoded songs are kept.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of all random choices.")] = 0,
@@ -73,7 +74,7 @@ def run_training(
         mode=mode,
         family=network,
         loss=loss,
-        init=init,
+        init=init or (),
         cache=cache,
         seed=seed,
         threads=threads,

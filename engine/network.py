@@ -139,7 +139,9 @@ class ChunkedNetwork:
     def _run_chunk(self) -> NDArray[np.complex64]:
         chunk = self._chunk
         (masks,) = self._session.run(["masks"], {"spectrum": graph_input(self._frames, self._card.bins)})
-        masks = fit_masks(masks[chunk.left : chunk.left + chunk.frames], *self._shape)
+        if len(masks) > chunk.frames:
+            masks = masks[chunk.left : chunk.left + chunk.frames]
+        masks = fit_masks(masks, *self._shape)
         stride = chunk.frames - chunk.overlap
         if self._fading_out is not None and chunk.overlap:
             fade = _fade_in(chunk).reshape(-1, *[1] * (masks.ndim - 1))

@@ -1,7 +1,11 @@
 """From PyTorch weights to a model that ships, and back."""
 
+import copy
+import math
 import tempfile
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +22,12 @@ from .features import input_features
 from .inference import separate_clip
 from .networks import MaskNetwork, make_network
 from .recipe import Recipe
+from .spatial import masks_from, place_shapes
 
 OPSET = 18
 # Frames of a chunk: 6 s whose masks are used, context of 1.1 s on both sides, cross-fades of 0.6 s.
 CHUNK = {"left": 48, "frames": 256, "right": 48, "overlap": 24}
+HALVED = 1024  # values from which on a tensor is kept in half precision
 PARITY = 1e-4  # of full scale: how far the engine may be from PyTorch
 
 
@@ -34,7 +40,7 @@ class Graph(nn.Module):
     def __init__(self, network: MaskNetwork) -> None:
         super().__init__()
         self.network, self.recipe = network, network.recipe
-        self.shapes = network.state_shapes
+        self.shapes = [*network.state_shapes, *place_shapes(network.recipe, len(STEMS))]
 
     @property
     def state_size(self) -> int:
@@ -42,7 +48,7 @@ class Graph(nn.Module):
         return 1 + sum(int(np.prod(shape)) for shape in self.shapes)
 
     def forward(self, spectrum: Tensor, state: Tensor | None = None) -> Any:
-        """Masks (frames, stems - 1, 2, bins), and the next state if there is one.
+        """Masks (frames, stems - 1, 2, bins[, 2]), of a chunk without its context; the next state if there is one.
 
         spectrum: (frames, 2, bins, 2), real and imaginary. state: (state_size,).
         """
@@ -52,22 +58,24 @@ class Graph(nn.Module):
             level = state[:1].reshape(1, 1)
             flat = state[1:].split([int(np.prod(shape)) for shape in self.shapes])
             parts = [part.reshape(shape) for part, shape in zip(flat, self.shapes, strict=True)]
+        own = len(self.network.state_shapes)
+        places = parts[own] if parts is not None and len(parts) > own else None
         seen, level = input_features(real, imag, self.recipe, level)
-        logits, parts = self.network(seen, parts)
-        masks = self.recipe.bands.spread(logits[:, 0].softmax(dim=1)[:, :-1])
+        logits, after = self.network(seen, parts and parts[:own])
+        wanted = slice(None) if self.recipe.causal else slice(CHUNK["left"], CHUNK["left"] + CHUNK["frames"])
+        masks, places_after = masks_from(logits, real, imag, self.recipe, places, stems=len(STEMS) - 1, frames=wanted)
         if state is None:
-            return masks
-        return masks, torch.cat([part.reshape(-1) for part in (level, *parts)])
+            return masks[:, 0]
+        return masks[:, 0], torch.cat([part.reshape(-1) for part in (level, *after, *places_after)])
 
 
 def export_network(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Model:
     """Write `path` (.onnx) and its card, and check that the engine sounds like PyTorch.
 
     card: what the recipe does not say: name, version, terms, data, scores, training. Parameter names are kept in the
-    graph, so that `load_parameters` can read them. Raises ModelError if engine and PyTorch differ.
+    graph, so that `load_parameters` can read them, in half precision. Raises ModelError if engine and PyTorch differ.
     """
-    network = network.eval().cpu()
-    recipe = network.recipe
+    network, recipe = rounded(network), network.recipe
     values = {
         **card,
         "mode": recipe.mode,
@@ -80,7 +88,7 @@ def export_network(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Mo
     if not recipe.causal:
         values["chunk"] = CHUNK
     values["training"] = {**card.get("training", {}), "recipe": recipe.as_dict()}
-    graph = _onnx_graph(Graph(network).eval())
+    graph = _halved(_onnx_graph(Graph(network).eval()))
     with tempfile.TemporaryDirectory() as folder:  # what fails the check must not take the place of what is there
         model = save_model(Path(folder) / path.name, graph, values)
         if (difference := parity(network, model)) > PARITY:
@@ -91,7 +99,8 @@ def export_network(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Mo
 
 def _onnx_graph(graph: Graph) -> bytes:
     recipe = graph.recipe
-    inputs: tuple[Tensor, ...] = (torch.randn(8, 2, recipe.grid.bins, 2),)
+    frames = 8 if recipe.causal else sum(CHUNK[part] for part in ("left", "frames", "right"))
+    inputs: tuple[Tensor, ...] = (torch.randn(frames, 2, recipe.grid.bins, 2),)
     outputs = ["masks"]
     if recipe.causal:
         inputs, outputs = (*inputs, torch.zeros(graph.state_size)), ["masks", "next_state"]
@@ -107,9 +116,34 @@ def _onnx_graph(graph: Graph) -> bytes:
             do_constant_folding=False,  # folding would melt the recurrent layers' parameters together
             input_names=["spectrum", "state"][: len(inputs)],
             output_names=outputs,
-            dynamic_axes={"spectrum": {0: "frames"}, "masks": {0: "frames"}},
+            dynamic_axes={"spectrum": {0: "frames"}, "masks": {0: "frames" if recipe.causal else "masked"}},
         )
         return path.read_bytes()
+
+
+def rounded(network: MaskNetwork) -> MaskNetwork:
+    """A copy on the processor whose weights are what half precision keeps of them, 11 bits each."""
+    network = copy.deepcopy(network).eval().cpu()
+    for parameter in network.parameters():
+        if parameter.numel() >= HALVED:
+            parameter.data = parameter.data.half().float()
+    return network
+
+
+def _halved(graph: bytes) -> bytes:
+    """The graph with its large tensors kept in half precision; they are made whole when it is loaded."""
+    model = onnx.load_model_from_string(graph)
+    tensors, casts = model.graph.initializer, []
+    for tensor in tensors:
+        if tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= HALVED:
+            name = tensor.name
+            values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, f"{name}.half"))
+            casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model.SerializeToString()
 
 
 def parity(network: MaskNetwork, model: Model) -> float:
@@ -135,6 +169,30 @@ def parity(network: MaskNetwork, model: Model) -> float:
     return float(np.abs(got - wanted).max())
 
 
+def join_parameters(models: Sequence[str | Path]) -> tuple[Recipe, dict[str, Tensor]]:
+    """Recipe and parameters of the networks of one or more exported models, which are to answer together.
+
+    Raises ModelError or DataError if one is no model that `export_network` wrote, or is of another recipe.
+    """
+    loaded = [load_parameters(model) for model in models]
+    if len(loaded) == 1:
+        return loaded[0]
+    recipe = replace(loaded[0][0], members=sum(each.members for each, _ in loaded))
+    members: list[dict[str, Tensor]] = []
+    for model, (each, parameters) in zip(models, loaded, strict=True):
+        if replace(each, members=recipe.members) != recipe:
+            raise DataError(f"{model} has another recipe than {models[0]}; only networks alike can answer together")
+        members += _members(parameters, each.members)
+    return recipe, {f"members.{i}.{name}": value for i, each in enumerate(members) for name, value in each.items()}
+
+
+def _members(parameters: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
+    if count == 1:
+        return [parameters]
+    starts = [f"members.{i}." for i in range(count)]
+    return [{name[len(s) :]: value for name, value in parameters.items() if name.startswith(s)} for s in starts]
+
+
 def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
     """The recipe and parameters of an exported model, by shipped name or path, to train on from.
 
@@ -148,9 +206,9 @@ def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
     wanted = make_network(recipe).state_dict()
     graph = onnx.load_model_from_string(loaded.graph).graph
     found = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
-    for node in graph.node:  # the exporter keeps equal parameters once
-        if node.op_type == "Identity" and node.input[0] in found:
-            found[node.output[0]] = found[node.input[0]]
+    for node in graph.node:  # the exporter keeps equal parameters once, and large ones are in half precision
+        if node.op_type in ("Identity", "Cast") and node.input[0] in found:
+            found[node.output[0]] = found[node.input[0]].float()
     found = {name.removeprefix("network."): value for name, value in found.items()}
     if missing := [name for name in wanted if name not in found]:
         raise DataError(f"{loaded.path}: no parameter {missing[0]} in it; give a model that training exported")

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from ..engine.stft import Analysis, Synthesis
 from .features import input_features
 from .networks import MaskNetwork
+from .spatial import masks_from
 
 
 @torch.no_grad()
@@ -16,7 +17,8 @@ def separate_clip(network: MaskNetwork, audio: NDArray[np.float32]) -> NDArray[n
     spectrum = Analysis(grid, 2).push(np.pad(audio, ((0, 0), (0, grid.window))))
     real, imag = (torch.from_numpy(np.ascontiguousarray(part)).unsqueeze(1) for part in (spectrum.real, spectrum.imag))
     seen, _ = input_features(real, imag, network.recipe, torch.zeros(1, 1))
-    masks = network.recipe.bands.spread(network(seen)[0][:, 0].softmax(dim=1)).numpy()
+    masks, _ = masks_from(network(seen)[0], real, imag, network.recipe)
+    masks = (torch.view_as_complex(masks.contiguous()) if network.recipe.spatial else masks)[:, 0].numpy()
     stems = Synthesis(grid, masks.shape[1:3]).push(masks * spectrum[:, None])
     early = grid.synthesis_window - grid.hop
     return stems[..., early : early + length]

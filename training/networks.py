@@ -69,21 +69,27 @@ class BandSplitNetwork(MaskNetwork):
         """(frames, batch, bands, features) to the same, and the next state."""
 
     def forward(self, x: Tensor, state: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
-        batch = x.size(1)
-        count, cells = self.recipe.bands.count, self.recipe.bands.cells
-        runs = x.flatten(0, 1).split([count * n for n in cells], dim=-1)
-        runs = [run.unflatten(-1, (count, n)).transpose(1, 2).flatten(2) for run, n in zip(runs, cells, strict=True)]
-        y = torch.cat(self.encode(runs), dim=1).unflatten(0, (-1, batch))
-        y, state = self.transform(y, state)
-        outs = self.decode(list(self.norm(y).flatten(0, 1).split(count, dim=1)))
-        logits = [
-            out.unflatten(-1, (2 * NUM_STEMS, n)).transpose(1, 2).flatten(2) for out, n in zip(outs, cells, strict=True)
+        # Shapes as numbers: the exporter would compute them anew for every frame, and a hop has no time for it.
+        batch, count, cells = int(x.size(1)), self.recipe.bands.count, self.recipe.bands.cells
+        runs = x.reshape(-1, 4, count * sum(cells)).split([count * n for n in cells], dim=-1)
+        runs = [
+            run.reshape(-1, 4, count, n).transpose(1, 2).reshape(-1, count, 4 * n)
+            for run, n in zip(runs, cells, strict=True)
         ]
-        return torch.cat(logits, dim=-1).unflatten(1, (NUM_STEMS, 2)).unflatten(0, (-1, batch)), state
+        y = torch.cat(self.encode(runs), dim=1).reshape(-1, batch, self.num_bands, self.recipe.band_features)
+        y, state = self.transform(y, state)
+        y = self.norm(y).reshape(-1, self.num_bands, self.recipe.band_features)
+        outs = self.decode(list(y.split(count, dim=1)))
+        logits = [
+            out.reshape(-1, count, 2 * NUM_STEMS, n).transpose(1, 2).reshape(-1, 2 * NUM_STEMS, count * n)
+            for out, n in zip(outs, cells, strict=True)
+        ]
+        return torch.cat(logits, dim=-1).reshape(-1, batch, NUM_STEMS, 2, count * sum(cells)), state
 
 
 def make_network(recipe: Recipe) -> MaskNetwork:
     """The network of a recipe, with random weights."""
+    from .ensemble import Ensemble
     from .recurrent import RecurrentNetwork
     from .transformer import TransformerNetwork
     from .unet import UNet
@@ -93,4 +99,5 @@ def make_network(recipe: Recipe) -> MaskNetwork:
         "transformer": TransformerNetwork,
         "u-net": UNet,
     }
-    return families[recipe.family](recipe)
+    family = families[recipe.family]
+    return family(recipe) if recipe.members == 1 else Ensemble(recipe, family)

@@ -1,6 +1,6 @@
 """What decides a network: its family, frame grid, bands and sizes."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,22 +31,24 @@ class Bands:
         return tuple(width // step for width, step in zip(self.widths, self.steps, strict=True))
 
     def pool(self, power: Tensor) -> Tensor:
-        """Sum over the bins of each cell: (..., bins) to (..., cells)."""
+        """Sum over the bins of each cell: (frames, ..., bins) to (frames, ..., cells)."""
         parts = power[..., :-1].split([self.count * width for width in self.widths], dim=-1)
+        shape = [-1, *map(int, power.shape[1:-1])]  # numbers, not what the exporter would compute from frames
         return torch.cat(
             [
-                part if step == 1 else part.unflatten(-1, (-1, step)).sum(-1)
-                for part, step in zip(parts, self.steps, strict=True)
+                part if step == 1 else part.reshape(*shape, self.count * cells, step).sum(-1)
+                for part, step, cells in zip(parts, self.steps, self.cells, strict=True)
             ],
             dim=-1,
         )
 
     def spread(self, cells: Tensor) -> Tensor:
-        """Repeat each cell over its bins: (..., cells) to (..., bins)."""
+        """Repeat each cell over its bins: (frames, ..., cells) to (frames, ..., bins)."""
         parts = cells.split([self.count * cells for cells in self.cells], dim=-1)
-        parts = [
-            part if step == 1 else part.unsqueeze(-1).expand(*[-1] * part.dim(), step).flatten(-2)
-            for part, step in zip(parts, self.steps, strict=True)
+        shape = [-1, *map(int, cells.shape[1:-1])]
+        parts = [  # stacked, which ONNX Runtime does faster than to expand or to gather
+            part if step == 1 else torch.stack([part] * step, dim=-1).reshape(*shape, self.count * width)
+            for part, step, width in zip(parts, self.steps, self.widths, strict=True)
         ]
         return torch.cat([*parts, parts[-1][..., -1:]], dim=-1)
 
@@ -57,7 +59,8 @@ class Recipe:
 
     causal: streaming (looks only back) or chunked (looks both ways). family: one of FAMILIES. blocks: how many of its
     building blocks; band_features: size of a band's vector, or of the finest layer's. summary_features, hidden: sizes
-    that the family's module explains.
+    that the family's module explains. spatial: whether masks use the places of stems too (spatial.py).
+    members: how many such networks answer together (ensemble.py).
     """
 
     causal: bool
@@ -69,6 +72,8 @@ class Recipe:
     hidden: int = 256
     dropout: float = 0.2
     family: str = "recurrent"
+    spatial: bool = False
+    members: int = 1
 
     @property
     def mode(self) -> str:
@@ -97,18 +102,21 @@ CHUNKED_GRID = FrameGrid(44100, hop=1024, window=4096, synthesis_window=4096)
 STREAMING_BANDS = Bands(widths=(4, 8, 16, 32, 64, 132), steps=(1, 1, 1, 2, 4, 12), count=4)
 CHUNKED_BANDS = Bands(widths=(4, 8, 16, 32, 64, 132), steps=(1, 1, 1, 2, 4, 12), count=8)
 
+_STREAMING = Recipe(True, STREAMING_GRID, STREAMING_BANDS, dropout=0.05, spatial=True)
+_CHUNKED = Recipe(False, CHUNKED_GRID, CHUNKED_BANDS, spatial=True)
+
 # (family, mode) -> recipe: the modes that suit each family.
 RECIPES = {
-    ("recurrent", "streaming"): Recipe(True, STREAMING_GRID, STREAMING_BANDS, summary_features=12, dropout=0.05),
-    ("recurrent", "chunked"): Recipe(False, CHUNKED_GRID, CHUNKED_BANDS),
-    ("transformer", "chunked"): Recipe(
-        False, CHUNKED_GRID, CHUNKED_BANDS, blocks=3, summary_features=16, hidden=128, dropout=0.1, family="transformer"
+    ("recurrent", "streaming"): replace(_STREAMING, summary_features=12),
+    ("recurrent", "chunked"): _CHUNKED,
+    ("transformer", "chunked"): replace(
+        _CHUNKED, blocks=3, summary_features=16, hidden=128, dropout=0.1, family="transformer"
     ),
-    ("u-net", "streaming"): Recipe(
-        True, STREAMING_GRID, STREAMING_BANDS, 4, 12, summary_features=24, hidden=64, dropout=0.05, family="u-net"
+    ("u-net", "streaming"): replace(
+        _STREAMING, blocks=4, band_features=12, summary_features=24, hidden=64, family="u-net"
     ),
-    ("u-net", "chunked"): Recipe(
-        False, CHUNKED_GRID, CHUNKED_BANDS, 4, 16, summary_features=32, hidden=96, dropout=0.1, family="u-net"
+    ("u-net", "chunked"): replace(
+        _CHUNKED, blocks=4, band_features=16, summary_features=32, hidden=96, dropout=0.1, family="u-net"
     ),
 }
 FAMILIES = tuple(dict.fromkeys(family for family, _ in RECIPES))

@@ -51,10 +51,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, state: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
         """x: (frames, batch, bands, features). state: h and c of the two layers, or None for zeros."""
-        bands = x.size(2)
+        batch, bands, size = map(int, x.shape[1:])
         bands_state, whole_state = (tuple(state[:2]), tuple(state[2:])) if state else (None, None)
-        y, bands_state = self.band_lstm(self.band_norm(x).flatten(1, 2), bands_state)
-        x = x + self.band_out(self.drop(y)).unflatten(1, (-1, bands))
-        y, whole_state = self.lstm(self.summarise(self.summary_norm(x)).flatten(2), whole_state)
-        x = x + self.out(self.expand(self.drop(y)).unflatten(2, (bands, -1)))
+        y, bands_state = self.band_lstm(self.band_norm(x).reshape(-1, batch * bands, size), bands_state)
+        x = x + self.band_out(self.drop(y)).reshape(-1, batch, bands, size)
+        summary = self.summarise(self.summary_norm(x))
+        y, whole_state = self.lstm(summary.reshape(-1, batch, bands * int(summary.size(3))), whole_state)
+        x = x + self.out(self.expand(self.drop(y)).reshape(-1, batch, bands, int(summary.size(3))))
         return x, [*bands_state, *whole_state]
