@@ -17,8 +17,8 @@ def separate_clip(network: MaskNetwork, audio: NDArray[np.float32]) -> NDArray[n
     spectrum = Analysis(grid, 2).push(np.pad(audio, ((0, 0), (0, grid.window))))
     real, imag = (torch.from_numpy(np.ascontiguousarray(part)).unsqueeze(1) for part in (spectrum.real, spectrum.imag))
     seen, _ = input_features(real, imag, network.recipe, torch.zeros(1, 1))
-    masks, _ = masks_from(network(seen)[0], real, imag, network.recipe)
-    masks = (torch.view_as_complex(masks.contiguous()) if network.recipe.spatial else masks)[:, 0].numpy()
+    found, _ = masks_from(network(seen)[0], real, imag, network.recipe)
+    masks = (torch.view_as_complex(found.contiguous()) if network.recipe.spatial else found)[:, 0].numpy()
     stems = Synthesis(grid, masks.shape[1:3]).push(masks * spectrum[:, None])
     early = grid.synthesis_window - grid.hop
     return stems[..., early : early + length]

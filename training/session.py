@@ -34,10 +34,10 @@ def train_model(
 ) -> Model:
     """Train for `minutes` and write `output` (.onnx) with its card.
 
-    folders: see `find_songs`. family, mode: a key of RECIPES. loss: one of LOSSES. init: models to start from,
-    whose recipe is then kept; several answer together. cache: where decoded stems are kept, by default the user's cache folder. Checkpoints and the
-    log lie in `<output>.training/`; a later call with the same output goes on from there. Raises DataError or
-    ModelError, in one line, for what it cannot use.
+    folders: see `find_songs`. family, mode: a key of RECIPES. loss: one of LOSSES. init: models to start from, whose
+    recipe is then kept; several answer together. cache: where decoded stems are kept, by default the user's cache
+    folder. Checkpoints and the log lie in `<output>.training/`; a later call with the same output goes on from there.
+    Raises DataError or ModelError, in one line, for what it cannot use.
     """
     from platformdirs import user_cache_path
 

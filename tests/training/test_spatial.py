@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from stembridge.training.recipe import RECIPES, Recipe
 from stembridge.training.spatial import masks_from
 
