@@ -43,8 +43,7 @@ def run_training(
     network: Annotated[Network, typer.Option("--network", help="The family of the network.")] = Network.recurrent,
     loss: Annotated[Loss, typer.Option("--loss", help="What is minimised, see docs/training.md.")] = Loss.sdr,
     init: Annotated[
-        list[str] | None,
-        typer.Option("--init", metavar="MODEL", help="Start from this model's weights; several answer together."),
+        str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights (and its mode).")
     ] = None,
     cache: Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Where decoded songs are kept.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of all random choices.")] = 0,
@@ -74,7 +73,7 @@ def run_training(
         mode=mode,
         family=network,
         loss=loss,
-        init=init or (),
+        init=init,
         cache=cache,
         seed=seed,
         threads=threads,

@@ -4,8 +4,6 @@ import copy
 import math
 import tempfile
 import warnings
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,30 +165,6 @@ def parity(network: MaskNetwork, model: Model) -> float:
     else:
         wanted = separate_clip(network, padded)[..., : audio.shape[1]]
     return float(np.abs(got - wanted).max())
-
-
-def join_parameters(models: Sequence[str | Path]) -> tuple[Recipe, dict[str, Tensor]]:
-    """Recipe and parameters of the networks of one or more exported models, which are to answer together.
-
-    Raises ModelError or DataError if one is no model that `export_network` wrote, or is of another recipe.
-    """
-    loaded = [load_parameters(model) for model in models]
-    if len(loaded) == 1:
-        return loaded[0]
-    recipe = replace(loaded[0][0], members=sum(each.members for each, _ in loaded))
-    members: list[dict[str, Tensor]] = []
-    for model, (each, parameters) in zip(models, loaded, strict=True):
-        if replace(each, members=recipe.members) != recipe:
-            raise DataError(f"{model} has another recipe than {models[0]}; only networks alike can answer together")
-        members += _members(parameters, each.members)
-    return recipe, {f"members.{i}.{name}": value for i, each in enumerate(members) for name, value in each.items()}
-
-
-def _members(parameters: dict[str, Tensor], count: int) -> list[dict[str, Tensor]]:
-    if count == 1:
-        return [parameters]
-    starts = [f"members.{i}." for i in range(count)]
-    return [{name[len(s) :]: value for name, value in parameters.items() if name.startswith(s)} for s in starts]
 
 
 def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:

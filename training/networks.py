@@ -89,7 +89,6 @@ class BandSplitNetwork(MaskNetwork):
 
 def make_network(recipe: Recipe) -> MaskNetwork:
     """The network of a recipe, with random weights."""
-    from .ensemble import Ensemble
     from .recurrent import RecurrentNetwork
     from .transformer import TransformerNetwork
     from .unet import UNet
@@ -99,5 +98,4 @@ def make_network(recipe: Recipe) -> MaskNetwork:
         "transformer": TransformerNetwork,
         "u-net": UNet,
     }
-    family = families[recipe.family]
-    return family(recipe) if recipe.members == 1 else Ensemble(recipe, family)
+    return families[recipe.family](recipe)

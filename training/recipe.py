@@ -60,7 +60,6 @@ class Recipe:
     causal: streaming (looks only back) or chunked (looks both ways). family: one of FAMILIES. blocks: how many of its
     building blocks; band_features: size of a band's vector, or of the finest layer's. summary_features, hidden: sizes
     that the family's module explains. spatial: whether masks use the places of stems too (spatial.py).
-    members: how many such networks answer together (ensemble.py).
     """
 
     causal: bool
@@ -73,7 +72,6 @@ class Recipe:
     dropout: float = 0.2
     family: str = "recurrent"
     spatial: bool = False
-    members: int = 1
 
     @property
     def mode(self) -> str:

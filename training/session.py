@@ -11,7 +11,7 @@ import torch
 from ..models import Model
 from .checkpoint import load_checkpoint
 from .data import DataError, StemCache, find_songs
-from .export import export_network, join_parameters
+from .export import export_network, load_parameters
 from .networks import make_network
 from .recipe import RECIPES
 from .train import Settings, train_network
@@ -25,7 +25,7 @@ def train_model(
     mode: str = "chunked",
     family: str = "recurrent",
     loss: str = "sdr",
-    init: Sequence[str] = (),
+    init: str | None = None,
     cache: Path | None = None,
     seed: int = 0,
     threads: int = 0,
@@ -34,10 +34,10 @@ def train_model(
 ) -> Model:
     """Train for `minutes` and write `output` (.onnx) with its card.
 
-    folders: see `find_songs`. family, mode: a key of RECIPES. loss: one of LOSSES. init: models to start from, whose
-    recipe is then kept; several answer together. cache: where decoded stems are kept, by default the user's cache
-    folder. Checkpoints and the log lie in `<output>.training/`; a later call with the same output goes on from there.
-    Raises DataError or ModelError, in one line, for what it cannot use.
+    folders: see `find_songs`. family, mode: a key of RECIPES. loss: one of LOSSES. init: a model to start from, whose
+    recipe is then kept. cache: where decoded stems are kept, by default the user's cache folder. Checkpoints and the
+    log lie in `<output>.training/`; a later call with the same output goes on from there. Raises DataError or
+    ModelError, in one line, for what it cannot use.
     """
     from platformdirs import user_cache_path
 
@@ -45,7 +45,7 @@ def train_model(
     if (family, mode) not in RECIPES:
         modes = " or ".join(mode for each, mode in RECIPES if each == family)
         raise DataError(f"a {family} network cannot be {mode}; choose {modes}, or another family")
-    recipe, initial = join_parameters(init) if init else (RECIPES[family, mode], None)
+    recipe, initial = load_parameters(init) if init else (RECIPES[family, mode], None)
     settings = Settings(minutes=minutes, loss=loss, seed=seed, threads=threads)
     if init:
         settings.learning_rate /= 10  # what is learnt already should be kept
@@ -68,7 +68,7 @@ def train_model(
             "seed": seed,
             "loss": loss,
             "torch": torch.__version__,
-            "started_from": [*init],
+            "started_from": init,
             "held_apart_sdr": round(progress.best, 2),
         },
     }

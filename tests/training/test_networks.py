@@ -1,6 +1,5 @@
 """What a network sees, how it is judged, and that the engine runs exactly what PyTorch trained."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +9,7 @@ from stembridge.engine import StemProcessor
 from stembridge.engine.stft import Analysis
 from stembridge.models import ModelError, load_model
 from stembridge.training.data import DataError
-from stembridge.training.export import PARITY, export_network, join_parameters, load_parameters, parity, rounded
+from stembridge.training.export import PARITY, export_network, load_parameters, parity, rounded
 from stembridge.training.features import input_features, running_level, spectra, waveforms
 from stembridge.training.inference import separate_clip
 from stembridge.training.networks import MaskNetwork, make_network
@@ -162,35 +161,6 @@ def test_parameters_come_back_from_the_graph(any_recipe, tmp_path):
     assert set(parameters) == set(network.state_dict())
     for name, value in network.state_dict().items():
         assert torch.equal(parameters[name], value), name
-
-
-def test_networks_alike_answer_together(any_recipe, tmp_path):
-    networks = [rounded(randomised(any_recipe, seed)) for seed in range(3)]
-    for i, network in enumerate(networks):
-        export_network(network, tmp_path / f"{i}.onnx", CARD)
-    recipe, parameters = join_parameters([tmp_path / "0.onnx", tmp_path / "1.onnx"])
-    assert recipe == replace(any_recipe, members=2)
-    pair = make_network(recipe).eval()
-    pair.load_state_dict(parameters)
-    x = torch.randn(20, 1, 4, recipe.bands.count * sum(recipe.bands.cells), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        apart = [network(x)[0] for network in networks]
-        assert torch.allclose(pair(x)[0], (apart[0] + apart[1]) / 2, atol=1e-5)
-        # They are exported as one, which others may join.
-        model = export_network(pair, tmp_path / "pair.onnx", CARD)
-        assert parity(pair, model) < 1e-5
-        recipe, parameters = join_parameters([tmp_path / "pair.onnx", tmp_path / "2.onnx"])
-        trio = make_network(recipe).eval()
-        trio.load_state_dict(parameters)
-        assert torch.allclose(trio(x)[0], torch.stack(apart).mean(dim=0), atol=1e-5)
-
-
-def test_networks_that_differ_cannot_answer_together(tmp_path):
-    for kind, mode in enumerate(("streaming", "chunked")):
-        network = randomised(replace(RECIPES["recurrent", mode], band_features=8, summary_features=4, hidden=8))
-        export_network(network, tmp_path / f"{kind}.onnx", CARD)
-    with pytest.raises(DataError, match=r"1.onnx has another recipe than .*0.onnx"):
-        join_parameters([tmp_path / "0.onnx", tmp_path / "1.onnx"])
 
 
 def test_large_tensors_are_kept_in_half_precision(tmp_path):
