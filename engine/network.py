@@ -100,7 +100,7 @@ class StreamingNetwork:
         if not np.isfinite(self._state).all():
             self.reset()
         self._state[np.abs(self._state) < TINY] = 0
-        return fit_masks(masks, spectra.shape[1], spectra.shape[2]) * spectra[:, None]
+        return masked(fit_masks(masks, *spectra.shape[1:]), spectra)
 
 
 class ChunkedNetwork:
@@ -147,7 +147,7 @@ class ChunkedNetwork:
             fade = _fade_in(chunk).reshape(-1, *[1] * (masks.ndim - 1))
             masks[: chunk.overlap] = fade * masks[: chunk.overlap] + (1 - fade) * self._fading_out
         self._fading_out = masks[stride:].copy()
-        result = masks[:stride] * self._frames[chunk.left : chunk.left + stride, None]
+        result = masked(masks[:stride], self._frames[chunk.left : chunk.left + stride])
         self._frames[:-stride] = self._frames[stride:].copy()
         self._filled -= stride
         return result
@@ -159,8 +159,15 @@ def _fade_in(chunk: Chunk) -> NDArray[np.float32]:
 
 
 def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32]:
-    """What a graph takes: (frames, 2, bins, 2). Mono goes in twice; bins the network lacks are cropped or zero."""
-    frames, _, here = spectra.shape
+    """What a graph takes: (frames, 2, bins, 2). Mono goes in twice; bins the network lacks are cropped or zero.
+
+    Where one of two channels is silent, frame by frame, the other goes in twice too: it is mono, and sounds like it.
+    """
+    frames, channels, here = spectra.shape
+    silent = ~np.any(spectra, axis=2, keepdims=True)
+    if channels == 2 and silent.any():
+        one_sided = silent[:, :1] != silent[:, 1:]
+        spectra = np.where(one_sided, spectra.sum(axis=1, keepdims=True), spectra)
     if spectra.shape[1:] == (2, bins):
         return np.ascontiguousarray(spectra).view(np.float32).reshape(frames, 2, bins, 2)
     fitted = np.zeros((frames, 2, bins), np.complex64)
@@ -171,8 +178,8 @@ def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32
 def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray:
     """Masks (frames, stems - 1, 2, their bins[, 2]) for spectra of `bins` bins: (frames, stems - 1, channels, bins).
 
-    Mono gets the mean of both channels; bins above the network's follow its topmost. What is not finite, or beyond
-    any sense, becomes zero.
+    Mono gets the mean of both channels. There are no more bins than the network has. What is not finite, or beyond any
+    sense, becomes zero.
     """
     sound = (masks < LARGEST_MASK) & (masks > -LARGEST_MASK)
     if not sound.all():
@@ -181,7 +188,16 @@ def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray:
         masks = np.ascontiguousarray(masks).view(np.complex64)[..., 0]
     if num_channels == 1:
         masks = masks.mean(axis=2, keepdims=True)
-    missing = bins - masks.shape[-1]
-    if missing > 0:
-        return np.concatenate([masks, np.repeat(masks[..., -1:], missing, axis=-1)], axis=-1)
     return masks[..., :bins]
+
+
+def masked(masks: NDArray, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """Spectra (frames, channels, bins) through `fit_masks`' masks: (frames, stems - 1, channels, bins).
+
+    Bins above the network's follow its topmost.
+    """
+    known = masks.shape[-1]
+    result = np.empty((*masks.shape[:-1], spectra.shape[-1]), np.complex64)
+    np.multiply(masks, spectra[:, None, :, :known], out=result[..., :known])
+    np.multiply(masks[..., -1:], spectra[:, None, :, known:], out=result[..., known:])
+    return result

@@ -76,14 +76,15 @@ def _filters(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """For each cell what of both channels makes a stem's channel, four times (frames, batch, stems, 2, cells).
 
-    The four are real and imaginary part of the factor on the channel itself, and on the other one.
+    The four are the factors on the channel itself and on the other one, real parts, then imaginary ones.
     """
     bands = _runs(recipe.bands, slice(-1))
-    power = bands.pool(real.square() + imag.square())  # (frames, batch, 2, cells)
+    # In middle and side, where what is alike in both channels, as much is, leaves nothing that rounding could blow up.
+    real, imag = (0.5**0.5 * torch.cat([x.sum(2, keepdim=True), x[:, :, :1] - x[:, :, 1:]], 2) for x in (real, imag))
     cross = [real[:, :, :1] * real[:, :, 1:] + imag[:, :, :1] * imag[:, :, 1:]]
     cross += [imag[:, :, :1] * real[:, :, 1:] - real[:, :, :1] * imag[:, :, 1:]]
-    mix = torch.cat([power, bands.pool(torch.cat(cross, dim=2))], dim=2).unsqueeze(2)
-    sums = masks.mean(dim=3, keepdim=True).square() * mix  # (frames, batch, stems, 4, cells)
+    mix = torch.cat([bands.pool(real.square() + imag.square()), bands.pool(torch.cat(cross, dim=2))], dim=2)
+    sums = masks.mean(dim=3, keepdim=True).square() * mix.unsqueeze(2)  # (frames, batch, stems, 4, cells)
     if recipe.causal:
         sums = _running_sum(sums, before, recipe.grid.hop / recipe.grid.sample_rate / MEMORY)
         sums, after = sums[frames], [sums[-1]]
@@ -95,21 +96,24 @@ def _filters(
     # Each stem's covariance is ((own[0], b + ic), (b - ic, own[1])).
     sums = sums * ((1 - SPREAD) / (sums[..., :2, :].mean(dim=-2, keepdim=True) + NOTHING**2))
     own, b, c = sums[..., :2, :] + SPREAD, sums[..., 2:3, :], sums[..., 3:, :]
-    audible = (power[frames] + NOTHING).unsqueeze(2)
-    share = (masks[frames] * audible).sum(dim=3, keepdim=True) / audible.sum(dim=3, keepdim=True)
+    sign = torch.tensor([[1.0], [-1.0]], device=masks.device)
+    audible = (mix[frames, :, :2].mean(2, keepdim=True) + sign * mix[frames, :, 2:3]).clamp_min(0) + NOTHING
+    share = (masks[frames] * audible.unsqueeze(2)).sum(dim=3, keepdim=True) / audible.sum(2, keepdim=True).unsqueeze(2)
     mix_own, mix_b, mix_c = ((share * each).sum(dim=2, keepdim=True) for each in (own, b, c))
     area = mix_own[..., :1, :] * mix_own[..., 1:, :] - mix_b.square() - mix_c.square()
     # The inverse of the mix's covariance is ((p[1], -q - ir), (-q + ir, p[0])).
     p, q, r = mix_own / area, mix_b / area, mix_c / area
     share, own, b, c = (each[:, :, :stems] for each in (share, own, b, c))
-    sign = torch.tensor([[1.0], [-1.0]], device=masks.device)
-    filters = [
-        own * p.flip(-2) - (b * q + c * r),
-        sign * (b * r - c * q),
-        b * p - own * q,
-        sign * (c * p - own * r),
-    ]
-    return [share * each for each in filters], after
+    filters = []
+    for same, other in (
+        (own * p.flip(-2) - (b * q + c * r), b * p - own * q),  # real parts
+        (sign * (b * r - c * q), sign * (c * p - own * r)),  # imaginary parts
+    ):
+        # From middle and side back to left and right.
+        filters.append(share * 0.5 * (same.sum(-2, keepdim=True) + sign * other.sum(-2, keepdim=True)))
+        from_other = same[..., :1, :] - same[..., 1:, :] + sign * (other[..., 1:, :] - other[..., :1, :])
+        filters.append(share * 0.5 * from_other)
+    return filters, after
 
 
 def _running_sum(values: Tensor, before: Tensor | None, fall: float) -> Tensor:
@@ -129,7 +133,7 @@ def _running_sum(values: Tensor, before: Tensor | None, fall: float) -> Tensor:
 
 def _at_bins(filters: list[Tensor], real: Tensor, imag: Tensor) -> Tensor:
     """Complex masks, (frames, batch, stems, 2, bins, 2), that do to each channel what the filters do to both."""
-    own_real, own_imag, other_real, other_imag = filters
+    own_real, other_real, own_imag, other_imag = filters
     there_real, there_imag = real.flip(2), imag.flip(2)
     power = real.square() + imag.square()
     floor = power + EDGE * power.flip(2) + NOTHING**2

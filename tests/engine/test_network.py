@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge import StemProcessor
-from stembridge.engine.network import ChunkedNetwork, StreamingNetwork, fit_masks, graph_input, open_session
+from stembridge.engine.network import ChunkedNetwork, StreamingNetwork, fit_masks, graph_input, masked, open_session
 from stembridge.models import load_model
 
 TWO = ["speech", "noise"]
@@ -226,9 +226,22 @@ def test_masks_fit_more_and_fewer_bins(dims):
     as_spectrum = masks if dims == 4 else masks[..., 0] + 1j * masks[..., 1]
     assert (fit_masks(masks, 2, 11) == as_spectrum).all()
     assert (fit_masks(masks, 2, 6) == as_spectrum[..., :6]).all()
-    more = fit_masks(masks, 2, 15)
-    assert (more[..., :11] == as_spectrum).all()
-    assert (more[..., 11:] == as_spectrum[..., 10:11]).all(), "bins above follow the top band"
+    more = spectra(3, bins=15)
+    out = masked(fit_masks(masks, 2, 15), more)
+    assert out.shape == (3, 1, 2, 15)
+    np.testing.assert_allclose(out[..., :11], as_spectrum * more[:, None, :, :11], rtol=1e-6)
+    # Bins above follow the top band.
+    np.testing.assert_allclose(out[..., 11:], as_spectrum[..., 10:] * more[:, None, :, 11:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_song_on_one_side_is_seen_as_mono_wherever_the_other_is_silent(silent):
+    frames = spectra(4, bins=1025)
+    frames[1:3, silent] = 0
+    seen = graph_input(frames, 1025).view("c8")[..., 0]
+    assert (seen[[0, 3]] == frames[[0, 3]]).all()
+    assert (seen[1:3] == frames[1:3, 1 - silent, None]).all()
+    assert not frames[1:3, silent].any(), "what is masked stays as it is"
 
 
 @pytest.mark.parametrize("bins", [185, 1025, 4501])

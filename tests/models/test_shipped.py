@@ -110,3 +110,12 @@ def test_shipped_networks_keep_the_engines_promises(name, rate, noise):
     np.testing.assert_allclose(np.concatenate(pieces, axis=-1), whole, rtol=0, atol=1e-5)
     factors = [0.0, 10 ** (3 / 20), 10 ** (-6 / 20), 1.0]
     np.testing.assert_allclose(whole[:, latency:], np.tensordot(factors, stems, 1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_a_song_on_one_side_is_separated_as_if_it_were_on_both(name, noise):
+    song = noise(1, 44100) * np.linspace(0.1, 1, 44100, dtype=np.float32)
+    audio = np.concatenate([song, np.zeros((1, StemProcessor(name).latency_samples), np.float32)], axis=-1)
+    both, one = (StemProcessor(name).separate(np.concatenate([left, audio])) for left in (audio, 0 * audio))
+    np.testing.assert_allclose(one[:, 1], both[:, 1], rtol=0, atol=1e-6)
+    assert not one[:, 0].any()
