@@ -6,7 +6,9 @@ while the resolution is the analysis window's.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
+from math import ceil, floor
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -32,8 +34,8 @@ class FrameGrid:
         """
         if sample_rate == self.sample_rate:
             return self
-        exact = self.hop * sample_rate / self.sample_rate
-        candidates = range(int(np.ceil(exact * 0.99)), int(exact * 1.01) + 1) or [max(1, round(exact))]
+        exact = self.hop * Fraction(float(sample_rate)) / Fraction(float(self.sample_rate))  # not to miss 1 % by a hair
+        candidates = range(ceil(exact * 99 / 100), floor(exact * 101 / 100) + 1) or [max(1, round(exact))]
         hop = min(candidates, key=lambda n: (_largest_prime_factor(n), abs(n - exact)))
         scale = hop / self.hop
         return FrameGrid(sample_rate, hop, round(self.window * scale), round(self.synthesis_window * scale))

@@ -121,14 +121,13 @@ def test_a_plugin_in_its_own_process(midi_device, tiny_live_model):
         assert (mix.vocals_db, mix.drums_db, mix.other_db) == pytest.approx((-40, 12, 0))
         out = mix(audio, 44100)
         midi_device.send(cc(34, 127))
-        eventually(lambda: mix.other_mute)
-        assert mix.vocals_mute, "a solo is expressed through mutes"
-        assert mix.drums_mute
-        assert mix.bass_mute, "and a mute is stronger"
+        # A solo is expressed through mutes, one after the other, and a mute is stronger.
+        eventually(lambda: (mix.vocals_mute, mix.drums_mute, mix.bass_mute, mix.other_mute) == (True,) * 4)
         assert not mix(audio, 44100).any()
         midi_device.send(cc(34, 127))
-        eventually(lambda: not mix.other_mute)
-        assert (mix.vocals_mute, mix.drums_mute, mix.bass_mute) == (False, False, True)
+        eventually(
+            lambda: (mix.vocals_mute, mix.drums_mute, mix.bass_mute, mix.other_mute) == (False, False, True, False)
+        )
     wanted = StemMix(tiny_live_model, vocals_db=-40, drums_db=12, bass_mute=True)(audio, 44100)
     np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-6)
 

@@ -1,8 +1,10 @@
 """Frame grids, windows and the transform between audio and spectra."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from stembridge.engine.stft import Analysis, FrameGrid, Synthesis
 
@@ -89,11 +91,12 @@ def test_the_hop_of_each_usual_rate(rate, hop):
 
 
 @given(st.integers(24, 2048), st.sampled_from(RATES) | st.integers(8000, 192000) | st.floats(8000, 192000))
+@example(245, 48000)  # 264 is 1 % below, to the last digit
 @settings(max_examples=60)
 def test_the_hop_has_the_smallest_largest_prime_factor_within_one_percent(hop, rate):
     assume(rate != 44100)
-    exact = hop * rate / 44100
-    near = [n for n in range(int(exact) - 30, int(exact) + 30) if n > 0 and abs(n - exact) <= 0.01 * exact]
+    exact = hop * Fraction(rate) / 44100
+    near = [n for n in range(int(exact) - 30, int(exact) + 30) if n > 0 and 100 * abs(n - exact) <= exact]
     assume(near and exact < 2500)
     grid = FrameGrid(44100, hop, 4 * hop, 2 * hop).at(rate)
     smallest = min(largest_prime_factor(n) for n in near)
@@ -104,8 +107,8 @@ def test_the_hop_has_the_smallest_largest_prime_factor_within_one_percent(hop, r
 
 @given(st.integers(1, 23), st.integers(8000, 192000))
 def test_a_hop_too_short_for_one_percent_takes_the_nearest(hop, rate):
-    exact = hop * rate / 44100
-    near = any(abs(n - exact) <= 0.01 * exact for n in (int(exact), int(exact) + 1) if n > 0)
+    exact = hop * Fraction(rate) / 44100
+    near = any(100 * abs(n - exact) <= exact for n in (int(exact), int(exact) + 1) if n > 0)
     assume(not near)
     assert FrameGrid(44100, hop, 4 * hop, 2 * hop).at(rate).hop in (1, int(exact), int(exact) + 1)
 
