@@ -45,7 +45,7 @@ def count_work(path: str) -> dict[str, float]:
         if isinstance(layer, torch.nn.LSTM):  # which the counter does not know
             layer.register_forward_hook(count)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(frames, 1, 4, recipe.bands.count * sum(recipe.bands.cells)))
+        network(torch.zeros(frames, 1, 4, recipe.bands.num_cells))
     return {
         "parameters": sum(each.numel() for each in network.parameters()),
         "operations": (counter.get_total_flops() + recurrent) / 10 / 1e9,

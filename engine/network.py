@@ -163,10 +163,10 @@ def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32
 
     Where one of two channels is silent, frame by frame, the other goes in twice too: it is mono, and sounds like it.
     """
-    frames, channels, here = spectra.shape
-    silent = ~np.any(spectra, axis=2, keepdims=True)
-    if channels == 2 and silent.any():
-        one_sided = silent[:, :1] != silent[:, 1:]
+    frames, _, here = spectra.shape
+    sounds = np.any(spectra, axis=2, keepdims=True)
+    one_sided = sounds[:, :1] != sounds[:, -1:]
+    if one_sided.any():
         spectra = np.where(one_sided, spectra.sum(axis=1, keepdims=True), spectra)
     if spectra.shape[1:] == (2, bins):
         return np.ascontiguousarray(spectra).view(np.float32).reshape(frames, 2, bins, 2)

@@ -70,8 +70,9 @@ class BandSplitNetwork(MaskNetwork):
 
     def forward(self, x: Tensor, state: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
         # Shapes as numbers: the exporter would compute them anew for every frame, and a hop has no time for it.
-        batch, count, cells = int(x.size(1)), self.recipe.bands.count, self.recipe.bands.cells
-        runs = x.reshape(-1, 4, count * sum(cells)).split([count * n for n in cells], dim=-1)
+        bands = self.recipe.bands
+        batch, count, cells = int(x.size(1)), bands.count, bands.cells
+        runs = x.reshape(-1, 4, bands.num_cells).split([count * n for n in cells], dim=-1)
         runs = [
             run.reshape(-1, 4, count, n).transpose(1, 2).reshape(-1, count, 4 * n)
             for run, n in zip(runs, cells, strict=True)
@@ -84,7 +85,7 @@ class BandSplitNetwork(MaskNetwork):
             out.reshape(-1, count, 2 * NUM_STEMS, n).transpose(1, 2).reshape(-1, 2 * NUM_STEMS, count * n)
             for out, n in zip(outs, cells, strict=True)
         ]
-        return torch.cat(logits, dim=-1).reshape(-1, batch, NUM_STEMS, 2, count * sum(cells)), state
+        return torch.cat(logits, dim=-1).reshape(-1, batch, NUM_STEMS, 2, bands.num_cells), state
 
 
 def make_network(recipe: Recipe) -> MaskNetwork:

@@ -30,6 +30,11 @@ class Bands:
         """Mask values a band has, per run."""
         return tuple(width // step for width, step in zip(self.widths, self.steps, strict=True))
 
+    @property
+    def num_cells(self) -> int:
+        """Mask values of a frame, in each channel."""
+        return self.count * sum(self.cells)
+
     def pool(self, power: Tensor) -> Tensor:
         """Sum over the bins of each cell: (frames, ..., bins) to (frames, ..., cells)."""
         parts = power[..., :-1].split([self.count * width for width in self.widths], dim=-1)

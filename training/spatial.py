@@ -26,8 +26,7 @@ def place_shapes(recipe: Recipe, stems: int) -> list[tuple[int, ...]]:
     """The state's tensors, for one song, that remember where stems were: none for chunks, or without places."""
     if not (recipe.spatial and recipe.causal):
         return []
-    bands = _runs(recipe.bands, slice(-1))
-    return [(1, stems, 4, bands.count * sum(bands.cells))]
+    return [(1, stems, 4, _runs(recipe.bands, slice(-1)).num_cells)]
 
 
 def masks_from(
@@ -50,12 +49,11 @@ def masks_from(
     if not recipe.spatial:
         return recipe.bands.spread(masks[frames, :, :stems]), []
     low, high = _runs(recipe.bands, slice(-1)), _runs(recipe.bands, slice(-1, None))
-    cells = low.count * sum(low.cells)
     real, imag = real[..., : low.bins], imag[..., : low.bins]
-    filters, after = _filters(masks[..., :cells], real, imag, recipe, before, stems, frames)
+    filters, after = _filters(masks[..., : low.num_cells], real, imag, recipe, before, stems, frames)
     low_masks = _at_bins([low.spread(each) for each in filters], real[frames], imag[frames])
     # The first bin of the highest run goes with the cell below, as a grid's last bin does: no copy to cut it off.
-    high_masks = high.spread(masks[frames, :, :stems, :, cells:])[..., 1:]
+    high_masks = high.spread(masks[frames, :, :stems, :, low.num_cells :])[..., 1:]
     # 0 times, because the exporter would take zeros_like for a constant.
     return torch.cat([low_masks, torch.stack([high_masks, 0 * high_masks], dim=-1)], dim=-2), after
 

@@ -27,7 +27,7 @@ class UNet(MaskNetwork):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         levels = recipe.blocks
-        cells = recipe.bands.count * sum(recipe.bands.cells)
+        cells = recipe.bands.num_cells
         self.missing = -cells % 2 ** (levels - 1)  # cells to be added, so that halves are whole
         self.sizes = [(cells + self.missing) >> level for level in range(levels)]
         channels = [min(recipe.band_features << level, recipe.hidden) for level in range(levels)]

@@ -51,7 +51,7 @@ def test_bands_cover_every_bin_once(kind):
     assert bands.bins == recipe.grid.bins
     spectrum = torch.arange(bins := bands.bins).float()[None] + 1
     assert bands.pool(spectrum).sum() == spectrum[0, :-1].sum()
-    spread = bands.spread(torch.arange(sum(bands.cells) * bands.count).float()[None])
+    spread = bands.spread(torch.arange(bands.num_cells).float()[None])
     assert spread.shape == (1, bins)
     assert spread[0, -1] == spread[0, -2]
     # Pooling what was spread weighs each cell by its bins, in the same order.

@@ -13,10 +13,6 @@ def recipe(request: pytest.FixtureRequest) -> Recipe:
     return RECIPES["recurrent", request.param]
 
 
-def cells(recipe: Recipe) -> int:
-    return recipe.bands.count * sum(recipe.bands.cells)
-
-
 def noise(recipe: Recipe, *shape: int, seed: int = 0) -> torch.Tensor:
     """Complex noise, (*shape, bins)."""
     generator = torch.Generator().manual_seed(seed)
@@ -28,7 +24,7 @@ def complex_masks(logits: torch.Tensor, mix: torch.Tensor, recipe: Recipe, **opt
 
 
 def random_logits(recipe: Recipe, frames: int) -> torch.Tensor:
-    return torch.randn(frames, 1, 4, 2, cells(recipe), generator=torch.Generator().manual_seed(1))
+    return torch.randn(frames, 1, 4, 2, recipe.bands.num_cells, generator=torch.Generator().manual_seed(1))
 
 
 def test_masks_sum_to_one(recipe):
@@ -59,7 +55,7 @@ def test_what_comes_from_elsewhere_is_told_apart_where_masks_cannot(recipe):
     ]
     stems = torch.stack(stems, dim=1).unsqueeze(1)  # (frames, 1, stems, 2, bins)
     mix = stems.sum(dim=2)
-    logits = masks.log().reshape(60, 1, 4, 1, 1).expand(-1, -1, -1, 2, cells(recipe))
+    logits = masks.log().reshape(60, 1, 4, 1, 1).expand(-1, -1, -1, 2, recipe.bands.num_cells)
 
     def error_db(masks: torch.Tensor) -> torch.Tensor:
         missed = (masks * mix.unsqueeze(2) - stems)[40:, ..., : recipe.grid.bins // 2 - 40]
