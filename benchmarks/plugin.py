@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from engine import BLOCKS, RATE, alone, check_options, machine, music, num_cores, say, show_machine, write_json
+from engine import BLOCKS, RATE, alone, music, num_cores, run_benchmark, say, start_report
 
 MODELS = "live", "studio"
 CALLS = 500  # of a plugin, for each of --seconds
@@ -180,35 +180,28 @@ def _goal(row: dict[str, Any], form: str) -> str:
     return f"{form.format(row['goal'])}: {'reached' if row['reached'] else 'missed'}"
 
 
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """The report. Raises ValueError for options out of range."""
+    report = start_report() | {"speed": []}
+    say("round trip")
+    report["round_trip"] = alone(num_cores(), time_round_trips, options.seconds)
+    for model in MODELS:
+        say(f"{model}: speed")
+        report["speed"] += alone(num_cores(), compare_speed, model, options.seconds, options.rounds)
+    say("load time")
+    report["load"] = [time_load(model, options.rounds) for model in MODELS]
+    say("memory")
+    report["memory"] = [alone(num_cores(), watch_worker, model, options.seconds) for model in MODELS]
+    return report
+
+
 def main() -> None:
-    """Measure, write the JSON, show the tables. Bad input ends with one line and exit code 2."""
+    """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0, help="of audio, for each measurement (default: 10)")
     parser.add_argument("--rounds", type=int, default=9, help="of each comparison (default: 9)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
-    options = parser.parse_args()
-    try:
-        check_options(options)
-        here = machine()
-        show_machine(here)
-        say("round trip")
-        report: dict[str, Any] = {
-            "machine": here,
-            "round_trip": alone(num_cores(), time_round_trips, options.seconds),
-            "speed": [],
-        }
-        for model in MODELS:
-            say(f"{model}: speed")
-            report["speed"] += alone(num_cores(), compare_speed, model, options.seconds, options.rounds)
-        say("load time")
-        report["load"] = [time_load(model, options.rounds) for model in MODELS]
-        say("memory")
-        report["memory"] = [alone(num_cores(), watch_worker, model, options.seconds) for model in MODELS]
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{error}\n")
-    if options.json:
-        write_json(options.json, report)
-    show(report)
+    run_benchmark(parser, measure_all, show)
 
 
 if __name__ == "__main__":
