@@ -30,7 +30,7 @@ def count_work(path: str) -> dict[str, float]:
     from stembridge.training.networks import make_network
     from torch.utils.flop_counter import FlopCounterMode
 
-    recipe, _ = load_parameters(path)
+    recipe, weights = load_parameters(path)
     network = make_network(recipe).eval()
     frames = round(10 * recipe.grid.sample_rate / recipe.grid.hop)
     recurrent = 0
@@ -47,7 +47,7 @@ def count_work(path: str) -> dict[str, float]:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(frames, 1, 4, recipe.bands.num_cells))
     return {
-        "parameters": sum(each.numel() for each in network.parameters()),
+        "parameters": sum(int(each.count_nonzero()) for each in weights.values()),  # zeros only fill narrow bands
         "operations": (counter.get_total_flops() + recurrent) / 10 / 1e9,
     }
 

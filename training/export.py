@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..engine import StemProcessor
 from ..models import Model, ModelError, load_model, save_model
 from .data import STEMS, DataError
-from .features import input_features
+from .features import covariance, input_features
 from .inference import separate_clip
 from .networks import MaskNetwork, make_network
 from .recipe import Recipe
@@ -50,7 +50,7 @@ class Graph(nn.Module):
 
         spectrum: (frames, 2, bins, 2), real and imaginary. state: (state_size,).
         """
-        real, imag = spectrum[..., 0].unsqueeze(1), spectrum[..., 1].unsqueeze(1)
+        mix = covariance(spectrum.transpose(2, 3).reshape(-1, 1, 4, self.recipe.grid.bins))
         parts, level = None, torch.zeros(1, 1)
         if state is not None:
             level = state[:1].reshape(1, 1)
@@ -58,10 +58,10 @@ class Graph(nn.Module):
             parts = [part.reshape(shape) for part, shape in zip(flat, self.shapes, strict=True)]
         own = len(self.network.state_shapes)
         places = parts[own] if parts is not None and len(parts) > own else None
-        seen, level = input_features(real, imag, self.recipe, level)
+        seen, level = input_features(self.recipe.bands.pool(mix), self.recipe, level)
         logits, after = self.network(seen, parts and parts[:own])
         wanted = slice(None) if self.recipe.causal else slice(CHUNK["left"], CHUNK["left"] + CHUNK["frames"])
-        masks, places_after = masks_from(logits, real, imag, self.recipe, places, stems=len(STEMS) - 1, frames=wanted)
+        masks, places_after = masks_from(logits, mix, self.recipe, places, stems=len(STEMS) - 1, frames=wanted)
         if state is None:
             return masks[:, 0]
         return masks[:, 0], torch.cat([part.reshape(-1) for part in (level, *after, *places_after)])

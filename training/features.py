@@ -1,4 +1,4 @@
-"""What a network sees of a mix: level-normalised log magnitudes, per cell."""
+"""What a network sees of a mix: level-normalised log magnitudes, per cell of its covariance."""
 
 import math
 
@@ -16,6 +16,28 @@ SILENCE = 1e-6  # of the loudest frame's power (-60 dB): what is below does not 
 FLOOR = 1e-4  # relative to that level: what lies lower (-80 dB) looks like silence
 
 
+# From the squares of (left real, left imaginary, right real, right imaginary), and their products with those that
+# CROSSED names, to what `covariance` returns.
+CROSSED = torch.tensor([2, 3, 1, 0])
+SUMS = torch.tensor(
+    [[1.0, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 0, 1, -1]]
+)
+# From a covariance to the power of left, right, middle and side.
+VIEWS = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0.25, 0.25, 0.5, 0], [0.25, 0.25, -0.5, 0]])
+
+
+def frames_of(values: Tensor) -> Tensor:
+    """1, 2, ... for each of the frames that come first in `values`."""
+    # Counted from the data, because the exporter would take arange or ones_like for a constant.
+    return torch.cumsum((values.flatten(1)[:, 0] >= 0).to(values.dtype), dim=0)
+
+
+def decay_of(frames: Tensor, fall: float) -> Tensor:
+    """What each frame leaves in the others, (now, then): exp(-fall) a frame, and nothing before it."""
+    age = frames.unsqueeze(1) - frames.unsqueeze(0)
+    return torch.exp(-fall * age.clamp_min(0)) * (age >= 0)
+
+
 def running_level(power: Tensor, before: Tensor, frames_per_second: float) -> Tensor:
     """The level a causal network measures against: the highest power so far, falling by RELEASE_DB a second.
 
@@ -23,11 +45,8 @@ def running_level(power: Tensor, before: Tensor, frames_per_second: float) -> Te
     A closed form over the frames of a call, so that frames one by one give the same.
     """
     fall = RELEASE_DB / 10 * math.log(10) / frames_per_second
-    # 1, 2, ...: counted from the data, because the exporter would take arange or ones_like for a constant.
-    frames = torch.cumsum((power[:, 0, 0] >= 0).to(power.dtype), dim=0)
-    age = frames.unsqueeze(1) - frames.unsqueeze(0)  # (now, then)
-    decay = torch.exp(-fall * age.clamp_min(0)) * (age >= 0)
-    level = (decay.unsqueeze(-1).unsqueeze(-1) * power).amax(dim=1)
+    frames = frames_of(power)
+    level = (decay_of(frames, fall).unsqueeze(-1).unsqueeze(-1) * power).amax(dim=1)
     gone = torch.exp(-fall * frames).unsqueeze(-1).unsqueeze(-1)
     return torch.maximum(level, gone * before)
 
@@ -50,26 +69,28 @@ def waveforms(spectrum: Tensor, grid: FrameGrid) -> Tensor:
     return audio.reshape(*spectrum.shape[:-2], -1)[..., length - hop : frames * hop]
 
 
-def log_magnitudes(left: Tensor, right: Tensor, cross: Tensor, level: Tensor) -> Tensor:
-    """What the network sees: log magnitudes of left, right, mid and side, relative to the level.
+def covariance(parts: Tensor) -> Tensor:
+    """Power of left, of right, and the real and the imaginary part of left times conjugate right.
 
-    left, right: power (..., cells); cross: real part of left times conjugate right; level: power (..., 1).
-    Returns (..., 4, cells) in about -2..2.
+    parts: the mix's spectra, (..., 4, bins): real and imaginary part of left, then of right. Returns the same shape.
     """
-    mid, side = (left + right) / 4 + cross / 2, (left + right) / 4 - cross / 2
-    power = torch.stack([left, right, mid, side], dim=-2) / level.unsqueeze(-2)
-    return 0.5 * torch.log10(power.clamp_min(0) + FLOOR**2) + 2
+    crossed = parts * parts.index_select(-2, CROSSED.to(parts.device))
+    return SUMS.to(parts.device) @ torch.cat([parts.square(), crossed], dim=-2)
 
 
-def input_features(spectrum_real: Tensor, spectrum_imag: Tensor, recipe: Recipe, level_before: Tensor) -> tuple:
+def parts_of(spectrum: Tensor) -> Tensor:
+    """What `covariance` takes: (..., 2, bins), complex, to (..., 4, bins)."""
+    return torch.stack([spectrum.real, spectrum.imag], dim=-2).flatten(-3, -2)
+
+
+def input_features(covariances: Tensor, recipe: Recipe, level_before: Tensor) -> tuple[Tensor, Tensor]:
     """What the network sees of a mix, and the level after its last frame.
 
-    spectrum_real, spectrum_imag: (frames, batch, 2, bins). level_before: (batch, 1); only causal recipes use it.
+    Log magnitudes of left, right, middle and side, relative to the level, in about -2..2.
+    covariances: of cells, (frames, batch, 4, cells). level_before: (batch, 1); only causal recipes use it.
     Returns features (frames, batch, 4, cells) and the level (batch, 1).
     """
-    power = recipe.bands.pool(spectrum_real.square() + spectrum_imag.square())
-    cross = spectrum_real[:, :, 0] * spectrum_real[:, :, 1] + spectrum_imag[:, :, 0] * spectrum_imag[:, :, 1]
-    total = power.sum(dim=(2, 3)).unsqueeze(-1) + 1e-12
+    total = covariances[:, :, :2].sum(dim=(2, 3)).unsqueeze(-1) + 1e-12
     if recipe.causal:
         level = running_level(total, level_before, recipe.grid.sample_rate / recipe.grid.hop)
         last = level[-1]
@@ -77,4 +98,5 @@ def input_features(spectrum_real: Tensor, spectrum_imag: Tensor, recipe: Recipe,
         # Of the frames that sound: a chunk at either end of a song is partly silent, and no quieter for that.
         sounding = (total > SILENCE * total.amax(dim=0, keepdim=True)).to(total.dtype)
         level, last = (total * sounding).sum(0, keepdim=True) / sounding.sum(0, keepdim=True), level_before
-    return log_magnitudes(power[:, :, 0], power[:, :, 1], recipe.bands.pool(cross), level), last
+    power = (VIEWS.to(total.device) @ covariances) / level.unsqueeze(-1)
+    return torch.log(power.clamp_min(0) + FLOOR**2) * (0.5 / math.log(10)) + 2, last

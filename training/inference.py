@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..engine.stft import Analysis, Synthesis
-from .features import input_features
+from .features import covariance, input_features, parts_of
 from .networks import MaskNetwork
 from .spatial import masks_from
 
@@ -15,9 +15,9 @@ def separate_clip(network: MaskNetwork, audio: NDArray[np.float32]) -> NDArray[n
     """All stems of a clip (2, n) at the network's rate in one go, aligned: (stems, 2, n)."""
     grid, length = network.recipe.grid, audio.shape[-1]
     spectrum = Analysis(grid, 2).push(np.pad(audio, ((0, 0), (0, grid.window))))
-    real, imag = (torch.from_numpy(np.ascontiguousarray(part)).unsqueeze(1) for part in (spectrum.real, spectrum.imag))
-    seen, _ = input_features(real, imag, network.recipe, torch.zeros(1, 1))
-    found, _ = masks_from(network(seen)[0], real, imag, network.recipe)
+    mix = covariance(parts_of(torch.from_numpy(spectrum).unsqueeze(1)))
+    seen, _ = input_features(network.recipe.bands.pool(mix), network.recipe, torch.zeros(1, 1))
+    found, _ = masks_from(network(seen)[0], mix, network.recipe)
     masks = (torch.view_as_complex(found.contiguous()) if network.recipe.spatial else found)[:, 0].numpy()
     stems = Synthesis(grid, masks.shape[1:3]).push(masks * spectrum[:, None])
     early = grid.synthesis_window - grid.hop

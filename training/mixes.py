@@ -61,6 +61,7 @@ class RemixDataset:
     mono = 0.1  # chance that a mix is mono
     band_limit = 0.15  # chance that a mix ends below half its sampling rate
     silent_end = 0.25  # chance that a mix begins or ends in silence, as songs do
+    equaliser_db = 2.5  # standard deviation of a stem's equaliser
     saturation = 0.0  # chance that a stem is overdriven
     reverb = 0.0  # chance that a stem is in a room
     limiter = 0.0  # chance that a mix is limited
@@ -108,7 +109,7 @@ class RemixDataset:
         random = self.random
         octaves = np.log2(np.arange(1, bins + 1) / bins)
         knots = np.linspace(-9, 0, 6)
-        gains_db = random.normal(0, 2.5, (size, len(STEMS), len(knots)))
+        gains_db = random.normal(0, self.equaliser_db, (size, len(STEMS), len(knots)))
         curves = np.array([[np.interp(octaves, knots, stem) for stem in mix] for mix in gains_db])
         responses = 10 ** (curves / 20)
         for mix in self._some(self.band_limit, size):

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .data import STEMS
 from .recipe import Recipe
@@ -36,33 +37,45 @@ class MaskNetwork(nn.Module, ABC):
 
 
 class BandLinear(nn.Module):
-    """One linear layer a band, run by run: (..., run features) to (..., bands, out), or back if `merge`."""
+    """A linear layer for each band, all at once: (bands, n, in) to (bands, n, out).
 
-    def __init__(self, count: int, sizes: list[int], size: int, merge: bool) -> None:
+    used: (bands, in, out), 1 where a band has a weight, and 0 where it is narrower than others. There weights are zero,
+    and stay so: what comes in there has to be zero, and what goes out is not to be used.
+    """
+
+    def __init__(self, used: Tensor) -> None:
         super().__init__()
-        self.merge = merge
-        ends = [(size, width) if merge else (width, size) for width in sizes]
-        self.weights = nn.ParameterList(torch.randn(count, a, b) * a**-0.5 for a, b in ends)
-        self.biases = nn.ParameterList(torch.zeros(count, b) for _, b in ends)
+        inputs = used.amax(dim=2, keepdim=True).sum(dim=1, keepdim=True)
+        self.weight = nn.Parameter(torch.randn_like(used) * used * inputs**-0.5)
+        self.bias = nn.Parameter(torch.zeros(len(used), 1, used.size(2)))
 
-    def forward(self, parts: list[Tensor]) -> list[Tensor]:
-        """parts: one tensor a run, (n, bands of the run, in); returns the same with out."""
-        return [
-            torch.matmul(part.transpose(0, 1), weight).transpose(0, 1) + bias
-            for part, weight, bias in zip(parts, self.weights, self.biases, strict=True)
-        ]
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.matmul(x, self.weight) + self.bias
 
 
 class BandSplitNetwork(MaskNetwork):
     """A vector for each band, which `transform` works on, and a band's masks out of each."""
 
+    into_bands: Tensor
+    out_of_bands: Tensor
+
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
-        bands, size = recipe.bands, recipe.band_features
-        self.num_bands = bands.count * len(bands.widths)
-        self.encode = BandLinear(bands.count, [4 * cells for cells in bands.cells], size, merge=False)
+        size, layout = recipe.band_features, recipe.bands.layout()
+        self.num_bands, widest = layout.shape
+        there = (layout >= 0).float()
+        views, masks = 4, 2 * NUM_STEMS  # values of a cell
+        self.encode = BandLinear(there.repeat(1, views).unsqueeze(2).expand(-1, -1, size))
         self.norm = nn.LayerNorm(size)
-        self.decode = BandLinear(bands.count, [2 * NUM_STEMS * cells for cells in bands.cells], size, merge=True)
+        self.decode = BandLinear(there.repeat(1, masks).unsqueeze(1).expand(-1, size, -1))
+        # Where the cells of each band lie, for each view, with a zero behind all; then where each mask's cells lie.
+        cells = recipe.bands.num_cells
+        into = torch.arange(views).reshape(-1, 1, 1) * cells + layout
+        into = torch.where(layout < 0, views * cells, into)
+        self.register_buffer("into_bands", into.transpose(0, 1).flatten(), persistent=False)
+        band, place = torch.nonzero(layout >= 0, as_tuple=True)
+        place = band * masks * widest + torch.arange(masks).unsqueeze(1) * widest + place
+        self.register_buffer("out_of_bands", place.flatten(), persistent=False)
 
     @abstractmethod
     def transform(self, y: Tensor, state: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
@@ -70,22 +83,14 @@ class BandSplitNetwork(MaskNetwork):
 
     def forward(self, x: Tensor, state: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
         # Shapes as numbers: the exporter would compute them anew for every frame, and a hop has no time for it.
-        bands = self.recipe.bands
-        batch, count, cells = int(x.size(1)), bands.count, bands.cells
-        runs = x.reshape(-1, 4, bands.num_cells).split([count * n for n in cells], dim=-1)
-        runs = [
-            run.reshape(-1, 4, count, n).transpose(1, 2).reshape(-1, count, 4 * n)
-            for run, n in zip(runs, cells, strict=True)
-        ]
-        y = torch.cat(self.encode(runs), dim=1).reshape(-1, batch, self.num_bands, self.recipe.band_features)
-        y, state = self.transform(y, state)
-        y = self.norm(y).reshape(-1, self.num_bands, self.recipe.band_features)
-        outs = self.decode(list(y.split(count, dim=1)))
-        logits = [
-            out.reshape(-1, count, 2 * NUM_STEMS, n).transpose(1, 2).reshape(-1, 2 * NUM_STEMS, count * n)
-            for out, n in zip(outs, cells, strict=True)
-        ]
-        return torch.cat(logits, dim=-1).reshape(-1, batch, NUM_STEMS, 2, bands.num_cells), state
+        batch, cells, count, size = int(x.size(1)), int(x.size(3)), self.num_bands, self.recipe.band_features
+        # Gathered with frames last, so that what is gathered lies together.
+        gathered = functional.pad(x.reshape(-1, 4 * cells), (0, 1)).T.index_select(0, self.into_bands)
+        y = self.encode(gathered.reshape(count, len(self.into_bands) // count, -1).transpose(1, 2)).transpose(0, 1)
+        y, state = self.transform(y.reshape(-1, batch, count, size), state)
+        y = self.decode(self.norm(y).reshape(-1, count, size).transpose(0, 1))
+        logits = y.transpose(1, 2).flatten(0, 1).index_select(0, self.out_of_bands).T
+        return logits.reshape(-1, batch, NUM_STEMS, 2, cells), state
 
 
 def make_network(recipe: Recipe) -> MaskNetwork:

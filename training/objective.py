@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .features import input_features, spectra, waveforms
+from .features import covariance, input_features, parts_of, spectra, waveforms
 from .recipe import Recipe
 
 QUIET = 1e-3  # errors this far below the mix (-30 dB, in power) are good enough, and a silent stem asks for no more
@@ -32,11 +32,11 @@ class Example(NamedTuple):
 def example(stems: Tensor, responses: Tensor, recipe: Recipe) -> Example:
     """Analyse stems (batch, stems, 2, samples) whose sum is the mix, each through an equaliser (batch, stems, bins)."""
     whole = spectra(stems, recipe.grid).permute(3, 0, 1, 2, 4) * responses.unsqueeze(2)
-    real, imag = whole.real, whole.imag
-    mix_real, mix_imag = real.sum(2), imag.sum(2)
-    seen, _ = input_features(mix_real, mix_imag, recipe, torch.zeros(stems.shape[0], 1, device=stems.device))
+    real, imag, mix = whole.real, whole.imag, whole.sum(2)
+    cells = recipe.bands.pool(covariance(parts_of(mix)))
+    seen, _ = input_features(cells, recipe, torch.zeros(stems.shape[0], 1, device=stems.device))
     stem_power = (real.square() + imag.square()).sum(dim=(0, 3, 4))
-    match = recipe.bands.pool(real * mix_real.unsqueeze(2) + imag * mix_imag.unsqueeze(2))
+    match = recipe.bands.pool(real * mix.real.unsqueeze(2) + imag * mix.imag.unsqueeze(2))
     return Example(seen, match.sum(2), match, stem_power, whole)
 
 

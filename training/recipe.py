@@ -35,6 +35,20 @@ class Bands:
         """Mask values of a frame, in each channel."""
         return self.count * sum(self.cells)
 
+    def runs(self, which: slice) -> "Bands":
+        """Some of the runs alone."""
+        return replace(self, widths=self.widths[which], steps=self.steps[which])
+
+    def layout(self) -> Tensor:
+        """Which cells each band has, (bands, most cells of any); -1 where a band has fewer."""
+        layout = torch.full((self.count * len(self.widths), max(self.cells)), -1)
+        band = cell = 0
+        for cells in self.cells:
+            for _ in range(self.count):
+                layout[band, :cells] = torch.arange(cell, cell + cells)
+                band, cell = band + 1, cell + cells
+        return layout
+
     def pool(self, power: Tensor) -> Tensor:
         """Sum over the bins of each cell: (frames, ..., bins) to (frames, ..., cells)."""
         parts = power[..., :-1].split([self.count * width for width in self.widths], dim=-1)

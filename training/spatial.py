@@ -5,34 +5,60 @@ leaves of the mix, and with the covariance of left and right that it has where i
 both channels follows. After N. Q. K. Duong, E. Vincent and R. Gribonval, "Under-determined reverberant audio source
 separation using a full-rank spatial covariance model", 2010 (arXiv:0912.0171), and A. A. Nugraha, A. Liutkus and
 E. Vincent, "Multichannel audio source separation with deep neural networks", 2016. In the graph it is a complex mask.
-"""
 
-from dataclasses import replace
+A covariance ((left, re + i im), (re - i im, right)) is written as s + x X + y Y + z Z with Pauli's matrices, in which
+products and inverses are short: https://en.wikipedia.org/wiki/Pauli_matrices.
+"""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .recipe import Bands, Recipe
+from .features import decay_of, frames_of
+from .recipe import Recipe
 
 MEMORY = 3.0  # s in which a streaming network forgets 63 % of where the stems were
 SPREAD = 0.01  # of a stem's power counts as coming from everywhere, so that no filter is sharper than is known
 NEIGHBOURS = 3  # cells that share what is known of places
 NOTHING = 1e-12  # power of a cell that counts as silence (-120 dB)
+FAR = 40.0  # of a logit: further ones would make no other masks
 EDGE = 1e-4  # of the other channel's power: where a channel has less (-40 dB) nothing is brought over from the other
+
+# From (left, right, re, im) to (s, x, y, z).
+PAULI = torch.tensor([[0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, -1], [0.5, -0.5, 0, 0]])
+INVERTED = torch.tensor([[1.0], [-1.0], [-1.0], [-1.0]])  # the inverse, but for the determinant
+# From (left, right, re, im) of a bin to what the other channel is worth in terms of this one, times its power: real
+# parts for left and right, imaginary parts, and the same times i.
+OTHER = torch.tensor([[0.0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, -1], [0, 0, 0, 1]])
+OTHER_TURNED = torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, -1], [0, 0, 1, 0], [0, 0, 1, 0]])
+EVERYWHERE = torch.tensor([[SPREAD], [0.0], [0.0], [0.0]])
+POWER = torch.tensor([[1.0, EDGE, 0, 0], [EDGE, 1.0, 0, 0]])
+
+
+def _filters_of_products() -> Tensor:
+    """From the products of (s, x, y, z) with those of an inverse, (16,), to what `_filters` returns: (8, 16)."""
+    products = torch.eye(16).reshape(4, 4, 16)
+    whole = products[0, 0] + products[1, 1] + products[2, 2] + products[3, 3]
+    x, y, z = (products[0, i] + products[i, 0] for i in (1, 2, 3))
+    turned_x, turned_y, turned_z = (products[i, j] - products[j, i] for i, j in ((2, 3), (3, 1), (1, 2)))
+    return torch.stack(
+        [whole + z, whole - z, turned_z, -turned_z, x + turned_y, x - turned_y, turned_x - y, turned_x + y]
+    )
+
+
+FILTERS = _filters_of_products()
 
 
 def place_shapes(recipe: Recipe, stems: int) -> list[tuple[int, ...]]:
     """The state's tensors, for one song, that remember where stems were: none for chunks, or without places."""
     if not (recipe.spatial and recipe.causal):
         return []
-    return [(1, stems, 4, _runs(recipe.bands, slice(-1)).num_cells)]
+    return [(1, stems, 4, recipe.bands.runs(slice(-1)).num_cells)]
 
 
 def masks_from(
     logits: Tensor,
-    real: Tensor,
-    imag: Tensor,
+    mix: Tensor,
     recipe: Recipe,
     before: Tensor | None = None,
     *,
@@ -41,77 +67,74 @@ def masks_from(
 ) -> tuple[Tensor, list[Tensor]]:
     """Masks of the first `stems` stems (all by default) in some frames, and what is to be remembered of places.
 
-    logits: (frames, batch, stems, 2, cells). real, imag: the mix's spectra, (frames, batch, 2, bins).
+    logits: (frames, batch, stems, 2, cells). mix: features.covariance of the mix, (frames, batch, 4, bins).
     before: what the call before remembered, (batch, stems, 4, cells), or None for the start of a song.
     Returns masks (frames, batch, stems, 2, bins), or with `recipe.spatial` complex ones, (frames, ..., bins, 2).
     """
-    masks = logits.softmax(dim=2)
+    masks = softmax(logits)
     if not recipe.spatial:
         return recipe.bands.spread(masks[frames, :, :stems]), []
-    low, high = _runs(recipe.bands, slice(-1)), _runs(recipe.bands, slice(-1, None))
-    real, imag = real[..., : low.bins], imag[..., : low.bins]
-    filters, after = _filters(masks[..., : low.num_cells], real, imag, recipe, before, stems, frames)
-    low_masks = _at_bins([low.spread(each) for each in filters], real[frames], imag[frames])
+    # Places count in all runs but the highest: above 10.7 kHz there is too little to be heard to be worth the work.
+    low, high = recipe.bands.runs(slice(-1)), recipe.bands.runs(slice(-1, None))
+    low_mix = mix[..., : low.bins]
+    filters, after = _filters(masks[..., : low.num_cells], low.pool(low_mix), recipe, before, stems, frames)
+    low_masks = _at_bins(low.spread(filters), low_mix[frames])
     # The first bin of the highest run goes with the cell below, as a grid's last bin does: no copy to cut it off.
     high_masks = high.spread(masks[frames, :, :stems, :, low.num_cells :])[..., 1:]
     # 0 times, because the exporter would take zeros_like for a constant.
     return torch.cat([low_masks, torch.stack([high_masks, 0 * high_masks], dim=-1)], dim=-2), after
 
 
-def _runs(bands: Bands, which: slice) -> Bands:
-    """Places count in all runs but the highest: above 10.7 kHz there is too little to be heard to be worth the work."""
-    return replace(bands, widths=bands.widths[which], steps=bands.steps[which])
+def softmax(logits: Tensor) -> Tensor:
+    """Over the stems, dim 2. ONNX Runtime's own is slow along any dimension but the last."""
+    powers = logits.clamp(-FAR, FAR).exp()
+    return powers / powers.sum(dim=2, keepdim=True)
 
 
 def _filters(
     masks: Tensor,
-    real: Tensor,
-    imag: Tensor,
+    mix: Tensor,
     recipe: Recipe,
     before: Tensor | None,
     stems: int | None,
     frames: slice,
-) -> tuple[list[Tensor], list[Tensor]]:
-    """For each cell what of both channels makes a stem's channel, four times (frames, batch, stems, 2, cells).
+) -> tuple[Tensor, list[Tensor]]:
+    """For each cell what of both channels makes a stem's channels, (frames, batch, stems, 8, cells).
 
-    The four are the factors on the channel itself and on the other one, real parts, then imaginary ones.
+    The eight are the factors on the channel itself, real parts for left and right, then imaginary parts, and those on
+    the other channel. mix: covariance of the cells, (frames, batch, 4, cells).
     """
-    bands = _runs(recipe.bands, slice(-1))
-    # In middle and side, where what is alike in both channels, as much is, leaves nothing that rounding could blow up.
-    real, imag = (0.5**0.5 * torch.cat([x.sum(2, keepdim=True), x[:, :, :1] - x[:, :, 1:]], 2) for x in (real, imag))
-    cross = [real[:, :, :1] * real[:, :, 1:] + imag[:, :, :1] * imag[:, :, 1:]]
-    cross += [imag[:, :, :1] * real[:, :, 1:] - real[:, :, :1] * imag[:, :, 1:]]
-    mix = torch.cat([bands.pool(real.square() + imag.square()), bands.pool(torch.cat(cross, dim=2))], dim=2)
-    sums = masks.mean(dim=3, keepdim=True).square() * mix.unsqueeze(2)  # (frames, batch, stems, 4, cells)
+    places = masks.mean(dim=3, keepdim=True).square() * (PAULI @ mix).unsqueeze(2)  # (frames, batch, stems, 4, cells)
+    after = []
     if recipe.causal:
-        sums = _running_sum(sums, before, recipe.grid.hop / recipe.grid.sample_rate / MEMORY)
-        sums, after = sums[frames], [sums[-1]]
+        places = _running_sum(places, before, recipe.grid.hop / recipe.grid.sample_rate / MEMORY)
+        places, after = places[frames], [places[-1]]
     else:
-        sums, after = sums.sum(dim=0, keepdim=True), []
-    sums = functional.avg_pool2d(  # over cells alone
-        sums.flatten(0, 1), (1, NEIGHBOURS), 1, (0, NEIGHBOURS // 2), count_include_pad=False
-    ).reshape(-1, *map(int, sums.shape[1:]))
-    # Each stem's covariance is ((own[0], b + ic), (b - ic, own[1])).
-    sums = sums * ((1 - SPREAD) / (sums[..., :2, :].mean(dim=-2, keepdim=True) + NOTHING**2))
-    own, b, c = sums[..., :2, :] + SPREAD, sums[..., 2:3, :], sums[..., 3:, :]
-    sign = torch.tensor([[1.0], [-1.0]], device=masks.device)
-    audible = (mix[frames, :, :2].mean(2, keepdim=True) + sign * mix[frames, :, 2:3]).clamp_min(0) + NOTHING
-    share = (masks[frames] * audible.unsqueeze(2)).sum(dim=3, keepdim=True) / audible.sum(2, keepdim=True).unsqueeze(2)
-    mix_own, mix_b, mix_c = ((share * each).sum(dim=2, keepdim=True) for each in (own, b, c))
-    area = mix_own[..., :1, :] * mix_own[..., 1:, :] - mix_b.square() - mix_c.square()
-    # The inverse of the mix's covariance is ((p[1], -q - ir), (-q + ir, p[0])).
-    p, q, r = mix_own / area, mix_b / area, mix_c / area
-    share, own, b, c = (each[:, :, :stems] for each in (share, own, b, c))
-    filters = []
-    for same, other in (
-        (own * p.flip(-2) - (b * q + c * r), b * p - own * q),  # real parts
-        (sign * (b * r - c * q), sign * (c * p - own * r)),  # imaginary parts
-    ):
-        # From middle and side back to left and right.
-        filters.append(share * 0.5 * (same.sum(-2, keepdim=True) + sign * other.sum(-2, keepdim=True)))
-        from_other = same[..., :1, :] - same[..., 1:, :] + sign * (other[..., 1:, :] - other[..., :1, :])
-        filters.append(share * 0.5 * from_other)
-    return filters, after
+        places = places.sum(dim=0, keepdim=True)
+    places = functional.avg_pool2d(  # over cells alone
+        places.flatten(0, 1), (1, NEIGHBOURS), 1, (0, NEIGHBOURS // 2), count_include_pad=False
+    ).reshape(-1, *map(int, places.shape[1:]))
+    places = places * ((1 - SPREAD) / (places[..., :1, :] + NOTHING**2)) + EVERYWHERE
+    audible = mix[frames, :, :2] + NOTHING
+    share = (masks[frames] * audible.unsqueeze(2)).sum(3, keepdim=True) / audible.sum(2, keepdim=True).unsqueeze(2)
+    places = share * places
+    whole = places.sum(dim=2, keepdim=True)
+    inverse = INVERTED * whole
+    inverse = inverse / (inverse * whole).sum(dim=3, keepdim=True)
+    products = places[:, :, :stems].unsqueeze(4) * inverse.unsqueeze(3)
+    return FILTERS @ products.flatten(3, 4), after
+
+
+def _at_bins(filters: Tensor, mix: Tensor) -> Tensor:
+    """Complex masks, (frames, batch, stems, 2, bins, 2), that do to each channel what the filters do to both.
+
+    filters: as `_filters` returns, but of bins. mix: (frames, batch, 4, bins).
+    """
+    batch, bins = map(int, (mix.size(1), mix.size(3)))
+    power = (POWER @ mix + NOTHING**2).reshape(-1, batch, 1, 1, 2, bins)
+    other, turned = ((rows @ mix).reshape(-1, batch, 1, 2, 2, bins) / power for rows in (OTHER, OTHER_TURNED))
+    own, real, imag = filters.reshape(-1, *map(int, filters.shape[1:3]), 4, 2, bins).split([2, 1, 1], dim=3)
+    return (own + real * other + imag * turned).permute(0, 1, 2, 4, 5, 3)
 
 
 def _running_sum(values: Tensor, before: Tensor | None, fall: float) -> Tensor:
@@ -119,28 +142,8 @@ def _running_sum(values: Tensor, before: Tensor | None, fall: float) -> Tensor:
 
     A closed form over the frames of a call, so that frames one by one give the same.
     """
-    # 1, 2, ...: counted from the data, because the exporter would take arange or ones_like for a constant.
-    frames = torch.cumsum((values[:, 0, 0, 0, 0] >= 0).to(values.dtype), dim=0)
-    age = frames.unsqueeze(1) - frames.unsqueeze(0)  # (now, then)
-    decay = torch.exp(-fall * age.clamp_min(0)) * (age >= 0)
-    sums = (decay @ values.flatten(1)).reshape(-1, *map(int, values.shape[1:]))
+    frames = frames_of(values)
+    sums = (decay_of(frames, fall) @ values.flatten(1)).reshape(-1, *map(int, values.shape[1:]))
     if before is None:
         return sums
     return sums + torch.exp(-fall * frames).reshape(-1, 1, 1, 1, 1) * before
-
-
-def _at_bins(filters: list[Tensor], real: Tensor, imag: Tensor) -> Tensor:
-    """Complex masks, (frames, batch, stems, 2, bins, 2), that do to each channel what the filters do to both."""
-    own_real, other_real, own_imag, other_imag = filters
-    there_real, there_imag = real.flip(2), imag.flip(2)
-    power = real.square() + imag.square()
-    floor = power + EDGE * power.flip(2) + NOTHING**2
-    over_real = ((there_real * real + there_imag * imag) / floor).unsqueeze(2)  # the other channel over this one
-    over_imag = ((there_imag * real - there_real * imag) / floor).unsqueeze(2)
-    return torch.stack(
-        [
-            own_real + other_real * over_real - other_imag * over_imag,
-            own_imag + other_real * over_imag + other_imag * over_real,
-        ],
-        dim=-1,
-    )

@@ -31,7 +31,7 @@ def test_all_is_measured_and_shown(tmp_path):
     assert [*networks] == ["live", "studio"]
     for row in networks.values():
         assert row["parameters"] > 1e6
-        assert row["megabytes"] == pytest.approx(2 * row["parameters"] / 1e6, rel=0.1)
+        assert row["megabytes"] == pytest.approx(2 * row["parameters"] / 1e6, rel=0.15)
         assert row["speed"] > 0
         assert row["strange"]["silence"] == 0
         assert set(row["scores"]["stems"]) == {"vocals", "drums", "bass", "other", "mean"}

@@ -10,7 +10,7 @@ from stembridge.engine.stft import Analysis
 from stembridge.models import ModelError, load_model
 from stembridge.training.data import DataError
 from stembridge.training.export import PARITY, export_network, load_parameters, parity, rounded
-from stembridge.training.features import input_features, running_level, spectra, waveforms
+from stembridge.training.features import covariance, input_features, parts_of, running_level, spectra, waveforms
 from stembridge.training.inference import separate_clip
 from stembridge.training.networks import MaskNetwork, make_network
 from stembridge.training.objective import LOSSES, error_db, example
@@ -73,8 +73,9 @@ def test_running_level_is_a_peak_that_falls():
 
 def test_features_do_not_depend_on_level(tiny_recipe):
     spectrum = torch.randn(2, 10, 1, 2, tiny_recipe.grid.bins, generator=torch.Generator().manual_seed(0))
-    quiet, _ = input_features(*spectrum * 1e-3, tiny_recipe, torch.zeros(1, 1))
-    loud, _ = input_features(*spectrum, tiny_recipe, torch.zeros(1, 1))
+    cells = tiny_recipe.bands.pool(covariance(parts_of(torch.complex(*spectrum))))
+    quiet, _ = input_features(1e-6 * cells, tiny_recipe, torch.zeros(1, 1))
+    loud, _ = input_features(cells, tiny_recipe, torch.zeros(1, 1))
     assert torch.allclose(quiet, loud, atol=1e-2)
     assert loud.abs().max() < 4
 

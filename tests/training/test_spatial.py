@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from stembridge.training.features import covariance, parts_of
 from stembridge.training.recipe import RECIPES, Recipe
 from stembridge.training.spatial import masks_from
 
@@ -20,7 +21,7 @@ def noise(recipe: Recipe, *shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def complex_masks(logits: torch.Tensor, mix: torch.Tensor, recipe: Recipe, **options) -> torch.Tensor:
-    return torch.view_as_complex(masks_from(logits, mix.real, mix.imag, recipe, **options)[0].contiguous())
+    return torch.view_as_complex(masks_from(logits, covariance(parts_of(mix)), recipe, **options)[0].contiguous())
 
 
 def random_logits(recipe: Recipe, frames: int) -> torch.Tensor:
@@ -37,7 +38,7 @@ def test_masks_sum_to_one(recipe):
 def test_one_channel_twice_is_masked_as_it_would_be_alone(recipe):
     mix = noise(recipe, 20, 1, 1).expand(-1, -1, 2, -1)
     logits = random_logits(recipe, 20)[:, :, :, :1].expand(-1, -1, -1, 2, -1)
-    plain, _ = masks_from(logits, mix.real, mix.imag, replace(recipe, spatial=False))
+    plain, _ = masks_from(logits, covariance(parts_of(mix)), replace(recipe, spatial=False))
     difference = (complex_masks(logits, mix, recipe) - plain).abs().amax(dim=(0, 1, 2, 3))
     assert (difference > 1e-3).sum() <= 1  # the bin that goes with the cell below
 
@@ -61,7 +62,7 @@ def test_what_comes_from_elsewhere_is_told_apart_where_masks_cannot(recipe):
         missed = (masks * mix.unsqueeze(2) - stems)[40:, ..., : recipe.grid.bins // 2 - 40]
         return 10 * torch.log10(missed.abs().square().sum())
 
-    plain, _ = masks_from(logits, mix.real, mix.imag, replace(recipe, spatial=False))
+    plain, _ = masks_from(logits, covariance(parts_of(mix)), replace(recipe, spatial=False))
     assert error_db(complex_masks(logits, mix, recipe)) < error_db(plain) - 6
 
 
@@ -94,7 +95,7 @@ def test_a_streaming_network_knows_places_from_its_past_alone():
     parts, before = [], None
     for i in range(0, 20, 5):
         here = mix[i : i + 5]
-        masks, after = masks_from(logits[i : i + 5], here.real, here.imag, recipe, before)
+        masks, after = masks_from(logits[i : i + 5], covariance(parts_of(here)), recipe, before)
         parts.append(torch.view_as_complex(masks.contiguous()))
         before = after[0]
     assert torch.allclose(torch.cat(parts), whole, atol=1e-3)

@@ -63,7 +63,7 @@ def test_the_average_follows_the_weights(songs_folder, cache, tiny_recipe, setti
     learner, _ = learn(tiny_recipe, settings, batches(songs_folder, cache, 5))
     start = Learner(tiny_recipe, settings, None).network.state_dict()
     now = learner.network.state_dict()
-    for name in ("norm.weight", "decode.biases.0"):
+    for name in ("norm.weight", "decode.bias"):
         behind = (now[name] - learner.average[name]).abs().max()
         assert 0 < behind < (now[name] - start[name]).abs().max()
 
