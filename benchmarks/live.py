@@ -4,11 +4,17 @@
 
 A song plays in real time through `live` to nowhere, on one core, at each rate and block size, for so many minutes each:
 with the defaults eighty in all. The latency is that of a click from a file through the same to a file.
+
+How quiet the core is says a loop of the same priority that does nothing but wake up for each block, for a tenth of the
+time: where it is too late, no program could have been in time.
 """
 
 import argparse
+import os
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +30,8 @@ BLOCKS = 64, 128, 256, 512
 SONG, CLICK_SONG = 30.0, 1.0  # s
 CLICK = 0.3  # s into its song
 WAIT = 60.0  # s that the end may be late
+IDLE = 0.1  # of the time, for the loop that does nothing
+PRIORITY = 20  # of real-time threads, as in plugin/live/work.py
 
 
 def time_points(minutes: float, rates: tuple[int, ...], blocks: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -33,8 +41,25 @@ def time_points(minutes: float, rates: tuple[int, ...], blocks: tuple[int, ...])
         for block in blocks:
             say(f"{rate} Hz, blocks of {block}")
             row = {"rate": rate, "block": block, "lasts": 1e3 * block / rate}
-            rows.append(row | time_blocks(rate, block, 60 * minutes) | time_click(rate, block))
+            row |= time_blocks(rate, block, 60 * minutes) | time_click(rate, block)
+            rows.append(row | time_idle(block / rate, 60 * minutes * IDLE))
     return rows
+
+
+def time_idle(lasts: float, seconds: float) -> dict[str, int]:
+    """How often a loop that only waits for the next block, `lasts` s away, wakes up when that has passed already."""
+    if hasattr(os, "sched_setscheduler"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    wakes, late = max(1, round(seconds / lasts)), 0
+    comes = time.perf_counter() + lasts
+    for _ in range(wakes):
+        time.sleep(max(0.0, comes - time.perf_counter()))
+        late += time.perf_counter() > comes + lasts
+        comes = max(comes + lasts, time.perf_counter() - lasts)
+    if hasattr(os, "sched_setscheduler"):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return {"idle_misses": late, "idle_blocks": wakes}
 
 
 def time_blocks(rate: int, block: int, seconds: float) -> dict[str, Any]:
@@ -76,14 +101,15 @@ def show(report: dict[str, Any]) -> None:
 
     print(
         f"\nHow long blocks are held, in ms, and how many are done too late in {report['minutes']:g} minutes; "
-        "latency in samples"
+        "latency in samples; idle: a loop that does nothing"
     )
     print_table(
-        ["rate", "block", "lasts", "p50", "p95", "p99", "max", "misses", "of blocks", "load", "measured", "reported"],
+        ["rate", "block", "lasts", "p50", "p95", "p99", "max", "misses", "idle", "load", "measured", "reported"],
         [
             [str(row["rate"]), str(row["block"]), f"{row['lasts']:.2f}"]
             + [f"{row[name]:.2f}" for name in ("p50", "p95", "p99", "max")]
-            + [str(row["misses"]), str(row["blocks"]), f"{row['load']:.0%}"]
+            + [f"{row['misses']} of {row['blocks']}", f"{row['idle_misses']} of {row['idle_blocks']}"]
+            + [f"{row['load']:.0%}"]
             + [str(row["measured"]), str(row["reported"])]
             for row in report["rows"]
         ],

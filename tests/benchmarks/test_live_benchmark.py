@@ -25,6 +25,7 @@ def test_all_is_measured_and_shown(tmp_path):
     for row in rows:
         assert row["blocks"] == -(-round(0.06 * row["rate"]) // row["block"])
         assert 0 <= row["misses"] <= row["blocks"]
+        assert 0 <= row["idle_misses"] <= row["idle_blocks"] == round(0.006 * row["rate"] / row["block"])
         assert row["load"] > 0
         assert 0 < row["p50"] <= row["p95"] <= row["p99"] <= row["max"]
         assert row["measured"] == row["reported"] > 0

@@ -306,3 +306,14 @@ def test_a_live_that_nobody_closes_ends_with_the_program(tiny_live_model, tmp_pa
     done = subprocess.run([sys.executable, script, tiny_live_model, tmp_path / "out.wav"], timeout=60)
     assert done.returncode == 0
     assert read(tmp_path / "out.wav")[0].shape[0] == 2
+
+
+def test_a_script_without_a_main_guard_is_told_so(tiny_live_model, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom stembridge.plugin.live import Live\n"
+        "with Live('none', 'none', model=sys.argv[1], seconds=0.1) as live:\n    live.wait()\n"
+    )
+    done = subprocess.run([sys.executable, script, tiny_live_model], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert 'under `if __name__ == "__main__":`' in done.stderr
