@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from .features import decay_of, frames_of
-from .recipe import Recipe
+from .recipe import Bands, Recipe
 
 MEMORY = 3.0  # s in which a streaming network forgets 63 % of where the stems were
 SPREAD = 0.01  # of a stem's power counts as coming from everywhere, so that no filter is sharper than is known
+SPAN = 64  # frames summed at once while training
 NEIGHBOURS = 3  # cells that share what is known of places
 NOTHING = 1e-12  # power of a cell that counts as silence (-120 dB)
 FAR = 40.0  # of a logit: further ones would make no other masks
@@ -36,7 +37,7 @@ POWER = torch.tensor([[1.0, EDGE, 0, 0], [EDGE, 1.0, 0, 0]])
 
 
 def _filters_of_products() -> Tensor:
-    """From the products of (s, x, y, z) with those of an inverse, (16,), to what `_filters` returns: (8, 16)."""
+    """From the products of (s, x, y, z) with those of an inverse, (16,), to what `filters_from` returns: (8, 16)."""
     products = torch.eye(16).reshape(4, 4, 16)
     whole = products[0, 0] + products[1, 1] + products[2, 2] + products[3, 3]
     x, y, z = (products[0, i] + products[i, 0] for i in (1, 2, 3))
@@ -53,7 +54,7 @@ def place_shapes(recipe: Recipe, stems: int) -> list[tuple[int, ...]]:
     """The state's tensors, for one song, that remember where stems were: none for chunks, or without places."""
     if not (recipe.spatial and recipe.causal):
         return []
-    return [(1, stems, 4, recipe.bands.runs(slice(-1)).num_cells)]
+    return [(1, stems, 4, low_runs(recipe.bands).num_cells)]
 
 
 def masks_from(
@@ -74,10 +75,11 @@ def masks_from(
     masks = softmax(logits)
     if not recipe.spatial:
         return recipe.bands.spread(masks[frames, :, :stems]), []
-    # Places count in all runs but the highest: above 10.7 kHz there is too little to be heard to be worth the work.
-    low, high = recipe.bands.runs(slice(-1)), recipe.bands.runs(slice(-1, None))
+    low, high = low_runs(recipe.bands), recipe.bands.runs(slice(-1, None))
     low_mix = mix[..., : low.bins]
-    filters, after = _filters(masks[..., : low.num_cells], low.pool(low_mix), recipe, before, stems, frames)
+    filters, after = filters_from(
+        masks[..., : low.num_cells], low.pool(low_mix), recipe, before, stems=stems, frames=frames
+    )
     low_masks = _at_bins(low.spread(filters), low_mix[frames])
     # The first bin of the highest run goes with the cell below, as a grid's last bin does: no copy to cut it off.
     high_masks = high.spread(masks[frames, :, :stems, :, low.num_cells :])[..., 1:]
@@ -91,30 +93,27 @@ def softmax(logits: Tensor) -> Tensor:
     return powers / powers.sum(dim=2, keepdim=True)
 
 
-def _filters(
+def low_runs(bands: Bands) -> Bands:
+    """Places count in all runs but the highest: above 10.7 kHz there is too little to be heard to be worth the work."""
+    return bands.runs(slice(-1))
+
+
+def filters_from(
     masks: Tensor,
     mix: Tensor,
     recipe: Recipe,
-    before: Tensor | None,
-    stems: int | None,
-    frames: slice,
+    before: Tensor | None = None,
+    *,
+    stems: int | None = None,
+    frames: slice = slice(None),
 ) -> tuple[Tensor, list[Tensor]]:
     """For each cell what of both channels makes a stem's channels, (frames, batch, stems, 8, cells).
 
     The eight are the factors on the channel itself, real parts for left and right, then imaginary parts, and those on
-    the other channel. mix: covariance of the cells, (frames, batch, 4, cells).
+    the other channel. masks: (frames, batch, stems, 2, cells). mix: covariance of the cells, (frames, batch, 4, cells).
+    The rest is as for `masks_from`.
     """
-    places = masks.mean(dim=3, keepdim=True).square() * (PAULI @ mix).unsqueeze(2)  # (frames, batch, stems, 4, cells)
-    after = []
-    if recipe.causal:
-        places = _running_sum(places, before, recipe.grid.hop / recipe.grid.sample_rate / MEMORY)
-        places, after = places[frames], [places[-1]]
-    else:
-        places = places.sum(dim=0, keepdim=True)
-    places = functional.avg_pool2d(  # over cells alone
-        places.flatten(0, 1), (1, NEIGHBOURS), 1, (0, NEIGHBOURS // 2), count_include_pad=False
-    ).reshape(-1, *map(int, places.shape[1:]))
-    places = places * ((1 - SPREAD) / (places[..., :1, :] + NOTHING**2)) + EVERYWHERE
+    places, after = _places(masks, mix, recipe, before, frames)
     audible = mix[frames, :, :2] + NOTHING
     share = (masks[frames] * audible.unsqueeze(2)).sum(3, keepdim=True) / audible.sum(2, keepdim=True).unsqueeze(2)
     places = share * places
@@ -125,10 +124,28 @@ def _filters(
     return FILTERS @ products.flatten(3, 4), after
 
 
+@torch.no_grad()  # each is a mean of so much that a single mask hardly moves it
+def _places(
+    masks: Tensor, mix: Tensor, recipe: Recipe, before: Tensor | None, frames: slice
+) -> tuple[Tensor, list[Tensor]]:
+    """The stems' covariances (s, x, y, z) where s is 1, (frames, batch, stems, 4, cells); one frame for a chunk."""
+    places = masks.mean(dim=3, keepdim=True).square() * (PAULI @ mix).unsqueeze(2)
+    after = []
+    if recipe.causal:
+        places = _running_sum(places, before, recipe.grid.hop / recipe.grid.sample_rate / MEMORY)
+        places, after = places[frames], [places[-1]]
+    else:
+        places = places.sum(dim=0, keepdim=True)
+    places = functional.avg_pool2d(  # over cells alone
+        places.flatten(0, 1), (1, NEIGHBOURS), 1, (0, NEIGHBOURS // 2), count_include_pad=False
+    ).reshape(-1, *map(int, places.shape[1:]))
+    return places * ((1 - SPREAD) / (places[..., :1, :] + NOTHING**2)) + EVERYWHERE, after
+
+
 def _at_bins(filters: Tensor, mix: Tensor) -> Tensor:
     """Complex masks, (frames, batch, stems, 2, bins, 2), that do to each channel what the filters do to both.
 
-    filters: as `_filters` returns, but of bins. mix: (frames, batch, 4, bins).
+    filters: as `filters_from` returns, but of bins. mix: (frames, batch, 4, bins).
     """
     batch, bins = map(int, (mix.size(1), mix.size(3)))
     power = (POWER @ mix + NOTHING**2).reshape(-1, batch, 1, 1, 2, bins)
@@ -140,8 +157,15 @@ def _at_bins(filters: Tensor, mix: Tensor) -> Tensor:
 def _running_sum(values: Tensor, before: Tensor | None, fall: float) -> Tensor:
     """Sums over all frames so far, (frames, ...), that forget exp(-fall) a frame. before: the sum before the first.
 
-    A closed form over the frames of a call, so that frames one by one give the same.
+    A closed form over the frames of a call, so that frames one by one give the same; its work grows with their square,
+    so long calls are cut (while exporting, which is done with few frames, none is).
     """
+    if int(values.size(0)) > SPAN:
+        sums = []
+        for span in values.split(SPAN):
+            sums.append(_running_sum(span, before, fall))
+            before = sums[-1][-1]
+        return torch.cat(sums)
     frames = frames_of(values)
     sums = (decay_of(frames, fall) @ values.flatten(1)).reshape(-1, *map(int, values.shape[1:]))
     if before is None:

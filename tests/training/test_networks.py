@@ -1,5 +1,6 @@
 """What a network sees, how it is judged, and that the engine runs exactly what PyTorch trained."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +17,7 @@ from stembridge.training.networks import MaskNetwork, make_network
 from stembridge.training.objective import LOSSES, error_db, example
 from stembridge.training.recipe import RECIPES, Recipe
 from stembridge.training.session import train_model
+from stembridge.training.spatial import masks_from
 
 CARD = {"name": "tiny", "version": "1", "terms": "CC0"}
 
@@ -80,14 +82,18 @@ def test_features_do_not_depend_on_level(tiny_recipe):
     assert loud.abs().max() < 4
 
 
-def test_error_is_that_of_the_masked_spectrum(tiny_recipe):
+@pytest.mark.parametrize("spatial", [False, True])
+def test_error_is_that_of_the_masked_spectrum(tiny_recipe, spatial):
+    tiny_recipe = replace(tiny_recipe, spatial=spatial)
     stems = torch.from_numpy(noise(2, 4, 2, 8000))
+    stems[:, :, 1] += torch.tensor([1.0, -0.7, 0.3, 0.0]).reshape(1, 4, 1) * stems[:, :, 0]  # from places of their own
     responses = torch.rand(2, 4, tiny_recipe.grid.bins, generator=torch.Generator().manual_seed(0))
     batch = example(stems, responses, tiny_recipe)
     logits = torch.randn(*batch.match.shape, generator=torch.Generator().manual_seed(1))
     stem_spectra = spectra(stems, tiny_recipe.grid) * responses[:, :, None, None]
     mix = stem_spectra.sum(1, keepdim=True)
-    masks = tiny_recipe.bands.spread(logits.softmax(2)).permute(1, 2, 3, 0, 4)
+    masks, _ = masks_from(logits, covariance(parts_of(mix[:, 0].permute(2, 0, 1, 3))), tiny_recipe)
+    masks = (torch.view_as_complex(masks) if spatial else masks).permute(1, 2, 3, 0, 4)
     error = ((masks * mix - stem_spectra).abs() ** 2)[..., :-1].sum(dim=(2, 3, 4))
     floor = 1e-3 * (mix.abs() ** 2)[..., :-1].sum(dim=(2, 3, 4))
     assert torch.allclose(error_db(logits, batch, tiny_recipe), 10 * torch.log10(error + floor), atol=0.05)
