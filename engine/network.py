@@ -14,6 +14,8 @@ from ..models import Card, Chunk, Model, ModelError, check_graph, initial_state
 
 TINY = 1e-30  # below this a state is zero: it would decay into denormal numbers, which are slow
 LARGEST_MASK = 1e6  # 120 dB
+# A card's shorter floats would be heard: sums in a network's filters cancel.
+EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 
 _sessions: WeakValueDictionary[tuple, Any] = WeakValueDictionary()  # those in use, by what they were made of
 _opening = Lock()
@@ -64,7 +66,8 @@ def _new_session(model: Model, threads: int, providers: list[str]) -> Any:
     def make() -> None:
         nonlocal made
         try:
-            made = onnxruntime.InferenceSession(model.graph, options, providers=providers)
+            exact = [(name, EXACT.get(name, {})) for name in providers]
+            made = onnxruntime.InferenceSession(model.graph, options, providers=exact)
         except Exception as error:  # ONNX Runtime raises many types of its own
             made = error
 

@@ -208,5 +208,7 @@ def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
             found[node.output[0]] = found[node.input[0]].float()
     found = {name.removeprefix("network."): value for name, value in found.items()}
     if missing := [name for name in wanted if name not in found]:
-        raise DataError(f"{loaded.path}: no parameter {missing[0]} in it; give a model that training exported")
+        raise DataError(
+            f"{loaded.path}: no parameter {missing[0]} in it; give a model that this version's `train` made"
+        )
     return recipe, {name: found[name].reshape(value.shape) for name, value in wanted.items()}

@@ -27,7 +27,7 @@ VIEWS = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0.25, 0.25, 0.5, 0], [0.25,
 
 
 def frames_of(values: Tensor) -> Tensor:
-    """1, 2, ... for each of the frames that come first in `values`."""
+    """1, 2, ... for each of the frames that come first in `values`, none of which may be negative."""
     # Counted from the data, because the exporter would take arange or ones_like for a constant.
     return torch.cumsum((values.flatten(1)[:, 0] >= 0).to(values.dtype), dim=0)
 

@@ -19,10 +19,9 @@ from .recipe import Bands, Recipe
 
 MEMORY = 3.0  # s in which a streaming network forgets 63 % of where the stems were
 SPREAD = 0.01  # of a stem's power counts as coming from everywhere, so that no filter is sharper than is known
-SPAN = 64  # frames summed at once while training
+SPAN = 64  # frames summed at once outside of the graph
 NEIGHBOURS = 3  # cells that share what is known of places
 NOTHING = 1e-12  # power of a cell that counts as silence (-120 dB)
-FAR = 40.0  # of a logit: further ones would make no other masks
 EDGE = 1e-4  # of the other channel's power: where a channel has less (-40 dB) nothing is brought over from the other
 
 # From (left, right, re, im) to (s, x, y, z).
@@ -89,7 +88,7 @@ def masks_from(
 
 def softmax(logits: Tensor) -> Tensor:
     """Over the stems, dim 2. ONNX Runtime's own is slow along any dimension but the last."""
-    powers = logits.clamp(-FAR, FAR).exp()
+    powers = (logits - logits.amax(dim=2, keepdim=True)).exp()
     return powers / powers.sum(dim=2, keepdim=True)
 
 
@@ -118,10 +117,10 @@ def filters_from(
     share = (masks[frames] * audible.unsqueeze(2)).sum(3, keepdim=True) / audible.sum(2, keepdim=True).unsqueeze(2)
     places = share * places
     whole = places.sum(dim=2, keepdim=True)
-    inverse = INVERTED * whole
+    inverse = INVERTED.to(mix.device) * whole
     inverse = inverse / (inverse * whole).sum(dim=3, keepdim=True)
     products = places[:, :, :stems].unsqueeze(4) * inverse.unsqueeze(3)
-    return FILTERS @ products.flatten(3, 4), after
+    return FILTERS.to(mix.device) @ products.flatten(3, 4), after
 
 
 @torch.no_grad()  # each is a mean of so much that a single mask hardly moves it
@@ -129,7 +128,7 @@ def _places(
     masks: Tensor, mix: Tensor, recipe: Recipe, before: Tensor | None, frames: slice
 ) -> tuple[Tensor, list[Tensor]]:
     """The stems' covariances (s, x, y, z) where s is 1, (frames, batch, stems, 4, cells); one frame for a chunk."""
-    places = masks.mean(dim=3, keepdim=True).square() * (PAULI @ mix).unsqueeze(2)
+    places = masks.mean(dim=3, keepdim=True).square() * (PAULI.to(mix.device) @ mix).unsqueeze(2)
     after = []
     if recipe.causal:
         places = _running_sum(places, before, recipe.grid.hop / recipe.grid.sample_rate / MEMORY)
@@ -139,7 +138,7 @@ def _places(
     places = functional.avg_pool2d(  # over cells alone
         places.flatten(0, 1), (1, NEIGHBOURS), 1, (0, NEIGHBOURS // 2), count_include_pad=False
     ).reshape(-1, *map(int, places.shape[1:]))
-    return places * ((1 - SPREAD) / (places[..., :1, :] + NOTHING**2)) + EVERYWHERE, after
+    return places * ((1 - SPREAD) / (places[..., :1, :] + NOTHING**2)) + EVERYWHERE.to(mix.device), after
 
 
 def _at_bins(filters: Tensor, mix: Tensor) -> Tensor:
@@ -148,8 +147,10 @@ def _at_bins(filters: Tensor, mix: Tensor) -> Tensor:
     filters: as `filters_from` returns, but of bins. mix: (frames, batch, 4, bins).
     """
     batch, bins = map(int, (mix.size(1), mix.size(3)))
-    power = (POWER @ mix + NOTHING**2).reshape(-1, batch, 1, 1, 2, bins)
-    other, turned = ((rows @ mix).reshape(-1, batch, 1, 2, 2, bins) / power for rows in (OTHER, OTHER_TURNED))
+    power = (POWER.to(mix.device) @ mix + NOTHING**2).reshape(-1, batch, 1, 1, 2, bins)
+    other, turned = (
+        (rows.to(mix.device) @ mix).reshape(-1, batch, 1, 2, 2, bins) / power for rows in (OTHER, OTHER_TURNED)
+    )
     own, real, imag = filters.reshape(-1, *map(int, filters.shape[1:3]), 4, 2, bins).split([2, 1, 1], dim=3)
     return (own + real * other + imag * turned).permute(0, 1, 2, 4, 5, 3)
 

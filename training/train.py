@@ -179,6 +179,8 @@ class Learner:
         for name, value in tensors.items():
             part, rest = name.split("/", 1)
             parts[part][rest] = value
+        if parts["network"].keys() != self.network.state_dict().keys():
+            raise DataError(f"{path}: a checkpoint of another version; train to another output, or move it away")
         self.network.load_state_dict(parts["network"])
         for name, value in parts["average"].items():
             self.average[name].copy_(value)

@@ -130,11 +130,13 @@ class Live:
             # The new process inherits that it hears no signals: it ends when we say so, or are gone.
             signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in QUIET if hasattr(signal, name)})
             self._process.start()
-        except (OSError, RuntimeError) as error:
-            # Python refuses a process to a process that is itself being started, and has imported the user's script.
-            guard = 'start it under `if __name__ == "__main__":`, as this file is imported again'
-            reason = guard if isinstance(error, RuntimeError) else error
+        except Exception as error:  # whatever it is, `start` waits to hear of it
+            reason: object = error
+            if getattr(multiprocessing.current_process(), "_inheriting", False):
+                # This process is itself being started, and has imported the user's script.
+                reason = 'start it under `if __name__ == "__main__":`, as this file is imported again'
             self._failure = LiveError(f"no process can be started to play: {reason}")
+            self._failure.__cause__ = error
             self._ready.set()
             self._ended.set()
             return

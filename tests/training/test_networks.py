@@ -196,3 +196,26 @@ def test_exported_networks_run_at_other_rates(tiny_recipe, tmp_path):
         stems = processor.separate(audio)
         assert np.abs(stems.sum(axis=0)[:, latency:] - audio[:, :-latency]).max() < 1e-6
         assert all(np.abs(stem).max() > 1e-4 for stem in stems)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_work_wherever_the_material_lies(loss, tiny_recipe):
+    """On a device without numbers, which no tensor that was left on the processor can meet."""
+    stems = torch.zeros(1, 4, 2, 16000, device="meta")
+    batch = example(stems, torch.ones(1, 4, tiny_recipe.grid.bins, device="meta"), tiny_recipe)
+    logits = torch.zeros(batch.match.shape, device="meta", requires_grad=True)
+    LOSSES[loss](logits, batch, tiny_recipe).mean().backward()
+    assert logits.grad.device.type == "meta"
+
+
+def test_the_loss_leads_downhill(tiny_recipe):
+    """Through masks and filters, its gradient says what a small step does."""
+    stems = torch.from_numpy(noise(1, 4, 2, 12000))
+    batch = example(stems, torch.ones(1, 4, tiny_recipe.grid.bins), tiny_recipe)
+    logits = 0.3 * torch.randn(batch.match.shape, generator=torch.Generator().manual_seed(0))
+    logits.requires_grad_(True)
+    before = error_db(logits, batch, tiny_recipe).mean()
+    before.backward()
+    step = 0.02 / logits.grad.square().sum()
+    after = error_db((logits - step * logits.grad).detach(), batch, tiny_recipe).mean()
+    assert after.item() == pytest.approx(before.item() - 0.02, abs=0.01)
