@@ -3,10 +3,10 @@
     python benchmarks/live.py --minutes 10
 
 A song plays in real time through `live` to nowhere, on one core, at each rate and block size, for so many minutes each:
-with the defaults eighty in all. The latency is that of a click from a file through the same to a file.
+with the defaults eighty-eight in all. The latency is that of a click from a file through the same to a file.
 
-How quiet the core is says a loop of the same priority that does nothing but wake up for each block, for a tenth of the
-time: where it is too late, no program could have been in time.
+How quiet the core is says a loop of the same priority that does nothing but wake up for each block, afterwards, for a
+tenth of the time: on a core where it is too late now and then, no program is always in time.
 """
 
 import argparse

@@ -47,7 +47,7 @@ def count_work(path: str) -> dict[str, float]:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(frames, 1, 4, recipe.bands.num_cells))
     return {
-        "parameters": sum(int(each.count_nonzero()) for each in weights.values()),  # zeros only fill narrow bands
+        "parameters": sum(int(each.count_nonzero()) for each in weights.values()),  # zeros fill narrow bands
         "operations": (counter.get_total_flops() + recurrent) / 10 / 1e9,
     }
 
