@@ -131,7 +131,6 @@ def rounded(network: MaskNetwork) -> MaskNetwork:
 def _packed(graph: bytes) -> bytes:
     """The graph with equal constants shared, and large tensors in half precision, made whole when it is loaded."""
     model = onnx.load_model_from_string(graph)
-    _share_constants(model.graph)
     tensors, casts = model.graph.initializer, []
     for tensor in tensors:
         if tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= HALVED:
@@ -140,6 +139,7 @@ def _packed(graph: bytes) -> bytes:
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, f"{name}.half"))
             casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
     _set_nodes(model.graph, [*casts, *model.graph.node])
+    _share_constants(model.graph)
     return model.SerializeToString()
 
 

@@ -162,11 +162,11 @@ def _running_sum(values: Tensor, before: Tensor | None, fall: float) -> Tensor:
     so long calls are cut (while exporting, which is done with few frames, none is).
     """
     if int(values.size(0)) > SPAN:
-        sums = []
+        spans = []
         for span in values.split(SPAN):
-            sums.append(_running_sum(span, before, fall))
-            before = sums[-1][-1]
-        return torch.cat(sums)
+            spans.append(_running_sum(span, before, fall))
+            before = spans[-1][-1]
+        return torch.cat(spans)
     frames = frames_of(values)
     sums = (decay_of(frames, fall) @ values.flatten(1)).reshape(-1, *map(int, values.shape[1:]))
     if before is None:
