@@ -14,7 +14,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from engine import alone, run_benchmark, say, start_report
+from engine import alone, run_benchmark, say, start_report, write_json
 
 # Name -> what differs from the recipe: the loss, and attributes of RemixDataset.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -34,11 +34,11 @@ def train(changes: dict[str, Any], seed: int, folder: Path, options: argparse.Na
     asked = {name: getattr(options, name) for name in ("data", "network", "mode", "minutes")}
     asked |= {"seed": seed, "changes": changes}
     about = folder / "run.json"
-    if about.exists() and json.loads(about.read_text()) != asked:
-        raise ValueError(f"{folder}: a run of other settings; choose another --output, or move it away")
     if not about.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        about.write_text(json.dumps(asked, indent=2) + "\n")
+        write_json(about, asked)
+    elif json.loads(about.read_text("utf-8")) != asked:
+        raise ValueError(f"{folder}: a run of other settings; choose another --output, or move it away")
     if not ((folder / "log.csv").exists() and read_log(folder)["minutes"] >= options.minutes):
         alone(1, train_alone, changes, seed, folder, options)
     return read_log(folder)
@@ -95,16 +95,16 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 def show(report: dict[str, Any]) -> None:
     """The report as a table."""
     from stembridge.cli.table import print_table
+    from stembridge.training.data import STEMS
 
     print(f"\nMean SDR in dB on songs held apart after {report['minutes']:g} minutes, for each seed, and their mean")
-    stems = "vocals", "drums", "bass", "other"
     rows = []
     for name, runs in report["runs"].items():
         means = [run["held_apart_sdr"] for run in runs]
         row = [name, " / ".join(f"{run['step']:.0f}" for run in runs), *(f"{mean:.2f}" for mean in means)]
-        row += [f"{statistics.mean(run[stem] for run in runs):.2f}" for stem in stems]
+        row += [f"{statistics.mean(run[stem] for run in runs):.2f}" for stem in STEMS]
         rows.append([*row, f"{statistics.mean(means):.2f}"])
-    print_table(["", "steps", *(f"seed {seed}" for seed in report["seeds"]), *stems, "mean"], rows)
+    print_table(["", "steps", *(f"seed {seed}" for seed in report["seeds"]), *STEMS, "mean"], rows)
 
 
 def main() -> None:

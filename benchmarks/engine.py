@@ -218,7 +218,7 @@ def run_benchmark(
     except (ValueError, OSError) as error:
         parser.exit(2, f"{error}\n")
     if options.json:
-        _write_json(options.json, report)
+        write_json(options.json, report)
     show(report)
 
 
@@ -232,7 +232,7 @@ def _check_options(options: argparse.Namespace) -> None:
         raise ValueError(f"{options.json.parent}: no such folder for the JSON; make it first")
 
 
-def _write_json(path: Path, report: dict[str, Any]) -> None:
+def write_json(path: Path, report: dict[str, Any]) -> None:
     """The report as a file, whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(report, indent=2) + "\n", "utf-8")

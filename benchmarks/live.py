@@ -10,11 +10,10 @@ tenth of the time: on a core where it is too late now and then, no program is al
 """
 
 import argparse
-import os
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,6 @@ SONG, CLICK_SONG = 30.0, 1.0  # s
 CLICK = 0.3  # s into its song
 WAIT = 60.0  # s that the end may be late
 IDLE = 0.1  # of the time, for the loop that does nothing
-PRIORITY = 20  # of real-time threads, as in plugin/live/work.py
 
 
 def time_points(minutes: float, rates: tuple[int, ...], blocks: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -42,23 +40,22 @@ def time_points(minutes: float, rates: tuple[int, ...], blocks: tuple[int, ...])
             say(f"{rate} Hz, blocks of {block}")
             row = {"rate": rate, "block": block, "lasts": 1e3 * block / rate}
             row |= time_blocks(rate, block, 60 * minutes) | time_click(rate, block)
-            rows.append(row | time_idle(block / rate, 60 * minutes * IDLE))
+            with ThreadPoolExecutor(1) as thread:  # whose priority ends with it
+                rows.append(row | thread.submit(time_idle, block / rate, 60 * minutes * IDLE).result())
     return rows
 
 
 def time_idle(lasts: float, seconds: float) -> dict[str, int]:
     """How often a loop that only waits for the next block, `lasts` s away, wakes up when that has passed already."""
-    if hasattr(os, "sched_setscheduler"):
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    from stembridge.plugin.live.work import PRIORITY, hurry
+
+    hurry(PRIORITY)
     wakes, late = max(1, round(seconds / lasts)), 0
     comes = time.perf_counter() + lasts
     for _ in range(wakes):
         time.sleep(max(0.0, comes - time.perf_counter()))
         late += time.perf_counter() > comes + lasts
         comes = max(comes + lasts, time.perf_counter() - lasts)
-    if hasattr(os, "sched_setscheduler"):
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     return {"idle_misses": late, "idle_blocks": wakes}
 
 

@@ -49,7 +49,7 @@ class BlockWork:
         if self._realtime:
             # Threads that start from now on inherit it. All are alike, and the one that plays goes before them: one
             # that is held up by a higher one while it holds Python's lock would hold up the sound.
-            _hurry(PRIORITY - 1)
+            hurry(PRIORITY - 1)
         self._ahead = Ahead(self._remix, setup.num_channels, hop) if ahead else None
 
     def __call__(self, block: NDArray[np.float32], came: float | None = None) -> NDArray[np.float32]:
@@ -58,7 +58,7 @@ class BlockWork:
         if self._player != threading.get_ident():  # a device that has returned has another
             self._player = threading.get_ident()
             if self._realtime:
-                _hurry(PRIORITY)
+                hurry(PRIORITY)
         lasts = block.shape[-1] / self._rate
         if self._left <= block.shape[-1]:
             block = block[:, : int(self._left)]
@@ -108,7 +108,7 @@ class BlockWork:
         self._memory.note_levels(size.max(axis=1), np.square(size).mean(axis=1), stems.shape[-1] / self._rate)
 
 
-def _hurry(priority: int) -> None:
+def hurry(priority: int) -> None:
     """Go before all that is not audio, where the system allows it to the thread that calls."""
     if hasattr(os, "sched_setscheduler"):
         with suppress(OSError):

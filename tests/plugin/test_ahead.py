@@ -18,7 +18,7 @@ from stembridge.plugin.live.work import BlockWork
 def make_work(tiny_live_model, monkeypatch):
     """A function that makes what is done with each block: (rate, block, options of Live) -> it and its memory."""
     made = []
-    monkeypatch.setattr(work, "_hurry", lambda priority: None)  # the tests are in no hurry
+    monkeypatch.setattr(work, "hurry", lambda priority: None)  # the tests are in no hurry
 
     def make(rate=44100, block=64, held=1, model=tiny_live_model, realtime=False, **options):
         setup = Live("none", "none", model=model, sample_rate=rate, block=block, realtime=realtime, **options).setup
