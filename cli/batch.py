@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from .options import is_given
 from .table import print_table, printable
 
 if TYPE_CHECKING:
@@ -60,12 +61,6 @@ def batch_arguments(context: typer.Context, recipe: Path | None, **options: Any)
     if _is_file(output := str(arguments["output"])):
         raise ValueError(f"{output} is a file's name, and these songs go into a folder; name one, like -o out/")
     return arguments
-
-
-def is_given(context: typer.Context, name: str) -> bool:
-    """Whether an option was on the command line."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _is_file(output: str) -> bool:

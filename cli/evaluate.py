@@ -47,8 +47,7 @@ def evaluate_model(
     from .table import print_table
 
     loaded = load_model(model)
-    songs = find_songs([*data, *(more or ())])
-    songs = [song for song in songs if song.complete] if all_songs else songs_to_score(songs)
+    songs = songs_to_score(find_songs([*data, *(more or ())]), every=all_songs)
     with progress_bar() as progress:
         evaluation = score_songs(
             songs,

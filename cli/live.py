@@ -80,6 +80,7 @@ def play_live(
     live = Live(
         source,
         output,
+        overwrite=force,
         model=model,
         sample_rate=sample_rate,
         block=block,
@@ -109,10 +110,10 @@ def play_live(
                         pass
     finally:
         if control is not None:
-            _keep_moves(control, record_moves, live.setup.sample_rate)
+            moves = _keep_moves(control, record_moves, live.setup.sample_rate, force)
             stop = sys.exception()  # None at the end; but a signal, unless the terminal is gone, is no error either
             if not isinstance(stop, Exception) and getattr(stop, "number", None) != signal.SIGHUP:
-                _sum_up(live, output, record_moves)
+                _sum_up(live, moves)
 
 
 def _control(live: "Live", midi_map: Any, port: str | None, report: Callable[[str], None]) -> "MidiControl":
@@ -141,11 +142,18 @@ def _check_new(path: Path, force: bool) -> None:
         raise FileExistsError(f"{path} exists already; choose another name, or overwrite it with --force")
 
 
-def _keep_moves(control: "MidiControl", path: Path | None, sample_rate: int) -> None:
-    if path is not None and path.suffix.lower() == ".mid":
-        control.recording.to_midi(path, sample_rate)
-    elif path is not None:
-        control.recording.automation().to_csv(path)
+def _keep_moves(control: "MidiControl", path: Path | None, sample_rate: int, force: bool) -> Path | None:
+    """Where the take is now: under a name with a number, if there is another by now."""
+    if path is None:
+        return None
+    from ..plugin.live.ends import numbered
+
+    place = next(place for place in numbered(path) if force or not os.path.lexists(place))
+    if path.suffix.lower() == ".mid":
+        control.recording.to_midi(place, sample_rate)
+    else:
+        control.recording.automation().to_csv(place)
+    return place
 
 
 def _told(live: "Live") -> str:
@@ -160,8 +168,8 @@ def _end(name: str | None, kind: str) -> str:
     return {"none": "nothing", "device": name or "the default device"}.get(kind, str(name))
 
 
-def _sum_up(live: "Live", output: str | None, moves: Path | None) -> None:
-    files = [str(output)] * live.recorded + [str(moves)] * (moves is not None)
+def _sum_up(live: "Live", moves: Path | None) -> None:
+    files = [str(path) for path in (live.recorded, moves) if path is not None]
     wrote = f"; wrote {', '.join(files)}" if files else ""
     seconds = live.position / live.setup.sample_rate
     print(f"played {seconds:.1f} s, {live.misses} of {live.blocks} blocks late{wrote}")

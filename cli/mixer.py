@@ -94,7 +94,7 @@ class Mixer(App[None]):
     CSS = """
     #strips { height: 1fr; align: center top; overflow-x: auto; }
     #presets, #status, #title { height: 1; padding: 0 1; }
-    #presets { height: auto; max-height: 2; link-style: none; link-color: ansi_default; }
+    #presets { height: auto; max-height: 3; link-style: none; link-color: ansi_default; }
     Help { align: center middle; }
     #help { width: 60; height: auto; border: round ansi_default; }
     """
@@ -159,7 +159,10 @@ class Mixer(App[None]):
             {"none": "nothing", "device": name or "default device"}.get(kind, str(name).rpartition("/")[2])
             for name, kind in ((setup.input, setup.input_kind), (setup.output, setup.output_kind))
         ]
-        return Text.assemble(("StemBridge", "bold"), f"  {ends[0]} → {ends[1]}", no_wrap=True, overflow="ellipsis")
+        rate = f"  {setup.sample_rate} Hz"
+        return Text.assemble(
+            ("StemBridge", "bold"), (rate, "dim"), f"  {ends[0]} → {ends[1]}", no_wrap=True, overflow="ellipsis"
+        )
 
     def _health(self) -> Text:
         live, rate = self._live, self._live.setup.sample_rate
@@ -175,7 +178,6 @@ class Mixer(App[None]):
             (f"{live.misses}", missed),
             ("  LATENCY ", "dim"),
             f"{late} samples {1000 * late / rate:.1f} ms",
-            (f"  {rate} Hz", "dim"),
             no_wrap=True,
         )
 

@@ -87,3 +87,9 @@ def given_faders(**faders: str | None) -> dict[str, float]:
     from ..engine.gains import check_gain_db
 
     return {stem: check_gain_db(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option was on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -16,6 +16,7 @@ def load_rack(place: str, song: str | os.PathLike) -> Any:
     """
     from ..audio import open_audio
     from ..plugin.bridge.factory import make_processor
+    from ..render.foreign import check_processor
 
     where, _, name = place.rpartition(":")
     if not (where and name):
@@ -30,6 +31,7 @@ def load_rack(place: str, song: str | os.PathLike) -> Any:
             found = make_processor(found, {}, sample_rate, num_channels)
         if found is None:
             raise ValueError("is None; name a processor, or a function that returns one")
+        check_processor(found)
     except (Exception, SystemExit) as error:
         kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
         raise ValueError(f"--rack {place}: {kind}{error}") from error

@@ -23,6 +23,7 @@ from .options import (
     Songs,
     Threads,
     given_faders,
+    is_given,
 )
 
 
@@ -83,7 +84,7 @@ def remix_song(
     from ..presets import load_preset
     from ..render import remix_file
     from ..render.treatment import is_midi, read_automation
-    from .batch import batch_arguments, is_batch, is_folder, is_given, run_batch
+    from .batch import batch_arguments, is_batch, is_folder, run_batch
     from .rack import load_rack
     from .rendering import one_song, run_with_progress
 

@@ -26,6 +26,7 @@ ZONES = ((-6.0, Style(color="red")), (-18.0, Style(color="yellow")), (FLOOR_DB, 
 PLAIN, DIM, BOLD, TURNED = Style(), Style(dim=True), Style(bold=True), Style(bold=True, reverse=True)
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 WIDTH, WITH_LEVELS = 14, 18  # columns
+SAID = {(False, False): "", (True, False): "muted", (False, True): "solo", (True, True): "M + S"}  # mute, solo
 AROUND = 3  # rows that are not fader: the name, the gain, and the buttons
 
 
@@ -119,7 +120,7 @@ class ChannelStrip(Widget, can_focus=True):
         *_, muted, soloed, _ = self._seen
         return [
             Segment("[M]", TURNED if muted else PLAIN),
-            Segment(" muted " if muted else "  solo " if soloed else " " * 7, BOLD),
+            Segment(SAID[muted, soloed].center(7), BOLD),
             Segment("[S]", TURNED if soloed else PLAIN),
         ]
 

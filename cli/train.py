@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-from .options import DataFolders, MoreFolders
+from .options import DataFolders, Force, MoreFolders, is_given
+
+MOST_MINUTES = 1e6  # two years
+MOST_SEEDS = 2**32 - 1
 
 
 class Mode(StrEnum):
@@ -33,11 +36,16 @@ class Network(StrEnum):
 
 
 def run_training(
+    context: typer.Context,
     data: DataFolders,
-    minutes: Annotated[float, typer.Option("--minutes", min=0.01, help="Time to train in all, earlier runs included.")],
+    minutes: Annotated[
+        float,
+        typer.Option(min=0.01, max=MOST_MINUTES, help="Time to train in all, earlier runs included."),
+    ],
     more: MoreFolders = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The .onnx to write; default: my-MODE.onnx.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The .onnx to write (default: my-MODE.onnx)."),
     ] = None,
     mode: Annotated[Mode, typer.Option("--mode", help="Low latency, or whole chunks offline.")] = Mode.chunked,
     network: Annotated[Network, typer.Option("--network", help="The family of the network.")] = Network.recurrent,
@@ -46,22 +54,29 @@ def run_training(
         str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights (and its mode).")
     ] = None,
     cache: Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Where decoded songs are kept.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all random choices.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=MOST_SEEDS, help="Of all random choices.")] = 0,
     threads: Annotated[int, typer.Option("--threads", min=0, help="Processor cores, 0 for all.")] = 0,
     terms: Annotated[
         str, typer.Option("--terms", help="What the weights may be used for, for the card.")
     ] = "not stated",
+    force: Force = False,
 ) -> None:
     r"""Train a network on songs with stems, and export it.
 
     Goes on where it was stopped: checkpoints and log.csv lie beside the output, in FILE.training/. Needs PyTorch:
     pip install 'stembridge\[train]'.
     """
-    output = output or Path(f"my-{mode}.onnx")
+    if init is not None:
+        for option in ("mode", "network"):
+            if is_given(context, option):
+                raise ValueError(f"--{option} is that of the model that --init names; leave it out")
+    output = output or Path(f"my-{mode if init is None else Path(init).stem}.onnx")
     if output.suffix != ".onnx":
         raise ValueError(f"{output}: the output is a model, so its name must end in .onnx")
     if not output.resolve().parent.is_dir():
         raise ValueError(f"{output.parent}: no such folder; make it first")
+    if output.is_dir():
+        raise IsADirectoryError(f"{output} is a folder; name a file in it")
     try:
         from ..training.session import train_model
     except ModuleNotFoundError as error:
@@ -78,5 +93,6 @@ def run_training(
         seed=seed,
         threads=threads,
         terms=terms,
+        overwrite=force,
     )
     print(f"{model.path}: {model.card.mode}, latency {model.card.latency_samples} samples")

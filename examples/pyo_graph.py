@@ -9,7 +9,10 @@ from stembridge.plugin.pyo import StemMix  # isort: skip  # before pyo, whose gr
 import pyo
 
 source, *target = sys.argv[1:]
-_, seconds, rate, channels, *_ = pyo.sndinfo(source)
+about = pyo.sndinfo(source)
+if about is None:
+    sys.exit(f"pyo cannot read {source}; give a WAV, FLAC or AIFF file with a plain name")
+_, seconds, rate, channels, *_ = about
 server = pyo.Server(sr=int(rate), nchnls=channels, duplex=0, audio="offline" if target else "portaudio")
 server.setVerbosity(1)
 server.boot()

@@ -74,6 +74,9 @@ def save_model(path: str | os.PathLike, graph: bytes, values: dict[str, Any]) ->
     contents = {path: graph, path.with_suffix(".json"): (json.dumps(values, indent=2) + "\n").encode()}
     for target, content in contents.items():
         temporary = target.with_name(f".{target.name}.tmp")
-        temporary.write_bytes(content)
-        os.replace(temporary, target)
+        try:
+            temporary.write_bytes(content)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
     return Model(card, graph, path)

@@ -147,7 +147,9 @@ class StemMix(pyo.PyoObject):
         return self._stage.processors[0].soloed
 
     def set_gains_db(self, **gains_db: float) -> None:
-        """Move faders: `set_gains_db(vocals=-6.0)`."""
+        """Move faders: `set_gains_db(vocals=-6.0)`. Raises ValueError before any has moved."""
+        for stem, gain in gains_db.items():
+            self._stage.check_gain(stem, gain)
         for stem, gain in gains_db.items():
             self.setGain(stem, gain)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine import StemProcessor
+from ..engine.gains import check_gain_db
 from ..models import Model
 
 with contextlib.redirect_stdout(io.StringIO()):  # pyo tells of missing wxPython, which only windows need
@@ -58,9 +59,8 @@ class Stage:
 
     def set_gain(self, stem: str, gain: Any) -> None:
         """Move a fader to a number of dB, or let a signal move it."""
+        self.check_gain(stem, gain)
         if isinstance(gain, pyo.PyoObject):
-            if stem not in self.stems:
-                raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(self.stems)}")
             table, (data,) = self._table(1)
             data[:] = self.processors[0].gains_db[stem]  # until the signal's first turn
             fill = pyo.TableFill(gain, table)
@@ -74,6 +74,13 @@ class Stage:
             self._signals.pop(stem, None)
             gain = float(gain)  # pyo's own functions take no other numbers, such as NumPy's
         self.gains[stem] = gain
+
+    def check_gain(self, stem: str, gain: Any) -> None:
+        """Raise ValueError for a stem or a gain that `set_gain` would not take."""
+        if stem not in self.stems:
+            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(self.stems)}")
+        if not isinstance(gain, pyo.PyoObject):
+            check_gain_db(stem, gain)
 
     def mix(self, mul: Any, add: Any) -> Any:
         """A signal that is all stems together."""

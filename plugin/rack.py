@@ -147,7 +147,8 @@ class StemRack:
         out = np.zeros(stems.shape[1:], np.float32)
         for stem, gain, dry in zip(self.stems, self._faders.advance(n), stems[..., early:], strict=True):
             self._delays[stem].push(self._wet(stem, dry))
-            out += gain * self._delays[stem].peek(n)
+            if gain.any():  # what an effect makes may not even be a number, and a fader that is down silences it
+                out += gain * self._delays[stem].peek(n)
             self._delays[stem].drop(n)
         return out.reshape(audio.shape)
 
@@ -155,6 +156,8 @@ class StemRack:
         if (effect := self._effects.get(stem)) is None or not dry.size:
             return dry
         wet = np.asarray(effect.process(dry))
+        if wet.dtype.kind != "f":
+            raise ValueError(f"{stem}: its effect made {wet.dtype} of a block of {dry.dtype}; it must make floats")
         if wet.shape != dry.shape:
             raise ValueError(f"{stem}: its effect made {wet.shape} of a block of shape {dry.shape}")
         if effect.latency_samples != self._late[stem]:

@@ -36,9 +36,8 @@ def prepared(
 
     Raises ValueError, in one line, then and there, for all that goes wrong in it, and for what it cannot do.
     """
+    check_processor(processor)
     kind = type(processor).__name__
-    if missing := [name for name in ("process", "reset", "latency_samples") if not hasattr(processor, name)]:
-        raise ValueError(f"a {kind} is no processor: it has no {missing[0]}")
     if (gains_db or automation is not None) and not hasattr(processor, "set_gains_db"):
         raise ValueError(f"a {kind} has no faders (set_gains_db); leave gains and automation out")
     with _explained(kind):
@@ -66,6 +65,12 @@ def prepared(
         return out
 
     return checked
+
+
+def check_processor(processor: Any) -> None:
+    """Raise ValueError for what lacks something that a Processor has."""
+    if missing := [name for name in ("process", "reset", "latency_samples") if not hasattr(processor, name)]:
+        raise ValueError(f"a {type(processor).__name__} is no processor: it has no {missing[0]}")
 
 
 @contextmanager

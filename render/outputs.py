@@ -1,5 +1,6 @@
 """Files that appear complete and together, or not at all."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -8,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # which come without a name while a file is written
 
 
 class Outputs:
@@ -62,9 +65,10 @@ class Outputs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._remove()
-        if isinstance(error, OSError) and str(error.filename).startswith(str(self.scratch)):
+        if isinstance(error, OSError) and (error.errno in FULL or str(error.filename).startswith(str(self.scratch))):
             names = dict(zip(map(str, self.parts), self.targets, strict=True))
-            place = names.get(str(error.filename), self._beside)
+            only = self.targets[0] if error.filename is None and len(self.targets) == 1 else self._beside
+            place = names.get(str(error.filename), only)
             line = f"cannot write {place}: {error.strerror}; make room or choose another folder"
             raise OSError(line) from error
         if isinstance(error, ValueError):  # what a container cannot hold: say the name that the user knows

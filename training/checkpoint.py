@@ -3,8 +3,9 @@
 import json
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -16,11 +17,17 @@ from .recipe import Recipe
 
 @dataclass
 class Progress:
-    """How far training is: steps done, wall-clock seconds spent, and the best score on the songs held apart."""
+    """How far training is, and what is trained.
+
+    step: steps done. seconds: wall-clock time spent. scored: the step of the last score. best: the best score on the
+    songs held apart. run: what must not change on the way, as JSON has it.
+    """
 
     step: int = 0
     seconds: float = 0.0
+    scored: int = -1
     best: float = -math.inf
+    run: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], progress: Progress, recipe: Recipe) -> None:

@@ -37,6 +37,7 @@ VALIDATION = frozenset(
 )
 # Streams of a MUSDB18 file, https://sigsep.github.io/datasets/musdb.html.
 MUSDB_STREAMS = ("mixture", "drums", "bass", "other", "vocals")
+GENERIC = frozenset({"stems", "stem", "tracks"})  # names of folders that say nothing of the song
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".aif", ".aiff", ".ogg", ".opus", ".mp3", ".m4a"})
 
 
@@ -59,14 +60,22 @@ class Song:
         """Whether all four stems are there, so that their sum is the song's own mix."""
         return all(stem in self.files for stem in STEMS)
 
+    @property
+    def for_validation(self) -> bool:
+        """Whether it is one of MUSDB18's validation songs: its file or any folder above bears such a name."""
+        parts = {part.removesuffix(".stem.mp4").casefold() for path in self.files.values() for part in path.parts}
+        return any(name.casefold() in parts for name in VALIDATION)
+
     def decode(self, stem: str, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
-        """The stem (or "mixture") as (2, n) at `sample_rate`."""
+        """The stem (or "mixture") as (2, n) at `sample_rate`. Raises DataError for a file that holds no sound."""
         path = self.files[stem]
         if path.suffix == ".mp4":
             audio, rate = _decode_musdb(path, MUSDB_STREAMS.index(stem))
         else:
             with open_audio(path) as reader:
                 audio, rate = np.concatenate([*reader.blocks()], axis=-1), reader.sample_rate
+        if not np.isfinite(audio).all():
+            raise DataError(f"{path}: has samples that are no numbers, or infinite; export it again")
         if rate != sample_rate:
             import soxr
 
@@ -93,7 +102,11 @@ def find_songs(folders: Iterable[str | os.PathLike]) -> list[Song]:
 
 
 def _songs_below(folder: Path) -> Iterator[Song]:
-    for directory, _, names in os.walk(folder):
+    seen = {os.path.realpath(folder)}
+    for directory, folders, names in os.walk(folder, followlinks=True):
+        places = {name: os.path.realpath(os.path.join(directory, name)) for name in sorted(folders)}
+        folders[:] = [name for name, place in places.items() if place not in seen]  # a link may lead up
+        seen |= {*places.values()}
         here = Path(directory)
         stems = {}
         voices = []
@@ -107,7 +120,7 @@ def _songs_below(folder: Path) -> Iterator[Song]:
                 else:
                     voices.append(path)
         if stems:
-            yield Song(here.name, stems)
+            yield Song((here.parent if here.name.casefold() in GENERIC else here).name, stems)
         else:
             yield from (Song(path.stem, {"vocals": path}) for path in voices)
 
@@ -128,7 +141,7 @@ def _decode_musdb(path: Path, stream: int) -> tuple[NDArray[np.float32], int]:
 class StemCache:
     """Decoded stems as int16 arrays on disk, so that a crop costs one read.
 
-    folder: where the arrays lie; they are keyed by each source file's path, size and time.
+    folder: where the arrays lie; they are keyed by the paths, sizes and times of all of a song's files.
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
@@ -136,18 +149,22 @@ class StemCache:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def load(self, song: Song, stem: str) -> NDArray[np.int16]:
-        """The stem as (n, 2) int16 at 44.1 kHz, memory-mapped; decoded first if it is not here yet.
+        """The stem as (n, 2) int16 at 44.1 kHz, memory-mapped; the song is decoded first if it is not here yet.
 
-        Samples beyond full scale are scaled down with the whole stem.
+        A song with samples beyond full scale is scaled down as a whole, so that its stems still sum to its mixture.
         """
-        source = song.files[stem]
-        stat = source.stat()
-        key = json.dumps([str(source.resolve()), stem, stat.st_size, stat.st_mtime_ns])
-        path = self.folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + ".npy")
-        if not path.exists():
-            audio = song.decode(stem)
-            audio = audio / max(1.0, float(np.abs(audio).max(initial=0)))
-            with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".tmp", delete=False) as file:
-                np.save(file, np.round(audio.T * 32767).astype(np.int16))
-            os.replace(file.name, path)
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        paths = self._paths(song)
+        if not all(path.exists() for path in paths.values()):
+            tracks = {name: song.decode(name) for name in song.files}
+            peak = max(1.0, *(float(np.abs(track).max(initial=0)) for track in tracks.values()))
+            for name, track in tracks.items():
+                with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".tmp", delete=False) as file:
+                    np.save(file, np.round(track.T * (32767 / peak)).astype(np.int16))
+                os.replace(file.name, paths[name])
+        return np.load(paths[stem], mmap_mode="r", allow_pickle=False)
+
+    def _paths(self, song: Song) -> dict[str, Path]:
+        stats = {name: (path.resolve(), path.stat()) for name, path in sorted(song.files.items())}
+        key = [[name, str(path), stat.st_size, stat.st_mtime_ns] for name, (path, stat) in stats.items()]
+        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+        return {name: self.folder / f"{digest}-{name}.npy" for name in song.files}

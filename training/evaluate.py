@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..engine import separate
 from ..models import Model, load_model
-from .data import SAMPLE_RATE, VALIDATION, DataError, Song
+from .data import SAMPLE_RATE, STEMS, DataError, Song
 from .metrics import SILENT_DB, clip_sdr, frame_sdr, rms_db, sir_sar
 
 MEASURES = ("sdr", "frame_sdr", "sir", "sar")
@@ -34,13 +34,16 @@ class Evaluation:
         return table | {"mean": {m: float(np.mean([scores[m] for scores in table.values()])) for m in measures}}
 
 
-def songs_to_score(songs: Iterable[Song]) -> list[Song]:
-    """MUSDB18's validation songs if they are among `songs`, else all that have all stems of their own mix."""
+def songs_to_score(songs: Iterable[Song], *, every: bool = False) -> list[Song]:
+    """MUSDB18's validation songs if they are among `songs`, else all that have all stems of their own mix.
+
+    every: all of those anyway. Raises DataError if there is none.
+    """
     complete = [song for song in songs if song.complete]
-    validation = [song for song in complete if song.name in VALIDATION]
+    validation = [song for song in complete if song.for_validation]
     if not complete:
         raise DataError("no song has all of vocals, drums, bass and other; only such songs can be scored")
-    return validation or complete
+    return complete if every else validation or complete
 
 
 def score_songs(
@@ -61,25 +64,30 @@ def score_songs(
     progress: called with the share done, 0 to 1.
     """
     model = model if isinstance(model, Model) else load_model(model)
+    if not set(model.card.stems) & set(STEMS):
+        stems = ", ".join(model.card.stems)
+        raise DataError(f"model {model.card.name} gives {stems}, and songs have {', '.join(STEMS)}: nothing to compare")
     gain = np.float32(10 ** (input_db / 20))
-    scores, left_out = {}, 0
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    left_out = 0
     for number, song in enumerate(songs):
         if progress:
             progress(number / len(songs))
-        references = {stem: song.decode(stem, sample_rate) for stem in model.card.stems if stem in song.files}
-        mixture = (
-            song.decode("mixture", sample_rate) if "mixture" in song.files else np.sum([*references.values()], axis=0)
-        )
-        length = min(mixture.shape[-1], *(reference.shape[-1] for reference in references.values()))
-        estimates = separate(mixture[:, :length] * gain, sample_rate, model, threads=threads)
-        heard = [stem for stem, reference in references.items() if rms_db(reference[:, :length]) >= SILENT_DB]
+        tracks = {name: song.decode(name, sample_rate) for name in song.files}
+        length = min(track.shape[-1] for track in tracks.values())
+        tracks = {name: track[:, :length] for name, track in tracks.items()}
+        mixture = tracks.pop("mixture") if "mixture" in tracks else np.sum([*tracks.values()], axis=0)
+        references = {stem: tracks[stem] for stem in model.card.stems if stem in tracks}
+        estimates = separate(mixture * gain, sample_rate, model, threads=threads)
+        heard = [stem for stem, reference in references.items() if rms_db(reference) >= SILENT_DB]
         left_out += len(references) - len(heard)
-        pairs = {stem: (references[stem][:, :length], estimates[stem] / gain) for stem in heard}
-        scores[song.name] = {stem: _scores(*pair, sample_rate) for stem, pair in pairs.items()}
+        pairs = {stem: (references[stem], estimates[stem] / gain) for stem in heard}
+        name = song.name if song.name not in scores else f"{song.name} ({number + 1})"
+        scores[name] = {stem: _scores(*pair, sample_rate) for stem, pair in pairs.items()}
         if bss_eval and pairs:
             sir, sar = sir_sar(*(np.stack(side) for side in zip(*pairs.values(), strict=True)))
             for i, stem in enumerate(pairs):
-                scores[song.name][stem] |= {"sir": float(sir[i]), "sar": float(sar[i])}
+                scores[name][stem] |= {"sir": float(sir[i]), "sar": float(sar[i])}
     return Evaluation(scores, left_out)
 
 

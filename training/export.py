@@ -199,8 +199,11 @@ def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
     recipe_values = loaded.card.values.get("training", {}).get("recipe")
     if recipe_values is None:
         raise DataError(f"{loaded.path}: its card names no recipe to train on; give a model that training exported")
-    recipe = Recipe.from_dict(recipe_values)
-    wanted = make_network(recipe).state_dict()
+    try:
+        recipe = Recipe.from_dict(recipe_values)
+        wanted = make_network(recipe).state_dict()
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{loaded.path}: the recipe in its card makes no network ({error!r}); train anew") from error
     graph = onnx.load_model_from_string(loaded.graph).graph
     found = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
     for node in graph.node:  # the exporter keeps equal parameters once, and large ones are in half precision
@@ -211,4 +214,6 @@ def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
         raise DataError(
             f"{loaded.path}: no parameter {missing[0]} in it; give a model that this version's `train` made"
         )
+    if other := [name for name, value in wanted.items() if found[name].numel() != value.numel()]:
+        raise DataError(f"{loaded.path}: its {other[0]} is of another size than its card's recipe says; train anew")
     return recipe, {name: found[name].reshape(value.shape) for name, value in wanted.items()}

@@ -77,7 +77,7 @@ class RemixDataset:
         self.pools["vocals"] = self.pools["vocals"] or self.voices
         for stem, pool in self.pools.items():
             if not pool:
-                raise DataError(f"no song has a {stem} stem; add material to --data that has one")
+                raise DataError(f"no song has {stem}; add material to --data that has one")
         self.complete = [song for song in bands if len(song) == len(STEMS)]
 
     def batch(self, size: int) -> Tensor:

@@ -3,12 +3,14 @@
 import hashlib
 import os
 import platform
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from ..models import Model
+from ..models import Model, load_model
 from .checkpoint import load_checkpoint
 from .data import DataError, StemCache, find_songs
 from .export import export_network, load_parameters
@@ -30,36 +32,49 @@ def train_model(
     seed: int = 0,
     threads: int = 0,
     terms: str = "not stated",
+    overwrite: bool = False,
     report: Callable[[str], None] = print,
 ) -> Model:
     """Train for `minutes` and write `output` (.onnx) with its card.
 
     folders: see `find_songs`. family, mode: a key of RECIPES. loss: one of LOSSES. init: a model to start from, whose
-    recipe is then kept. cache: where decoded stems are kept, by default the user's cache folder. Checkpoints and the
-    log lie in `<output>.training/`; a later call with the same output goes on from there. Raises DataError or
-    ModelError, in one line, for what it cannot use.
+    recipe is then kept. cache: where decoded stems are kept, by default the user's cache folder. terms: what the card
+    says of the weights, before the terms of those they were started from. overwrite: whether another model may be
+    replaced. Checkpoints and the log lie in `<output>.training/`; a later call with the same output goes on from there.
+    Raises DataError, ModelError or OSError, in one line, for what it cannot use.
     """
     from platformdirs import user_cache_path
 
+    work = output.with_name(output.name + ".training")
+    if os.path.lexists(output) and not (overwrite or work.is_dir()):
+        raise FileExistsError(f"{output} exists already; choose another name, or overwrite it with --force")
+    if not terms.strip():
+        raise DataError("terms '' say nothing; say what the weights may be used for, or leave them out")
     songs = find_songs(folders)
     if (family, mode) not in RECIPES:
         modes = " or ".join(mode for each, mode in RECIPES if each == family)
         raise DataError(f"a {family} network cannot be {mode}; choose {modes}, or another family")
     recipe, initial = load_parameters(init) if init else (RECIPES[family, mode], None)
-    settings = Settings(minutes=minutes, loss=loss, seed=seed, threads=threads)
+    settings = Settings(minutes=minutes, loss=loss, init=init, seed=seed, threads=threads)
     if init:
         settings.learning_rate /= 10  # what is learnt already should be kept
-    work = output.with_name(output.name + ".training")
     stems = StemCache(cache or user_cache_path("stembridge") / "stems")
     best = train_network(songs, recipe, work, stems, settings, initial, report)
     weights, progress, recipe = load_checkpoint(best)
     network = make_network(recipe)
     network.load_state_dict(weights)
-    card = {
+    data = [{"name": str(folder), "terms": terms} for folder in folders]
+    if init:
+        start = load_model(init).card.values
+        terms = f"{terms}; and those of {start['name']}, whose weights it was started from: {start['terms']}"
+        data = [*start.get("data", []), *data]
+    made_of = ["--init", init] if init else ["--mode", mode, "--network", family]
+    command = ["train", "--data", *folders, *made_of, "--loss", loss, "--minutes", f"{minutes:g}", "--seed", str(seed)]
+    card: dict[str, Any] = {
         "name": _card_name(output.stem),
         "version": "1",
         "terms": terms,
-        "data": [{"name": str(folder), "terms": terms} for folder in folders],
+        "data": data,
         "training": {
             "minutes": round(progress.seconds / 60, 1),
             "steps": progress.step,
@@ -69,9 +84,11 @@ def train_model(
             "loss": loss,
             "torch": torch.__version__,
             "started_from": init,
-            "held_apart_sdr": round(progress.best, 2),
+            "command": shlex.join(["stembridge", *map(str, command), "-o", str(output)]),
         },
     }
+    if progress.run["songs (--data)"][1]:  # else the best was chosen by the mixes that it learnt from
+        card["training"]["held_apart_sdr"] = round(progress.best, 2)
     return export_network(network, output, card)
 
 

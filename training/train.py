@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .checkpoint import Progress, load_checkpoint, save_checkpoint
-from .data import SAMPLE_RATE, STEMS, VALIDATION, DataError, Song, StemCache
+from .data import SAMPLE_RATE, STEMS, DataError, Song, StemCache
 from .inference import separate_clip
 from .metrics import clip_sdr
 from .mixes import RemixDataset
@@ -23,7 +24,8 @@ from .objective import LOSSES, Example, error_db, example
 from .recipe import Recipe
 
 HELD_APART = 10  # songs to choose checkpoints by
-WARM_UP = 200  # steps until the learning rate is full
+WARM_UP = 200, 0.05  # steps, or the share of the time if that is sooner, until the learning rate is full
+KEEP_EVERY = 60.0  # s, so that whatever stops training costs no more
 AVERAGE = 0.999  # of the weights before, in the moving average that is validated and exported
 
 
@@ -32,8 +34,8 @@ class Settings:
     """How long and how to train.
 
     minutes: wall-clock time in all, earlier runs included; the learning rate falls to zero at its end.
-    batch, seconds: mixes a step and their length. loss: one of LOSSES. threads: of PyTorch, 0 for its own choice.
-    validate_every: minutes.
+    batch, seconds: mixes a step and their length. loss: one of LOSSES. init: the model that the weights to start from
+    are of. threads: of PyTorch, 0 for its own choice. validate_every: minutes.
     """
 
     minutes: float
@@ -41,6 +43,7 @@ class Settings:
     seconds: float = 6.0
     learning_rate: float = 2e-3
     loss: str = "sdr"
+    init: str | None = None
     seed: int = 0
     threads: int = 0
     validate_every: float = 5.0
@@ -50,14 +53,15 @@ class Settings:
 def split(songs: list[Song]) -> tuple[list[Song], list[Song]]:
     """Songs to train on, and songs held apart to choose checkpoints by; MUSDB18's validation songs are in neither.
 
-    Held apart is every eighth complete song, ten at most, of those that have a mixture if any have. Raises DataError
-    if no song is left to train on.
+    Held apart is every eighth complete song, ten at most, of those that have a mixture if any have; one of the same
+    name, which may be the same in another form, is in neither. Raises DataError if no song is left to train on.
     """
-    allowed = [song for song in songs if song.name not in VALIDATION]
+    allowed = [song for song in songs if not song.for_validation]
     complete = [song for song in allowed if song.complete]
     candidates = [song for song in complete if "mixture" in song.files] or complete
     apart = candidates[::8][:HELD_APART] if len(complete) > 1 else []
-    training = [song for song in allowed if song not in apart]
+    names = {song.name.casefold() for song in apart}
+    training = [song for song in allowed if song.name.casefold() not in names]
     if not training:
         raise DataError("no song is left to train on: MUSDB18's validation songs are never used; add others to --data")
     return training, apart
@@ -75,8 +79,9 @@ def train_network(
     """Train until the time is up and return the checkpoint that did best on the songs held apart.
 
     folder: for `last.safetensors` (everything needed to go on), `best.safetensors` (averaged weights) and `log.csv`.
-    If it holds a `last.safetensors`, training goes on from there; Ctrl-C writes one. initial: weights to start from
-    instead of random ones. Raises DataError for songs or a checkpoint that cannot be used.
+    If it holds a `last.safetensors`, training goes on from there; one is written every minute, and by Ctrl-C. initial:
+    weights to start from instead of random ones, which are scored first: what is no better does not take their place.
+    Raises DataError for songs or a checkpoint that cannot be used.
     """
     _keep_memory()
     if settings.threads:
@@ -85,39 +90,58 @@ def train_network(
     training, apart = split(songs)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     learner = Learner(recipe, settings, initial)
-    progress = learner.progress
+    run: dict[str, Any] = {"--init": settings.init, "--loss": settings.loss, "--seed": settings.seed}
+    run["songs (--data)"] = [[song.name for song in part] for part in (training, apart)]
     if last.exists():
         learner.load(last)
-        progress = learner.progress
-        report(f"going on from step {progress.step} after {progress.seconds / 60:.1f} minutes")
+        if other := [name for name, value in run.items() if learner.progress.run.get(name) != value]:
+            raise DataError(f"{last}: was trained with another {other[0]}; give the same, or train to another output")
+        report(f"going on from step {learner.progress.step} after {learner.progress.seconds / 60:.1f} minutes")
+    progress = learner.progress
+    progress.run = run
     data = RemixDataset(training, cache, settings.seconds, settings.seed + progress.step, settings.device)
     clips = [_clip(song, cache) for song in apart]
     report(f"{len(training)} songs to train on, {len(apart)} held apart, {settings.device}")
     folder.mkdir(parents=True, exist_ok=True)
-    budget, before, started = settings.minutes * 60, progress.seconds, time.monotonic()
-    next_validation = before + settings.validate_every * 60
     sdrs: list[float] = []
+
+    def score() -> None:
+        scores = _validate(learner.average, recipe, clips)
+        learnt = float(np.mean(sdrs)) if sdrs else math.nan
+        sdrs.clear()
+        apart = float(np.mean([*scores.values()])) if scores else math.nan
+        _log(folder / "log.csv", progress, learnt, apart, scores)
+        said = {"training": learnt, "held apart": apart} | scores
+        line = "  ".join(f"{name} {sdr:.2f}" for name, sdr in said.items() if not math.isnan(sdr))
+        report(f"{progress.seconds / 60:6.1f} min  step {progress.step:6d}  SDR in dB: {line}")
+        rank = apart if scores else learnt
+        if math.isnan(rank):
+            raise DataError("nothing was heard in any mix; give songs whose stems are not silent")
+        progress.scored = progress.step
+        if rank > progress.best:
+            progress.best = rank
+            save_checkpoint(best, learner.average, progress, recipe)
+        learner.save(last)
+
     try:
+        if initial and clips and progress.scored < 0:
+            score()
+        budget, before, started = settings.minutes * 60, progress.seconds, time.monotonic()
+        kept, scored = before, before
         while progress.seconds < budget:
             stems, responses = data.batch(settings.batch), data.responses(settings.batch, recipe.grid.bins)
-            sdrs.append(learner.step(stems, responses, progress.seconds / budget))
+            sdr = learner.step(stems, responses, progress.seconds / budget)
+            if not math.isnan(sdr):
+                sdrs.append(sdr)
             progress.seconds = before + time.monotonic() - started
-            if progress.seconds < min(next_validation, budget):
-                continue
-            next_validation += settings.validate_every * 60
-            scores = _validate(learner.average, recipe, clips)
-            training_sdr = float(np.mean(sdrs))
-            sdrs.clear()
-            mean = float(np.mean([*scores.values()])) if scores else training_sdr
-            _log(folder / "log.csv", progress, training_sdr, mean, scores)
-            report(
-                f"{progress.seconds / 60:6.1f} min  step {progress.step:6d}  training {training_sdr:5.2f} dB"
-                f"  held apart {mean:5.2f} dB  " + "  ".join(f"{stem} {sdr:.2f}" for stem, sdr in scores.items())
-            )
-            if mean > progress.best:
-                progress.best = mean
-                save_checkpoint(best, learner.average, progress, recipe)
-            learner.save(last)
+            if progress.seconds - scored >= settings.validate_every * 60 and progress.seconds < budget:
+                score()
+                scored = kept = progress.seconds
+            elif progress.seconds - kept >= KEEP_EVERY:
+                learner.save(last)
+                kept = progress.seconds
+        if progress.scored < progress.step:
+            score()
     except KeyboardInterrupt:
         learner.save(last)
         raise
@@ -143,8 +167,12 @@ class Learner:
         self.half = self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
 
     def step(self, stems: Tensor, responses: Tensor, time_used: float) -> float:
-        """Learn from a batch of `RemixDataset`; time_used: share of the budget. Returns the mean SDR in dB."""
-        rate = min(1.0, (self.progress.step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, time_used)))
+        """Learn from a batch of `RemixDataset`; time_used: share of the budget.
+
+        Returns the mean SDR in dB of the stems that are heard, NaN if none is.
+        """
+        warm = min(1.0, max((self.progress.step + 1) / WARM_UP[0], time_used / WARM_UP[1]))
+        rate = warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, time_used)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * rate
         batch = example(stems, responses, self.network.recipe)
@@ -235,11 +263,11 @@ def _validate(weights: dict[str, Tensor], recipe: Recipe, clips: list[dict]) -> 
     return {stem: float(np.mean(values)) for stem, values in scores.items() if values}
 
 
-def _log(path: Path, progress: Progress, training: float, mean: float, scores: dict[str, float]) -> None:
+def _log(path: Path, progress: Progress, training: float, apart: float, scores: dict[str, float]) -> None:
     new = not path.exists()
     with open(path, "a", newline="") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(["minutes", "step", "training_sdr", "held_apart_sdr", *STEMS])
-        values = [training, mean, *(scores.get(stem, math.nan) for stem in STEMS)]
+        values = [training, apart, *(scores.get(stem, math.nan) for stem in STEMS)]
         writer.writerow([f"{progress.seconds / 60:.2f}", progress.step, *(f"{value:.3f}" for value in values)])

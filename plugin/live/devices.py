@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 
 from .ends import Sink, Source
-from .setup import LiveError, Setup
+from .setup import FILES, LiveError, Setup
 
 PERIODS = 2  # blocks that a device holds, the least there can be
 PATIENCE = 2.0  # s without a block after which a device counts as gone
 RETRY = 1.0  # s
 LOOK = 0.1  # s
+# A driver without a clock, such as ALSA's null, asks for blocks as fast as it gets them, and would take all the time of
+# the processor: none is let run further ahead of ours than this.
+AHEAD = 0.5  # s
+FASTER = 0.01  # how much faster than ours a device's clock may be for ever
 
 Play = Callable[[Any], Any]
 
@@ -111,7 +115,10 @@ class _Stream:
             self._device.start(blocks)
         except miniaudio.MiniaudioError as error:
             self.close()
-            raise LiveError(f"{self.name} cannot be opened at {setup.sample_rate} Hz: {_reason(error)}") from error
+            raise LiveError(
+                f"{self.name} cannot be opened at {setup.sample_rate} Hz: {_reason(error)}; "
+                "--devices lists which there are, and a file or `none` can take the place of one"
+            ) from error
 
     def is_gone(self) -> bool:
         """Whether the device has stopped by itself, or gives no blocks any more."""
@@ -133,16 +140,20 @@ class _Stream:
         channels = self._setup.num_channels
         out = b""
         try:
+            due = 0.0
             while True:
                 given = yield out
-                self._heard = time.monotonic()
+                self._heard = now = time.monotonic()
                 if self._stopped.is_set():  # a device goes on until it is closed
+                    time.sleep(LOOK)
                     out = b""
                     continue
+                time.sleep(max(0.0, due - now))
                 if self._source is not None:
                     block = self._source.read(given)
                 else:
                     block = np.frombuffer(given, np.float32).reshape(-1, channels).T
+                due = max(due, now - AHEAD) + (1 - FASTER) * block.shape[-1] / self._setup.sample_rate
                 done = self._work(block)
                 if self._sink is not None:
                     self._sink.write(done)
@@ -198,7 +209,8 @@ def _found(devices: Any, what: str, wanted: str | None) -> Any:
         return None
     for name in [name for name in ids if name == wanted] + [name for name in ids if wanted.lower() in name.lower()]:
         return ids[name]
-    raise LiveError(f"no {what} device or file {wanted!r}; the devices are {', '.join(ids)}")
+    files = "audio file" if what == "input" else f"name of a new file that ends in {', '.join(FILES)}"
+    raise LiveError(f"{wanted!r} is no {what} device, and no {files}; the devices are {', '.join(ids)}")
 
 
 def _reason(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Where the sound comes from and goes to, if not to a device: songs, recordings, silence."""
 
+import itertools
 import os
 import queue
 import threading
@@ -16,6 +17,17 @@ from ...audio import create_audio, open_audio
 AHEAD = 8  # pieces of a song that are decoded ahead
 PIECES = 4  # a second
 FORMATS = {".wav": "float32", ".flac": "int24"}  # the finest each can hold
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """The path, then the same with 2, 3 ... behind its name.
+
+    >>> [path.name for path in itertools.islice(numbered(Path("take.wav")), 3)]
+    ['take.wav', 'take-2.wav', 'take-3.wav']
+    """
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 class Source(Protocol):
@@ -59,8 +71,8 @@ class Nowhere:
 class LoopingSong:
     """A song again and again, without a gap. A thread decodes ahead, so that no read waits for the disk."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, sample_rate: int, num_channels: int) -> None:
+        self._path, self._form = path, (sample_rate, num_channels)
         self._pieces: queue.Queue[NDArray[np.float32] | Exception] = queue.Queue(AHEAD)
         self._closed = False
         self._piece = np.zeros((1, 0), np.float32)
@@ -102,6 +114,12 @@ class LoopingSong:
         while True:
             silent = True
             with open_audio(self._path) as song:
+                if (song.sample_rate, song.num_channels) != self._form:
+                    rate, channels = self._form
+                    raise ValueError(
+                        f"{self._path} is another song now, of {song.sample_rate} Hz and {song.num_channels} channels, "
+                        f"not {rate} and {channels}; start again to play it"
+                    )
                 for piece in song.blocks(max(1, song.sample_rate // PIECES)):
                     silent = False
                     yield piece
@@ -112,11 +130,13 @@ class LoopingSong:
 class NewFile:
     """A file that is written while the sound goes on, by a thread, and appears whole when it is closed.
 
-    part: its path until then. If nothing was written it does not appear: few formats can be empty.
+    part: its path until then. overwrite: whether another file of that name is replaced; else this one gets a number.
+    recorded: where it is, once it is closed. If nothing was written it does not appear: few formats can be empty.
     """
 
-    def __init__(self, path: str, part: str, sample_rate: int, num_channels: int) -> None:
-        self._path, self._part = Path(path), Path(part)
+    def __init__(self, path: str, part: str, sample_rate: int, num_channels: int, overwrite: bool) -> None:
+        self._path, self._part, self._overwrite = Path(path), Path(part), overwrite
+        self.recorded: Path | None = None
         sample_format = FORMATS.get(self._path.suffix.lower(), "int16")
         try:
             self._writer = create_audio(self._part, sample_rate, num_channels, sample_format)
@@ -145,11 +165,29 @@ class NewFile:
             if self._error is not None:
                 raise self._error
             if not self._empty:
-                os.replace(self._part, self._path)
+                self.recorded = self._publish()
         except OSError as error:
             raise self._unwritable(error) from error
         finally:
             self._part.unlink(missing_ok=True)
+
+    def _publish(self) -> Path:
+        """Give the file its name, or the first free one like it; return it."""
+        if self._overwrite:
+            os.replace(self._part, self._path)
+            return self._path
+        places = numbered(self._path)
+        while True:
+            place = next(places)
+            try:
+                os.link(self._part, place)  # never replaces another file
+            except FileExistsError:
+                continue
+            except OSError:  # a disk without links
+                if os.path.lexists(place):
+                    continue
+                os.replace(self._part, place)
+            return place
 
     def _write(self) -> None:
         try:

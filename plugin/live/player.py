@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from .devices import PERIODS, play_through_devices
@@ -22,23 +23,24 @@ SWITCH = 0.0001  # s that another thread may keep the one that plays waiting
 def play(setup: Setup, memory: SharedMemory, pipe: Connection) -> None:
     """Play as `setup` says until its end, or until the other end of the pipe says so or is gone.
 
-    Sends ("ready", None) once, ("report", line) when something happens, and at last ("ended", None), ("failed", line),
-    or ("broken", line) for a bug.
+    Sends ("ready", None) once, ("report", line) when something happens, and at last ("ended", the new file's path or
+    None), ("failed", line), or ("broken", line) for a bug.
     """
     sys.setswitchinterval(SWITCH)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where sound systems talk, right into the mixer's screen
     stopped = threading.Event()
     threading.Thread(target=_listen, args=(pipe, stopped), daemon=True).start()
     try:
-        _play(setup, memory, stopped, lambda kind, line=None: _send(pipe, kind, line))
+        recorded = _play(setup, memory, stopped, lambda kind, line=None: _send(pipe, kind, line))
     except Exception as error:
         kind = "failed" if isinstance(error, ValueError | OSError) else "broken"
         _send(pipe, kind, str(error) if kind == "failed" else f"{type(error).__name__}: {error}")
     else:
-        _send(pipe, "ended", None)
+        _send(pipe, "ended", recorded)
 
 
-def _play(setup: Setup, memory: SharedMemory, stopped: threading.Event, send: Callable[..., None]) -> None:
+def _play(setup: Setup, memory: SharedMemory, stopped: threading.Event, send: Callable[..., None]) -> Path | None:
+    """Returns the new file's path, if there is one."""
     device = "device" in (setup.input_kind, setup.output_kind)
     with closing(BlockWork(setup, memory, stopped, PERIODS if device else 1)) as work:
         gc.collect()
@@ -54,6 +56,7 @@ def _play(setup: Setup, memory: SharedMemory, stopped: threading.Event, send: Ca
                 else:
                     send("ready")
                     _play_by_the_clock(setup, source, sink, work, stopped)
+    return sink.recorded if isinstance(sink, NewFile) else None
 
 
 def _play_by_the_clock(setup: Setup, source: Source, sink: Sink, work: BlockWork, stopped: threading.Event) -> None:
@@ -71,13 +74,13 @@ def _play_by_the_clock(setup: Setup, source: Source, sink: Sink, work: BlockWork
 def _source(setup: Setup) -> Source | None:
     """None: a device."""
     if setup.input_kind == "file":
-        return LoopingSong(str(setup.input))
+        return LoopingSong(str(setup.input), setup.sample_rate, setup.num_channels)
     return Silence(setup.num_channels) if setup.input_kind == "none" else None
 
 
 def _sink(setup: Setup) -> Sink | None:
     if setup.output_kind == "file":
-        return NewFile(str(setup.output), setup.part, setup.sample_rate, setup.num_channels)
+        return NewFile(str(setup.output), setup.part, setup.sample_rate, setup.num_channels, setup.overwrite)
     return Nowhere() if setup.output_kind == "none" else None
 
 

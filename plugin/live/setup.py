@@ -4,8 +4,10 @@ import math
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...audio import open_audio
 from ...engine.gains import SILENCE_DB, check_gain_db
@@ -27,8 +29,9 @@ class Setup:
     """All that the process that plays needs to know.
 
     input, output: a device's name or a part of it, or None for the default device; or what the kind beside it says:
-    "device", "file" or "none". part: where an output file grows before it takes its name. gains_db: of all stems, in
-    their order. length: samples to play, None for no end. realtime: False plays as fast as it can.
+    "device", "file" or "none". overwrite: whether a file that is there when all has ended is replaced. part: where an
+    output file grows before it takes its name. gains_db: of all stems, in their order. length: samples to play, None
+    for no end. realtime: False plays as fast as it can.
     """
 
     model: str
@@ -36,6 +39,7 @@ class Setup:
     input_kind: str
     output: str | None
     output_kind: str
+    overwrite: bool
     part: str
     sample_rate: int
     num_channels: int
@@ -49,6 +53,7 @@ class Setup:
 def checked_setup(
     input: str | os.PathLike | None,
     output: str | os.PathLike | None,
+    overwrite: bool,
     model: str | os.PathLike,
     sample_rate: int | None,
     block: int,
@@ -62,7 +67,14 @@ def checked_setup(
     if loaded.card.chunk:
         raise LiveError(f"model {loaded.card.name} looks ahead for files; for live audio take one like `live`")
     source, sink = (None if end is None else os.fspath(end) for end in (input, output))
+    for what, end in ("input", source), ("output", sink):
+        if end == "":
+            raise LiveError(f"the {what} '' has no name; name a device or a file, give `none`, or leave it out")
     input_kind, output_kind = _kind(source, os.path.isfile), _kind(sink, _names_file)
+    if source and sink and input_kind == output_kind == "file" and _same(source, sink):
+        raise LiveError(f"{sink} is the song itself; choose another name for the output")
+    sample_rate = None if sample_rate is None else _whole("sample rate", sample_rate, "Hz")
+    block = _whole("block", block, "samples")
     num_channels, own_rate = _format(source) if source is not None and input_kind == "file" else (2, None)
     if own_rate is not None and sample_rate not in (None, own_rate):
         raise LiveError(f"{source} has {own_rate} Hz, not {sample_rate}; leave the sample rate out")
@@ -72,7 +84,7 @@ def checked_setup(
     if not BLOCKS[0] <= block <= BLOCKS[1]:
         raise LiveError(f"block of {block} samples is out of range; give {BLOCKS[0]} to {BLOCKS[1]}")
     if seconds is not None and not 0 < seconds < math.inf:
-        raise LiveError(f"{seconds} seconds cannot be played; give more than 0")
+        raise LiveError(f"{seconds} seconds cannot be played; give more than 0, or leave it out for no end")
     if not realtime and "device" in (input_kind, output_kind):
         raise LiveError("a device plays in real time; give files, or none")
     gains = dict.fromkeys(loaded.card.stems, 0.0)
@@ -86,6 +98,7 @@ def checked_setup(
         input_kind=input_kind,
         output=sink,
         output_kind=output_kind,
+        overwrite=overwrite,
         part=_part(sink) if sink is not None and output_kind == "file" else "",
         sample_rate=rate,
         num_channels=num_channels,
@@ -97,12 +110,23 @@ def checked_setup(
     )
 
 
+def _whole(what: str, value: Any, unit: str) -> int:
+    with suppress(TypeError, ValueError, OverflowError):
+        if int(value) == value:
+            return int(value)
+    raise LiveError(f"{what} {value!r} does not work; give a whole number of {unit}")
+
+
 def _kind(end: str | None, is_file: Callable[[str], bool]) -> str:
     if end == NOTHING:
         return NOTHING
     if end is not None and (is_file(end) or _names_file(end)):  # what looks like a file, but is none, is told as one
         return "file"
     return "device"
+
+
+def _same(source: str, sink: str) -> bool:
+    return os.path.exists(source) and os.path.exists(sink) and os.path.samefile(source, sink)
 
 
 def _names_file(end: str) -> bool:

@@ -31,7 +31,8 @@ class Live:
 
     input: a device's name, or a part of it; None for the default device; an audio file, which plays again and again;
     "none" for silence. output: likewise, where a name that ends in .wav, .flac, .mp3 or .ogg is a new file, which is
-    there when all has ended, and replaces what was there.
+    there when all has ended, and replaces what was there; or, with `overwrite=False`, gets a number behind its name if
+    there is another by then.
     model: a shipped model's name, or the path of an .onnx file. sample_rate: in Hz; by default the song's, else 44100.
     block: samples worked on at a time, 16 to 16384; a device has whole milliseconds, and takes the nearest.
     gains_db: where the faders start. seconds: how long to play; None for no end. driver: of devices, such as "jack".
@@ -47,6 +48,7 @@ class Live:
         input: str | os.PathLike | None = None,
         output: str | os.PathLike | None = None,
         *,
+        overwrite: bool = True,
         model: str | os.PathLike = "live",
         sample_rate: int | None = None,
         block: int = 256,
@@ -56,7 +58,9 @@ class Live:
         realtime: bool = True,
         report: Callable[[str], None] = print,
     ) -> None:
-        self.setup = checked_setup(input, output, model, sample_rate, block, gains_db or {}, seconds, driver, realtime)
+        self.setup = checked_setup(
+            input, output, overwrite, model, sample_rate, block, gains_db or {}, seconds, driver, realtime
+        )
         self.stems = tuple(self.setup.gains_db)
         self._report = report
         self._context = multiprocessing.get_context("spawn")
@@ -65,6 +69,7 @@ class Live:
         self._process: Any = None
         self._started, self._ready, self._ended = threading.Event(), threading.Event(), threading.Event()
         self._failure: Exception | None = None
+        self._recorded: Path | None = None
         self._raised = False
 
     # From here to there.
@@ -153,8 +158,12 @@ class Live:
                 kind, line = self._pipe.recv()
             except (EOFError, OSError):
                 kind, line = "broken", "the process that plays has died"
+                if not self._ready.is_set():
+                    line += '; a script that starts it needs `if __name__ == "__main__":`'
             if kind == "report":
                 self._report(line)
+            elif kind == "ended":
+                self._recorded = line
             elif kind == "failed":
                 self._failure = LiveError(line)
             elif kind == "broken":
@@ -187,11 +196,11 @@ class Live:
 
     def mute(self, stem: str, on: bool = True) -> None:
         """Mute a stem, or end that with `on=False`."""
-        self._memory.wanted[1, self._check_stem(stem)] = on
+        self._memory.wanted[1, self._check_stem(stem)] = bool(on)
 
     def solo(self, stem: str, on: bool = True) -> None:
         """Solo a stem, or end that with `on=False`."""
-        self._memory.wanted[2, self._check_stem(stem)] = on
+        self._memory.wanted[2, self._check_stem(stem)] = bool(on)
 
     def _check_stem(self, stem: str) -> int:
         """Its place. Raises ValueError."""
@@ -217,10 +226,9 @@ class Live:
         return int(self._memory.counts[2])
 
     @property
-    def recorded(self) -> bool:
-        """Whether all has ended, and the output is a new file that is there now."""
-        ended_well = self._ended.is_set() and self._failure is None
-        return self.setup.output_kind == "file" and self.blocks > 0 and ended_well
+    def recorded(self) -> Path | None:
+        """The new file that is there now that all has ended; None if there is none."""
+        return self._recorded
 
     @property
     def latency_samples(self) -> int:

@@ -158,7 +158,8 @@ def test_all_is_seen_in_any_size(mixer, size):
         text = "\n".join(lines)
         assert all(stem in lines[1] for stem in STEMS)
         assert "▶ bass ◀" in text
-        assert "song.wav → nothing" in lines[0]
+        assert "44100 Hz  song.wav → nothing" in lines[0]
+        assert all(f" {key} " in text for key in range(1, 10)), "all presets that have a key"
         for part in ("LOAD", "LATE ", "768 samples 17.4 ms", "[M] muted", "solo [S]", "-∞", "? help", "q quit"):
             assert part in text, part
         assert any(bar in text for bar in "▁▂▃▄▅▆▇█")

@@ -66,7 +66,7 @@ def test_a_looping_song_sounds_as_through_a_stem_processor(
     later = processor.hop_samples if block == 64 else 0
     assert np.abs(sound - np.pad(expected, [(0, 0), (later, 0)])[:, :50000]).max() <= TOLERANCE
     assert live.latency_samples == processor.latency_samples + later
-    assert (live.blocks, live.misses, live.recorded) == (math.ceil(50000 / block), 0, True)
+    assert (live.blocks, live.misses, live.recorded) == (math.ceil(50000 / block), 0, out)
     assert len(live.block_seconds) == live.blocks
     assert (live.block_seconds > 0).all()
 
@@ -137,6 +137,9 @@ def test_meters_and_faders(tiny_live_model, make_song):
     [
         ({"sample_rate": 4000}, "4000 Hz is out of range"),
         ({"block": 8}, "block of 8 samples"),
+        ({"block": 256.5}, "block 256.5 does not work; give a whole number of samples"),
+        ({"sample_rate": "44100"}, "sample rate '44100' does not work; give a whole number of Hz"),
+        ({"output": ""}, "the output '' has no name"),
         ({"seconds": 0}, "0 seconds"),
         ({"gains_db": {"piano": 0}}, "unknown stem 'piano'"),
         ({"gains_db": {"vocals": 30}}, "vocals"),
@@ -158,6 +161,43 @@ def test_a_rate_that_the_song_has_not(tiny_live_model, make_song):
     song, _ = make_song()
     with pytest.raises(LiveError, match="has 44100 Hz, not 48000"):
         Live(song, "none", model=tiny_live_model, sample_rate=48000)
+
+
+def test_a_song_is_not_recorded_over(tiny_live_model, make_song, tmp_path):
+    song, _ = make_song()
+    before = song.read_bytes()
+    (tmp_path / "link.wav").symlink_to(song)
+    for out in (song, tmp_path / "link.wav"):
+        with pytest.raises(LiveError, match=f"{out.name} is the song itself; choose another name"):
+            Live(song, out, model=tiny_live_model)
+    assert song.read_bytes() == before
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_came_in_the_meantime_is_kept_unless_told(tmp_path, monkeypatch, links):
+    if not links:  # as on a disk that has none
+        monkeypatch.setattr(ends.os, "link", lambda *_: os.open(tmp_path / "no" / "links", os.O_RDONLY))
+    (tmp_path / "out-2.wav").write_bytes(b"another")
+    for overwrite, name in ((False, "out-3.wav"), (True, "out.wav")):
+        new = NewFile(str(tmp_path / "out.wav"), str(tmp_path / ".part.wav"), 44100, 2, overwrite)
+        (tmp_path / "out.wav").write_bytes(b"another")
+        new.write(np.full((2, 100), 0.5, np.float32))
+        new.close()
+        assert new.recorded == tmp_path / name
+        assert read(tmp_path / name)[0].shape == (2, 100)
+        assert (tmp_path / "out-2.wav").read_bytes() == b"another"
+        assert ((tmp_path / "out.wav").read_bytes() == b"another") is not overwrite
+    assert set(os.listdir(tmp_path)) - {"config"} == {"out.wav", "out-2.wav", "out-3.wav"}
+
+
+def test_a_song_that_is_replaced_by_another_kind(make_song, tmp_path):
+    path, _ = make_song(n=5000, num_channels=1)
+    song = LoopingSong(str(path), 44100, 1)
+    soundfile.write(tmp_path / "other.wav", np.zeros((5000, 2)), 44100)
+    os.replace(tmp_path / "other.wav", path)
+    with pytest.raises(ValueError, match=r"song.wav is another song now, of 44100 Hz and 2 channels, not 44100 and 1"):
+        song.read(10_000_000)
+    song.close()
 
 
 def test_a_place_that_cannot_be_written(tiny_live_model, tmp_path):
@@ -191,8 +231,21 @@ def test_through_devices(tiny_live_model, make_song, tmp_path, ends):
 
 
 def test_a_device_that_is_not_there(tiny_live_model):
-    with pytest.raises(LiveError, match="no input device or file 'tuba'; the devices are NULL Capture Device"):
+    with pytest.raises(LiveError, match="'tuba' is no input device, and no audio file; the devices are NULL Cap"):
         Live("tuba", "none", model=tiny_live_model, driver="null").start()
+
+
+def test_a_driver_without_a_clock_is_held_back(tiny_live_model):
+    """As ALSA's null device, which asks for the next block at once."""
+    setup = Live(None, "none", model=tiny_live_model).setup
+    stream = devices._Stream(setup, None, ends.Nowhere(), lambda block: block, threading.Event())
+    blocks = stream._blocks()
+    next(blocks)
+    began = time.monotonic()
+    for _ in range(15):
+        blocks.send(bytes(4 * 2 * 4410))
+    assert stream.error is None
+    assert time.monotonic() - began > 0.8, "of 1.5 s, half a second of which may be ahead"
 
 
 @pytest.mark.parametrize("how", ["it says so", "it is silent"])
@@ -261,14 +314,14 @@ def test_a_player_that_dies_is_an_error(tiny_live_model, tmp_path, new_children,
 
 def test_of_no_sound_no_file_is_made(tmp_path):
     before = os.listdir(tmp_path)
-    NewFile(tmp_path / "out.flac", tmp_path / "part.flac", 44100, 2).close()
+    NewFile(tmp_path / "out.flac", tmp_path / "part.flac", 44100, 2, True).close()
     assert os.listdir(tmp_path) == before
 
 
 def test_a_song_without_sound_is_an_error_and_no_endless_loop(monkeypatch):
     nothing = nullcontext(SimpleNamespace(sample_rate=44100, blocks=lambda n: iter(())))
     monkeypatch.setattr(ends, "open_audio", lambda path: nothing)
-    song = LoopingSong("song.wav")
+    song = LoopingSong("song.wav", 44100, 2)
     with pytest.raises(ValueError, match=r"song.wav: there is no sound in it"):
         song.read(10)
     song.close()

@@ -339,6 +339,22 @@ def test_midi_control_moves_it(patch, midi_device):
     assert (saved["vocals"], *saved["drums"], *saved["bass"]) == (-20, "drums", "bass")
 
 
+def test_gains_move_together_or_not_at_all(patch):
+    saved = patch("""
+        server = boot(64)
+        mix = StemMix(pyo.Sig(0), MODEL)
+        for wrong in {"drums": 99}, {"drum": 0}, {"drums": "loud"}:
+            try:
+                mix.set_gains_db(vocals=-7, **wrong)
+            except ValueError as error:
+                saved["error"] = str(error)
+        saved["vocals"] = mix.gains_db["vocals"]
+        run(server, 3)
+    """)
+    assert "drums: gain 'loud' is not a number" in str(saved["error"])
+    assert saved["vocals"] == 0
+
+
 @pytest.mark.parametrize(
     ("call", "error"),
     [

@@ -271,6 +271,31 @@ def test_an_effect_that_keeps_something_back(tiny_live_model, noise):
         StemRack(tiny_live_model, vocals=Half()).process(noise(2, 1000))
 
 
+@pytest.mark.parametrize("kind", [complex, int, str])
+def test_an_effect_that_makes_no_floats(tiny_live_model, noise, kind):
+    class Other(Echo):
+        def process(self, block):
+            return block.astype(kind)
+
+    with pytest.raises(ValueError, match=r"vocals: its effect made .* of a block of float32; it must make floats"):
+        StemRack(tiny_live_model, vocals=Other()).process(noise(2, 1000))
+
+
+def test_a_mute_silences_what_is_no_number_too(tiny_live_model, noise):
+    class Broken(Echo):
+        latency_samples = 0
+
+        def process(self, block):
+            return block * np.nan
+
+    audio = noise(2, 5000)
+    rack, without = StemRack(tiny_live_model, drums=Broken()), StemRack(tiny_live_model)
+    for one in rack, without:
+        one.mute("drums")
+        one.reset()
+    np.testing.assert_array_equal(rack.process(audio), without.process(audio))
+
+
 def test_a_plugin_with_latency_that_was_added_later(tiny_live_model, noise):
     board = Pedalboard([Gain(3)])
     rack = StemRack(tiny_live_model, vocals=board)

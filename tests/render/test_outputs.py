@@ -1,11 +1,13 @@
 """Outputs appear whole and together or not at all; what must not be touched is not."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 import soundfile
 from stembridge.render import remix_file, separate_file
+from stembridge.render.outputs import Outputs
 
 
 class Stop(BaseException):
@@ -98,6 +100,20 @@ def test_an_output_that_appears_meanwhile_is_kept(song, tmp_path, tiny_live_mode
     with pytest.raises(FileExistsError, match="exists already"):
         remix_file(song, target, {}, tiny_live_model, progress=lambda *_: target.write_text("theirs"))
     assert target.read_text() == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("targets", "named"), [(["out.png"], r"out\.png"), (["stems/vocals.wav", "stems/drums.wav"], "stems")]
+)
+def test_a_full_disk_is_told_with_the_name(tmp_path, targets, named):
+    """A write that fails does not say where, unlike an open that does."""
+    places = [tmp_path / target for target in targets]
+    with (
+        pytest.raises(OSError, match=f"cannot write {tmp_path}/{named}: No space left on device; make room or choose"),
+        Outputs(places, tmp_path / "song.wav", overwrite=False, make_folder=True),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert [path.name for path in tmp_path.iterdir() if path.name != "config"] == []
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -70,6 +70,37 @@ def test_loud_stems_are_kept_whole(tmp_path):
     assert np.abs(audio[:, 0] - np.round(np.linspace(-1, 1, 1000) * 32767)).max() <= 1
 
 
+def test_a_loud_song_is_kept_in_balance(tmp_path):
+    (tmp_path / "s").mkdir()
+    tracks = {"bass": 0.9 * np.ones(1000), "drums": 0.6 * np.ones(1000), "mixture": 1.5 * np.ones(1000)}
+    for name, track in tracks.items():
+        soundfile.write(tmp_path / "s" / f"{name}.wav", track, RATE, subtype="FLOAT")
+    (song,) = find_songs([tmp_path])
+    cache = StemCache(tmp_path / "cache")
+    loaded = {name: cache.load(song, name)[500, 0] / 32767 for name in tracks}
+    assert loaded == pytest.approx({"bass": 0.6, "drums": 0.4, "mixture": 1.0}, abs=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_no_numbers_are_refused(tmp_path, value):
+    (tmp_path / "s").mkdir()
+    audio = np.zeros(1000)
+    audio[500] = value
+    soundfile.write(tmp_path / "s" / "bass.wav", audio, RATE, subtype="FLOAT")
+    (song,) = find_songs([tmp_path])
+    with pytest.raises(DataError, match=r"s/bass.wav: has samples that are no numbers, or infinite; export it again"):
+        StemCache(tmp_path / "cache").load(song, "bass")
+    assert not [*(tmp_path / "cache").iterdir()]
+
+
+def test_links_are_followed_but_not_round_and_round(tmp_path, make):
+    make.song(tmp_path / "elsewhere" / "a", 1, seconds=0.1)
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path / "songs")
+    assert [song.name for song in find_songs([tmp_path / "songs"])] == ["a"]
+
+
 @pytest.mark.parametrize("content", [{}, {"notes.txt": b"hello"}])
 def test_folders_without_songs_are_refused_in_one_line(tmp_path, content):
     for name, data in content.items():
@@ -94,3 +125,28 @@ def test_validation_songs_are_never_trained_on(tmp_path, make):
     assert len(apart) == 3
     with pytest.raises(DataError, match="no song is left"):
         split([song for song in songs if song.name in VALIDATION])
+
+
+@pytest.mark.parametrize("place", ["{}/stems", "{}/vocals", "hq/{}"])
+@pytest.mark.parametrize("change", [str, str.lower, str.upper])
+def test_nor_under_other_names(tmp_path, make, place, change):
+    name = change("Leaf - Summerghost")
+    if place.endswith("vocals"):  # a file alone, which looks like a solo voice
+        make.song(tmp_path / place.format(name), 1, 0.1, ("vocals",))
+        (tmp_path / place.format(name) / "vocals.wav").rename(tmp_path / place.format(name) / "lead.wav")
+    else:
+        make.song(tmp_path / place.format(name), 1, seconds=0.1)
+    for number in range(3):
+        make.song(tmp_path / f"other {number}", 2, seconds=0.1)
+    training, apart = split(find_songs([tmp_path]))
+    assert sorted(song.name for song in training + apart) == ["other 0", "other 1", "other 2"]
+
+
+def test_what_is_held_apart_is_not_trained_on_in_another_form(tmp_path, make):
+    for number in range(3):
+        make.song(tmp_path / "hq" / f"song {number}", number, seconds=0.1)
+        make.musdb(tmp_path / "mp4" / f"Song {number}.stem.mp4", number, 0.1)
+        make.song(tmp_path / "copies" / f"song {number}" / "Stems", number, seconds=0.1)
+    training, apart = split(find_songs([tmp_path]))
+    assert apart
+    assert not {song.name.lower() for song in apart} & {song.name.lower() for song in training}

@@ -59,6 +59,34 @@ def test_validation_songs_come_before_others(tmp_path, make):
     make.song(tmp_path / "half" / "b", 1, seconds=0.1, stems=("drums",))
     with pytest.raises(DataError, match="all of vocals"):
         songs_to_score(find_songs([tmp_path / "half"]))
+    with pytest.raises(DataError, match="all of vocals"):
+        songs_to_score(find_songs([tmp_path / "half"]), every=True)
+    assert len(songs_to_score(find_songs([tmp_path]), every=True)) == 2
+
+
+def test_every_song_counts_whatever_its_name(tmp_path, make, tiny_live_model):
+    for folder in "a", "b":
+        make.song(tmp_path / folder / "song", 1, seconds=0.1)
+    evaluation = score_songs(find_songs([tmp_path]), tiny_live_model, bss_eval=False)
+    assert set(evaluation.songs) == {"song", "song (2)"}
+
+
+def test_a_model_of_other_stems_is_told(tmp_path, make, make_model):
+    make.song(tmp_path / "song", 1, seconds=0.1)
+    model = make_model("masks = Identity (silent)", name="halves", stems=["center", "sides"])
+    with pytest.raises(DataError, match=r"model halves gives center, sides, and songs have vocals, .*: nothing to c"):
+        score_songs(find_songs([tmp_path]), model, bss_eval=False)
+
+
+def test_the_mixture_is_the_sum_of_all_stems_even_of_those_that_the_model_lacks(tmp_path, make, make_model):
+    make.song(tmp_path / "song", 1, seconds=1)
+    # Of everything it hears a half is vocals.
+    body = "half = Constant <value_float = 0.5> ()\n masks = Add (silent, half)"
+    model = make_model(body, stems=["vocals", "rest"])
+    (song,) = find_songs([tmp_path])
+    mixture = np.sum([song.decode(stem) for stem in song.files], axis=0)
+    scores = score_songs([song], model, bss_eval=False).songs["song"]
+    assert scores["vocals"]["sdr"] == pytest.approx(clip_sdr(song.decode("vocals"), mixture / 2), abs=1e-3)
 
 
 def test_the_command_needs_no_pytorch(songs_folder, tiny_live_model, tmp_path):

@@ -12,11 +12,13 @@ from dataclasses import replace
 import numpy as np
 import psutil
 import pytest
+import soundfile
 import torch
 from stembridge.engine import StemProcessor
 from stembridge.models import load_model
+from stembridge.training import train
 from stembridge.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from stembridge.training.data import DataError, StemCache, find_songs
+from stembridge.training.data import STEMS, DataError, StemCache, find_songs
 from stembridge.training.export import load_parameters
 from stembridge.training.mixes import RemixDataset
 from stembridge.training.train import Learner, Settings, train_network
@@ -122,6 +124,85 @@ def test_training_logs_keeps_the_best_and_goes_on(songs_folder, cache, tiny_reci
     assert max(float(row["held_apart_sdr"]) for row in rows) == pytest.approx(load_checkpoint(best)[1].best, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("steps_done", "share", "rate"),
+    [(0, 0.0, 1 / 200), (1, 0.025, 0.5), (2, 0.05, 1), (99, 0.0, 0.5), (199, 0.001, 1), (5, 0.5, 0.5), (9, 1.0, 0)],
+)
+def test_the_learning_rate(tiny_recipe, settings, songs_folder, cache, steps_done, share, rate):
+    """It rises for 200 steps, or for a share of the time in a run too short for so many, and falls to zero."""
+    learner = Learner(tiny_recipe, replace(settings, learning_rate=1.0), None)
+    ((stems, responses),) = batches(songs_folder, cache, 1)
+    learner.progress.step = steps_done
+    learner.step(stems, responses[..., : tiny_recipe.grid.bins], share)
+    assert learner.optimizer.param_groups[0]["lr"] == pytest.approx(rate, abs=0.01)
+
+
+def test_another_run_is_not_gone_on_with(songs_folder, cache, tiny_recipe, settings, tmp_path, make):
+    songs = find_songs([songs_folder])
+    train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=0.005), report=lambda line: None)
+    make.song(tmp_path / "more" / "another", 5, 0.5)
+    for change, more, named in (
+        ({"init": "live"}, [], "--init"),
+        ({"loss": "waveform"}, [], "--loss"),
+        ({"seed": 5}, [], "--seed"),
+        ({}, [tmp_path / "more"], "songs"),
+    ):
+        with pytest.raises(DataError, match=f"last.safetensors: was trained with another {named}"):
+            train_network(find_songs([songs_folder, *more]), tiny_recipe, tmp_path, cache, replace(settings, **change))
+
+
+def test_what_is_stopped_before_its_first_score_is_scored_when_it_ends(
+    songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch
+):
+    class Impatient(Learner):
+        def step(self, *arguments):
+            if self.progress.step == 2:
+                raise KeyboardInterrupt
+            return super().step(*arguments)
+
+    songs = find_songs([songs_folder])
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "Learner", Impatient)
+        with pytest.raises(KeyboardInterrupt):
+            train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=10), report=lambda line: None)
+    assert not (tmp_path / "best.safetensors").exists()
+    best = train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=1e-6), report=lambda line: None)
+    assert load_checkpoint(best)[1].step == 2
+
+
+def test_weights_to_start_from_are_kept_if_nothing_is_better(
+    songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch
+):
+    songs = find_songs([songs_folder])
+    start = Learner(tiny_recipe, settings, None).network.state_dict()
+    scores = iter([1.0, 0.5])
+    monkeypatch.setattr(train, "_validate", lambda *_: {"bass": next(scores)})
+    from_there = replace(settings, minutes=0.01, init="start")
+    best = train_network(songs, tiny_recipe, tmp_path, cache, from_there, start, report=lambda line: None)
+    weights, progress, _ = load_checkpoint(best)
+    assert (progress.step, progress.best) == (0, 1.0)
+    assert all(torch.equal(value, start[name]) for name, value in weights.items())
+
+
+def test_a_checkpoint_is_kept_every_minute(songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "KEEP_EVERY", 0.5)
+    kept = []
+    monkeypatch.setattr(Learner, "save", lambda learner, path: kept.append(learner.progress.step))
+    monkeypatch.setattr(train, "_validate", lambda *_: {"bass": 1.0})
+    songs = find_songs([songs_folder])
+    train_network(songs, tiny_recipe, tmp_path, cache, settings, report=lambda line: None)
+    assert 3 <= len(kept) <= 8
+
+
+def test_songs_in_which_nothing_sounds(tmp_path, cache, tiny_recipe, settings):
+    for number in range(2):
+        (tmp_path / "songs" / str(number)).mkdir(parents=True)
+        for stem in STEMS:
+            soundfile.write(tmp_path / "songs" / str(number) / f"{stem}.wav", np.zeros((44100, 2)), 44100)
+    with pytest.raises(DataError, match="nothing was heard in any mix; give songs whose stems are not silent"):
+        train_network(find_songs([tmp_path / "songs"]), tiny_recipe, tmp_path / "run", cache, settings, report=str)
+
+
 def stembridge(*arguments, cwd):
     command = [sys.executable, "-m", "stembridge", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
@@ -157,7 +238,16 @@ def test_the_command_trains_exports_and_fine_tunes(songs_folder, tmp_path, mode)
     assert tuned.returncode == 0, tuned.stderr
     (_, before), (_, after) = (load_parameters(tmp_path / name) for name in ("mine.onnx", "tuned.onnx"))
     changes = [float((before[name] - after[name]).abs().max()) for name in before]
-    assert 0 < max(changes) < 0.05  # it went on from there, and not far
+    assert max(changes) < 0.05  # it went on from there, and not far
+    values = load_model(tmp_path / "tuned.onnx").card.values
+    assert values["terms"] == "CC0; and those of mine, whose weights it was started from: CC0"
+    assert len(values["data"]) == 2
+    assert "--init mine.onnx" in values["training"]["command"]
+    refused = stembridge("train", *common, "--init", "mine.onnx", "--mode", mode, "-o", "other.onnx", cwd=tmp_path)
+    assert "--mode is that of the model that --init names" in refused.stderr
+    (tmp_path / "other.onnx").write_bytes(b"another")
+    refused = stembridge("train", *common, "--init", "mine.onnx", "-o", "other.onnx", cwd=tmp_path)
+    assert "other.onnx exists already; choose another name, or overwrite it with --force" in refused.stderr
 
 
 def test_ctrl_c_keeps_what_was_learnt(songs_folder, tmp_path):
@@ -192,6 +282,9 @@ def test_ctrl_c_keeps_what_was_learnt(songs_folder, tmp_path):
         (["--minutes", 1, "-o", "a.txt"], "a.txt"),
         (["--minutes", 1, "-o", "missing/a.onnx"], "missing"),
         (["--minutes", 0], "minutes"),
+        (["--minutes", "inf"], "minutes"),
+        (["--minutes", 1, "--terms", " "], "terms"),
+        (["--minutes", 1, "--seed", 10**20], "seed"),
         (["--minutes", 1, "--mode", "sideways"], "sideways"),
         (["--minutes", 1, "--network", "magic"], "magic"),
         (["--minutes", 1, "--init", "nosuch"], "nosuch"),
