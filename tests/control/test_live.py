@@ -611,7 +611,7 @@ def test_a_flood_takes_no_memory_and_the_last_value_wins():
             super().__setattr__(name, value)
             if name.endswith("_db") and name in self.__dict__ and hasattr(self, "ready"):
                 taken.set()
-                assert free.wait(30)
+                assert free.wait(600)
 
     desk, port = Slow(**{f"{stem}_db": 0.0 for stem in STEMS}), Called("flood")
     desk.ready = True
@@ -624,9 +624,9 @@ def test_a_flood_takes_no_memory_and_the_last_value_wins():
             port.callback(cc(16 + value % 4, value % 128))
         tracemalloc.start()
         try:
-            for value in range(20_000):
+            for value in range(5_000):
                 port.callback(cc(16 + value % 4, value % 127))
-            assert tracemalloc.get_traced_memory()[0] < 20_000
+            assert tracemalloc.get_traced_memory()[0] < 5_000
         finally:
             tracemalloc.stop()
         for control in range(16, 20):
