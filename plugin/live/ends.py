@@ -69,10 +69,13 @@ class Nowhere:
 
 
 class LoopingSong:
-    """A song again and again, without a gap. A thread decodes ahead, so that no read waits for the disk."""
+    """A song again and again, without a gap, resampled where it has another rate.
+
+    A thread decodes ahead, so that no read waits for the disk.
+    """
 
     def __init__(self, path: str, sample_rate: int, num_channels: int) -> None:
-        self._path, self._form = path, (sample_rate, num_channels)
+        self._path, self._sample_rate, self._num_channels = path, sample_rate, num_channels
         self._pieces: queue.Queue[NDArray[np.float32] | Exception] = queue.Queue(AHEAD)
         self._closed = False
         self._piece = np.zeros((1, 0), np.float32)
@@ -111,18 +114,23 @@ class LoopingSong:
             self._pieces.put(error)
 
     def _rounds(self) -> Iterator[NDArray[np.float32]]:
+        rate = self._sample_rate
         while True:
             silent = True
             with open_audio(self._path) as song:
-                if (song.sample_rate, song.num_channels) != self._form:
-                    rate, channels = self._form
+                if song.num_channels != self._num_channels:
                     raise ValueError(
-                        f"{self._path} is another song now, of {song.sample_rate} Hz and {song.num_channels} channels, "
-                        f"not {rate} and {channels}; start again to play it"
+                        f"{self._path} is another song now, of {song.num_channels} channels instead of "
+                        f"{self._num_channels}; start again to play it"
                     )
-                for piece in song.blocks(max(1, song.sample_rate // PIECES)):
+                if song.sample_rate != rate:
+                    import soxr
+
+                    rate = song.sample_rate  # a stream goes over from round to round, as the song does
+                    stream = soxr.ResampleStream(rate, self._sample_rate, self._num_channels, dtype="float32")
+                for piece in song.blocks(max(1, rate // PIECES)):
                     silent = False
-                    yield piece
+                    yield piece if rate == self._sample_rate else stream.resample_chunk(piece.T).T
             if silent:
                 raise ValueError(f"{self._path}: there is no sound in it; give another file")
 

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,9 @@ def checked_setup(
     sample_rate = None if sample_rate is None else _whole("sample rate", sample_rate, "Hz")
     block = _whole("block", block, "samples")
     num_channels, own_rate = _format(source) if source is not None and input_kind == "file" else (2, None)
-    if own_rate is not None and sample_rate not in (None, own_rate):
-        raise LiveError(f"{source} has {own_rate} Hz, not {sample_rate}; leave the sample rate out")
-    rate = next(rate for rate in (own_rate, sample_rate, RATE) if rate is not None)
+    rate = next(rate for rate in (sample_rate, own_rate, RATE) if rate is not None)
+    if own_rate not in (None, rate) and find_spec("soxr") is None:
+        raise LiveError(f"{source} has {own_rate} Hz; to play it at {rate}: pip install 'stembridge[live]'")
     if not MIN_RATE <= rate <= MAX_RATE:
         raise LiveError(f"sample rate {rate} Hz is out of range; give {MIN_RATE} to {MAX_RATE}")
     if not BLOCKS[0] <= block <= BLOCKS[1]:

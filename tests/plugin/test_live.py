@@ -18,7 +18,7 @@ import pytest
 import soundfile
 from stembridge import StemProcessor, remix
 from stembridge.control import MidiControl
-from stembridge.plugin.live import Live, LiveError, device_names, devices, ends
+from stembridge.plugin.live import Live, LiveError, device_names, devices, ends, setup
 from stembridge.plugin.live.ends import LoopingSong, NewFile
 
 TOLERANCE = 1e-6
@@ -157,9 +157,26 @@ def test_a_model_for_files(tiny_studio_model):
         Live("none", "none", model=tiny_studio_model)
 
 
-def test_a_rate_that_the_song_has_not(tiny_live_model, make_song):
+@pytest.mark.parametrize("num_channels", [1, 2])
+@pytest.mark.parametrize("rate", [22050, 48000])
+def test_a_song_of_another_rate_loops_without_a_seam(tiny_live_model, tmp_path, num_channels, rate):
+    """A tone of whole periods, round after round: it goes on as if there were no end."""
+    tone = 0.5 * np.sin(2 * np.pi * 600 * np.arange(3 * rate // 10) / rate)
+    soundfile.write(tmp_path / "song.wav", np.stack([tone] * num_channels, axis=1), rate, "FLOAT")
+    with Live(
+        tmp_path / "song.wav", tmp_path / "out.wav", model=tiny_live_model, sample_rate=44100, seconds=1, realtime=False
+    ) as live:
+        assert live.wait(60)
+    sound, its_rate = read(tmp_path / "out.wav")
+    assert (sound.shape, its_rate) == ((num_channels, 44100), 44100)
+    wanted = 0.5 * np.sin(2 * np.pi * 600 * np.arange(44100 - live.latency_samples) / 44100)
+    assert np.abs(sound[:, live.latency_samples :] - wanted)[:, 2000:].max() < 1e-4
+
+
+def test_without_soxr_another_rate_is_told(tiny_live_model, make_song, monkeypatch):
     song, _ = make_song()
-    with pytest.raises(LiveError, match="has 44100 Hz, not 48000"):
+    monkeypatch.setattr(setup, "find_spec", lambda name: None)
+    with pytest.raises(LiveError, match=r"has 44100 Hz; to play it at 48000: pip install 'stembridge\[live\]'"):
         Live(song, "none", model=tiny_live_model, sample_rate=48000)
 
 
@@ -195,7 +212,7 @@ def test_a_song_that_is_replaced_by_another_kind(make_song, tmp_path):
     song = LoopingSong(str(path), 44100, 1)
     soundfile.write(tmp_path / "other.wav", np.zeros((5000, 2)), 44100)
     os.replace(tmp_path / "other.wav", path)
-    with pytest.raises(ValueError, match=r"song.wav is another song now, of 44100 Hz and 2 channels, not 44100 and 1"):
+    with pytest.raises(ValueError, match=r"song.wav is another song now, of 2 channels instead of 1; start again"):
         song.read(10_000_000)
     song.close()
 
