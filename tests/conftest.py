@@ -1,11 +1,15 @@
 """Tiny networks that keep the contract, for tests that need its promises and not its sound; and a MIDI controller."""
 
 import itertools
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # each core has tests of its own, and threads that wait for one another lose
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 import mido
 import numpy as np
