@@ -86,7 +86,6 @@ def train_network(
     _keep_memory()
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    torch.set_flush_denormal(True)
     training, apart = split(songs)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     learner = Learner(recipe, settings, initial)
@@ -123,6 +122,7 @@ def train_network(
             save_checkpoint(best, learner.average, progress, recipe)
         learner.save(last)
 
+    torch.set_flush_denormal(True)  # denormal numbers are slow, and teach nothing
     try:
         if initial and clips and progress.scored < 0:
             score()
@@ -145,6 +145,8 @@ def train_network(
     except KeyboardInterrupt:
         learner.save(last)
         raise
+    finally:
+        torch.set_flush_denormal(False)
     return best
 
 
