@@ -67,7 +67,7 @@ class Song:
         return any(name.casefold() in parts for name in VALIDATION)
 
     def decode(self, stem: str, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
-        """The stem (or "mixture") as (2, n) at `sample_rate`. Raises DataError for a file that holds no sound."""
+        """The stem (or "mixture") as (2, n) at `sample_rate`. Raises DataError for samples that are no numbers."""
         path = self.files[stem]
         if path.suffix == ".mp4":
             audio, rate = _decode_musdb(path, MUSDB_STREAMS.index(stem))

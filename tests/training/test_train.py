@@ -184,14 +184,16 @@ def test_weights_to_start_from_are_kept_if_nothing_is_better(
     assert all(torch.equal(value, start[name]) for name, value in weights.items())
 
 
-def test_a_checkpoint_is_kept_every_minute(songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "KEEP_EVERY", 0.5)
+@pytest.mark.parametrize("every", [0.0, 60.0])
+def test_checkpoints_are_kept_on_the_way(songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch, every):
+    monkeypatch.setattr(train, "KEEP_EVERY", every)
     kept = []
     monkeypatch.setattr(Learner, "save", lambda learner, path: kept.append(learner.progress.step))
     monkeypatch.setattr(train, "_validate", lambda *_: {"bass": 1.0})
     songs = find_songs([songs_folder])
     train_network(songs, tiny_recipe, tmp_path, cache, settings, report=lambda line: None)
-    assert 3 <= len(kept) <= 8
+    last = kept[-1]
+    assert kept == ([*range(1, last + 1), last] if every == 0 else [last])
 
 
 def test_songs_in_which_nothing_sounds(tmp_path, cache, tiny_recipe, settings):
