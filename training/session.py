@@ -16,7 +16,7 @@ from .data import DataError, StemCache, find_songs
 from .export import export_network, load_parameters
 from .networks import make_network
 from .recipe import RECIPES
-from .train import Settings, train_network
+from .train import Settings, split, train_network
 
 
 def train_model(
@@ -56,18 +56,17 @@ def train_model(
         raise DataError(f"a {family} network cannot be {mode}; choose {modes}, or another family")
     recipe, initial = load_parameters(init) if init else (RECIPES[family, mode], None)
     settings = Settings(minutes=minutes, loss=loss, init=init, seed=seed, threads=threads)
+    data = [{"name": str(folder), "terms": terms} for folder in folders]
     if init:
         settings.learning_rate /= 10  # what is learnt already should be kept
+        start = load_model(init).card.values
+        terms = f"{terms}; and those of {start['name']}, whose weights it was started from: {start['terms']}"
+        data = [*start.get("data", []), *data]
     stems = StemCache(cache or user_cache_path("stembridge") / "stems")
     best = train_network(songs, recipe, work, stems, settings, initial, report)
     weights, progress, recipe = load_checkpoint(best)
     network = make_network(recipe)
     network.load_state_dict(weights)
-    data = [{"name": str(folder), "terms": terms} for folder in folders]
-    if init:
-        start = load_model(init).card.values
-        terms = f"{terms}; and those of {start['name']}, whose weights it was started from: {start['terms']}"
-        data = [*start.get("data", []), *data]
     made_of = ["--init", init] if init else ["--mode", mode, "--network", family]
     command = ["train", "--data", *folders, *made_of, "--loss", loss, "--minutes", f"{minutes:g}", "--seed", str(seed)]
     card: dict[str, Any] = {
@@ -87,7 +86,7 @@ def train_model(
             "command": shlex.join(["stembridge", *map(str, command), "-o", str(output)]),
         },
     }
-    if progress.run["songs (--data)"][1]:  # else the best was chosen by the mixes that it learnt from
+    if split(songs)[1]:  # else the best was chosen by the mixes that it learnt from
         card["training"]["held_apart_sdr"] = round(progress.best, 2)
     return export_network(network, output, card)
 

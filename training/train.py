@@ -24,7 +24,8 @@ from .objective import LOSSES, Example, error_db, example
 from .recipe import Recipe
 
 HELD_APART = 10  # songs to choose checkpoints by
-WARM_UP = 200, 0.05  # steps, or the share of the time if that is sooner, until the learning rate is full
+WARM_UP_STEPS = 200  # until the learning rate is full
+WARM_UP_SHARE = 0.05  # of the time, in which it is full at the latest
 KEEP_EVERY = 60.0  # s, so that whatever stops training costs no more
 AVERAGE = 0.999  # of the weights before, in the moving average that is validated and exported
 
@@ -108,12 +109,12 @@ def train_network(
         scores = _validate(learner.average, recipe, clips)
         learnt = float(np.mean(sdrs)) if sdrs else math.nan
         sdrs.clear()
-        apart = float(np.mean([*scores.values()])) if scores else math.nan
-        _log(folder / "log.csv", progress, learnt, apart, scores)
-        said = {"training": learnt, "held apart": apart} | scores
+        mean = float(np.mean([*scores.values()])) if scores else math.nan
+        _log(folder / "log.csv", progress, learnt, mean, scores)
+        said = {"training": learnt, "held apart": mean} | scores
         line = "  ".join(f"{name} {sdr:.2f}" for name, sdr in said.items() if not math.isnan(sdr))
         report(f"{progress.seconds / 60:6.1f} min  step {progress.step:6d}  SDR in dB: {line}")
-        rank = apart if scores else learnt
+        rank = mean if scores else learnt
         if math.isnan(rank):
             raise DataError("nothing was heard in any mix; give songs whose stems are not silent")
         progress.scored = progress.step
@@ -173,7 +174,7 @@ class Learner:
 
         Returns the mean SDR in dB of the stems that are heard, NaN if none is.
         """
-        warm = min(1.0, max((self.progress.step + 1) / WARM_UP[0], time_used / WARM_UP[1]))
+        warm = min(1.0, max((self.progress.step + 1) / WARM_UP_STEPS, time_used / WARM_UP_SHARE))
         rate = warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, time_used)))
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * rate
@@ -265,11 +266,11 @@ def _validate(weights: dict[str, Tensor], recipe: Recipe, clips: list[dict]) -> 
     return {stem: float(np.mean(values)) for stem, values in scores.items() if values}
 
 
-def _log(path: Path, progress: Progress, training: float, apart: float, scores: dict[str, float]) -> None:
+def _log(path: Path, progress: Progress, training: float, mean: float, scores: dict[str, float]) -> None:
     new = not path.exists()
     with open(path, "a", newline="") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(["minutes", "step", "training_sdr", "held_apart_sdr", *STEMS])
-        values = [training, apart, *(scores.get(stem, math.nan) for stem in STEMS)]
+        values = [training, mean, *(scores.get(stem, math.nan) for stem in STEMS)]
         writer.writerow([f"{progress.seconds / 60:.2f}", progress.step, *(f"{value:.3f}" for value in values)])

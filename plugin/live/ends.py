@@ -184,18 +184,19 @@ class NewFile:
         if self._overwrite:
             os.replace(self._part, self._path)
             return self._path
-        places = numbered(self._path)
-        while True:
-            place = next(places)
-            try:
-                os.link(self._part, place)  # never replaces another file
-            except FileExistsError:
-                continue
-            except OSError:  # a disk without links
-                if os.path.lexists(place):
-                    continue
-                os.replace(self._part, place)
-            return place
+        return next(place for place in numbered(self._path) if self._took(place))
+
+    def _took(self, place: Path) -> bool:
+        """Give the file this name, unless another has it."""
+        try:
+            os.link(self._part, place)  # never replaces another file
+        except FileExistsError:
+            return False
+        except OSError:  # a disk without links
+            if os.path.lexists(place):
+                return False
+            os.replace(self._part, place)
+        return True
 
     def _write(self) -> None:
         try:

@@ -247,6 +247,9 @@ def test_the_command_trains_exports_and_fine_tunes(songs_folder, tmp_path, mode)
     (_, before), (_, after) = (load_parameters(tmp_path / name) for name in ("mine.onnx", "tuned.onnx"))
     changes = [float((before[name] - after[name]).abs().max()) for name in before]
     assert max(changes) < 0.05  # it went on from there, and not far
+    learnt, progress, _ = load_checkpoint(tmp_path / "tuned.onnx.training" / "last.safetensors")
+    assert progress.step > 0
+    assert 0 < max(float((before[name] - learnt[f"network/{name}"]).abs().max()) for name in before) < 0.05
     values = load_model(tmp_path / "tuned.onnx").card.values
     assert values["terms"] == "CC0; and those of mine, whose weights it was started from: CC0"
     assert len(values["data"]) == 2
