@@ -1,5 +1,7 @@
 """What is done to stems so that little material does not wear out: all on the device where they lie."""
 
+from bisect import bisect
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -11,14 +13,16 @@ SMOOTH_LENGTHS = tuple(
 
 def smooth_length(n: float) -> int:
     """The even number nearest to n that has no prime factor above 7."""
-    return min(SMOOTH_LENGTHS, key=lambda length: abs(length - n))
+    above = bisect(SMOOTH_LENGTHS, n)
+    return min(SMOOTH_LENGTHS[max(0, above - 1) : above + 1], key=lambda length: abs(length - n))
 
 
-def resampled(audio: Tensor, n: int) -> Tensor:
-    """Audio (..., m) played in n samples instead, faster or slower, by its Fourier transform. Ends wrap around."""
-    m = audio.size(-1)
-    spectrum = torch.fft.rfft(audio)
-    return torch.fft.irfft(spectrum[..., : n // 2 + 1], n) * (n / m)
+def resampled_spectrum(audio: Tensor, n: int) -> Tensor:
+    """The Fourier transform, (..., up to n // 2 + 1), of audio (..., m) played in n samples, faster or slower.
+
+    Ends wrap around.
+    """
+    return torch.fft.rfft(audio)[..., : n // 2 + 1] * (n / audio.size(-1))
 
 
 def placed(stems: Tensor, places: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What a network sees of a mix: level-normalised log magnitudes, per cell of its covariance."""
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -24,6 +25,12 @@ SUMS = torch.tensor(
 )
 # From a covariance to the power of left, right, middle and side.
 VIEWS = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0.25, 0.25, 0.5, 0], [0.25, 0.25, -0.5, 0]])
+
+
+@cache
+def on(device: torch.device, constant: Tensor) -> Tensor:
+    """A constant on a device, copied there once: each copy would wait for all that a card still has to do."""
+    return constant.to(device)
 
 
 def frames_of(values: Tensor) -> Tensor:
@@ -51,9 +58,16 @@ def running_level(power: Tensor, before: Tensor, frames_per_second: float) -> Te
     return torch.maximum(level, gone * before)
 
 
+@cache
+def _windows(grid: FrameGrid, device: torch.device) -> tuple[Tensor, Tensor]:
+    scaled = grid.analysis * grid.spectrum_scale, grid.synthesis / grid.spectrum_scale
+    analysis, synthesis = (torch.from_numpy(window.astype("float32")).to(device) for window in scaled)
+    return analysis, synthesis
+
+
 def spectra(audio: Tensor, grid: FrameGrid) -> Tensor:
     """What engine.stft.Analysis gives from silence, for batches: (..., n) to (..., frames, bins), complex."""
-    window = torch.from_numpy((grid.analysis * grid.spectrum_scale).astype("float32")).to(audio.device)
+    window, _ = _windows(grid, audio.device)
     padded = pad(audio, (grid.window - grid.hop, 0))
     return torch.fft.rfft(padded.unfold(-1, grid.window, grid.hop) * window)
 
@@ -61,7 +75,7 @@ def spectra(audio: Tensor, grid: FrameGrid) -> Tensor:
 def waveforms(spectrum: Tensor, grid: FrameGrid) -> Tensor:
     """The inverse of `spectra`: (..., frames, bins), complex, to (..., n), but for the end, which misses frames."""
     hop, length = grid.hop, grid.synthesis_window
-    window = torch.from_numpy((grid.synthesis / grid.spectrum_scale).astype("float32")).to(spectrum.device)
+    _, window = _windows(grid, spectrum.device)
     segments = torch.fft.irfft(spectrum, grid.window)[..., -length:] * window
     frames = segments.size(-2)
     columns = segments.reshape(-1, frames, length).transpose(1, 2)
@@ -74,8 +88,8 @@ def covariance(parts: Tensor) -> Tensor:
 
     parts: the mix's spectra, (..., 4, bins): real and imaginary part of left, then of right. Returns the same shape.
     """
-    crossed = parts * parts.index_select(-2, CROSSED.to(parts.device))
-    return SUMS.to(parts.device) @ torch.cat([parts.square(), crossed], dim=-2)
+    crossed = parts * parts.index_select(-2, on(parts.device, CROSSED))
+    return on(parts.device, SUMS) @ torch.cat([parts.square(), crossed], dim=-2)
 
 
 def parts_of(spectrum: Tensor) -> Tensor:
@@ -98,5 +112,5 @@ def input_features(covariances: Tensor, recipe: Recipe, level_before: Tensor) ->
         # Of the frames that sound: a chunk at either end of a song is partly silent, and no quieter for that.
         sounding = (total > SILENCE * total.amax(dim=0, keepdim=True)).to(total.dtype)
         level, last = (total * sounding).sum(0, keepdim=True) / sounding.sum(0, keepdim=True), level_before
-    power = (VIEWS.to(total.device) @ covariances) / level.unsqueeze(-1)
+    power = (on(total.device, VIEWS) @ covariances) / level.unsqueeze(-1)
     return torch.log(power.clamp_min(0) + FLOOR**2) * (0.5 / math.log(10)) + 2, last

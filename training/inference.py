@@ -13,12 +13,12 @@ from .spatial import masks_from
 @torch.no_grad()
 def separate_clip(network: MaskNetwork, audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """All stems of a clip (2, n) at the network's rate in one go, aligned: (stems, 2, n)."""
-    grid, length = network.recipe.grid, audio.shape[-1]
+    grid, length, device = network.recipe.grid, audio.shape[-1], next(network.parameters()).device
     spectrum = Analysis(grid, 2).push(np.pad(audio, ((0, 0), (0, grid.window))))
-    mix = covariance(parts_of(torch.from_numpy(spectrum).unsqueeze(1)))
-    seen, _ = input_features(network.recipe.bands.pool(mix), network.recipe, torch.zeros(1, 1))
+    mix = covariance(parts_of(torch.from_numpy(spectrum).unsqueeze(1).to(device)))
+    seen, _ = input_features(network.recipe.bands.pool(mix), network.recipe, torch.zeros(1, 1, device=device))
     found, _ = masks_from(network(seen)[0], mix, network.recipe)
-    masks = (torch.view_as_complex(found.contiguous()) if network.recipe.spatial else found)[:, 0].numpy()
+    masks = (torch.view_as_complex(found.contiguous()) if network.recipe.spatial else found)[:, 0].cpu().numpy()
     stems = Synthesis(grid, masks.shape[1:3]).push(masks * spectrum[:, None])
     early = grid.synthesis_window - grid.hop
     return stems[..., early : early + length]

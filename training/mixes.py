@@ -1,16 +1,19 @@
 """An endless source of training mixes."""
 
-from typing import Any
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .augment import limited, placed, resampled, reverberant, saturated, smooth_length
+from .augment import limited, placed, resampled_spectrum, reverberant, saturated, smooth_length
 from .data import SAMPLE_RATE, STEMS, DataError, Song, StemCache
 
 LONGEST_ROOM = 1.0  # s
+KNOTS = np.linspace(-9, 0, 6)  # of an equaliser, in octaves below half the sampling rate
 QUIET = 300  # of 32768: what never rises above it is not worth hearing
 
 
@@ -40,13 +43,26 @@ class Track:
         return out
 
 
+class Take(NamedTuple):
+    """A piece of a track for one of a batch's stems: the samples of it that are heard, and how loud.
+
+    place: mix * stems + stem.
+    """
+
+    place: int
+    track: Track
+    start: int
+    samples: int
+    gain: float = 1.0
+
+
 class RemixDataset:
     """Mixes of stems, changed so much that little material does not wear out.
 
     Most mixes take each stem from a song of its own, which is what helps most on little material (published ablations:
     about +2 dB); the others are a song's own mix, where the stems belong together. Every stem gets a random gain of
     0.25 to 1.25 (in a song's own mix a little around 1), place in the stereo image, polarity, equaliser, and often
-    another speed and pitch. Each of the other changes has its chance.
+    another speed and pitch (a song's own mix as a whole). Each of the other changes has its chance.
 
     songs: what to mix. seconds: length of a mix. seed: of all random choices. device: where the mixes are made. On a
     CUDA card all material is kept there, as int16, so that the card does not wait for the processor.
@@ -56,7 +72,7 @@ class RemixDataset:
     solo_voice = 0.1  # share of vocals taken from solo voices, of which there may be very many
     missing_stem = 0.06  # chance that a stem is silent
     second_take = 0.2  # chance that a stem is two, of different songs
-    speed_change = 0.6  # chance that a stem changes speed and pitch, by up to four semitones
+    speed_change = 0.6  # chance that a stem, or a song's own mix, changes speed and pitch, by up to four semitones
     narrow = 0.3  # chance that a stem's stereo image is narrowed
     mono = 0.1  # chance that a mix is mono
     band_limit = 0.15  # chance that a mix ends below half its sampling rate
@@ -70,6 +86,7 @@ class RemixDataset:
         self.length = smooth_length(seconds * SAMPLE_RATE)
         self.random = np.random.default_rng(seed)
         self.device = torch.device(device)
+        self.noise = torch.Generator(self.device).manual_seed(seed)
         tracks = [{s: Track(cache.load(song, s), self.device) for s in STEMS if s in song.files} for song in songs]
         bands = [song for song in tracks if [*song] != ["vocals"]]
         self.voices = [song["vocals"] for song in tracks if [*song] == ["vocals"]]
@@ -84,17 +101,21 @@ class RemixDataset:
         """`size` mixes as their stems, (size, stems, 2, samples), float32; the mix is their sum."""
         random = self.random
         own = random.random(size) < (self.own_mix if self.complete else 0)
-        stems = torch.stack([self._own() if is_own else self._strangers() for is_own in own])
-        stems = placed(stems, self._tensor(self._places(own)))
+        takes = [take for mix in range(size) for take in (self._own if own[mix] else self._strangers)(mix)]
+        stems = placed(self._recorded(takes, size), self._tensor(self._places(own)))
         flat = stems.flatten(0, 1)
         if len(some := self._some(self.saturation, len(flat))):
-            flat[some] = saturated(flat[some], self._tensor(10 ** random.uniform(0, 1, len(some))))
+            where, drive = self._tensor(some), 10 ** random.uniform(0, 1, len(some))
+            flat[where] = saturated(flat[where], self._tensor(drive))
         if len(some := self._some(self.reverb, len(flat))):
-            noise = self._tensor(random.standard_normal((len(some), 2, round(LONGEST_ROOM * SAMPLE_RATE))))
+            shape = len(some), 2, round(LONGEST_ROOM * SAMPLE_RATE)
+            noise = torch.randn(shape, generator=self.noise, device=self.device)
             seconds, wet = random.uniform(0.1, LONGEST_ROOM, len(some)), random.uniform(0.05, 0.4, len(some))
-            flat[some] = reverberant(flat[some], noise, self._tensor(seconds), self._tensor(wet), SAMPLE_RATE)
+            where = self._tensor(some)
+            flat[where] = reverberant(flat[where], noise, self._tensor(seconds), self._tensor(wet), SAMPLE_RATE)
         if len(some := self._some(self.limiter, size)):
-            stems[some] = limited(stems[some], self._tensor(random.uniform(1, 10, len(some))), SAMPLE_RATE)
+            where, over_db = self._tensor(some), random.uniform(1, 10, len(some))
+            stems[where] = limited(stems[where], self._tensor(over_db), SAMPLE_RATE)
         for mix in self._some(self.silent_end, size):
             cut = random.integers(self.length // 2)
             stems[mix, ..., slice(None, cut) if random.random() < 0.5 else slice(self.length - cut, None)] = 0
@@ -106,18 +127,17 @@ class RemixDataset:
         Up to about 6 dB, smooth over the octaves. Some mixes end early, from 4 kHz on, as telephone audio, low
         sampling rates and lossy coders do.
         """
-        random = self.random
-        octaves = np.log2(np.arange(1, bins + 1) / bins)
-        knots = np.linspace(-9, 0, 6)
-        gains_db = random.normal(0, self.equaliser_db, (size, len(STEMS), len(knots)))
-        curves = np.array([[np.interp(octaves, knots, stem) for stem in mix] for mix in gains_db])
-        responses = 10 ** (curves / 20)
-        for mix in self._some(self.band_limit, size):
-            responses[mix, :, int(bins * np.exp(random.uniform(np.log(0.18), 0))) :] = 0
-        return self._tensor(responses)
+        gains_db = self._tensor(self.random.normal(0, self.equaliser_db, (size, len(STEMS), len(KNOTS))))
+        ends = np.full((size, 1, 1), bins)
+        ending = self._some(self.band_limit, size)
+        ends[ending, 0, 0] = bins * np.exp(self.random.uniform(np.log(0.18), 0, len(ending)))
+        responses = 10 ** (gains_db @ _slopes(bins, self.device) / 20)
+        return responses * (torch.arange(bins, device=self.device) < self._tensor(ends))
 
     def _tensor(self, values: NDArray) -> Tensor:
-        return torch.from_numpy(values.astype(np.float32)).to(self.device, non_blocking=True)
+        """Numbers on the device, without waiting for it."""
+        tensor = torch.from_numpy(values.astype(np.float32) if values.dtype == np.float64 else values)
+        return (tensor.pin_memory() if self.device.type == "cuda" else tensor).to(self.device, non_blocking=True)
 
     def _some(self, chance: float, n: int) -> NDArray[np.intp]:
         return np.flatnonzero(self.random.random(n) < chance)
@@ -137,41 +157,59 @@ class RemixDataset:
         mono = random.random(len(own)) < self.mono
         return np.where(mono[:, None, None, None], middle @ places, places)
 
-    def _own(self) -> Tensor:
-        """A song's own mix, (stems, 2, samples)."""
+    def _own(self, mix: int) -> Iterator[Take]:
+        """A song's own mix."""
         song = self._choose(self.complete, [len(song["vocals"]) for song in self.complete])
-        start = self.random.integers(max(1, min(map(len, song.values())) - self.length))
-        return torch.stack([song[stem].cut(start, self.length) for stem in STEMS])
+        samples = self._samples()
+        start = int(self.random.integers(max(1, min(map(len, song.values())) - samples)))
+        for i, stem in enumerate(STEMS):
+            yield Take(mix * len(STEMS) + i, song[stem], start, samples)
 
-    def _strangers(self) -> Tensor:
-        """Stems of different songs, (stems, 2, samples)."""
-        stems = []
-        for stem in STEMS:
-            take = torch.zeros(2, self.length, device=self.device)
+    def _strangers(self, mix: int) -> Iterator[Take]:
+        """Stems of different songs, each at a speed of its own."""
+        for i, stem in enumerate(STEMS):
+            place = mix * len(STEMS) + i
             if self.random.random() >= self.missing_stem:
-                take += self._crop(stem)
+                yield self._take(place, stem)
             if self.random.random() < self.second_take:
-                take += self._crop(stem) * self.random.uniform(0.2, 1)
-            stems.append(take)
-        return torch.stack(stems)
+                yield self._take(place, stem)._replace(gain=self.random.uniform(0.2, 1))
 
-    def _crop(self, stem: str) -> Tensor:
-        """(2, samples) of some song's stem, at some speed."""
+    def _take(self, place: int, stem: str) -> Take:
+        """A piece of some song's stem."""
         random = self.random
         solo = stem == "vocals" and self.voices and random.random() < self.solo_voice
         pool = self.voices if solo else self.pools[stem]
-        wanted = self.length
-        if random.random() < self.speed_change:
-            wanted = smooth_length(self.length * 2 ** random.uniform(-1 / 3, 1 / 3))
+        samples = self._samples()
         for _ in range(4):  # look for a place where the stem sounds
             track = self._choose(pool, [*map(len, pool)])
-            start = random.integers(max(1, len(track) - wanted))
-            if track.sounds(start, wanted):
+            start = int(random.integers(max(1, len(track) - samples)))
+            if track.sounds(start, samples):
                 break
-        crop = track.cut(start, wanted)
-        return crop if wanted == self.length else resampled(crop, self.length)
+        return Take(place, track, start, samples)
+
+    def _samples(self) -> int:
+        """How many samples are to play in a mix's length."""
+        change = self.random.random() < self.speed_change
+        return smooth_length(self.length * 2 ** self.random.uniform(-1 / 3, 1 / 3)) if change else self.length
 
     def _choose(self, pool: list[Any], lengths: list[int]) -> Any:
         # A long song holds more to learn, but a short one is as much of a style.
         weights = np.array(lengths) ** 0.25
         return pool[self.random.choice(len(pool), p=weights / weights.sum())]
+
+    def _recorded(self, takes: list[Take], size: int) -> Tensor:
+        """What the takes of `size` mixes sound like, (size, stems, 2, samples)."""
+        shape = size * len(STEMS), 2, self.length // 2 + 1
+        spectra = torch.zeros(shape, dtype=torch.complex64, device=self.device)
+        for take in takes:
+            spectrum = resampled_spectrum(take.track.cut(take.start, take.samples), self.length)
+            spectra[take.place, :, : spectrum.size(-1)] += take.gain * spectrum
+        return torch.fft.irfft(spectra, self.length).unflatten(0, (size, len(STEMS)))
+
+
+@cache
+def _slopes(bins: int, device: torch.device) -> Tensor:
+    """What each knot of an equaliser adds to each bin, (knots, bins): straight lines over the octaves."""
+    octaves = np.log2(np.arange(1, bins + 1) / bins)
+    slopes = np.array([np.interp(octaves, KNOTS, knot) for knot in np.eye(len(KNOTS))])
+    return torch.from_numpy(slopes.astype(np.float32)).to(device)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .features import decay_of, frames_of
+from .features import decay_of, frames_of, on
 from .recipe import Bands, Recipe
 
 MEMORY = 3.0  # s in which a streaming network forgets 63 % of where the stems were
@@ -117,10 +117,10 @@ def filters_from(
     share = (masks[frames] * audible.unsqueeze(2)).sum(3, keepdim=True) / audible.sum(2, keepdim=True).unsqueeze(2)
     places = share * places
     whole = places.sum(dim=2, keepdim=True)
-    inverse = INVERTED.to(mix.device) * whole
+    inverse = on(mix.device, INVERTED) * whole
     inverse = inverse / (inverse * whole).sum(dim=3, keepdim=True)
     products = places[:, :, :stems].unsqueeze(4) * inverse.unsqueeze(3)
-    return FILTERS.to(mix.device) @ products.flatten(3, 4), after
+    return on(mix.device, FILTERS) @ products.flatten(3, 4), after
 
 
 @torch.no_grad()  # each is a mean of so much that a single mask hardly moves it
@@ -128,7 +128,7 @@ def _places(
     masks: Tensor, mix: Tensor, recipe: Recipe, before: Tensor | None, frames: slice
 ) -> tuple[Tensor, list[Tensor]]:
     """The stems' covariances (s, x, y, z) where s is 1, (frames, batch, stems, 4, cells); one frame for a chunk."""
-    places = masks.mean(dim=3, keepdim=True).square() * (PAULI.to(mix.device) @ mix).unsqueeze(2)
+    places = masks.mean(dim=3, keepdim=True).square() * (on(mix.device, PAULI) @ mix).unsqueeze(2)
     after = []
     if recipe.causal:
         places = _running_sum(places, before, recipe.grid.hop / recipe.grid.sample_rate / MEMORY)
@@ -138,7 +138,7 @@ def _places(
     places = functional.avg_pool2d(  # over cells alone
         places.flatten(0, 1), (1, NEIGHBOURS), 1, (0, NEIGHBOURS // 2), count_include_pad=False
     ).reshape(-1, *map(int, places.shape[1:]))
-    return places * ((1 - SPREAD) / (places[..., :1, :] + NOTHING**2)) + EVERYWHERE.to(mix.device), after
+    return places * ((1 - SPREAD) / (places[..., :1, :] + NOTHING**2)) + on(mix.device, EVERYWHERE), after
 
 
 def _at_bins(filters: Tensor, mix: Tensor) -> Tensor:
@@ -147,9 +147,9 @@ def _at_bins(filters: Tensor, mix: Tensor) -> Tensor:
     filters: as `filters_from` returns, but of bins. mix: (frames, batch, 4, bins).
     """
     batch, bins = map(int, (mix.size(1), mix.size(3)))
-    power = (POWER.to(mix.device) @ mix + NOTHING**2).reshape(-1, batch, 1, 1, 2, bins)
+    power = (on(mix.device, POWER) @ mix + NOTHING**2).reshape(-1, batch, 1, 1, 2, bins)
     other, turned = (
-        (rows.to(mix.device) @ mix).reshape(-1, batch, 1, 2, 2, bins) / power for rows in (OTHER, OTHER_TURNED)
+        (on(mix.device, rows) @ mix).reshape(-1, batch, 1, 2, 2, bins) / power for rows in (OTHER, OTHER_TURNED)
     )
     own, real, imag = filters.reshape(-1, *map(int, filters.shape[1:3]), 4, 2, bins).split([2, 1, 1], dim=3)
     return (own + real * other + imag * turned).permute(0, 1, 2, 4, 5, 3)

@@ -34,13 +34,14 @@ AVERAGE = 0.999  # of the weights before, in the moving average that is validate
 class Settings:
     """How long and how to train.
 
-    minutes: wall-clock time in all, earlier runs included; the learning rate falls to zero at its end.
-    batch, seconds: mixes a step and their length. loss: one of LOSSES. init: the model that the weights to start from
-    are of. threads: of PyTorch, 0 for its own choice. validate_every: minutes.
+    minutes: wall-clock time in all, earlier runs included; the learning rate falls to zero at its end. batch: mixes a
+    step, 0 for 4 on a processor and 32 on a card, which waits for time steps either way. seconds: length of a mix.
+    loss: one of LOSSES. init: the model that the weights to start from are of. threads: of PyTorch, 0 for its own
+    choice. validate_every: minutes.
     """
 
     minutes: float
-    batch: int = 4
+    batch: int = 0
     seconds: float = 6.0
     learning_rate: float = 2e-3
     loss: str = "sdr"
@@ -103,11 +104,12 @@ def train_network(
     clips = [_clip(song, cache) for song in apart]
     report(f"{len(training)} songs to train on, {len(apart)} held apart, {settings.device}")
     folder.mkdir(parents=True, exist_ok=True)
-    sdrs: list[float] = []
+    size = settings.batch or (32 if learner.device.type == "cuda" else 4)
+    sdrs: list[Tensor] = []  # on the device: to look at each would be to wait for it
 
     def score() -> None:
-        scores = _validate(learner.average, recipe, clips)
-        learnt = float(np.mean(sdrs)) if sdrs else math.nan
+        scores = _validate(learner.average, recipe, clips, settings.device)
+        learnt = float(torch.stack(sdrs).nanmean()) if sdrs else math.nan
         sdrs.clear()
         mean = float(np.mean([*scores.values()])) if scores else math.nan
         _log(folder / "log.csv", progress, learnt, mean, scores)
@@ -130,10 +132,8 @@ def train_network(
         budget, before, started = settings.minutes * 60, progress.seconds, time.monotonic()
         kept, scored = before, before
         while progress.seconds < budget:
-            stems, responses = data.batch(settings.batch), data.responses(settings.batch, recipe.grid.bins)
-            sdr = learner.step(stems, responses, progress.seconds / budget)
-            if not math.isnan(sdr):
-                sdrs.append(sdr)
+            stems, responses = data.batch(size), data.responses(size, recipe.grid.bins)
+            sdrs.append(learner.step(stems, responses, progress.seconds / budget))
             progress.seconds = before + time.monotonic() - started
             if progress.seconds - scored >= settings.validate_every * 60 and progress.seconds < budget:
                 score()
@@ -166,10 +166,11 @@ class Learner:
         )
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.progress = Progress()
-        # Half precision where the processor computes with it: about 1.4 times the steps a minute.
-        self.half = self.device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+        # Half precision where the processor computes with it: about 1.4 times the steps a minute. A card has none to
+        # gain: its recurrent layers wait for one time step after the other, and use TF32 for themselves.
+        self.half = self.device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
-    def step(self, stems: Tensor, responses: Tensor, time_used: float) -> float:
+    def step(self, stems: Tensor, responses: Tensor, time_used: float) -> Tensor:
         """Learn from a batch of `RemixDataset`; time_used: share of the budget.
 
         Returns the mean SDR in dB of the stems that are heard, NaN if none is.
@@ -183,7 +184,8 @@ class Learner:
             logits, _ = self.network(batch.seen)
         logits, recipe = logits.float(), self.network.recipe
         self.optimizer.zero_grad(set_to_none=True)
-        LOSSES[self.settings.loss](logits, batch, recipe).mean().backward()
+        loss = LOSSES[self.settings.loss](logits, batch, recipe)
+        loss.mean().backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.progress.step += 1
@@ -191,7 +193,8 @@ class Learner:
         decay = min(AVERAGE, self.progress.step / (self.progress.step + 9))
         for name, value in self.network.state_dict().items():
             self.average[name].lerp_(value, 1 - decay)
-        return _mean_sdr(error_db(logits.detach(), batch, recipe), batch)
+        error = loss if LOSSES[self.settings.loss] is error_db else error_db(logits.detach(), batch, recipe)
+        return _mean_sdr(error.detach(), batch)
 
     def save(self, path: Path) -> None:
         """Write everything needed to go on."""
@@ -222,9 +225,9 @@ class Learner:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
 
-def _mean_sdr(error: Tensor, batch: Example) -> float:
+def _mean_sdr(error: Tensor, batch: Example) -> Tensor:
     heard = batch.stem_power > 1e-3 * batch.stem_power.sum(1, keepdim=True)
-    return float((10 * torch.log10(batch.stem_power) - error)[heard].mean())
+    return torch.where(heard, 10 * torch.log10(batch.stem_power) - error, math.nan).nanmean()
 
 
 def _keep_memory() -> None:
@@ -248,14 +251,15 @@ def _clip(song: Song, cache: StemCache) -> dict[str, np.ndarray]:
     return {"mixture": np.sum([*clip.values()], axis=0)} | clip
 
 
-def _validate(weights: dict[str, Tensor], recipe: Recipe, clips: list[dict]) -> dict[str, float]:
+def _validate(weights: dict[str, Tensor], recipe: Recipe, clips: list[dict], device: str) -> dict[str, float]:
     """Mean clip SDR per stem of the averaged weights.
 
     Of ten songs a mean tells more than a median; no score counts as less than -5 dB, or one nearly silent stem would
     outweigh the others.
     """
     network = make_network(recipe).eval()
-    network.load_state_dict({name: value.cpu() for name, value in weights.items()})
+    network.load_state_dict(weights)
+    network.to(device)
     scores: dict[str, list[float]] = {stem: [] for stem in STEMS}
     for clip in clips:
         estimates = separate_clip(network, clip["mixture"])

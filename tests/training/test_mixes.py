@@ -3,7 +3,7 @@
 import pytest
 import soundfile
 import torch
-from stembridge.training.augment import limited, placed, resampled, reverberant, saturated, smooth_length
+from stembridge.training.augment import limited, placed, resampled_spectrum, reverberant, saturated, smooth_length
 from stembridge.training.data import DataError, StemCache, find_songs
 from stembridge.training.mixes import RemixDataset
 
@@ -34,6 +34,18 @@ def test_missing_stems_are_never_silence_in_an_own_mix(songs_folder, tmp_path):
     assert len(data.complete) == 4
     # Every stem of every own mix sounds, so the song that has only drums and bass was not taken.
     assert (data.batch(40).abs().amax(dim=(2, 3)) > 0).all()
+
+
+@pytest.mark.parametrize("own_mix", [1.0, 0.0])
+def test_a_songs_own_mix_changes_speed_as_a_whole_and_strangers_do_not(tmp_path, make, own_mix):
+    (tmp_path / "songs" / "a").mkdir(parents=True)
+    for stem in ("vocals", "drums", "bass", "other"):
+        soundfile.write(tmp_path / "songs" / "a" / f"{stem}.wav", make.stem("vocals", 3.0, 1)[0], RATE)
+    only = {"speed_change": 1.0, "missing_stem": 0.0, "second_take": 0.0, "silent_end": 0.0}
+    mixes = dataset(tmp_path / "songs", tmp_path, own_mix=own_mix, **only).batch(6)[:, :, 0]
+    mixes = mixes / mixes.square().sum(-1, keepdim=True).sqrt()
+    alike = (mixes @ mixes.transpose(1, 2)).abs()
+    assert (alike.min() > 0.99) == (own_mix == 1.0)
 
 
 def test_incomplete_songs_serve_random_mixes(songs_folder, tmp_path):
@@ -104,7 +116,7 @@ def test_smooth_lengths_are_near_and_quick():
 @pytest.mark.parametrize("n", [8000, 12000])
 def test_resampled_audio_is_higher_or_lower(n):
     audio = tone(50, 10000, 10000)  # fifty whole turns
-    assert torch.allclose(resampled(audio, n), tone(50, n, n), atol=1e-4)
+    assert torch.allclose(torch.fft.irfft(resampled_spectrum(audio, n), n), tone(50, n, n), atol=1e-4)
 
 
 def test_places_are_matrices_of_left_and_right():
