@@ -13,6 +13,7 @@ from .recipe import Recipe
 # Per second: how fast the level a streaming network measures its input against falls. Slow enough for a pause, fast
 # enough to recover from a bang.
 RELEASE_DB = 6.0
+HUSH = 1e-6  # power of a frame of white noise at about -60 dBFS: the lowest level a streaming network measures against
 SILENCE = 1e-6  # of the loudest frame's power (-60 dB): what is below does not count for a chunked network's level
 FLOOR = 1e-4  # relative to that level: what lies lower (-80 dB) looks like silence
 
@@ -106,7 +107,8 @@ def input_features(covariances: Tensor, recipe: Recipe, level_before: Tensor) ->
     """
     total = covariances[:, :, :2].sum(dim=(2, 3)).unsqueeze(-1) + 1e-12
     if recipe.causal:
-        level = running_level(total, level_before, recipe.grid.sample_rate / recipe.grid.hop)
+        # What hisses before a song begins is no song: heard as one, it would not be forgotten for seconds.
+        level = running_level(total.clamp_min(HUSH), level_before, recipe.grid.sample_rate / recipe.grid.hop)
         last = level[-1]
     else:
         # Of the frames that sound: a chunk at either end of a song is partly silent, and no quieter for that.

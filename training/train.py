@@ -26,6 +26,7 @@ from .recipe import Recipe
 HELD_APART = 10  # songs to choose checkpoints by
 WARM_UP_STEPS = 200  # until the learning rate is full
 WARM_UP_SHARE = 0.05  # of the time, in which it is full at the latest
+MIX_MEMORY = 2**30  # bytes of a card that a mix of a step may need: of 6 s they were 0.3 to 0.65 GiB
 KEEP_EVERY = 60.0  # s, so that whatever stops training costs no more
 AVERAGE = 0.999  # of the weights before, in the moving average that is validated and exported
 
@@ -35,9 +36,8 @@ class Settings:
     """How long and how to train.
 
     minutes: wall-clock time in all, earlier runs included; the learning rate falls to zero at its end. batch: mixes a
-    step, 0 for 4 on a processor and 32 on a card, which waits for time steps either way. seconds: length of a mix.
-    loss: one of LOSSES. init: the model that the weights to start from are of. threads: of PyTorch, 0 for its own
-    choice. validate_every: minutes.
+    step, 0 for 4 on a processor and up to 32 on a card. seconds: length of a mix. loss: one of LOSSES. init: the model
+    that the weights to start from are of. threads: of PyTorch, 0 for its own choice. validate_every: minutes.
     """
 
     minutes: float
@@ -104,7 +104,7 @@ def train_network(
     clips = [_clip(song, cache) for song in apart]
     report(f"{len(training)} songs to train on, {len(apart)} held apart, {settings.device}")
     folder.mkdir(parents=True, exist_ok=True)
-    size = settings.batch or (32 if learner.device.type == "cuda" else 4)
+    size = settings.batch or _batch_size(learner.device)
     sdrs: list[Tensor] = []  # on the device: to look at each would be to wait for it
 
     def score() -> None:
@@ -225,9 +225,18 @@ class Learner:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
 
+def _batch_size(device: torch.device) -> int:
+    """Mixes a step. A card takes little longer for many than for few, and has as many as its free memory holds."""
+    if device.type == "cpu":
+        return 4
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(32, free // MIX_MEMORY))
+
+
 def _mean_sdr(error: Tensor, batch: Example) -> Tensor:
     heard = batch.stem_power > 1e-3 * batch.stem_power.sum(1, keepdim=True)
-    return torch.where(heard, 10 * torch.log10(batch.stem_power) - error, math.nan).nanmean()
+    sdr = torch.where(heard, 10 * torch.log10(batch.stem_power) - error, 0)
+    return sdr.sum() / heard.sum()  # not indexed by `heard`, for which one would wait for the card
 
 
 def _keep_memory() -> None:

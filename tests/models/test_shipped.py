@@ -119,3 +119,20 @@ def test_a_song_on_one_side_is_separated_as_if_it_were_on_both(name, noise):
     both, one = (StemProcessor(name).separate(np.concatenate([left, audio])) for left in (audio, 0 * audio))
     np.testing.assert_allclose(one[:, 1], both[:, 1], rtol=0, atol=1e-6)
     assert not one[:, 0].any()
+
+
+@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("hiss_db", [-110, -90])  # RMS
+def test_faint_hiss_before_a_song_is_soon_forgotten(name, hiss_db, noise):
+    before, latency = 44100, StemProcessor(name).latency_samples
+    t = np.arange(2 * 44100) / 44100
+    bass, voice = np.sign(np.sin(2 * np.pi * 110 * t)), np.sin(2 * np.pi * 440 * t + 4 * np.sin(2 * np.pi * 5 * t))
+    song = 0.2 * (bass + noise(1, len(t)) * np.exp(-30 * (4 * t % 1))) * np.exp(-3 * (2 * t % 1)) + 0.1 * voice
+    padded = np.pad(np.repeat(song, 2, axis=0), ((0, 0), (before, latency)))
+    hiss = 10 ** (hiss_db / 20) * noise(2, before) / noise(2, before).std()
+    hissed = padded + np.pad(hiss, ((0, 0), (0, padded.shape[1] - before)))
+    after_silence, after_hiss = (
+        StemProcessor(name).separate(audio.astype(np.float32))[..., latency + before :] for audio in (padded, hissed)
+    )
+    difference = np.square(after_hiss - after_silence).sum() / np.square(after_silence).sum()
+    assert 10 * np.log10(difference) < -20

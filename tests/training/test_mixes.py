@@ -5,7 +5,7 @@ import soundfile
 import torch
 from stembridge.training.augment import limited, placed, resampled_spectrum, reverberant, saturated, smooth_length
 from stembridge.training.data import DataError, StemCache, find_songs
-from stembridge.training.mixes import RemixDataset
+from stembridge.training.mixes import RemixDataset, Take
 
 RATE = 44100
 
@@ -36,16 +36,32 @@ def test_missing_stems_are_never_silence_in_an_own_mix(songs_folder, tmp_path):
     assert (data.batch(40).abs().amax(dim=(2, 3)) > 0).all()
 
 
-@pytest.mark.parametrize("own_mix", [1.0, 0.0])
-def test_a_songs_own_mix_changes_speed_as_a_whole_and_strangers_do_not(tmp_path, make, own_mix):
+def test_a_songs_own_mix_changes_speed_as_a_whole_and_strangers_do_not(songs_folder, tmp_path):
+    data = dataset(songs_folder, tmp_path, speed_change=1.0, missing_stem=0.0, second_take=0.0)
+    own, strangers = ([take(1) for _ in range(8)] for take in (data._own, data._strangers))
+    for takes in map(list, own):
+        assert [take.place for take in takes] == [4, 5, 6, 7]
+        assert len({(take.start, take.samples) for take in takes}) == 1
+        assert takes[0].samples != data.length
+        assert 2 ** (-0.34) < takes[0].samples / data.length < 2**0.34
+    assert all(len({take.samples for take in takes}) > 1 for takes in strangers)
+
+
+def test_takes_sound_at_their_speed_as_loud_as_they_should_and_add_up(tmp_path):
     (tmp_path / "songs" / "a").mkdir(parents=True)
     for stem in ("vocals", "drums", "bass", "other"):
-        soundfile.write(tmp_path / "songs" / "a" / f"{stem}.wav", make.stem("vocals", 3.0, 1)[0], RATE)
-    only = {"speed_change": 1.0, "missing_stem": 0.0, "second_take": 0.0, "silent_end": 0.0}
-    mixes = dataset(tmp_path / "songs", tmp_path, own_mix=own_mix, **only).batch(6)[:, :, 0]
-    mixes = mixes / mixes.square().sum(-1, keepdim=True).sqrt()
-    alike = (mixes @ mixes.transpose(1, 2)).abs()
-    assert (alike.min() > 0.99) == (own_mix == 1.0)
+        soundfile.write(tmp_path / "songs" / "a" / f"{stem}.wav", 0.4 * tone(441, 2 * RATE).numpy(), RATE)
+    data = dataset(tmp_path / "songs", tmp_path)
+    track, n = data.pools["bass"][0], data.length
+    takes = [Take(1, track, 0, n), Take(1, track, 0, n, 0.5), Take(6, track, 0, 5 * n // 4)]
+    out = data._recorded(takes, 2)
+    assert out.shape == (2, 4, 2, n)
+    assert torch.allclose(out[0, 1, 0], 0.6 * tone(441, n), atol=1e-3)
+    higher = out[1, 2, 1]
+    assert higher.std() == pytest.approx(0.4 / 2**0.5, rel=0.01)
+    assert torch.fft.rfft(higher).abs().argmax() * RATE / n == pytest.approx(1.25 * 441, abs=2)
+    out[0, 1] = out[1, 2] = 0
+    assert not out.any()
 
 
 def test_incomplete_songs_serve_random_mixes(songs_folder, tmp_path):
