@@ -162,13 +162,12 @@ class RemixDataset:
         song = self._choose(self.complete, [len(song["vocals"]) for song in self.complete])
         samples = self._samples()
         start = int(self.random.integers(max(1, min(map(len, song.values())) - samples)))
-        for i, stem in enumerate(STEMS):
-            yield Take(mix * len(STEMS) + i, song[stem], start, samples)
+        for place, stem in enumerate(STEMS, mix * len(STEMS)):
+            yield Take(place, song[stem], start, samples)
 
     def _strangers(self, mix: int) -> Iterator[Take]:
         """Stems of different songs, each at a speed of its own."""
-        for i, stem in enumerate(STEMS):
-            place = mix * len(STEMS) + i
+        for place, stem in enumerate(STEMS, mix * len(STEMS)):
             if self.random.random() >= self.missing_stem:
                 yield self._take(place, stem)
             if self.random.random() < self.second_take:
