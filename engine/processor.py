@@ -1,7 +1,11 @@
 """The one signal path: analysis, mask network, resynthesis, faders."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from fractions import Fraction
+from math import ceil, gcd
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ MIN_RATE, MAX_RATE = 8000, 192000
 SLICE = 1 << 15  # samples worked on at a time, so that a block of any length needs bounded memory
 LOUDEST = np.float32(64.0)  # for analysis only: what is 36 dB above full scale is no music, and would deafen a network
 FAINTEST = np.float32(1e-8)  # for analysis only: what is below -160 dB would make spectra of slow denormal numbers
+ROOM = Fraction(4, 3)  # hops of time, as a hop takes longer now and then, on a machine that others use too
 LARGEST = np.finfo(np.float32).max  # what a gain takes beyond this stays finite
 
 
@@ -29,6 +34,9 @@ class StemProcessor:
     sample_rate: of the audio, 8000 to 192000 Hz. num_channels: 1 or 2.
     gains_db: where the faders start, stem -> dB; 0 dB if not named, -80 or below is silence, at most +20.
     threads: of ONNX Runtime. providers: its execution providers, None for the CPU.
+    realtime_block: None, and the call that completes a hop runs the network. Else the size of the blocks that come in
+    real time: a thread of its own runs the network, and a call waits only for samples that it returns. Where that
+    leaves the network less than ROOM hops of time for each, the latency is as much longer as it takes.
     Raises ModelError or ValueError, in one line, for a model, rate, channel count or gain it cannot use.
 
     on_stems: None, or who looks on while audio is processed or separated: called with the stems of each slice, delayed
@@ -45,11 +53,14 @@ class StemProcessor:
         *,
         threads: int = 1,
         providers: list[str] | None = None,
+        realtime_block: int | None = None,
     ) -> None:
         if not MIN_RATE <= sample_rate <= MAX_RATE:
             raise ValueError(f"sample rate {sample_rate} Hz is out of range; resample to {MIN_RATE} to {MAX_RATE} Hz")
         if num_channels not in (1, 2):
             raise ValueError(f"{num_channels} channels do not work; mix down to mono or stereo first")
+        if realtime_block is not None and realtime_block < 1:
+            raise ValueError(f"blocks of {realtime_block} samples do not come in real time; give 1 or more, or None")
         self.model = model if isinstance(model, Model) else load_model(model)
         self.sample_rate = sample_rate
         self.num_channels = num_channels
@@ -59,6 +70,8 @@ class StemProcessor:
         trained = FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window)
         self.grid = trained.at(sample_rate)
         self._latency = self.grid.synthesis_window + card.delay_frames * self.grid.hop
+        if realtime_block is not None:
+            self._latency += _wait_for_room(self.hop_samples, realtime_block)
         session = open_session(self.model, threads, providers)
         self._analysis = Analysis(self.grid, num_channels)
         self._network: StreamingNetwork | ChunkedNetwork = (
@@ -67,6 +80,8 @@ class StemProcessor:
             else StreamingNetwork(session, card)
         )
         self._synthesis = Synthesis(self.grid, (len(card.stems) - 1, num_channels))
+        self._thread = None if realtime_block is None else ThreadPoolExecutor(1, "network")
+        self._ahead: deque[Future] = deque()  # what that thread has still to do, or has done for later calls
         self.reset()
 
     @property
@@ -118,6 +133,8 @@ class StemProcessor:
 
     def reset(self) -> None:
         """Forget all audio and all moves not yet heard. Faders stay where they are, without a glide."""
+        wait(self._ahead)
+        self._ahead.clear()
         self._analysis.reset()
         self._network.reset()
         self._synthesis.reset()
@@ -176,11 +193,18 @@ class StemProcessor:
             n = piece.shape[-1]
             self._dry.push(piece)
             spectra = self._analysis.push(_limited(piece))
-            if len(spectra):
-                self._separated.push(self._synthesis.push(self._network.push(spectra)))
+            if len(spectra) and self._thread is not None:
+                self._ahead.append(self._thread.submit(self._resynthesize, spectra))
+            elif len(spectra):
+                self._separated.push(self._resynthesize(spectra))
+            while len(self._separated) < n:
+                self._separated.push(self._ahead.popleft().result())
             yield start, self._dry.peek(n), self._separated.peek(n)
             self._dry.drop(n)
             self._separated.drop(n)
+
+    def _resynthesize(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
+        return self._synthesis.push(self._network.push(spectra))
 
     def _as_channels(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """The block as finite float32 (channels, n), never the caller's own memory where it is changed."""
@@ -205,6 +229,15 @@ def _limited(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """What the network may see of the audio."""
     size = np.abs(audio)
     return np.where((size < FAINTEST) | (size > LOUDEST), np.float32(0), audio)
+
+
+def _wait_for_room(hop: int, block: int) -> int:
+    """Samples more of latency that leave ROOM hops of time for each, with a thread that works on while blocks come.
+
+    The time is that from when the block that completes a hop is there until the one that needs it has to be done: two
+    blocks if both end together, else one, and the hop then ends gcd(hop, block) samples or more into its block.
+    """
+    return max(0, (ceil(ROOM * hop / block) - 1) * block - gcd(hop, block))
 
 
 def _is_turned(audio: NDArray, num_channels: int) -> bool:

@@ -45,7 +45,7 @@ class SharedMemory:
 
     @property
     def load(self) -> float:
-        """Share of the time that the work takes, over about half a second; 1 is all of it."""
+        """Share of one core that the work takes, over about half a second; 1 is all of it."""
         return float(self._load[0])
 
     def note_block(self, took: float, missed: bool) -> None:
@@ -55,7 +55,7 @@ class SharedMemory:
         self.counts[2] += missed
 
     def note_load(self, took: float, lasts: float) -> None:
-        """Smooth the load: what work took, and how long the sound lasts that it made, in seconds."""
+        """Smooth the load: what work took of the processor, and how long the sound lasts that it made, in seconds."""
         self._load[0] += (took / lasts - self._load[0]) * (1 - math.exp(-lasts / LOAD_SMOOTHING))
 
     def note_levels(self, peak: NDArray, power: NDArray, lasts: float) -> None:

@@ -42,20 +42,20 @@ def play(setup: Setup, memory: SharedMemory, pipe: Connection) -> None:
 def _play(setup: Setup, memory: SharedMemory, stopped: threading.Event, send: Callable[..., None]) -> Path | None:
     """Returns the new file's path, if there is one."""
     device = "device" in (setup.input_kind, setup.output_kind)
-    with closing(BlockWork(setup, memory, stopped, PERIODS if device else 1)) as work:
-        gc.collect()
-        gc.disable()  # what follows makes no circles, and to look for them takes milliseconds
-        source = _source(setup)
-        with nullcontext() if source is None else closing(source):
-            sink = _sink(setup)
-            with nullcontext() if sink is None else closing(sink):
-                if source is None or sink is None:
-                    play_through_devices(
-                        setup, source, sink, work, stopped, lambda line: send("report", line), lambda: send("ready")
-                    )
-                else:
-                    send("ready")
-                    _play_by_the_clock(setup, source, sink, work, stopped)
+    work = BlockWork(setup, memory, stopped, PERIODS if device else 1)
+    gc.collect()
+    gc.disable()  # what follows makes no circles, and to look for them takes milliseconds
+    source = _source(setup)
+    with nullcontext() if source is None else closing(source):
+        sink = _sink(setup)
+        with nullcontext() if sink is None else closing(sink):
+            if source is None or sink is None:
+                play_through_devices(
+                    setup, source, sink, work, stopped, lambda line: send("report", line), lambda: send("ready")
+                )
+            else:
+                send("ready")
+                _play_by_the_clock(setup, source, sink, work, stopped)
     return sink.recorded if isinstance(sink, NewFile) else None
 
 

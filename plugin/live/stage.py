@@ -237,7 +237,7 @@ class Live:
 
     @property
     def load(self) -> float:
-        """Share of the time that the work takes; 1 is all of it."""
+        """Share of one core that the work takes; 1 is all of it."""
         return self._memory.load
 
     @property

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engine import StemProcessor
-from .ahead import Ahead
 from .memory import SharedMemory
 from .setup import Setup
 
@@ -22,16 +21,13 @@ AT_ONCE = 2.5e-4  # s within which a device hands over a block that has waited f
 class BlockWork:
     """Remixes blocks, (channels, n) -> (channels, n), `latency_samples` late, as `memory` wants it.
 
-    Blocks of half a hop or less are worked on a hop ahead, which adds as much latency: the network runs once a hop, and
-    a block that short leaves it no time.
     held: blocks that stand between a block that comes late and a gap. Sets `stopped` when the setup's length is played.
     """
 
     def __init__(self, setup: Setup, memory: SharedMemory, stopped: threading.Event, held: int) -> None:
-        self._processor = processor = StemProcessor(setup.model, setup.sample_rate, setup.num_channels, setup.gains_db)
-        hop = processor.hop_samples
-        ahead = hop if 2 * setup.block <= hop else 0
-        self.latency_samples = processor.latency_samples + ahead
+        self._processor = processor = StemProcessor(
+            setup.model, setup.sample_rate, setup.num_channels, setup.gains_db, realtime_block=setup.block
+        )
         self._rate, self._realtime, self._held = setup.sample_rate, setup.realtime, held
         self._left = math.inf if setup.length is None else setup.length
         self._memory, self._stopped = memory, stopped
@@ -40,17 +36,15 @@ class BlockWork:
         self._expected = self._done = math.inf
         self._player: int | None = None
         processor.on_stems = self._measure
-        silence = np.zeros((setup.num_channels, hop), np.float32)
-        for _ in range(math.ceil(WARM_UP * self._rate / hop)):
-            processor.process(silence)
-        processor.reset()
-        memory.counts[0] = ahead
-        memory.counts[3] = self.latency_samples
         if self._realtime:
             # Threads that start from now on inherit it. All are alike, and the one that plays goes before them: one
             # that is held up by a higher one while it holds Python's lock would hold up the sound.
             hurry(PRIORITY - 1)
-        self._ahead = Ahead(self._remix, setup.num_channels, hop) if ahead else None
+        silence = np.zeros((setup.num_channels, setup.block), np.float32)
+        for _ in range(math.ceil(WARM_UP * self._rate / setup.block)):
+            processor.process(silence)
+        processor.reset()
+        memory.counts[3] = processor.latency_samples
 
     def __call__(self, block: NDArray[np.float32], came: float | None = None) -> NDArray[np.float32]:
         """Remix a block. came: when it was there, by time.perf_counter; None for a device's, which does not say it."""
@@ -59,32 +53,24 @@ class BlockWork:
             self._player = threading.get_ident()
             if self._realtime:
                 hurry(PRIORITY)
+            self._busy = time.process_time()
         lasts = block.shape[-1] / self._rate
         if self._left <= block.shape[-1]:
             block = block[:, : int(self._left)]
             self._stopped.set()
         self._left -= block.shape[-1]
-        out = self._remix(block) if self._ahead is None else self._ahead(block)
+        self._follow()
+        self._memory.counts[0] += block.shape[-1]
+        out = self._processor.process(block)
         now = time.perf_counter()
         if came is None:
             came = min(began, self._expected) if began - self._done < AT_ONCE else began
         missed = self._realtime and now > came + self._held * lasts
         self._expected, self._done = came + lasts, now
         self._memory.note_block(now - began, missed)
-        return out
-
-    def close(self) -> None:
-        """End what works ahead."""
-        if self._ahead is not None:
-            self._ahead.close()
-
-    def _remix(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        began = time.perf_counter()
-        self._follow()
-        self._memory.counts[0] += block.shape[-1]
-        out = self._processor.process(block)
-        if block.shape[-1]:
-            self._memory.note_load(time.perf_counter() - began, block.shape[-1] / self._rate)
+        busy, self._busy = self._busy, time.process_time()
+        if lasts:
+            self._memory.note_load(self._busy - busy, lasts)
         return out
 
     def _follow(self) -> None:

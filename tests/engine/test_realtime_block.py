@@ -1,0 +1,141 @@
+"""Blocks that come in real time: the network works on in its own thread, and no sample depends on when it is done."""
+
+import gc
+import threading
+from fractions import Fraction
+from math import ceil
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stembridge import StemProcessor
+from stembridge.engine.network import StreamingNetwork
+from stembridge.engine.processor import _wait_for_room
+
+GAINS = {"vocals": -6.0, "drums": 3.0, "bass": -80.0}
+rates = pytest.mark.parametrize("rate", [8000, 44100, 48000, 192000])
+blocks = pytest.mark.parametrize("block", [16, 64, 100, 128, 256, 512, 4096])
+
+
+def cut(audio, lengths):
+    """The audio in blocks of these lengths, again and again."""
+    start = 0
+    while start < audio.shape[-1]:
+        for n in lengths:
+            yield audio[:, start : start + n]
+            start += n
+
+
+@rates
+@blocks
+@pytest.mark.parametrize("num_channels", [1, 2])
+def test_it_sounds_the_same_and_is_as_late_as_it_says(tiny_live_model, noise, delayed, rate, num_channels, block):
+    plain = StemProcessor(tiny_live_model, rate, num_channels, GAINS)
+    processor = StemProcessor(tiny_live_model, rate, num_channels, GAINS, realtime_block=block)
+    later = processor.latency_samples - plain.latency_samples
+    audio = noise(num_channels, processor.latency_samples + 3 * max(block, processor.hop_samples) + 37)
+    for _ in range(2):  # and from the start again, whatever was still being worked on
+        out = np.concatenate([processor.process(one) for one in cut(audio, [block])], axis=1)
+        np.testing.assert_allclose(out, delayed(plain.process(audio), later), rtol=0, atol=1e-5)
+        processor.reset()
+        plain.reset()
+    stems = np.concatenate([processor.separate(one) for one in cut(audio, [block])], axis=-1)
+    np.testing.assert_allclose(stems, delayed(plain.separate(audio), later), rtol=0, atol=1e-5)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 700), min_size=1, max_size=6).filter(any), st.sampled_from([16, 64, 256, 500]))
+def test_blocks_may_be_of_any_other_size(tiny_live_model, noise, delayed, lengths, block):
+    plain = StemProcessor(tiny_live_model, 44100, 2, GAINS)
+    processor = StemProcessor(tiny_live_model, 44100, 2, GAINS, realtime_block=block)
+    audio = noise(2, 5000)
+    out = np.concatenate([processor.process(one) for one in cut(audio, lengths)], axis=1)
+    wanted = delayed(plain.process(audio), processor.latency_samples - plain.latency_samples)
+    np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-5)
+
+
+def test_a_model_that_looks_ahead_does_so_too(tiny_studio_model, noise, delayed):
+    plain = StemProcessor(tiny_studio_model, 44100, 2, GAINS)
+    processor = StemProcessor(tiny_studio_model, 44100, 2, GAINS, realtime_block=512)
+    audio = noise(2, 20000)
+    later = processor.latency_samples - plain.latency_samples
+    assert later > 0, "a chunk is more than a block"
+    out = np.concatenate([processor.process(one) for one in cut(audio, [512])], axis=1)
+    np.testing.assert_allclose(out, delayed(plain.process(audio), later), rtol=0, atol=1e-5)
+
+
+@given(st.integers(1, 600), st.integers(1, 1500))
+def test_the_latency_is_the_least_that_leaves_the_network_four_thirds_of_a_hop(hop, block):
+    def room(later):
+        """The least time from the block that completes a hop until the one that needs it has to be done."""
+        ends = [hop * k for k in range(1, block + 1)]
+        return min((((end + later) // block + 2) - ceil(Fraction(end, block))) * block for end in ends)
+
+    later = _wait_for_room(hop, block)
+    assert room(later) >= Fraction(4, 3) * hop
+    assert later == 0 or room(later - 1) < Fraction(4, 3) * hop
+
+
+@pytest.mark.parametrize(
+    ("rate", "block", "calls"), [(44100, 64, 5), (44100, 128, 2), (44100, 256, 1), (48000, 128, 2), (48000, 256, 1)]
+)
+def test_a_network_that_takes_long_holds_up_no_call_that_can_do_without(
+    tiny_live_model, noise, delayed, monkeypatch, rate, block, calls
+):
+    processor = StemProcessor(tiny_live_model, rate, realtime_block=block)
+    audio = noise(2, 8192)
+    before = ceil(processor.hop_samples / block)  # the last of these completes a hop
+    ones, plain = list(cut(audio, [block])), StemProcessor(tiny_live_model, rate)
+    wanted = delayed(plain.process(audio), processor.latency_samples - plain.latency_samples)
+    go, push = threading.Event(), StreamingNetwork.push
+
+    def slow(network, spectra):
+        assert go.wait(30)
+        return push(network, spectra)
+
+    monkeypatch.setattr(StreamingNetwork, "push", slow)
+    out = [processor.process(one) for one in ones[: before + calls - 1]]  # would hang here
+    go.set()
+    out += [processor.process(one) for one in ones[before + calls - 1 :]]
+    np.testing.assert_allclose(np.concatenate(out, axis=1), wanted, rtol=0, atol=1e-5)
+
+
+def test_a_call_waits_for_what_it_returns(tiny_live_model, noise, monkeypatch):
+    processor = StemProcessor(tiny_live_model, realtime_block=256)
+    audio, go, push, out = noise(2, 1024), threading.Event(), StreamingNetwork.push, []
+    monkeypatch.setattr(StreamingNetwork, "push", lambda *it: push(*it) if go.wait(30) else None)
+    out.append(processor.process(audio[:, :256]))
+    thread = threading.Thread(target=lambda: out.append(processor.process(audio[:, 256:])))
+    thread.start()
+    thread.join(0.2)
+    assert thread.is_alive()
+    go.set()
+    thread.join(30)
+    wanted = StemProcessor(tiny_live_model).process(audio)
+    np.testing.assert_allclose(np.concatenate(out, axis=1), wanted, rtol=0, atol=1e-5)
+
+
+def test_what_the_network_raises_is_raised(tiny_live_model, noise, monkeypatch):
+    processor = StemProcessor(tiny_live_model, realtime_block=256)
+    monkeypatch.setattr(StreamingNetwork, "push", lambda network, spectra: spectra.nothing)
+    processor.process(noise(2, 256))
+    with pytest.raises(AttributeError, match="nothing"):
+        processor.process(noise(2, 256))
+
+
+def test_the_thread_ends_with_its_processor(tiny_live_model, noise):
+    before = set(threading.enumerate())
+    processor = StemProcessor(tiny_live_model, realtime_block=64)
+    processor.process(noise(2, 1024))
+    (thread,) = set(threading.enumerate()) - before
+    del processor
+    gc.collect()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("block", [0, -1])
+def test_a_block_of_nothing_is_refused(tiny_live_model, block):
+    with pytest.raises(ValueError, match=f"blocks of {block} samples .* give 1 or more"):
+        StemProcessor(tiny_live_model, realtime_block=block)
