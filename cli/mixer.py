@@ -34,7 +34,7 @@ HELP = """\
 
  Meters show what is behind the faders, from -60 dB to
  full scale: the RMS as a bar, the peak as a line. LOAD is
- the share of the time that the work takes, LATE counts
+ the share of a core that the work takes, LATE counts
  blocks that came too late, LATENCY is that of the effect
  and of one block; devices add their own. Any key closes.\
 """
