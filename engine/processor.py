@@ -1,17 +1,18 @@
 """The one signal path: analysis, mask network, resynthesis, faders."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from fractions import Fraction
 from math import ceil, gcd
+from operator import index
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..models import Model, load_model
+from .ahead import Ahead
 from .fifo import Fifo
 from .gains import Faders
 from .network import ChunkedNetwork, StreamingNetwork, open_session
@@ -23,7 +24,6 @@ MIN_RATE, MAX_RATE = 8000, 192000
 SLICE = 1 << 15  # samples worked on at a time, so that a block of any length needs bounded memory
 LOUDEST = np.float32(64.0)  # for analysis only: what is 36 dB above full scale is no music, and would deafen a network
 FAINTEST = np.float32(1e-8)  # for analysis only: what is below -160 dB would make spectra of slow denormal numbers
-ROOM = Fraction(4, 3)  # hops of time, as a hop takes longer now and then, on a machine that others use too
 LARGEST = np.finfo(np.float32).max  # what a gain takes beyond this stays finite
 
 
@@ -35,9 +35,10 @@ class StemProcessor:
     gains_db: where the faders start, stem -> dB; 0 dB if not named, -80 or below is silence, at most +20.
     threads: of ONNX Runtime. providers: its execution providers, None for the CPU.
     realtime_block: None, and the call that completes a hop runs the network. Else the size of the blocks that come in
-    real time: a thread of its own runs the network, and a call waits only for samples that it returns. Where that
-    leaves the network less than ROOM hops of time for each, the latency is as much longer as it takes.
-    Raises ModelError or ValueError, in one line, for a model, rate, channel count or gain it cannot use.
+    real time: a thread of its own runs the network, and a call waits only if samples that it returns are not there yet.
+    Where that leaves the network too little time, the latency is longer by as much as it takes.
+    Raises ModelError or ValueError, in one line, for a model, rate, channel count or gain it cannot use. If the network
+    raises something while audio is processed, or Ctrl-C does, the stream begins anew, as after `reset`.
 
     on_stems: None, or who looks on while audio is processed or separated: called with the stems of each slice, delayed
     like the output, (stems, channels, n), and the gains of their faders, (stems, n), or (stems, 1) while none moves.
@@ -59,8 +60,7 @@ class StemProcessor:
             raise ValueError(f"sample rate {sample_rate} Hz is out of range; resample to {MIN_RATE} to {MAX_RATE} Hz")
         if num_channels not in (1, 2):
             raise ValueError(f"{num_channels} channels do not work; mix down to mono or stereo first")
-        if realtime_block is not None and realtime_block < 1:
-            raise ValueError(f"blocks of {realtime_block} samples do not come in real time; give 1 or more, or None")
+        block = None if realtime_block is None else _checked_block(realtime_block)
         self.model = model if isinstance(model, Model) else load_model(model)
         self.sample_rate = sample_rate
         self.num_channels = num_channels
@@ -70,8 +70,8 @@ class StemProcessor:
         trained = FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window)
         self.grid = trained.at(sample_rate)
         self._latency = self.grid.synthesis_window + card.delay_frames * self.grid.hop
-        if realtime_block is not None:
-            self._latency += _wait_for_room(self.hop_samples, realtime_block)
+        if block is not None:
+            self._latency += _wait_for_room(self.hop_samples, block)
         session = open_session(self.model, threads, providers)
         self._analysis = Analysis(self.grid, num_channels)
         self._network: StreamingNetwork | ChunkedNetwork = (
@@ -80,8 +80,7 @@ class StemProcessor:
             else StreamingNetwork(session, card)
         )
         self._synthesis = Synthesis(self.grid, (len(card.stems) - 1, num_channels))
-        self._thread = None if realtime_block is None else ThreadPoolExecutor(1, "network")
-        self._ahead: deque[Future] = deque()  # what that thread has still to do, or has done for later calls
+        self._ahead = None if block is None else Ahead()
         self.reset()
 
     @property
@@ -133,8 +132,8 @@ class StemProcessor:
 
     def reset(self) -> None:
         """Forget all audio and all moves not yet heard. Faders stay where they are, without a glide."""
-        wait(self._ahead)
-        self._ahead.clear()
+        if self._ahead is not None:
+            self._ahead.forget()
         self._analysis.reset()
         self._network.reset()
         self._synthesis.reset()
@@ -193,12 +192,16 @@ class StemProcessor:
             n = piece.shape[-1]
             self._dry.push(piece)
             spectra = self._analysis.push(_limited(piece))
-            if len(spectra) and self._thread is not None:
-                self._ahead.append(self._thread.submit(self._resynthesize, spectra))
-            elif len(spectra):
-                self._separated.push(self._resynthesize(spectra))
-            while len(self._separated) < n:
-                self._separated.push(self._ahead.popleft().result())
+            try:
+                if len(spectra) and self._ahead is not None:
+                    self._ahead.give(self._resynthesize, spectra)
+                elif len(spectra):
+                    self._separated.push(self._resynthesize(spectra))
+                while self._ahead is not None and len(self._separated) < n:
+                    self._separated.push(self._ahead.take())
+            except BaseException:  # Ctrl-C, too
+                self.reset()  # for later calls not to be out of step
+                raise
             yield start, self._dry.peek(n), self._separated.peek(n)
             self._dry.drop(n)
             self._separated.drop(n)
@@ -231,13 +234,23 @@ def _limited(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where((size < FAINTEST) | (size > LOUDEST), np.float32(0), audio)
 
 
-def _wait_for_room(hop: int, block: int) -> int:
-    """Samples more of latency that leave ROOM hops of time for each, with a thread that works on while blocks come.
+def _checked_block(block: Any) -> int:
+    with suppress(TypeError):
+        if (samples := index(block)) >= 1:
+            return samples
+    raise ValueError(f"blocks of {block!r} samples do not come in real time; give a whole number from 1 on, or None")
 
-    The time is that from when the block that completes a hop is there until the one that needs it has to be done: two
-    blocks if both end together, else one, and the hop then ends gcd(hop, block) samples or more into its block.
+
+def _wait_for_room(hop: int, block: int) -> int:
+    """Samples more of latency that leave 1 + k/3 hops of time for the k hops that a block may complete.
+
+    One hop takes a third longer now and then, on a machine that others use too; several are worked on together, where
+    each after the first takes a third of the time. Theirs begins when their block is there, and ends when the block has
+    to be done that needs the first: two blocks later if hop and block end together; else one, and the hop ends
+    gcd(hop, block) samples or more into its block.
     """
-    return max(0, (ceil(ROOM * hop / block) - 1) * block - gcd(hop, block))
+    time = (1 + Fraction(ceil(block / hop), 3)) * hop
+    return max(0, (ceil(time / block) - 1) * block - gcd(hop, block))
 
 
 def _is_turned(audio: NDArray, num_channels: int) -> bool:

@@ -25,6 +25,10 @@ class BlockWork:
     """
 
     def __init__(self, setup: Setup, memory: SharedMemory, stopped: threading.Event, held: int) -> None:
+        if setup.realtime:
+            # Threads that start from now on inherit it. All are alike, and the one that plays goes before them: one
+            # that is held up by a higher one while it holds Python's lock would hold up the sound.
+            hurry(PRIORITY - 1)
         self._processor = processor = StemProcessor(
             setup.model, setup.sample_rate, setup.num_channels, setup.gains_db, realtime_block=setup.block
         )
@@ -35,11 +39,8 @@ class BlockWork:
         self._followed[0] = [setup.gains_db[stem] for stem in processor.stems]
         self._expected = self._done = math.inf
         self._player: int | None = None
+        self._busy = 0.0
         processor.on_stems = self._measure
-        if self._realtime:
-            # Threads that start from now on inherit it. All are alike, and the one that plays goes before them: one
-            # that is held up by a higher one while it holds Python's lock would hold up the sound.
-            hurry(PRIORITY - 1)
         silence = np.zeros((setup.num_channels, setup.block), np.float32)
         for _ in range(math.ceil(WARM_UP * self._rate / setup.block)):
             processor.process(silence)
