@@ -1,14 +1,13 @@
 """`stembridge evaluate`."""
 
 import json
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .options import DataFolders, Force, ModelName, MoreFolders, Threads
+from .options import DataFolders, Force, ModelName, MoreFolders, Threads, check_new
 from .rendering import progress_bar
 
 
@@ -33,14 +32,12 @@ def evaluate_model(
     Clip SDR, median SDR of one-second frames, and SIR and SAR over whole clips; medians over the songs, in dB.
     """
     if output:
-        if output.is_dir() or not output.resolve().parent.is_dir():
-            raise ValueError(f"{output}: not a file that can be written; name one in a folder that exists")
-        if output.exists() and not force:
-            raise ValueError(f"{output}: exists already; give another name, or --force to overwrite it")
+        check_new(output, force)
     if bss_eval and find_spec("museval") is None:
         raise ValueError(
             "SIR and SAR need museval, which is not here: pip install 'stembridge[train]', or give --no-bss-eval"
         )
+    from ..control.files import write_whole
     from ..models import load_model
     from ..training.data import find_songs
     from ..training.evaluate import MEASURES, score_songs, songs_to_score
@@ -75,6 +72,4 @@ def evaluate_model(
             "medians": medians,
             "songs": evaluation.songs,
         }
-        temporary = output.with_name(f".{output.name}.tmp")
-        temporary.write_text(json.dumps(report, indent=2) + "\n")
-        os.replace(temporary, output)
+        write_whole(output, (json.dumps(report, indent=2) + "\n").encode())

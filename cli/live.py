@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Fader, Force, ModelName, PresetName, given_faders
+from .options import Fader, Force, ModelName, PresetName, check_new, given_faders
 
 if TYPE_CHECKING:
     from ..control import MidiControl
@@ -92,9 +92,9 @@ def play_live(
     if record_moves is not None:
         if record_moves.suffix.lower() not in TAKES:
             raise ValueError(f"{record_moves}: moves are kept as {' or '.join(TAKES)}")
-        _check_new(record_moves, force)
+        check_new(record_moves, force)
     if output is not None and live.setup.output_kind == "file":
-        _check_new(Path(output), force)
+        check_new(Path(output), force)
     control: MidiControl | None = None
     try:
         with live:
@@ -131,15 +131,6 @@ def _check_screen() -> None:
         raise ValueError("the mixer needs textual: pip install 'stembridge[live]', or give --no-ui")
     if os.environ.get("TERM") == "dumb" or not all(s and s.isatty() for s in (sys.stdin, sys.stdout)):
         raise ValueError("the mixer needs a terminal; give --no-ui to play without one")
-
-
-def _check_new(path: Path, force: bool) -> None:
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a file in it")
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{path.parent}: no such folder; make it first")
-    if os.path.lexists(path) and not force:
-        raise FileExistsError(f"{path} exists already; choose another name, or overwrite it with --force")
 
 
 def _keep_moves(control: "MidiControl", path: Path | None, sample_rate: int, force: bool) -> Path | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Force
+from .options import Force, check_new
 
 if TYPE_CHECKING:
     from mido import Message
@@ -110,10 +110,7 @@ def learn_map(
         raise ValueError(f"--stems {stems}: give names with commas between them, each once")
     if output.suffix != ".json":
         raise ValueError(f"{output}: a map's name ends in .json")
-    if not output.absolute().parent.is_dir():
-        raise ValueError(f"{output.parent}: no such folder; make it first")
-    if os.path.lexists(output) and not force:
-        raise FileExistsError(f"{output} exists already; choose another name, or overwrite it with --force")
+    check_new(output, force)
     events: Events = queue.Queue(WAITING)
     with Listener(port, _into(events)) as listener:
         print(f"listening to {listener.name}; Ctrl-C ends without a map", flush=True)

@@ -1,5 +1,6 @@
 """Options that more than one command has."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -87,6 +88,16 @@ def given_faders(**faders: str | None) -> dict[str, float]:
     from ..engine.gains import check_gain_db
 
     return {stem: check_gain_db(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
+
+
+def check_new(path: Path, force: bool) -> None:
+    """Raise OSError, in one line, if a file cannot be made there, or `force` is not given and something is there."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{path.parent}: no such folder; make it first")
+    if os.path.lexists(path) and not force:
+        raise FileExistsError(f"{path} exists already; choose another name, or overwrite it with --force")
 
 
 def is_given(context: typer.Context, name: str) -> bool:

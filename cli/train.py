@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DataFolders, Force, MoreFolders, is_given
+from .options import DataFolders, Force, MoreFolders, check_new, is_given
 
 MOST_MINUTES = 1e6  # two years
 MOST_SEEDS = 2**32 - 1
@@ -73,10 +73,7 @@ def run_training(
     output = output or Path(f"my-{mode if init is None else Path(init).stem}.onnx")
     if output.suffix != ".onnx":
         raise ValueError(f"{output}: the output is a model, so its name must end in .onnx")
-    if not output.resolve().parent.is_dir():
-        raise ValueError(f"{output.parent}: no such folder; make it first")
-    if output.is_dir():
-        raise IsADirectoryError(f"{output} is a folder; name a file in it")
+    check_new(output, force=True)  # what is there already may be the run that this one goes on from
     try:
         from ..training.session import train_model
     except ModuleNotFoundError as error:

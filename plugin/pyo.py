@@ -35,8 +35,9 @@ class StemMix(pyo.PyoObject):
     counts. Stems of other names, if the model has such, are given by their names too.
     mul, add: as for any pyo object.
 
-    The output comes `latency_samples` after the input; no buffer is added to the model's own latency. `stems` are the
-    stems behind their faders, which sum to the output: `Freeverb(mix.stems["vocals"]).out()`.
+    The output comes `latency_samples` after the input: the model's own latency, and with buffers that would leave the
+    network too little time as much more as it takes. `stems` are the stems behind their faders, which sum to the
+    output: `Freeverb(mix.stems["vocals"]).out()`.
     MidiControl moves it as it does a StemProcessor.
     Raises ModelError or ValueError, in one line, for a model, rate, stem or gain it cannot use.
     """

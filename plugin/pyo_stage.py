@@ -32,7 +32,7 @@ class Stage:
     """What happens once in each buffer of the server.
 
     pyo computes its objects in the order in which they were made. A table takes the input's buffer, then a trigger in
-    the buffer's first sample calls `_work`, which fills the tables that the outputs read after that: nothing is late.
+    the buffer's first sample calls `_work`, which fills the tables that the outputs read after that: pyo adds no delay.
     """
 
     def __init__(self, input: Any, model: Model) -> None:
@@ -41,7 +41,12 @@ class Stage:
         self._rate, self._size = self.input.getSamplingRate(), self.input.getBufferSize()
         num_streams = len(self.input)
         self._groups = [slice(i, min(i + 2, num_streams)) for i in range(0, num_streams, 2)]
-        self.processors = [StemProcessor(model, self._rate, group.stop - group.start) for group in self._groups]
+        # The server plays in real time, so the network gets the time between its turns; one that looks seconds ahead
+        # has no use for that.
+        block = None if model.card.chunk else self._size
+        self.processors = [
+            StemProcessor(model, self._rate, group.stop - group.start, realtime_block=block) for group in self._groups
+        ]
         self.stems = self.processors[0].stems
         self.gains: dict[str, Any] = dict.fromkeys(self.stems, 0)
         self._signals: dict[str, tuple[Any, NDArray[Any]]] = {}  # gains that are signals: what writes them, and where

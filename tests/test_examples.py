@@ -85,7 +85,7 @@ def test_pyo_graph(run, noise, rate):
     pytest.importorskip("pyo")
     audio, out = run("pyo_graph.py", noise(2, 30000), rate)
     length = audio.shape[1]
-    mix = StemProcessor("live", rate, gains_db={"drums": -12})
+    mix = StemProcessor("live", rate, gains_db={"drums": -12}, realtime_block=256)  # a buffer of pyo's
     dry = mix.process(audio)
     # The hall, which is pyo's own, adds what it makes of the vocals. Before it has begun, all is dry.
     late = mix.latency_samples
