@@ -163,6 +163,18 @@ def noise() -> Callable[..., NDArray[np.float32]]:
     return noise
 
 
+@pytest.fixture(scope="session")
+def delayed() -> Callable[[NDArray[np.float32], int], NDArray[np.float32]]:
+    """Audio that comes n samples late, as long as it was."""
+
+    def delayed(audio: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+        late = np.zeros_like(audio)
+        late[..., n:] = audio[..., : max(0, audio.shape[-1] - n)]
+        return late
+
+    return delayed
+
+
 class MidiDevice:
     """A MIDI controller on the network: a server of mido's that can be unplugged."""
 

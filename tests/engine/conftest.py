@@ -53,15 +53,3 @@ def stream() -> Callable[..., Audio]:
         return np.concatenate(out, axis=-1)
 
     return stream
-
-
-@pytest.fixture(scope="session")
-def delayed() -> Callable[[Audio, int], Audio]:
-    """Audio that comes n samples late, as long as it was."""
-
-    def delayed(audio: Audio, n: int) -> Audio:
-        late = np.zeros_like(audio)
-        late[..., n:] = audio[..., : max(0, audio.shape[-1] - n)]
-        return late
-
-    return delayed

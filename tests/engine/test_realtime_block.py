@@ -22,50 +22,43 @@ rates = pytest.mark.parametrize("rate", [8000, 44100, 48000, 192000])
 blocks = pytest.mark.parametrize("block", [16, 64, 100, 128, 256, 512, 4096])
 
 
-def cut(audio, lengths):
-    """The audio in blocks of these lengths, again and again."""
-    start = 0
-    while start < audio.shape[-1]:
-        for n in lengths:
-            yield audio[:, start : start + n]
-            start += n
-
-
 @rates
 @blocks
 @pytest.mark.parametrize("num_channels", [1, 2])
-def test_it_sounds_the_same_and_is_as_late_as_it_says(tiny_live_model, noise, delayed, rate, num_channels, block):
+def test_it_sounds_the_same_and_is_as_late_as_it_says(
+    tiny_live_model, noise, stream, delayed, rate, num_channels, block
+):
     plain = StemProcessor(tiny_live_model, rate, num_channels, GAINS)
     processor = StemProcessor(tiny_live_model, rate, num_channels, GAINS, realtime_block=block)
     later = processor.latency_samples - plain.latency_samples
     audio = noise(num_channels, processor.latency_samples + 3 * max(block, processor.hop_samples) + 37)
     for _ in range(2):  # and from the start again, whatever was still being worked on
-        out = np.concatenate([processor.process(one) for one in cut(audio, [block])], axis=1)
+        out = stream(processor, audio, [block] * (audio.shape[1] // block))
         np.testing.assert_allclose(out, delayed(plain.process(audio), later), rtol=0, atol=1e-5)
         processor.reset()
         plain.reset()
-    stems = np.concatenate([processor.separate(one) for one in cut(audio, [block])], axis=-1)
+    stems = stream(processor, audio, [block] * (audio.shape[1] // block), separate=True)
     np.testing.assert_allclose(stems, delayed(plain.separate(audio), later), rtol=0, atol=1e-5)
 
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 700), min_size=1, max_size=6).filter(any), st.sampled_from([16, 64, 256, 500]))
-def test_blocks_may_be_of_any_other_size(tiny_live_model, noise, delayed, lengths, block):
+def test_blocks_may_be_of_any_other_size(tiny_live_model, noise, stream, delayed, lengths, block):
     plain = StemProcessor(tiny_live_model, 44100, 2, GAINS)
     processor = StemProcessor(tiny_live_model, 44100, 2, GAINS, realtime_block=block)
     audio = noise(2, 5000)
-    out = np.concatenate([processor.process(one) for one in cut(audio, lengths)], axis=1)
+    out = stream(processor, audio, lengths * (5000 // sum(lengths)))
     wanted = delayed(plain.process(audio), processor.latency_samples - plain.latency_samples)
     np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-5)
 
 
-def test_a_model_that_looks_ahead_does_so_too(tiny_studio_model, noise, delayed):
+def test_a_model_that_looks_ahead_does_so_too(tiny_studio_model, noise, stream, delayed):
     plain = StemProcessor(tiny_studio_model, 44100, 2, GAINS)
     processor = StemProcessor(tiny_studio_model, 44100, 2, GAINS, realtime_block=512)
     audio = noise(2, 20000)
     later = processor.latency_samples - plain.latency_samples
     assert later > 0, "a chunk is more than a block"
-    out = np.concatenate([processor.process(one) for one in cut(audio, [512])], axis=1)
+    out = stream(processor, audio, [512] * 39)
     np.testing.assert_allclose(out, delayed(plain.process(audio), later), rtol=0, atol=1e-5)
 
 
@@ -92,7 +85,7 @@ def test_a_network_that_takes_long_holds_up_no_call_that_can_do_without(
     processor = StemProcessor(tiny_live_model, rate, realtime_block=block)
     audio = noise(2, 8192)
     before = ceil(processor.hop_samples / block)  # the last of these completes a hop
-    ones, plain = list(cut(audio, [block])), StemProcessor(tiny_live_model, rate)
+    ones, plain = np.split(audio, range(block, 8192, block), axis=1), StemProcessor(tiny_live_model, rate)
     wanted = delayed(plain.process(audio), processor.latency_samples - plain.latency_samples)
     go, push = threading.Event(), StreamingNetwork.push
 
@@ -123,11 +116,11 @@ def test_a_call_waits_for_what_it_returns(tiny_live_model, noise, monkeypatch):
 
 
 @pytest.mark.parametrize("options", [{}, {"realtime_block": 64}, {"realtime_block": 256}])
-def test_when_the_network_raises_the_stream_begins_anew(tiny_live_model, noise, delayed, monkeypatch, options):
+def test_when_the_network_raises_the_stream_begins_anew(tiny_live_model, noise, stream, delayed, monkeypatch, options):
     processor, audio, raised = StemProcessor(tiny_live_model, gains_db=GAINS, **options), noise(2, 4096), 0
     with monkeypatch.context() as patch:
         patch.setattr(StreamingNetwork, "push", lambda network, spectra: spectra.nothing)
-        for one in cut(audio, [64]):
+        for one in np.split(audio, 64, axis=1):
             try:
                 processor.process(one)
             except AttributeError:
@@ -135,22 +128,23 @@ def test_when_the_network_raises_the_stream_begins_anew(tiny_live_model, noise, 
     assert raised >= 4
     processor.reset()
     later = processor.latency_samples - 512
-    out = np.concatenate([processor.process(one) for one in cut(audio, [64])], axis=1)
+    out = stream(processor, audio, [64] * 63)
     wanted = delayed(StemProcessor(tiny_live_model, gains_db=GAINS).process(audio), later)
     np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 @pytest.mark.parametrize("options", [{}, {"realtime_block": 256}])
-def test_ctrl_c_leaves_nothing_out_of_step(tiny_live_model, noise, delayed, monkeypatch, options):
+def test_no_error_leaves_the_stream_out_of_step(tiny_live_model, noise, stream, delayed, monkeypatch, options, error):
     processor, audio, push = StemProcessor(tiny_live_model, **options), noise(2, 16384), StreamingNetwork.push
     at = 4096 + 100
-    out = [processor.process(one) for one in cut(audio[:, :at], [100])]
+    out = [stream(processor, audio[:, :at], [100] * 41)]
     interrupted = threading.Event()
 
     def interrupt(network, spectra):
         if not interrupted.is_set():
             interrupted.set()
-            raise KeyboardInterrupt
+            raise error
         return push(network, spectra)
 
     monkeypatch.setattr(StreamingNetwork, "push", interrupt)
@@ -158,7 +152,7 @@ def test_ctrl_c_leaves_nothing_out_of_step(tiny_live_model, noise, delayed, monk
     for k in range(at, 16384 - 100, 100):
         try:
             out.append(processor.process(audio[:, k : k + 100]))
-        except KeyboardInterrupt:
+        except error:
             out, began = [], k + 100
     assert began
     after = np.concatenate(out, axis=1)

@@ -85,13 +85,8 @@ def separated(audio, model, rate=44100):
     return np.concatenate(stems, axis=1)
 
 
-def later(sound, n):
-    """The sound (..., samples), n samples later."""
-    return np.concatenate([np.zeros_like(sound[..., :n]), sound[..., : sound.shape[-1] - n]], axis=-1)
-
-
 @pytest.mark.parametrize(("rate", "num_channels"), [(44100, 1), (44100, 2), (48000, 5), (96000, 2), (8000, 2)])
-def test_it_is_stem_processor_to_the_sample(patch, tiny_live_model, rate, num_channels):
+def test_it_is_stem_processor_to_the_sample(patch, delayed, tiny_live_model, rate, num_channels):
     """Stems too, whatever the size of a buffer, and as late as it says."""
     saved = patch(f"""
         for size in (64, 100, 256, 441, 512, 1000, 2048):
@@ -114,10 +109,10 @@ def test_it_is_stem_processor_to_the_sample(patch, tiny_live_model, rate, num_ch
         audio, out, stems = (saved[f"{what} {size}"] for what in ("in", "out", "stems"))
         assert saved[f"latency {size}"] == StemProcessor(tiny_live_model, rate, realtime_block=size).latency_samples
         more = int(saved[f"latency {size}"]) - plain
-        wanted = later(remixed(audio, tiny_live_model, rate, vocals=-80, drums=3), more)
+        wanted = delayed(remixed(audio, tiny_live_model, rate, vocals=-80, drums=3), more)
         np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-6)
         gains = np.array([0, 10**0.15, 1, 1])[:, None, None]
-        wanted = later(gains * separated(audio, tiny_live_model, rate), more)
+        wanted = delayed(gains * separated(audio, tiny_live_model, rate), more)
         np.testing.assert_allclose(stems, wanted, rtol=0, atol=2e-6)
         np.testing.assert_allclose(stems.sum(0), out, rtol=0, atol=2e-6)
 

@@ -127,12 +127,6 @@ def stem_mix(model):
     return describe_stem_mix(load_model(model), "StemMix", import_folders())
 
 
-def delayed(audio, n):
-    late = np.zeros_like(audio)
-    late[:, n:] = audio[:, : audio.shape[1] - n]
-    return late
-
-
 def sine(seconds, rate):
     """Slow enough that any jump is heard; two channels that differ and begin at 0."""
     wave = np.sin(2 * np.pi * 60 * np.arange(int(seconds * rate)) / rate)
@@ -183,7 +177,7 @@ def largest_jump(audio):
     ],
 )
 def test_it_sounds_like_stem_processor_one_hop_later(
-    request, noise, play_undisturbed, model, block, num_channels, rate
+    request, noise, delayed, play_undisturbed, model, block, num_channels, rate
 ):
     model = model if model == "live" else request.getfixturevalue(f"{model}_model")
     processor = StemProcessor(model, rate, num_channels, {"vocals": -80})
@@ -196,7 +190,7 @@ def test_it_sounds_like_stem_processor_one_hop_later(
     assert np.abs(wet - delayed(audio, played.latency)).max() > 0.05, "no dry signal could pass for it"
 
 
-def test_a_processor_without_a_hop_has_a_block_more(half, noise, play_undisturbed):
+def test_a_processor_without_a_hop_has_a_block_more(half, noise, delayed, play_undisturbed):
     audio = noise(1, 20000)
     played = play_undisturbed(half(hop=0), audio, block=300)
     assert played.latency == LATE + 300
@@ -205,7 +199,7 @@ def test_a_processor_without_a_hop_has_a_block_more(half, noise, play_undisturbe
 
 
 @pytest.mark.parametrize("realtime", [0, 1])
-def test_parameters_move_at_their_sample(tiny_live_model, noise, play_undisturbed, realtime):
+def test_parameters_move_at_their_sample(tiny_live_model, noise, delayed, play_undisturbed, realtime):
     processor = StemProcessor(tiny_live_model, 44100, 2)
     ahead, audio, end = realtime * processor.hop_samples, noise(2, 20000), 15000
     moves = ["1003:Vocals:0.68", "4000:Drums mute:1", "4001:Bass:0.95", "6007:Drums mute:0", f"{end}:Bypass:1"]
@@ -241,7 +235,7 @@ def hold_up(after, seconds):
     return meanwhile
 
 
-def test_a_worker_that_is_held_up_catches_up_and_nothing_shifts(half, play):
+def test_a_worker_that_is_held_up_catches_up_and_nothing_shifts(half, delayed, play):
     audio = sine(1.6, 44100)
     played = play(half("Drift"), audio, hold_up(0.4, 0.3), block=256)
     dry = delayed(audio, LATE + 256)
@@ -256,7 +250,7 @@ def test_a_worker_that_is_held_up_catches_up_and_nothing_shifts(half, play):
     assert "in time" in played.stderr
 
 
-def test_short_hold_ups_do_not_click(half, play):
+def test_short_hold_ups_do_not_click(half, delayed, play):
     """Sound that is back in the middle of a fade to dry."""
 
     def meanwhile(worker):
@@ -273,7 +267,7 @@ def test_short_hold_ups_do_not_click(half, play):
     np.testing.assert_allclose(played.out[:, there], 0.5 * dry[:, there], rtol=0, atol=1e-6)
 
 
-def test_a_worker_that_fell_too_far_behind_begins_again_in_step(half, play):
+def test_a_worker_that_fell_too_far_behind_begins_again_in_step(half, delayed, play):
     rate = 192000  # where what it is held up by is longest
     audio = sine(2.0, rate)
     played = play(half(hop=1024), audio, hold_up(0.4, 0.7), block=512, rate=rate)
@@ -284,7 +278,7 @@ def test_a_worker_that_fell_too_far_behind_begins_again_in_step(half, play):
     assert (np.abs(played.out - dry) < 1e-6).all(axis=0)[~there].sum() > 0.5 * rate
 
 
-def test_a_killed_worker_is_replaced_while_blocks_go_on_in_time(half, play, tmp_path):
+def test_a_killed_worker_is_replaced_while_blocks_go_on_in_time(half, delayed, play, tmp_path):
     marks = tmp_path / "marks"
     marks.mkdir()
 
