@@ -242,14 +242,14 @@ def _checked_block(block: Any) -> int:
 
 
 def _wait_for_room(hop: int, block: int) -> int:
-    """Samples more of latency that leave 1 + k/3 hops of time for the k hops that a block may complete.
+    """Samples more of latency that leave 1 + k/3 hops of time, 5/3 at least, for the k hops that a block may complete.
 
-    One hop takes a third longer now and then, on a machine that others use too; several are worked on together, where
-    each after the first takes a third of the time. Theirs begins when their block is there, and ends when the block has
-    to be done that needs the first: two blocks later if hop and block end together; else one, and the hop ends
-    gcd(hop, block) samples or more into its block.
+    One hop takes two thirds longer now and then, on a machine that others use too; several are worked on together,
+    where each after the first takes a third of the time. Theirs begins when their block is there, and ends when the
+    block has to be done that needs the first: two blocks later if hop and block end together; else one, and the hop
+    ends gcd(hop, block) samples or more into its block.
     """
-    time = (1 + Fraction(ceil(block / hop), 3)) * hop
+    time = (1 + Fraction(max(2, ceil(block / hop)), 3)) * hop
     return max(0, (ceil(time / block) - 1) * block - gcd(hop, block))
 
 
