@@ -95,21 +95,20 @@ def play_live(
         check_new(record_moves, force)
     if output is not None and live.setup.output_kind == "file":
         check_new(Path(output), force)
-    control: MidiControl | None = None
+    control, began = _control(live, chosen, midi, report), False
     try:
-        with live:
-            control = _control(live, chosen, midi, report)
-            with control:
-                if ui:
-                    from .mixer import run_mixer
+        with control, live:  # a port that is not there is found before anything is written
+            began = True
+            if ui:
+                from .mixer import run_mixer
 
-                    run_mixer(live, control, lines)
-                else:
-                    print(f"{_told(live)}; Ctrl-C ends", flush=True)
-                    while not live.wait(LOOK):
-                        pass
+                run_mixer(live, control, lines)
+            else:
+                print(f"{_told(live)}; Ctrl-C ends", flush=True)
+                while not live.wait(LOOK):
+                    pass
     finally:
-        if control is not None:
+        if began:
             moves = _keep_moves(control, record_moves, live.setup.sample_rate, force)
             stop = sys.exception()  # None at the end; but a signal, unless the terminal is gone, is no error either
             if not isinstance(stop, Exception) and getattr(stop, "number", None) != signal.SIGHUP:

@@ -30,7 +30,7 @@ class MidiControl:
     MidiMap. port: the name of a MIDI port, or a part of it; "host:port" or ":port" for a network (see docs/midi.md); an
     open port of mido; None for the first device there is.
     position: how many samples have been processed so far; if it is given, `recording` keeps what was done, at that
-    position minus latency_samples. By default those are the target's where it has set_gains_db, which acts on the
+    position minus latency_samples. By default those are the target's then where it has set_gains_db, which acts on the
     output, and 0 where it has attributes, which act on the input.
     report: called with a line when the port vanishes, when it is back, and when the target refuses a value for the
     first time; by default it goes to stderr.
@@ -64,9 +64,7 @@ class MidiControl:
         )
         self._lock = threading.Lock()  # held while a message is understood, and no longer
         self._position = position
-        if latency_samples is None:
-            latency_samples = getattr(target, "latency_samples", 0) if outputs else 0
-        self._latency = latency_samples
+        self._latency_samples, self._delayed = latency_samples, target if outputs else None
         self._recording = None if position is None else Recording(self._map, self._target, self._presets)
         self._reported: set[str] = set()
         self._wanted: Latest | None = None
@@ -200,7 +198,10 @@ class MidiControl:
         if self._position is None:
             return None
         try:
-            return max(0, int(self._position()) - self._latency)
+            latency = self._latency_samples
+            if latency is None:  # asked each time: some know it only when they have begun
+                latency = getattr(self._delayed, "latency_samples", 0)
+            return max(0, int(self._position()) - latency)
         except Exception as error:
             self._report_once("position", f"MIDI: the position is unknown, and nothing recorded: {_named(error)}")
             return None

@@ -133,6 +133,15 @@ def test_the_song_is_not_recorded_over_even_by_force(desk):
     assert (desk.folder / "song.wav").read_bytes() == before
 
 
+def test_a_port_that_is_not_there_costs_no_take(desk):
+    song = desk.make_song()
+    (desk.folder / "take.wav").write_bytes(b"precious")
+    arguments = "-i", song, "-o", "take.wav", "--force", "--record-moves", "take.csv", "--midi", "localhost:1"
+    assert "localhost:1" in desk.refused("live", *arguments, "--model", desk.model, *HEADLESS)
+    assert (desk.folder / "take.wav").read_bytes() == b"precious"
+    assert not (desk.folder / "take.csv").exists()
+
+
 class Terminal:
     """A terminal of 80 by 24 with the command in it."""
 
