@@ -30,8 +30,8 @@ class MidiControl:
     MidiMap. port: the name of a MIDI port, or a part of it; "host:port" or ":port" for a network (see docs/midi.md); an
     open port of mido; None for the first device there is.
     position: how many samples have been processed so far; if it is given, `recording` keeps what was done, at that
-    position minus latency_samples. By default those are the target's then where it has set_gains_db, which acts on the
-    output, and 0 where it has attributes, which act on the input.
+    position minus latency_samples. By default those are what the target says then, where it has set_gains_db, which
+    acts on the output, and 0 where it has attributes, which act on the input.
     report: called with a line when the port vanishes, when it is back, and when the target refuses a value for the
     first time; by default it goes to stderr.
 
