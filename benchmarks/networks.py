@@ -282,7 +282,17 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--offsets {options.offsets} is out of range; give 1 to 1000")
     if options.data and not Path(options.data).is_dir():
         raise ValueError(f"{options.data}: no such folder; give one with songs and their stems")
-    models = {load_model(each).card.name: each for each in [*model_names(), *options.model]}
+    from stembridge.training.data import find_songs
+    from stembridge.training.evaluate import songs_to_score
+    from stembridge.training.export import load_parameters
+
+    models: dict[str, str] = {}
+    for each in [*model_names(), *options.model]:
+        load_parameters(each)  # what training did not make is refused before hours are spent
+        name = load_model(each).card.name
+        models[each if name in models else name] = each
+    if options.data:
+        songs_to_score(find_songs([options.data]))
     return start_report() | {"networks": {name: measure(each, options) for name, each in models.items()}}
 
 
@@ -290,7 +300,7 @@ def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", metavar="DIR", help="songs with stems, like MUSDB18's; without it nothing is scored")
-    parser.add_argument("--model", action="append", default=[], metavar="PATH", help="one more network, an .onnx file")
+    parser.add_argument("--model", action="append", default=[], metavar="PATH", help="one more that `train` made")
     parser.add_argument("--seconds", type=float, default=30.0, help="of music, for speed (default: 30)")
     parser.add_argument("--minutes", type=float, default=10.0, help="of one song again and again (default: 10)")
     parser.add_argument("--offsets", type=int, default=10, help="at which renders are compared (default: 10)")

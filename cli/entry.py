@@ -72,7 +72,8 @@ def _explain(error: Exception) -> int:
         return FAILED
     if hasattr(error, "format_message"):  # a usage error of click, which newer versions of typer bring along
         context = getattr(error, "ctx", None)
-        _say(f"{error.format_message().rstrip('.')}; see {context.command_path if context else 'stembridge'} --help")
+        message = error.format_message().rstrip(".").replace("Value error, ", "")  # so pydantic begins, for typer
+        _say(f"{message}; see {context.command_path if context else 'stembridge'} --help")
         return USAGE
     if isinstance(error, OSError) and error.strerror:
         _say(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)

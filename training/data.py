@@ -62,9 +62,14 @@ class Song:
 
     @property
     def for_validation(self) -> bool:
-        """Whether it is one of MUSDB18's validation songs: its file or any folder above bears such a name."""
-        parts = {part.removesuffix(".stem.mp4").casefold() for path in self.files.values() for part in path.parts}
-        return any(name.casefold() in parts for name in VALIDATION)
+        """Whether it is one of MUSDB18's validation songs: its file or any folder above bears such a name.
+
+        Of a link, or a folder like ".", what it leads to counts as well.
+        """
+        places = {place for path in self.files.values() for place in (path, path.resolve())}
+        names = {path.name.removesuffix(".stem.mp4") for path in places} | {path.stem for path in places}
+        names = {name.casefold() for name in names.union(*(path.parts for path in places))}
+        return any(name.casefold() in names for name in VALIDATION)
 
     def decode(self, stem: str, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
         """The stem (or "mixture") as (2, n) at `sample_rate`. Raises DataError for samples that are no numbers."""
@@ -120,7 +125,8 @@ def _songs_below(folder: Path) -> Iterator[Song]:
                 else:
                     voices.append(path)
         if stems:
-            yield Song((here.parent if here.name.casefold() in GENERIC else here).name, stems)
+            named = Path(os.path.abspath(here))
+            yield Song((named.parent if named.name.casefold() in GENERIC else named).name, stems)
         else:
             yield from (Song(path.stem, {"vocals": path}) for path in voices)
 
@@ -141,11 +147,14 @@ def _decode_musdb(path: Path, stream: int) -> tuple[NDArray[np.float32], int]:
 class StemCache:
     """Decoded stems as int16 arrays on disk, so that a crop costs one read.
 
-    folder: where the arrays lie; they are keyed by the paths, sizes and times of all of a song's files.
+    folder: where the arrays lie; they are keyed by the paths, sizes and times of all of a song's files. A file there
+    raises DataError.
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise DataError(f"{folder} is a file; give a folder for decoded songs to --cache")
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def load(self, song: Song, stem: str) -> NDArray[np.int16]:

@@ -46,8 +46,9 @@ def train_model(
     from platformdirs import user_cache_path
 
     work = output.with_name(output.name + ".training")
-    if os.path.lexists(output) and not (overwrite or work.is_dir()):
-        raise FileExistsError(f"{output} exists already; choose another name, or overwrite it with --force")
+    for path in output, output.with_suffix(".json"):
+        if os.path.lexists(path) and not (overwrite or (work / "last.safetensors").exists()):
+            raise FileExistsError(f"{path} exists already; choose another name, or overwrite it with --force")
     if not terms.strip():
         raise DataError("terms '' say nothing; say what the weights may be used for, or leave them out")
     songs = find_songs(folders)
@@ -69,6 +70,7 @@ def train_model(
     network.load_state_dict(weights)
     made_of = ["--init", init] if init else ["--mode", mode, "--network", family]
     command = ["train", "--data", *folders, *made_of, "--loss", loss, "--minutes", f"{minutes:g}", "--seed", str(seed)]
+    command += ["--threads", str(threads)] if threads else []
     card: dict[str, Any] = {
         "name": _card_name(output.stem),
         "version": "1",
@@ -87,7 +89,7 @@ def train_model(
         },
     }
     if split(songs)[1]:  # else the best was chosen by the mixes that it learnt from
-        card["training"]["held_apart_sdr"] = round(progress.best, 2)
+        card["training"]["held_apart_sdr_db"] = round(progress.best, 2)
     return export_network(network, output, card)
 
 

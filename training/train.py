@@ -131,7 +131,8 @@ def train_network(
             score()
         budget, before, started = settings.minutes * 60, progress.seconds, time.monotonic()
         kept, scored = before, before
-        while progress.seconds < budget:
+        # Where mixes choose, and none was scored since the last run ended, it takes one more to choose by.
+        while progress.seconds < budget or not (sdrs or clips or progress.scored == progress.step):
             stems, responses = data.batch(size), data.responses(size, recipe.grid.bins)
             sdrs.append(learner.step(stems, responses, progress.seconds / budget))
             progress.seconds = before + time.monotonic() - started

@@ -52,3 +52,10 @@ def test_bad_input_gets_one_line_before_anything_is_measured(arguments, part):
     assert (done.returncode, done.stdout) == (2, "")
     assert part in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_network_that_training_did_not_make_is_refused_before_anything_is_measured(tiny_live_model):
+    done = run("--model", tiny_live_model)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "its card names no recipe" in done.stderr
+    assert done.stderr.count("\n") == 1

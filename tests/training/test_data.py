@@ -142,6 +142,25 @@ def test_nor_under_other_names(tmp_path, make, place, change):
     assert sorted(song.name for song in training + apart) == ["other 0", "other 1", "other 2"]
 
 
+def test_nor_behind_links_or_from_within(tmp_path, make, monkeypatch):
+    song = make.song(tmp_path / "hq" / "Leaf - Summerghost", 1, seconds=0.1)
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "mine").symlink_to(song)
+    (tmp_path / "voices").mkdir()
+    (song / "vocals.wav").rename(tmp_path / "voices" / "Leaf - Summerghost.wav")
+    for folder in "links", "voices":
+        assert [song.for_validation for song in find_songs([tmp_path / folder])] == [True]
+    monkeypatch.chdir(song)
+    (found,) = find_songs(["."])
+    assert (found.name, found.for_validation) == ("Leaf - Summerghost", True)
+
+
+def test_a_cache_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_bytes(b"kept")
+    with pytest.raises(DataError, match=r"notes.txt is a file; give a folder for decoded songs to --cache"):
+        StemCache(tmp_path / "notes.txt")
+
+
 def test_what_is_held_apart_is_not_trained_on_in_another_form(tmp_path, make):
     for number in range(3):
         make.song(tmp_path / "hq" / f"song {number}", number, seconds=0.1)

@@ -151,23 +151,26 @@ def test_another_run_is_not_gone_on_with(songs_folder, cache, tiny_recipe, setti
             train_network(find_songs([songs_folder, *more]), tiny_recipe, tmp_path, cache, replace(settings, **change))
 
 
+@pytest.mark.parametrize(("apart", "steps"), [(True, 2), (False, 3)])
 def test_what_is_stopped_before_its_first_score_is_scored_when_it_ends(
-    songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch
+    songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch, apart, steps
 ):
+    """With no song held apart only what it learns from can choose, so there is one more step."""
+
     class Impatient(Learner):
         def step(self, *arguments):
             if self.progress.step == 2:
                 raise KeyboardInterrupt
             return super().step(*arguments)
 
-    songs = find_songs([songs_folder])
+    songs = find_songs([songs_folder] if apart else [songs_folder / "song 0"])
     with monkeypatch.context() as patch:
         patch.setattr(train, "Learner", Impatient)
         with pytest.raises(KeyboardInterrupt):
             train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=10), report=lambda line: None)
     assert not (tmp_path / "best.safetensors").exists()
     best = train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=1e-6), report=lambda line: None)
-    assert load_checkpoint(best)[1].step == 2
+    assert load_checkpoint(best)[1].step == steps
 
 
 def test_weights_to_start_from_are_kept_if_nothing_is_better(
@@ -259,6 +262,10 @@ def test_the_command_trains_exports_and_fine_tunes(songs_folder, tmp_path, mode)
     (tmp_path / "other.onnx").write_bytes(b"another")
     refused = stembridge("train", *common, "--init", "mine.onnx", "-o", "other.onnx", cwd=tmp_path)
     assert "other.onnx exists already; choose another name, or overwrite it with --force" in refused.stderr
+    (tmp_path / "notes.json").write_text("mine")
+    refused = stembridge("train", *common, "-o", "notes.onnx", cwd=tmp_path)
+    assert "notes.json exists already; choose another name, or overwrite it with --force" in refused.stderr
+    assert (tmp_path / "notes.json").read_text() == "mine"
 
 
 def test_ctrl_c_keeps_what_was_learnt(songs_folder, tmp_path):
@@ -306,6 +313,7 @@ def test_bad_options_are_one_line(songs_folder, tmp_path, arguments, named):
     assert run.returncode == 2
     assert len(run.stderr.splitlines()) == 1
     assert named in run.stderr
+    assert "Value error" not in run.stderr
     assert [*tmp_path.iterdir()] == []
 
 
