@@ -67,8 +67,8 @@ class Song:
         Of a link, or a folder like ".", what it leads to counts as well.
         """
         places = {place for path in self.files.values() for place in (path, path.resolve())}
-        names = {path.name.removesuffix(".stem.mp4") for path in places} | {path.stem for path in places}
-        names = {name.casefold() for name in names.union(*(path.parts for path in places))}
+        parts = [part for place in places for part in (*place.parts, place.stem)]
+        names = {part.removesuffix(".stem.mp4").casefold() for part in parts}
         return any(name.casefold() in names for name in VALIDATION)
 
     def decode(self, stem: str, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
