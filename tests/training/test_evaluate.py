@@ -103,7 +103,7 @@ from stembridge.cli import main
 sys.exit(main())
 """
     report = tmp_path / "scores.json"
-    arguments = ["evaluate", "--data", songs_folder, "--model", tiny_live_model, "--json", report]
+    arguments = ["evaluate", "--data", songs_folder / "song 0", "--model", tiny_live_model, "--json", report]
     run = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, cwd=tmp_path, check=False
     )

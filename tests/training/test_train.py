@@ -257,15 +257,15 @@ def test_the_command_trains_exports_and_fine_tunes(songs_folder, tmp_path, mode)
     assert values["terms"] == "CC0; and those of mine, whose weights it was started from: CC0"
     assert len(values["data"]) == 2
     assert "--init mine.onnx" in values["training"]["command"]
-    refused = stembridge("train", *common, "--init", "mine.onnx", "--mode", mode, "-o", "other.onnx", cwd=tmp_path)
-    assert "--mode is that of the model that --init names" in refused.stderr
-    (tmp_path / "other.onnx").write_bytes(b"another")
-    refused = stembridge("train", *common, "--init", "mine.onnx", "-o", "other.onnx", cwd=tmp_path)
-    assert "other.onnx exists already; choose another name, or overwrite it with --force" in refused.stderr
-    (tmp_path / "notes.json").write_text("mine")
-    refused = stembridge("train", *common, "-o", "notes.onnx", cwd=tmp_path)
-    assert "notes.json exists already; choose another name, or overwrite it with --force" in refused.stderr
-    assert (tmp_path / "notes.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("there", "output"), [("other.onnx", "other.onnx"), ("notes.json", "notes.onnx")])
+def test_what_is_there_is_not_replaced(songs_folder, tmp_path, there, output):
+    (tmp_path / there).write_bytes(b"another")
+    refused = stembridge("train", "--data", songs_folder, "--minutes", 1, "-o", output, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert f"{there} exists already; choose another name, or overwrite it with --force" in refused.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {there: b"another"}
 
 
 def test_ctrl_c_keeps_what_was_learnt(songs_folder, tmp_path):
@@ -306,6 +306,7 @@ def test_ctrl_c_keeps_what_was_learnt(songs_folder, tmp_path):
         (["--minutes", 1, "--mode", "sideways"], "sideways"),
         (["--minutes", 1, "--network", "magic"], "magic"),
         (["--minutes", 1, "--init", "nosuch"], "nosuch"),
+        (["--minutes", 1, "--init", "studio", "--mode", "chunked"], "--mode is that of the model that --init names"),
     ],
 )
 def test_bad_options_are_one_line(songs_folder, tmp_path, arguments, named):
