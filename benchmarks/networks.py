@@ -280,8 +280,6 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--minutes {options.minutes:g} is out of range; give more than 0, to 600")
     if not 1 <= options.offsets <= 1000:
         raise ValueError(f"--offsets {options.offsets} is out of range; give 1 to 1000")
-    if options.data and not Path(options.data).is_dir():
-        raise ValueError(f"{options.data}: no such folder; give one with songs and their stems")
     from stembridge.training.data import find_songs
     from stembridge.training.evaluate import songs_to_score
     from stembridge.training.export import load_parameters
