@@ -83,7 +83,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[tuple[object, Callable[..., Any], tuple] | None] = SimpleQueue()
-        self._answers: SimpleQueue[tuple[object, Any, Exception | None]] = SimpleQueue()
+        self._answers: SimpleQueue[tuple[object, Any, BaseException | None]] = SimpleQueue()
         self._thread = Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -108,7 +108,7 @@ class _Worker:
             ticket, function, arguments = call
             try:
                 self._answers.put((ticket, function(*arguments), None))
-            except Exception as error:
+            except BaseException as error:  # of any kind: somebody waits for the answer
                 self._answers.put((ticket, None, error))
 
 

@@ -44,19 +44,21 @@ def play_through_devices(
     """
     stream = _Stream(setup, source, sink, work, stopped)
     stream.open()
-    ready()
-    while not stopped.wait(LOOK):
-        if stream.is_gone():
-            report(f"lost {stream.name}; looking for it every second")
-            stream.close()
-            while not stopped.wait(RETRY):
-                try:
-                    stream.open()
-                except LiveError:
-                    continue
-                report(f"found {stream.name} again")
-                break
-    stream.close()
+    try:
+        ready()
+        while not stopped.wait(LOOK):
+            if stream.is_gone():
+                report(f"lost {stream.name}; looking for it every second")
+                stream.close()
+                while not stopped.wait(RETRY):
+                    try:
+                        stream.open()
+                    except LiveError:
+                        continue
+                    report(f"found {stream.name} again")
+                    break
+    finally:
+        stream.close()
     if stream.error is not None:
         raise stream.error
 

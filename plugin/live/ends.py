@@ -4,6 +4,7 @@ import itertools
 import os
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from ...audio import create_audio, open_audio
 
 AHEAD = 8  # pieces of a song that are decoded ahead
 PIECES = 4  # a second
+BEHIND = 30.0  # seconds of sound that may wait for the disk
+LOOK = 0.01  # seconds between two looks whether the disk has caught up
 FORMATS = {".wav": "float32", ".flac": "int24"}  # the finest each can hold
 
 
@@ -136,37 +139,53 @@ class LoopingSong:
 
 
 class NewFile:
-    """A file that is written while the sound goes on, by a thread, and appears whole when it is closed.
+    """A file that a thread writes while the sound goes on. It appears whole when it is closed, or not at all.
 
-    part: its path until then. overwrite: whether another file of that name is replaced; else this one gets a number.
-    recorded: where it is, once it is closed. If nothing was written it does not appear: few formats can be empty.
+    Args:
+        path: Its name once it is closed.
+        part: Its path until then.
+        sample_rate: In Hz.
+        num_channels: 1 or more.
+        overwrite: Whether another file of that name is replaced; otherwise this one gets a number.
+
+    `recorded` is where the file is, once it is closed; None if nothing was written, as few formats can be empty.
+
+    Raises:
+        OSError: The file cannot be created.
+        ValueError: This kind of file cannot hold such audio.
     """
 
     def __init__(self, path: str, part: str, sample_rate: int, num_channels: int, overwrite: bool) -> None:
         self._path, self._part, self._overwrite = Path(path), Path(part), overwrite
+        self._sample_rate = sample_rate
         self.recorded: Path | None = None
         sample_format = FORMATS.get(self._path.suffix.lower(), "int16")
         try:
             self._writer = create_audio(self._part, sample_rate, num_channels, sample_format)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise OSError(f"{self._path} cannot be written: {self._reason(error)}") from error
         except ValueError as error:  # what this kind of file cannot hold
-            raise ValueError(str(error).replace(str(self._part), str(self._path))) from error
+            raise ValueError(f"{self._path}: {self._reason(error)}") from error
         self._blocks: queue.SimpleQueue[NDArray[np.float32] | None] = queue.SimpleQueue()
         self._empty = True
-        self._error: OSError | None = None
+        self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._write, name="recording", daemon=True)
         self._thread.start()
 
     def write(self, block: NDArray[np.float32]) -> None:
-        """Hand over samples. Raises OSError if earlier ones could not be written."""
+        """Hand over samples, (channels, n); wait if the disk is far behind.
+
+        Raises OSError if earlier samples could not be written.
+        """
+        while self._error is None and self._blocks.qsize() * block.shape[-1] > BEHIND * self._sample_rate:
+            time.sleep(LOOK)
         if self._error is not None:
-            raise self._unwritable(self._error)
+            raise self._lost(self._error)
         self._empty = False
         self._blocks.put(block)
 
     def close(self) -> None:
-        """Wait until all is written, and give the file its name. Raises OSError, and leaves nothing then."""
+        """Wait until all is written, and give the file its name. Raises OSError, and keeps nothing, if that fails."""
         self._blocks.put(None)
         self._thread.join()
         try:
@@ -174,8 +193,8 @@ class NewFile:
                 raise self._error
             if not self._empty:
                 self.recorded = self._publish()
-        except OSError as error:
-            raise self._unwritable(error) from error
+        except BaseException as error:
+            raise self._lost(error) from error
         finally:
             self._part.unlink(missing_ok=True)
 
@@ -203,8 +222,16 @@ class NewFile:
             with self._writer:
                 while (block := self._blocks.get()) is not None:
                     self._writer.write(block)
-        except OSError as error:
+        except BaseException as error:  # of any kind: the sound's thread must learn that this one has ended
             self._error = error
 
-    def _unwritable(self, error: OSError) -> OSError:
-        return OSError(f"{self._path} cannot be written: {error.strerror}; make room, or choose another place")
+    def _lost(self, error: BaseException) -> OSError:
+        return OSError(f"{self._path} cannot be written: {self._reason(error)}; nothing of the recording was kept")
+
+    def _reason(self, error: BaseException) -> str:
+        if isinstance(error, OSError) and error.strerror:
+            return f"{error.strerror}; make room, or choose another place"
+        text = " ".join(str(error).split()).replace(str(self._part), str(self._path))
+        if isinstance(error, ValueError):  # such as AudioError, which begins with the file's name
+            return text.removeprefix(f"{self._path}: ")
+        return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext, suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from .devices import PERIODS, play_through_devices
@@ -23,24 +22,23 @@ SWITCH = 0.0001  # s that another thread may keep the one that plays waiting
 def play(setup: Setup, memory: SharedMemory, pipe: Connection) -> None:
     """Play as `setup` says until its end, or until the other end of the pipe says so or is gone.
 
-    Sends ("ready", None) once, ("report", line) when something happens, and at last ("ended", the new file's path or
-    None), ("failed", line), or ("broken", line) for a bug.
+    Sends ("ready", None) once, ("report", line) when something happens, ("recorded", path) when there is a new file, and
+    at last ("ended", None), ("failed", line), or ("broken", line) for a bug.
     """
     sys.setswitchinterval(SWITCH)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where sound systems talk, right into the mixer's screen
     stopped = threading.Event()
     threading.Thread(target=_listen, args=(pipe, stopped), daemon=True).start()
     try:
-        recorded = _play(setup, memory, stopped, lambda kind, line=None: _send(pipe, kind, line))
+        _play(setup, memory, stopped, lambda kind, value=None: _send(pipe, kind, value))
     except Exception as error:
         kind = "failed" if isinstance(error, ValueError | OSError) else "broken"
         _send(pipe, kind, str(error) if kind == "failed" else f"{type(error).__name__}: {error}")
     else:
-        _send(pipe, "ended", recorded)
+        _send(pipe, "ended", None)
 
 
-def _play(setup: Setup, memory: SharedMemory, stopped: threading.Event, send: Callable[..., None]) -> Path | None:
-    """Returns the new file's path, if there is one."""
+def _play(setup: Setup, memory: SharedMemory, stopped: threading.Event, send: Callable[..., None]) -> None:
     device = "device" in (setup.input_kind, setup.output_kind)
     work = BlockWork(setup, memory, stopped, PERIODS if device else 1)
     gc.collect()
@@ -48,15 +46,18 @@ def _play(setup: Setup, memory: SharedMemory, stopped: threading.Event, send: Ca
     source = _source(setup)
     with nullcontext() if source is None else closing(source):
         sink = _sink(setup)
-        with nullcontext() if sink is None else closing(sink):
-            if source is None or sink is None:
-                play_through_devices(
-                    setup, source, sink, work, stopped, lambda line: send("report", line), lambda: send("ready")
-                )
-            else:
-                send("ready")
-                _play_by_the_clock(setup, source, sink, work, stopped)
-    return sink.recorded if isinstance(sink, NewFile) else None
+        try:
+            with nullcontext() if sink is None else closing(sink):
+                if source is None or sink is None:
+                    play_through_devices(
+                        setup, source, sink, work, stopped, lambda line: send("report", line), lambda: send("ready")
+                    )
+                else:
+                    send("ready")
+                    _play_by_the_clock(setup, source, sink, work, stopped)
+        finally:
+            if isinstance(sink, NewFile) and sink.recorded:  # whatever has ended the sound, it has all that was played
+                send("recorded", sink.recorded)
 
 
 def _play_by_the_clock(setup: Setup, source: Source, sink: Sink, work: BlockWork, stopped: threading.Event) -> None:
@@ -85,11 +86,13 @@ def _sink(setup: Setup) -> Sink | None:
 
 
 def _listen(pipe: Connection, stopped: threading.Event) -> None:
-    with suppress(EOFError, OSError):
-        pipe.recv_bytes()
-    stopped.set()
+    try:
+        with suppress(EOFError, OSError):
+            pipe.recv_bytes()
+    finally:
+        stopped.set()
 
 
-def _send(pipe: Connection, kind: str, line: Any) -> None:
+def _send(pipe: Connection, kind: str, value: Any) -> None:
     with suppress(OSError):  # nobody listens any more
-        pipe.send((kind, line))
+        pipe.send((kind, value))

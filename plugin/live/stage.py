@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ...control.ports import tell
 from ...engine.gains import SILENCE_DB, check_gain_db
 from .memory import KEPT, SharedMemory
 from .player import play
@@ -37,7 +38,7 @@ class Live:
     block: samples worked on at a time, 16 to 16384; a device has whole milliseconds, and takes the nearest.
     gains_db: where the faders start. seconds: how long to play; None for no end. driver: of devices, such as "jack".
     realtime: False plays from a file or silence to a file or nothing as fast as it can.
-    report: called with a line when a device vanishes or returns.
+    report: called with a line when a device vanishes or returns; one that raises ends nothing.
 
     It has all that StemProcessor has to move faders, so a MidiControl can, and like there they may be moved from any
     thread. They act from the next block on. Raises LiveError, ModelError or another ValueError, in one line.
@@ -121,13 +122,20 @@ class Live:
             self._pipe.send_bytes(b"stop")
         self._started.wait(PATIENCE)
         if self._process.pid is not None:
-            self._process.join(PATIENCE)
+            size = -1
+            while self._process.exitcode is None and size != (size := self._recorded_bytes()):
+                self._process.join(PATIENCE)  # and once more if a slow disk is still taking the file
             if self._process.exitcode is None:
                 self._process.kill()
                 self._process.join()
             self._listener.join(PATIENCE)
         if self.setup.part:
             Path(self.setup.part).unlink(missing_ok=True)  # of a process that was killed
+
+    def _recorded_bytes(self) -> int:
+        with suppress(OSError):
+            return os.path.getsize(self.setup.part)
+        return 0
 
     def _start_and_listen(self, theirs: Connection) -> None:
         try:
@@ -151,23 +159,22 @@ class Live:
         self._listen()
 
     def _listen(self) -> None:
-        """What the other process says."""
+        """Take in what the other process says until it ends, or until it is gone."""
         kind = ""
         while kind not in ("ended", "failed", "broken"):
             try:
-                kind, line = self._pipe.recv()
-            except (EOFError, OSError):
-                kind, line = "broken", "the process that plays has died"
+                kind, value = self._pipe.recv()
+            except Exception:  # whatever it is, nobody may wait for ever
+                kind, value = "broken", "the process that plays has died"
                 if not self._ready.is_set():
-                    line += '; a script that starts it needs `if __name__ == "__main__":`'
+                    value += '; a script that starts it needs `if __name__ == "__main__":`'
             if kind == "report":
-                self._report(line)
-            elif kind == "ended":
-                self._recorded = line
-            elif kind == "failed":
-                self._failure = LiveError(line)
-            elif kind == "broken":
-                self._failure = RuntimeError(line)
+                tell(self._report, value)
+            elif kind == "recorded":
+                self._recorded = value
+            elif kind in ("failed", "broken"):
+                line = f"{value}; {self._recorded} has what was played until then" if self._recorded else value
+                self._failure = LiveError(line) if kind == "failed" else RuntimeError(line)
             self._ready.set()
         self._ended.set()
 

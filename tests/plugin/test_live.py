@@ -1,5 +1,6 @@
 """Live audio sounds as StemProcessor does, follows its faders, and outlives devices, processes and screens."""
 
+import errno
 import math
 import os
 import queue
@@ -11,6 +12,7 @@ import time
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import av
 import miniaudio
 import numpy as np
 import psutil
@@ -207,6 +209,107 @@ def test_a_file_that_came_in_the_meantime_is_kept_unless_told(tmp_path, monkeypa
     assert set(os.listdir(tmp_path)) - {"config"} == {"out.wav", "out-2.wav", "out-3.wav"}
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; make room, or choose another "),
+        (soundfile.LibsndfileError(7), "could not be encoded .*; try .wav"),
+        (av.error.InvalidDataError(1, "bad data"), ".*bad data"),
+        (ValueError("new.flac: wrong\nshape"), "wrong shape"),
+        (MemoryError(), "MemoryError"),
+        (SystemExit(), "SystemExit"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("step", ["write", "close"])
+def test_a_recording_that_an_encoder_cuts_short_is_not_kept(tmp_path, monkeypatch, error, reason, step):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "new.flac").write_bytes(b"another")
+    new = NewFile("new.flac", ".part.flac", 44100, 2, True)
+    encoder, calls = new._writer._encoder, []
+
+    def fail(*arguments):
+        calls.append(arguments)
+        if step == "close" or len(calls) == 3:
+            raise error
+        encoder.write(*arguments)
+
+    parts = {"write": encoder.write, "close": encoder.close} | {step: fail}
+    monkeypatch.setattr(new._writer, "_encoder", SimpleNamespace(**parts))
+    block = np.full((2, 256), 0.5, np.float32)
+    if step == "write":
+        with pytest.raises(OSError, match=f"^new.flac cannot be written: {reason}"):
+            for _ in range(10_000):
+                new.write(block)
+                time.sleep(0.001)
+    else:
+        new.write(block)
+    with pytest.raises(OSError, match=f"^new.flac cannot be written: {reason}.*; nothing of the recording was kept$"):
+        new.close()
+    assert new.recorded is None
+    assert (tmp_path / "new.flac").read_bytes() == b"another"
+    assert set(os.listdir()) - {"config"} == {"new.flac"}
+
+
+def test_a_disk_that_is_slow_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(ends, "BEHIND", 0.1)
+    new = NewFile(str(tmp_path / "new.wav"), str(tmp_path / ".part.wav"), 44100, 2, True)
+    write, busy = new._writer.write, threading.Event()
+    monkeypatch.setattr(new._writer, "write", lambda block: (busy.wait(), write(block)))
+    sound = threading.Thread(target=lambda: [new.write(np.full((2, 441), 0.5, np.float32)) for _ in range(100)])
+    sound.start()
+    sound.join(0.3)
+    assert sound.is_alive()
+    assert new._blocks.qsize() <= 11
+    busy.set()
+    sound.join()
+    new.close()
+    assert read(tmp_path / "new.wav")[0].shape == (2, 44100)
+
+
+def test_a_disk_that_fills_up_ends_a_take(tiny_live_model, tmp_path):
+    """It has room for 6 MB, of which the memory that both processes share takes 4, and the take would be 35."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import resource, sys\n"
+        "from stembridge.plugin.live import Live\n"
+        "if __name__ == '__main__':\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (6_000_000, 6_000_000))\n"
+        "    with Live('none', sys.argv[2], model=sys.argv[1], block=4096, seconds=100, realtime=False) as live:\n"
+        "        live.wait()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script, tiny_live_model, tmp_path / "out.wav"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "LiveError: " in done.stderr
+    assert "out.wav cannot be written: File too large; make room, or choose another place; nothing of" in done.stderr
+    assert set(os.listdir(tmp_path)) - {"config"} == {"script.py"}
+
+
+def test_where_the_sound_breaks_off_what_was_played_is_kept_and_told(tiny_live_model, make_song, tmp_path):
+    song, _ = make_song(n=100_000)
+    live = Live(song, tmp_path / "out.wav", model=tiny_live_model, block=4096)
+    live.start()
+    soundfile.write(tmp_path / "other.wav", np.zeros((5000, 1)), 44100)
+    os.replace(tmp_path / "other.wav", song)
+    assert live.wait(60)
+    with pytest.raises(LiveError, match=r"is another song now, .*; start again to play it; .*out.wav has what was pl"):
+        live.close()
+    assert live.recorded == tmp_path / "out.wav"
+    assert read(live.recorded)[0].shape == (2, live.position)
+
+
+def test_a_report_that_fails_ends_nothing(tiny_live_model, capsys):
+    live = Live("none", "none", model=tiny_live_model, report=lambda line: 1 / 0)
+    live._pipe, theirs = live._context.Pipe()
+    theirs.send(("report", "lost device tuba"))
+    theirs.send(("ended", None))
+    live._listen()
+    assert live.wait(0)
+    assert "lost device tuba (ZeroDivisionError in report: division by zero)" in capsys.readouterr().err
+
+
 def test_a_song_that_is_replaced_by_another_kind(make_song, tmp_path):
     path, _ = make_song(n=5000, num_channels=1)
     song = LoopingSong(str(path), 44100, 1)
@@ -312,6 +415,22 @@ def test_a_device_vanishes_and_returns(tiny_live_model, monkeypatch, how):
     finally:
         stopped.set()
         thread.join()
+
+
+def test_an_error_in_a_devices_thread_ends_the_sound_and_is_raised(tiny_live_model, tmp_path):
+    setup = Live(None, tmp_path / "out.wav", model=tiny_live_model, driver="null").setup
+    new, blocks = NewFile(setup.output, setup.part, 44100, 2, True), []
+
+    def work(block):
+        blocks.append(block.shape[-1])
+        if len(blocks) == 20:
+            raise MemoryError("too little")
+        return block
+
+    with pytest.raises(MemoryError, match="too little"):
+        devices.play_through_devices(setup, None, new, work, threading.Event(), print, lambda: None)
+    new.close()
+    assert read(new.recorded)[0].shape == (2, sum(blocks[:19]))
 
 
 # Processes.
