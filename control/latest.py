@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .ports import named, tell
+
 Key = tuple[str, str | None]  # kind and stem of a change; a preset has no stem
 
 REST = 0.001  # seconds between two uses, so that what comes in a flood is used in few of them
@@ -15,11 +17,16 @@ class Latest:
     """A table of the latest value of each key, and a thread that takes all there are as soon as there are any.
 
     It does so a thousand times a second at most, and the table is as large as there are keys, however fast values come.
-    use: called with the table; must not raise.
+
+    Args:
+        use: Called with the table. If it raises, the values are lost, and the thread goes on.
+        name: Of the thread.
+        report: Called with a line for the first error of each type that `use` raises.
     """
 
-    def __init__(self, use: Callable[[dict[Key, Any]], None], name: str) -> None:
-        self._use = use
+    def __init__(self, use: Callable[[dict[Key, Any]], None], name: str, report: Callable[[str], None]) -> None:
+        self._use, self._name, self._report = use, name, report
+        self._reported: set[type] = set()
         self._table: dict[Key, Any] = {}
         self._changed = threading.Condition()
         self._closed = False
@@ -48,5 +55,10 @@ class Latest:
                 table, self._table = self._table, {}
             if not table:
                 return
-            self._use(table)
+            try:
+                self._use(table)
+            except Exception as error:
+                if type(error) not in self._reported:
+                    self._reported.add(type(error))
+                    tell(self._report, f"{self._name}: an error was passed over ({named(error)})")
             time.sleep(REST)

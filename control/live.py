@@ -76,8 +76,8 @@ class MidiControl:
         if self._listener is not None:
             raise ControlError("this MidiControl has been started already; close it first")
         self._listener = Listener(self._port, self._feed, self._show_all, self._report, sends=self._map.feedback)
-        self._wanted = Latest(self._apply, "faders")
-        self._shown = Latest(self._show, "MIDI feedback") if self._map.feedback else None
+        self._wanted = Latest(self._apply, "MIDI faders", self._report)
+        self._shown = Latest(self._show, "MIDI feedback", self._report) if self._map.feedback else None
         self._listener.start()
 
     def close(self) -> None:

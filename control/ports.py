@@ -4,8 +4,9 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from .connections import CONNECT, Client, Receive, Server
@@ -27,18 +28,24 @@ def port_names() -> tuple[list[str], list[str]]:
     _check_system()
     try:
         return mido.get_input_names(), mido.get_output_names()
-    except OSError as error:
+    except Exception as error:  # a backend of mido raises what it likes
         raise ControlError(f"the MIDI ports of this machine cannot be listed: {error}") from error
 
 
 class Listener:
-    """Messages from a port, between `start` and `close`. A port that vanishes is picked up when it returns.
+    """Messages from a port, between `start` and `close`. A port that vanishes or fails is opened again.
 
-    port: the name of one of this machine's, or a part of it; "host:port", where a server of mido.sockets is; ":port",
-    to be such a server; an object as mido's ports are, which stays open; or None for the first device of this machine.
-    receive: called with each message, on a thread of the port. connected: called whenever there is somebody to send to.
-    report: called with a line when the port vanishes, and when it is back. sends: whether `send` will be used.
-    Raises ControlError, in one line, for a port that is not there.
+    Args:
+        port: The name of a port of this machine, or a part of it; "host:port" for a server of mido.sockets; ":port" to
+            be such a server; an object like mido's ports, which stays open; or None for this machine's first device.
+        receive: Called with each message, on a thread of the port.
+        connected: Called whenever there is somebody to send to.
+        report: Called with a line when the port vanishes or fails, when it is back, and when `receive`, `connected` or
+            `send` raises something for the first time, which ends nothing.
+        sends: Whether `send` will be used.
+
+    Raises:
+        ControlError: The port is not there.
     """
 
     def __init__(
@@ -50,12 +57,13 @@ class Listener:
         *,
         sends: bool = False,
     ) -> None:
-        self._connected = connected
+        self._receive, self._connected = receive, connected
         self._report = report or say
         self._closed = threading.Event()
         self._lost = False
+        self._reported: set[str] = set()
         self._sending = threading.Lock()  # so that nothing is closed under a message on its way
-        self._source = _source(port, receive, self._closed, sends)
+        self._source = _source(port, self._received, self._closed, sends)
         self._source.open()
         self._thread = threading.Thread(target=self._run, name=f"MIDI {self.name}", daemon=True)
 
@@ -77,8 +85,8 @@ class Listener:
 
     def send(self, message: "Message") -> None:
         """Send a message back; where nobody is there, it is lost."""
-        with self._sending, suppress(OSError, ValueError):  # ValueError: of a port of mido that was closed
-            self._source.send(message)
+        with self._sending, self._going_on("sending"), suppress(OSError, ValueError):
+            self._source.send(message)  # ValueError: of a port of mido that was closed
 
     def close(self) -> None:
         """Listen no more."""
@@ -89,35 +97,61 @@ class Listener:
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            with suppress(OSError):
+            began = time.monotonic()
+            what = "is gone; it is picked up when it returns"
+            try:
                 self._source.listen(self._found)
-            with self._sending:
-                self._source.close()
+            except OSError:  # so a connection that breaks says it
+                pass
+            except Exception as error:  # whatever a port's driver raises
+                what = f"failed ({named(error)}); it is opened again"
+            self._close_source()
             if self._closed.is_set():
                 return
             self._lost = True
-            self._tell("gone; it is picked up when it returns")
+            self._tell(what)
+            self._closed.wait(began + RETRY - time.monotonic())  # a port that fails at once is not opened all the time
             while not self._reopened():
                 if self._closed.wait(RETRY):
                     return
-        with self._sending:
+        self._close_source()
+
+    def _close_source(self) -> None:
+        with self._sending, self._going_on("closing"):
             self._source.close()
+
+    def _received(self, message: "Message") -> None:
+        with self._going_on("receiving"):
+            self._receive(message)
 
     def _found(self) -> None:
         if self._lost:
             self._lost = False
-            self._tell("back")
-        self._connected()
+            self._tell("is back")
+        with self._going_on("connecting"):
+            self._connected()
+
+    @contextmanager
+    def _going_on(self, doing: str) -> Iterator[None]:
+        """Report an error while doing this, once for each type: a flood of messages must not become one of lines."""
+        try:
+            yield
+        except Exception as error:
+            kind = f"{doing} {type(error).__name__}"
+            if kind not in self._reported:
+                self._reported.add(kind)
+                self._tell(f"goes on after an error while {doing} ({named(error)})")
 
     def _tell(self, what: str) -> None:
-        tell(self._report, f"MIDI port {self.name} is {what}")
+        tell(self._report, f"MIDI port {self.name} {what}")
 
     def _reopened(self) -> bool:
-        try:
+        """Whether the port could be opened."""
+        opened = False
+        with self._going_on("opening"), suppress(ControlError):  # it is not there yet
             self._source.open()
-        except ControlError:
-            return False
-        return True
+            opened = True
+        return opened
 
 
 def say(line: str) -> None:
@@ -134,8 +168,13 @@ def tell(report: Callable[[str], None], line: str) -> None:
         say(f"{line} ({type(error).__name__} in report: {' '.join(str(error).split())})")
 
 
+def named(error: Exception) -> str:
+    """An error in one line: its type and its text."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 class _Source(Protocol):
-    """Where messages come from. All but send and interrupt is called by one thread, but for the first open."""
+    """Where messages come from. One thread calls all of this, except send, interrupt and the first open."""
 
     name: str
 
@@ -143,7 +182,7 @@ class _Source(Protocol):
         """Be ready to listen. Raises ControlError if the port is not there."""
 
     def listen(self, found: Callable[[], None]) -> None:
-        """Call `found` once somebody is there, and `receive` for each message; return, or OSError, when it is gone."""
+        """Call `found` once somebody is there, and `receive` for each message. Return, or raise, when it is gone."""
 
     def send(self, message: "Message") -> None: ...
     def interrupt(self) -> None:
@@ -190,7 +229,7 @@ class _Device:
             also = [self._wanted] if self._wanted else []  # the two may share no more than what was asked for
             back = next((b for name in (found, *also) for b in _matching(name, outputs)), None) if self._sends else None
             self._output = back and mido.open_output(back)
-        except OSError as error:
+        except Exception as error:  # a backend of mido raises what it likes
             self.close()
             raise ControlError(f"MIDI port {found} cannot be opened: {error}") from error
         self._wanted = self._wanted or found

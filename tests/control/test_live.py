@@ -19,6 +19,7 @@ from mido.ports import BaseInput, BaseOutput, EchoPort
 from stembridge import StemMix, StemProcessor, remix
 from stembridge.control import Automation, ControlError, MidiControl, load_map, ports
 from stembridge.control.connections import Parser
+from stembridge.control.latest import Latest
 from stembridge.control.ports import Listener, port_names
 from stembridge.presets import PresetError
 
@@ -406,6 +407,82 @@ def test_a_server_whose_port_is_taken_says_so(midi_device):
         Listener(f":{midi_device.name.rpartition(':')[2]}", print)
 
 
+def test_a_message_that_the_program_cannot_use_is_told_once_and_ends_nothing(midi_device):
+    got, lines = [], []
+
+    def receive(message):
+        got.append(message.value)
+        if message.value < 100:
+            raise KeyError("no such\ncontrol")
+
+    def connected():
+        raise OSError("no lamp")
+
+    with Listener(midi_device.name, receive, connected, lines.append) as listener:
+        midi_device.send(*(cc(16, value) for value in range(101)))
+        eventually(lambda: len(got) == 101)
+    assert lines == [
+        f"MIDI port {listener.name} goes on after an error while connecting (OSError: no lamp)",
+        f"MIDI port {listener.name} goes on after an error while receiving (KeyError: 'no such\\ncontrol')",
+    ]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out\nof order"), ValueError("poll"), MemoryError(), OSError("gone")])
+def test_a_port_that_fails_is_opened_again(error):
+    class Port:
+        name = "desk"
+
+        def __init__(self):
+            self.messages = [cc(16, 1), error, cc(16, 2), error, cc(16, 3)]
+
+        def poll(self):
+            message = self.messages.pop(0) if self.messages else None
+            if isinstance(message, Exception):
+                raise message
+            return message
+
+    got, lines = [], []
+    with Listener(Port(), got.append, report=lines.append):
+        eventually(lambda: len(got) == 3)
+    text = " ".join(str(error).split())
+    failed = "is gone; it is picked up when it returns"
+    if not isinstance(error, OSError):
+        failed = f"failed ({type(error).__name__}: {text}); it is opened again"
+    assert [message.value for message in got] == [1, 2, 3]
+    assert lines == [f"MIDI port desk {failed}", "MIDI port desk is back"] * 2
+
+
+def test_a_port_that_always_fails_is_not_opened_all_the_time(monkeypatch):
+    class Port:
+        name, polled = "desk", 0
+
+        def poll(self):
+            self.polled += 1
+            raise RuntimeError("out of order")
+
+    monkeypatch.setattr(ports, "RETRY", 0.1)
+    port, lines = Port(), []
+    with Listener(port, print, report=lines.append):
+        time.sleep(0.5)
+    assert 2 <= port.polled <= 6
+
+
+def test_values_that_cannot_be_used_are_told_once_and_end_nothing():
+    used, lines = [], []
+
+    def use(table):
+        used.append(dict(table))
+        if len(used) < 3:
+            raise AttributeError("gains_db")
+
+    latest = Latest(use, "MIDI faders", lines.append)
+    for value in range(4):
+        latest.put({("gain", "vocals"): value})
+        eventually(lambda value=value: used and used[-1] == {("gain", "vocals"): value})
+    latest.close()
+    assert lines == ["MIDI faders: an error was passed over (AttributeError: gains_db)"]
+
+
 # --- ports of this machine, through mido and a driver that can be unplugged
 
 
@@ -493,6 +570,30 @@ def test_a_device_that_is_pulled_and_put_back_has_another_number(driver):
         eventually(lambda: cc(16, 50) in outputs["nano 24:0"].sent)
     assert lines == [
         "MIDI port nano 20:0 is gone; it is picked up when it returns", "MIDI port nano 24:0 is back"
+    ]  # fmt: skip
+
+
+def test_a_driver_that_fails_is_asked_again(driver, monkeypatch):
+    inputs, _ = driver
+    inputs["nano 20:0"] = None
+    got, lines = [], []
+    with Listener("nano", got.append, report=lines.append):
+        eventually(lambda: inputs["nano 20:0"])
+        working = mido.backend.module.get_devices
+
+        def fail(**_):
+            raise RuntimeError("no sequencer")
+
+        monkeypatch.setattr(mido.backend.module, "get_devices", fail)
+        eventually(lambda: lines)
+        with pytest.raises(ControlError, match="cannot be listed: no sequencer"):
+            port_names()
+        monkeypatch.setattr(mido.backend.module, "get_devices", working)
+        eventually(lambda: len(lines) == 2)
+        inputs["nano 20:0"].callback(cc(16, 50))
+    assert got == [cc(16, 50)]
+    assert lines == [
+        "MIDI port nano 20:0 failed (RuntimeError: no sequencer); it is opened again", "MIDI port nano 20:0 is back"
     ]  # fmt: skip
 
 
