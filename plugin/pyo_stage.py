@@ -10,6 +10,7 @@ from weakref import WeakMethod
 import numpy as np
 from numpy.typing import NDArray
 
+from ..control.ports import named, say
 from ..engine import StemProcessor
 from ..engine.gains import check_gain_db
 from ..models import Model
@@ -52,6 +53,7 @@ class Stage:
         self._signals: dict[str, tuple[Any, NDArray[Any]]] = {}  # gains that are signals: what writes them, and where
         self._stem_out: dict[str, list[NDArray[Any]]] = {}
         self._stale = False
+        self._reported: set[type] = set()
         self._readers: list[Any] = []
         inputs, self._in = self._table(num_streams)
         outputs, self._out = self._table(num_streams)
@@ -119,13 +121,25 @@ class Stage:
         self._stale = True
 
     def _work(self) -> None:
+        """Fill the tables; where that fails, with silence: pyo would play the last buffer again and again."""
+        try:
+            self._fill()
+        except Exception as error:
+            self.restart()
+            for out in (*self._out, *(view for views in self._stem_out.values() for view in views)):
+                out[:] = 0
+            if type(error) not in self._reported:
+                self._reported.add(type(error))
+                say(f"StemMix in pyo left a buffer silent ({named(error)}); the sound goes on")
+
+    def _fill(self) -> None:
+        for reader in self._readers:
+            reader.reset()
         if self._stale:
             self._stale = False
             self._follow(0)
             for processor in self.processors:
                 processor.reset()
-        for reader in self._readers:
-            reader.reset()
         step = STEP if self._signals else self._size
         audio = np.array(self._in, np.float32)
         for start in range(0, self._size, step):

@@ -323,6 +323,42 @@ def test_it_ends_with_the_last_reference(patch):
     """)
 
 
+def test_an_error_leaves_a_buffer_silent_and_is_told_once(patch):
+    saved = patch("""
+        import io
+        sys.stderr = io.StringIO()
+        server = boot(64)
+        mix = StemMix(signal(noise(4, 6400)), MODEL)
+        drums = mix.stems["drums"]
+        run(server, 50)
+        process, calls = mix._stage.processors[1].process, []
+
+        def failing(block):
+            calls.append(block)
+            if len(calls) in (1, 5):
+                raise MemoryError("too little")
+            return process(block)
+
+        mix._stage.processors[1].process = failing
+        tapes = Tape(mix, 64), Tape(drums, 64)
+        heard = []
+        for _ in range(50):
+            for tape in tapes:
+                tape._fill.play()
+            server.process()
+            heard.append([np.abs(tape.audio()).max() for tape in tapes])
+        saved["heard"] = heard
+        said, sys.stderr = sys.stderr.getvalue(), sys.__stderr__
+        assert said == "stembridge: StemMix in pyo left a buffer silent (MemoryError: too little); the sound goes on\\n"
+        close(server)
+    """)
+    mix, drums = saved["heard"].T
+    assert not mix[[0, 4]].any()
+    assert not drums[[0, 4]].any()
+    assert mix[-20:].all()
+    assert drums[-20:].all()
+
+
 def test_midi_control_moves_it(patch, midi_device):
     saved = patch(f"""
         import time
