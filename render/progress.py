@@ -64,7 +64,7 @@ def hearing_pipe(folder: Path, hear: Hear) -> Iterator[str | None]:
             for line in lines:
                 if line == b"\n":
                     return
-                with suppress(ValueError, TypeError):
+                with suppress(ValueError, TypeError, LookupError):  # a line that another line has cut
                     hear(*json.loads(line))
 
     thread = Thread(target=listen, daemon=True)
@@ -83,7 +83,7 @@ def hearing_dask(client: Any, topic: str, hear: Hear) -> Iterator[str]:
     """Call `hear` in the client's thread with what tellers on its workers say."""
 
     def handle(event: Any) -> None:
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, LookupError):
             hear(*event[1])
 
     client.subscribe_topic(topic, handle)

@@ -50,7 +50,7 @@ def main() -> None:
     except ConnectionError:
         code = 0
     except BaseException as error:
-        text = _one_line(error).encode()[:MAX_TEXT]
+        text = _one_line(error).encode(errors="backslashreplace")[:MAX_TEXT]
         connection.send(PACKET.pack(FAILED, len(text), 0, 0, 0.0) + text)
         code = 1
     sys.stderr.flush()
