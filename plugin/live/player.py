@@ -22,7 +22,7 @@ SWITCH = 0.0001  # s that another thread may keep the one that plays waiting
 def play(setup: Setup, memory: SharedMemory, pipe: Connection) -> None:
     """Play as `setup` says until its end, or until the other end of the pipe says so or is gone.
 
-    Sends ("ready", None) once, ("report", line) when something happens, ("recorded", path) when there is a new file, and
+    Sends ("ready", None) once, ("report", line) when something happens, ("recorded", path) if there is a new file, and
     at last ("ended", None), ("failed", line), or ("broken", line) for a bug.
     """
     sys.setswitchinterval(SWITCH)
