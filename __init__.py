@@ -1,6 +1,11 @@
 """Four faders on a finished song: vocals, drums, bass and other."""
 
+import os
 from typing import TYPE_CHECKING
+
+# Otherwise ONNX Runtime writes a device id to ~/.cache and sends it with data on the machine, from its import on. It is
+# set whatever the user has set: nothing here phones home. Processes that this one starts inherit it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"
 __all__ = [
