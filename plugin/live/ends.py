@@ -79,7 +79,7 @@ class LoopingSong:
 
     def __init__(self, path: str, sample_rate: int, num_channels: int) -> None:
         self._path, self._sample_rate, self._num_channels = path, sample_rate, num_channels
-        self._pieces: queue.Queue[NDArray[np.float32] | Exception] = queue.Queue(AHEAD)
+        self._pieces: queue.Queue[NDArray[np.float32] | BaseException] = queue.Queue(AHEAD)
         self._closed = False
         self._piece = np.zeros((1, 0), np.float32)
         self._thread = threading.Thread(target=self._decode, name="song", daemon=True)
@@ -91,7 +91,7 @@ class LoopingSong:
         while n:
             if not self._piece.shape[-1]:
                 got = self._pieces.get()
-                if isinstance(got, Exception):
+                if isinstance(got, BaseException):
                     raise got
                 self._piece = got
             part, self._piece = self._piece[:, :n], self._piece[:, n:]
@@ -113,7 +113,7 @@ class LoopingSong:
                 if self._closed:
                     return
                 self._pieces.put(piece)
-        except Exception as error:
+        except BaseException as error:  # of any kind: somebody waits for the next piece
             self._pieces.put(error)
 
     def _rounds(self) -> Iterator[NDArray[np.float32]]:

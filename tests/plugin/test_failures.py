@@ -91,7 +91,10 @@ def raising():
 def leaving():
     os._exit(4)
 
-raising.parameters = leaving.parameters = {{"gain": (0.0, 2.0, 0.5)}}
+def naming():
+    raise OSError("b\\udcffse.wav: no such file")
+
+raising.parameters = leaving.parameters = naming.parameters = {{"gain": (0.0, 2.0, 0.5)}}
 """
 
 
@@ -295,10 +298,15 @@ def test_a_crash_loop_is_broken(troubled, noise, marks, told, capfd, kind):
     assert len(capfd.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("factory", "why"), [("raising", "RuntimeError: no oil"), ("leaving", "exit code 4")])
+@pytest.mark.parametrize(
+    ("factory", "why"),
+    [("raising", "RuntimeError: no oil"), ("leaving", "exit code 4"), ("naming", r"OSError: b\udcffse.wav: no such f")],
+)
 def test_a_factory_that_fails_leaves_the_sound_dry(module, noise, told, capfd, factory, why):
     mix, audio = load_processor(f"{module}:{factory}"), noise(2, 3 * BLOCK)
-    assert why in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert why in said
+    assert said.count("\n") == 1
     assert mix.dropouts == 0, "nobody has heard anything yet"
     assert (mix(audio, RATE) == audio).all()
     assert mix.dropouts == 3
