@@ -108,6 +108,8 @@ def play_live(
                 while not live.wait(LOOK):
                     pass
     finally:
+        while not lines.empty():  # what the mixer did not come to show
+            say(lines.get())
         if began:
             moves = _keep_moves(control, record_moves, live.setup.sample_rate, force)
             stop = sys.exception()  # None at the end; but a signal, unless the terminal is gone, is no error either

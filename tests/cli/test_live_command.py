@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import termios
 import time
@@ -64,6 +65,20 @@ def test_a_signal_ends_it_and_keeps_what_was_played(desk):
     assert {(point.stem, point.gain_db) for point in moves.points if point.gain_db} == {("vocals", -80), ("drums", -6)}
     assert sorted(desk.files()) == ["out.wav", "take.csv"]
     assert not psutil.wait_procs(children, 30)[1]
+
+
+def test_a_signal_hides_no_recording_that_is_lost(desk):
+    (desk.folder / "takes").mkdir()
+    process = desk.start("live", "-i", "none", "-o", "takes/out.wav", "--model", desk.model, *HEADLESS)
+    read_until(process, "Ctrl-C ends")
+    shutil.rmtree(desk.folder / "takes")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    lost, ended = err.splitlines()
+    assert lost.startswith("stembridge: takes/out.wav cannot be written: No such file or directory; make room")
+    assert lost.endswith("nothing of the recording was kept")
+    assert (process.returncode, ended) == (143, "stembridge: terminated")
+    assert "wrote" not in out
 
 
 def test_a_controller_moves_the_faders_and_its_moves_are_kept(desk, midi_device):
