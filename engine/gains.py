@@ -5,9 +5,12 @@ import math
 import operator
 import threading
 from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+Move = tuple[int, str, float]  # offset in samples, stem, gain in dB
 
 SILENCE_DB = -80.0  # at or below this a stem is silent
 MAX_DB = 20.0
@@ -41,42 +44,42 @@ class Faders:
         self.stems = stems
         self._glide = max(1, round(GLIDE_SECONDS * sample_rate))
         self._lock = threading.Lock()
-        self._gains_db = dict.fromkeys(stems, 0.0)
-        self._muted: set[str] = set()
-        self._soloed: set[str] = set()
+        self._desk = _Desk(dict.fromkeys(stems, 0.0), frozenset(), frozenset(), np.ones(len(stems)))
         self.set_gains_db(gains_db or {})
         self.reset()
 
     @property
     def gains_db(self) -> dict[str, float]:
         """Where the faders stand, stem -> dB."""
-        with self._lock:
-            return dict(self._gains_db)
+        return dict(self._desk.gains_db)
 
     @property
     def muted(self) -> tuple[str, ...]:
         """Muted stems."""
-        return tuple(stem for stem in self.stems if stem in self._muted)
+        return tuple(stem for stem in self.stems if stem in self._desk.muted)
 
     @property
     def soloed(self) -> tuple[str, ...]:
         """Soloed stems; while there are any, all others are silent."""
-        return tuple(stem for stem in self.stems if stem in self._soloed)
+        return tuple(stem for stem in self.stems if stem in self._desk.soloed)
 
     def set_gains_db(self, gains_db: Mapping[str, float]) -> None:
         """Move faders, heard from the next output sample on. Raises ValueError before any is moved."""
         checked = {self.check_stem(stem): check_gain_db(stem, gain) for stem, gain in gains_db.items()}
         with self._lock:
-            self._gains_db |= checked
-            self._wanted = self._linear()
+            self._set(gains_db=self._desk.gains_db | checked)
 
     def mute(self, stem: str, on: bool = True) -> None:
         """Mute a stem, or end that."""
-        self._switch("_muted", stem, on)
+        self.check_stem(stem)
+        with self._lock:
+            self._set(muted=self._desk.muted | {stem} if on else self._desk.muted - {stem})
 
     def solo(self, stem: str, on: bool = True) -> None:
         """Solo a stem, or end that. A mute is stronger than a solo."""
-        self._switch("_soloed", stem, on)
+        self.check_stem(stem)
+        with self._lock:
+            self._set(soloed=self._desk.soloed | {stem} if on else self._desk.soloed - {stem})
 
     def check_stem(self, stem: str) -> str:
         """The stem's name. Raises ValueError if there is none of that name."""
@@ -84,11 +87,8 @@ class Faders:
             raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(self.stems)}")
         return stem
 
-    def schedule(self, moves: Iterable[tuple[int, str, float]], n: int) -> None:
-        """Take moves (offset, stem, gain in dB) for a block of n samples that `advance` reaches in time.
-
-        offset: samples from where the last scheduled block ended. Raises ValueError before any move is taken.
-        """
+    def check_moves(self, moves: Iterable[Move], n: int) -> list[Move]:
+        """Return the moves (offset, stem, gain in dB) of a block of n samples. Raises ValueError for a wrong one."""
         checked = []
         for move in moves:
             try:
@@ -98,10 +98,14 @@ class Faders:
                 raise ValueError(f"move {move!r} is not (offset in samples, stem, gain in dB)") from None
             if not 0 <= offset < n:
                 raise ValueError(f"move of {stem!r} at offset {offset} lies outside its block of {n} samples")
-            checked.append((self._scheduled + offset, self.check_stem(stem), check_gain_db(stem, gain)))
-        for position, stem, gain in checked:
+            checked.append((offset, self.check_stem(stem), check_gain_db(stem, gain)))
+        return checked
+
+    def schedule(self, moves: Iterable[Move], n: int) -> None:
+        """Take moves, as `check_moves` returns them, of the next n samples, which `advance` reaches in time."""
+        for offset, stem, gain in moves:
             self._order += 1  # moves at one sample act in the order they came
-            heapq.heappush(self._moves, (position, self._order, stem, gain))
+            heapq.heappush(self._moves, (self._scheduled + offset, self._order, stem, gain))
         self._scheduled += n
 
     def reset(self, delay: int = 0) -> None:
@@ -110,7 +114,7 @@ class Faders:
         self._order = 0
         self._scheduled = delay  # the output sample at which the next block's first sample will be heard
         self._position = 0  # the next output sample
-        self._target = self._wanted
+        self._target = self._desk.linear
         self._start = self._target.copy()
         self._age = np.full(len(self.stems), self._glide)  # samples since the glide began
 
@@ -135,9 +139,8 @@ class Faders:
         while self._moves and self._moves[0][0] <= self._position:
             _, _, stem, gain = heapq.heappop(self._moves)
             with self._lock:
-                self._gains_db[stem] = gain
-                self._wanted = self._linear()
-        wanted = self._wanted
+                self._set(gains_db=self._desk.gains_db | {stem: gain})
+        wanted = self._desk.linear
         if wanted is not self._target:
             changed = wanted != self._target
             self._start[changed] = self._gains(self._age[changed, None], changed)[:, 0]
@@ -155,19 +158,23 @@ class Faders:
         start, target = self._start[stems, None], self._target[stems, None]
         return np.where(age < self._glide, start + (target - start) * (age / self._glide), target)
 
-    def _linear(self) -> NDArray[np.float64]:
-        """Where the gains should go, (stems,); a new array each time, so that a change is seen by its identity."""
-        heard = self._soloed or set(self.stems)
-        return np.array(
-            [
-                0.0 if stem in self._muted or stem not in heard else linear_gain(self._gains_db[stem])
-                for stem in self.stems
-            ]
-        )
+    def _set(self, **changes: Any) -> None:
+        """Change the desk, in one assignment: no interrupt leaves gains that are told but not heard."""
+        desk = self._desk._replace(**changes)
+        heard = desk.soloed or set(self.stems)
+        gains = [
+            0.0 if stem in desk.muted or stem not in heard else linear_gain(desk.gains_db[stem]) for stem in self.stems
+        ]
+        self._desk = desk._replace(linear=np.array(gains))
 
-    def _switch(self, name: str, stem: str, on: bool) -> None:
-        self.check_stem(stem)
-        with self._lock:
-            stems = getattr(self, name)
-            setattr(self, name, stems | {stem} if on else stems - {stem})
-            self._wanted = self._linear()
+
+class _Desk(NamedTuple):
+    """Where faders and buttons stand, and what that makes of each stem.
+
+    linear: the gains that are heard, (stems,); a new array for each change, which is seen by its identity.
+    """
+
+    gains_db: dict[str, float]
+    muted: frozenset[str]
+    soloed: frozenset[str]
+    linear: NDArray[np.float64]

@@ -1,7 +1,7 @@
 """The one signal path: analysis, mask network, resynthesis, faders."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from math import ceil, gcd
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models import Model, load_model
-from .ahead import Ahead
+from .background import BackgroundWorker
 from .fifo import Fifo
-from .gains import Faders
+from .gains import Faders, Move
 from .network import ChunkedNetwork, StreamingNetwork, open_session
 from .stft import Analysis, FrameGrid, Synthesis
 
-Move = tuple[int, str, float]
+Block = NDArray[np.float32]
 
 MIN_RATE, MAX_RATE = 8000, 192000
 SLICE = 1 << 15  # samples worked on at a time, so that a block of any length needs bounded memory
@@ -37,12 +37,14 @@ class StemProcessor:
     realtime_block: None, and the call that completes a hop runs the network. Else the size of the blocks that come in
     real time: a thread of its own runs the network, and a call waits only if samples that it returns are not there yet.
     Where that leaves the network too little time, the latency is longer by as much as it takes.
-    Raises ModelError or ValueError, in one line, for a model, rate, channel count or gain it cannot use. If the network
-    raises something while audio is processed, or Ctrl-C does, the stream begins anew, as after `reset`.
+    Raises ModelError or ValueError, in one line, for a model, rate, channel count or gain it cannot use.
 
-    on_stems: None, or who looks on while audio is processed or separated: called with the stems of each slice, delayed
-    like the output, (stems, channels, n), and the gains of their faders, (stems, n), or (stems, 1) while none moves.
-    Both are good until it returns; it is called where the audio is processed, so it should be quick.
+    After any error while audio is processed (of the network, of `on_stems`, for lack of memory, by Ctrl-C) the stream
+    starts fresh, as after `reset`. A wrong block or move is refused before that, and changes nothing.
+
+    on_stems: None, or a function to call with the stems of each slice that is processed or separated, delayed like the
+    output, (stems, channels, n), and the gains of their faders, (stems, n), or (stems, 1) while none moves. Both are
+    valid until it returns. It is called by the thread that processes the audio, so it should be quick.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class StemProcessor:
             else StreamingNetwork(session, card)
         )
         self._synthesis = Synthesis(self.grid, (len(card.stems) - 1, num_channels))
-        self._ahead = None if block is None else Ahead()
+        self._worker = None if block is None else BackgroundWorker()
         self.reset()
 
     @property
@@ -132,8 +134,9 @@ class StemProcessor:
 
     def reset(self) -> None:
         """Forget all audio and all moves not yet heard. Faders stay where they are, without a glide."""
-        if self._ahead is not None:
-            self._ahead.forget()
+        self._stale = True  # until all is done: Ctrl-C may come at any moment
+        if self._worker is not None:
+            self._worker.discard()
         self._analysis.reset()
         self._network.reset()
         self._synthesis.reset()
@@ -143,6 +146,7 @@ class StemProcessor:
         # The first frame's audio begins synthesis_window - hop before the input, which is `latency` before the output.
         self._separated = Fifo((len(self.stems) - 1, self.num_channels))
         self._separated.push_zeros(self._latency - (self.grid.synthesis_window - self.grid.hop))
+        self._stale = False
 
     def process(self, block: NDArray[Any], moves: Iterable[Move] = ()) -> NDArray[np.float32]:
         """Remix a block, delayed by `latency_samples`.
@@ -151,21 +155,11 @@ class StemProcessor:
         moves: (offset in the block, stem, gain in dB), heard when the sample at that offset is.
         Returns float32 of the block's shape. Raises ValueError for a wrong shape or type, or a wrong move.
         """
-        audio = self._as_channels(block)
-        self._faders.schedule(moves, audio.shape[-1])
-        out = np.empty(audio.shape, np.float32)
-        for start, dry, stems in self._separate_slices(audio):
-            gains = self._faders.advance(dry.shape[-1])
-            with np.errstate(over="ignore"):
-                # The last stem is the rest, so that equal gains are one multiplication and unity is bit for bit.
-                mix = gains[-1] * dry
-                for gain, stem in zip(gains[:-1] - gains[-1], stems, strict=True):
-                    if gain.any():
-                        mix += gain * stem
-            out[:, start : start + dry.shape[-1]] = np.clip(mix, -LARGEST, LARGEST)
-            if on_stems := self.on_stems:  # another thread may take it away
-                on_stems(np.concatenate([stems, (dry - stems.sum(axis=0))[None]]), gains)
-        return out.reshape(np.shape(block))
+        audio = as_channels(block, self.num_channels)
+        moves = self._faders.check_moves(moves, audio.shape[-1])
+        mix = np.empty(np.shape(block), np.float32)
+        self._run(audio, moves, mix.reshape(audio.shape), _mixed)
+        return mix
 
     def separate(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """The stems of a block, delayed by `latency_samples` and untouched by the faders.
@@ -173,59 +167,90 @@ class StemProcessor:
         block: as for `process`, of which this is the other half: a stream goes through one of them.
         Returns (stems, channels, n), or (stems, n) for a block (n,); the stems sum to the delayed input.
         """
-        audio = self._as_channels(block)
-        self._faders.schedule((), audio.shape[-1])
-        out = np.empty((len(self.stems), *audio.shape), np.float32)
-        for start, dry, stems in self._separate_slices(audio):
-            stop = start + dry.shape[-1]
-            gains = self._faders.advance(dry.shape[-1])
-            out[:-1, :, start:stop] = stems
-            out[-1, :, start:stop] = dry - stems.sum(axis=0)
-            if on_stems := self.on_stems:
-                on_stems(out[..., start:stop], gains)
-        return out.reshape(len(self.stems), *np.shape(block))
+        audio = as_channels(block, self.num_channels)
+        stems = np.empty((len(self.stems), *np.shape(block)), np.float32)
+        out = stems.reshape(len(stems), *audio.shape)
+        self._run(audio, [], out, lambda dry, separated, gains: _with_rest(dry, separated))
+        return stems
 
-    def _separate_slices(self, audio: NDArray[np.float32]) -> Iterator[tuple[int, NDArray, NDArray]]:
-        """Yield (start, delayed input, delayed stems but the last), views that are good until the next slice."""
-        for start in range(0, audio.shape[-1], SLICE):
-            piece = audio[:, start : start + SLICE]
-            n = piece.shape[-1]
-            self._dry.push(piece)
-            spectra = self._analysis.push(_limited(piece))
-            try:
-                if len(spectra) and self._ahead is not None:
-                    self._ahead.give(self._resynthesize, spectra)
-                elif len(spectra):
-                    self._separated.push(self._resynthesize(spectra))
-                while self._ahead is not None and len(self._separated) < n:
-                    self._separated.push(self._ahead.take())
-            except BaseException:  # Ctrl-C, too
-                self.reset()  # for later calls not to be out of step
-                raise
-            yield start, self._dry.peek(n), self._separated.peek(n)
-            self._dry.drop(n)
-            self._separated.drop(n)
+    def _run(self, audio: Block, moves: list[Move], out: Block, make: Callable[[Block, Block, Block], Block]) -> None:
+        """Take audio (channels, n) and fill `out`, (..., n), with what `make` returns for each slice.
+
+        make: called with the delayed input, the delayed stems except the last, and the gains of all stems.
+        """
+        if self._stale:  # an earlier call was interrupted, and so was the reset after it
+            self.reset()
+        self._stale = True
+        try:
+            self._faders.schedule(moves, audio.shape[-1])
+            for start in range(0, audio.shape[-1], SLICE):
+                piece = audio[:, start : start + SLICE]
+                n = piece.shape[-1]
+                self._push(piece)
+                dry, separated, gains = self._dry.peek(n), self._separated.peek(n), self._faders.advance(n)
+                out[..., start : start + n] = make(dry, separated, gains)
+                if on_stems := self.on_stems:  # another thread may take it away
+                    on_stems(_with_rest(dry, separated), gains)
+                self._dry.drop(n)
+                self._separated.drop(n)
+        except BaseException:  # Ctrl-C, too
+            self.reset()
+            raise
+        self._stale = False
+
+    def _push(self, piece: Block) -> None:
+        """Take a slice of the input, and have as much of it separated as its output needs."""
+        self._dry.push(piece)
+        spectra = self._analysis.push(_limited(piece))
+        if self._worker is None:
+            if len(spectra):
+                self._separated.push(self._resynthesize(spectra))
+            return
+        if len(spectra):
+            self._worker.submit(self._resynthesize, spectra)
+        while len(self._separated) < piece.shape[-1]:
+            self._separated.push(self._worker.result())
 
     def _resynthesize(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
         return self._synthesis.push(self._network.push(spectra))
 
-    def _as_channels(self, block: NDArray[Any]) -> NDArray[np.float32]:
-        """The block as finite float32 (channels, n), never the caller's own memory where it is changed."""
-        audio = np.asarray(block)
-        if audio.dtype.kind == "i" and audio.dtype.itemsize == 2:
-            audio = audio.astype(np.float32) / np.float32(32768)
-        elif audio.dtype.kind != "f":
-            raise ValueError(f"audio of type {audio.dtype} does not work; give floats in -1..1, or int16")
-        if audio.ndim == 1 and self.num_channels == 1:
-            audio = audio[None]
-        if audio.ndim != 2 or audio.shape[0] != self.num_channels:
-            turned = "; this looks like (n, channels): pass block.T" if _is_turned(audio, self.num_channels) else ""
-            raise ValueError(f"block of shape {audio.shape} is not ({self.num_channels}, n){turned}")
-        with np.errstate(over="ignore"):
-            audio = audio.astype(np.float32, copy=False)
-        if not np.isfinite(audio).all():
-            audio = np.where(np.isfinite(audio), audio, np.float32(0))
-        return audio
+
+def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
+    """Return a block as finite float32 (channels, n), never the caller's own memory where it is changed.
+
+    Raises ValueError for a wrong shape or type.
+    """
+    audio = np.asarray(block)
+    if audio.dtype.kind == "i" and audio.dtype.itemsize == 2:
+        audio = audio.astype(np.float32) / np.float32(32768)
+    elif audio.dtype.kind != "f":
+        raise ValueError(f"audio of type {audio.dtype} does not work; give floats in -1..1, or int16")
+    if audio.ndim == 1 and num_channels == 1:
+        audio = audio[None]
+    if audio.ndim != 2 or audio.shape[0] != num_channels:
+        turned = "; this looks like (n, channels): pass block.T" if _is_turned(audio, num_channels) else ""
+        raise ValueError(f"block of shape {audio.shape} is not ({num_channels}, n){turned}")
+    with np.errstate(over="ignore"):
+        audio = audio.astype(np.float32, copy=False)
+    if not np.isfinite(audio).all():
+        audio = np.where(np.isfinite(audio), audio, np.float32(0))
+    return audio
+
+
+def _mixed(dry: Block, separated: Block, gains: Block) -> Block:
+    """Return the stems at their gains, summed: (channels, n)."""
+    with np.errstate(over="ignore"):
+        # The last stem is the rest, so that equal gains are one multiplication and unity is bit for bit.
+        mix = gains[-1] * dry
+        for gain, stem in zip(gains[:-1] - gains[-1], separated, strict=True):
+            if gain.any():
+                mix += gain * stem
+    return np.clip(mix, -LARGEST, LARGEST)
+
+
+def _with_rest(dry: Block, separated: Block) -> Block:
+    """Return all stems, (stems, channels, n): the last is the input minus the others."""
+    return np.concatenate([separated, (dry - separated.sum(axis=0))[None]])
 
 
 def _limited(audio: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,152 @@
+"""After any error the stream is as after a reset, exactly as late as it says; a wrong call changes nothing."""
+
+import itertools
+
+import numpy as np
+import pytest
+from stembridge import StemProcessor
+from stembridge.control import Automation
+from stembridge.engine import background, fifo, gains, processor, stft
+from stembridge.engine.gains import Faders
+from stembridge.engine.offline import automated
+
+options = pytest.mark.parametrize("options", [{}, {"realtime_block": 64}])
+LATE_MOVE = [(299, "drums", -20.0)]  # in a block of 300: heard after the latency
+
+
+def in_pieces(processor, audio, separate=False):
+    return np.concatenate([processor.process(piece) for piece in np.split(audio, range(70, 2000, 70), axis=1)], axis=1)
+
+
+def assert_fresh(processor, audio, delayed):
+    """Only what comes from now on is heard, exactly as late as it says, and by faders that stand still."""
+    assert np.array_equal(in_pieces(processor, audio), delayed(audio, processor.latency_samples))
+
+
+def fail(error, after):
+    """A function that raises an error when it has been called `after` times."""
+    calls = itertools.count()
+
+    def looking_on(*_):
+        if next(calls) == after:
+            raise error
+
+    return looking_on
+
+
+@options
+@pytest.mark.parametrize("method", ["process", "separate"])
+@pytest.mark.parametrize("error", [RuntimeError("mine"), KeyboardInterrupt(), SystemExit()])
+def test_an_error_of_who_looks_on(tiny_live_model, noise, delayed, monkeypatch, options, method, error):
+    mix = StemProcessor(tiny_live_model, **options)
+    monkeypatch.setattr(processor, "SLICE", 700)
+    for after in range(3):
+        mix.on_stems = fail(error, after)
+        with pytest.raises(type(error)):
+            getattr(mix, method)(noise(2, 2000))
+        mix.on_stems = None
+        assert_fresh(mix, noise(2, 2000), delayed)
+
+
+@options
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (fifo.Fifo, "push"),
+        (fifo.Fifo, "peek"),
+        (fifo.Fifo, "drop"),
+        (stft.Analysis, "push"),
+        (stft.Synthesis, "push"),
+        (Faders, "schedule"),
+        (Faders, "advance"),
+        (processor, "_mixed"),
+    ],
+)
+def test_an_error_anywhere_on_the_way(tiny_live_model, noise, delayed, monkeypatch, options, owner, name):
+    mix = StemProcessor(tiny_live_model, **options)
+    for after in range(3):
+        mix.process(noise(2, 300), LATE_MOVE)
+        with monkeypatch.context() as patch:
+            original, raising = getattr(owner, name), fail(MemoryError(), after)
+            patch.setattr(owner, name, lambda *a: (original(*a), raising())[0])  # noqa: B023
+            with pytest.raises(MemoryError):
+                in_pieces(mix, noise(2, 1200))
+        assert_fresh(mix, noise(2, 2000), delayed)
+
+
+@options
+def test_an_interrupt_at_any_moment(tiny_live_model, noise, delayed, interrupted, options):
+    """At first it comes before anything was taken, then the stream is as if new, and at the very end all is done."""
+    mix, before, block, audio = StemProcessor(tiny_live_model, **options), noise(2, 300), noise(2, 500), noise(2, 2000)
+
+    def begin():
+        mix.set_gains_db(drums=0)
+        mix.reset()
+        mix.process(before, LATE_MOVE)
+
+    begin()
+    untouched = in_pieces(mix, audio)
+    begin()
+    mix.process(block)
+    done = in_pieces(mix, audio)
+    expected = [untouched, delayed(audio, mix.latency_samples), done]
+    outcomes = []
+    for n in itertools.count(step=7):
+        begin()
+        raised = interrupted(lambda: mix.process(block), n, processor, background, gains, fifo, stft)
+        out = []
+        interrupted(lambda out=out: out.append(in_pieces(mix, audio)), 10**9)  # fails if it hangs
+        outcomes.append(next((k for k, one in enumerate(expected) if np.array_equal(out[0], one)), None))
+        if not raised:
+            break
+    assert None not in outcomes
+    assert outcomes == sorted(outcomes)
+    assert outcomes.count(1) > 100
+    assert outcomes.count(2) <= 2
+
+
+@options
+def test_an_interrupt_of_the_reset_after_an_error(tiny_live_model, noise, delayed, interrupted, options):
+    mix, audio = StemProcessor(tiny_live_model, **options), noise(2, 2000)
+
+    def process():
+        with pytest.raises(RuntimeError):
+            mix.process(noise(2, 700))
+
+    for n in itertools.count(step=13):
+        mix.reset()
+        mix.on_stems = fail(RuntimeError(), 0)
+        raised = interrupted(process, n, processor, background, gains, fifo, stft)
+        mix.on_stems = None
+        assert_fresh(mix, audio, delayed)
+        if not raised:
+            break
+    assert n > 1000
+
+
+def test_a_wrong_call_changes_nothing(tiny_live_model, noise, stream):
+    audio, moves = noise(2, 2000), [(500, "vocals", -6.0)]
+    expected = stream(StemProcessor(tiny_live_model), audio, [1000], moves)
+    mix = StemProcessor(tiny_live_model)
+    out = [mix.process(audio[:, :1000], moves)]
+    for wrong in [[(0, "nobody", 0.0)], [(0, "vocals", 0.0), (1000, "vocals", 0.0)], [(0, "drums", 21.0)], [3]]:
+        with pytest.raises(ValueError, match=r"\w"):
+            mix.process(audio[:, 1000:], wrong)
+    for wrong in [audio.T, audio[0], audio.astype(int)]:
+        with pytest.raises(ValueError, match=r"\w"):
+            mix.process(wrong)
+        with pytest.raises(ValueError, match=r"\w"):
+            mix.separate(wrong)
+    out.append(mix.process(audio[:, 1000:]))
+    assert np.array_equal(np.concatenate(out, axis=1), expected)
+
+
+def test_a_block_that_is_refused_takes_no_time_of_an_automation(tiny_live_model, noise):
+    audio, ride = noise(2, 4000), Automation([(0.05, "vocals", -80.0)])
+    expected = automated(StemProcessor(tiny_live_model), ride)(audio)
+    process = automated(StemProcessor(tiny_live_model), ride)
+    out = [process(audio[:, :1000])]
+    with pytest.raises(ValueError, match="is not"):
+        process(audio[:1, 1000:])
+    out.append(process(audio[:, 1000:]))
+    np.testing.assert_allclose(np.concatenate(out, axis=1), expected, rtol=0, atol=1e-6)
