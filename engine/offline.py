@@ -79,8 +79,10 @@ def automated(processor: StemProcessor, automation: Automation | None) -> Callab
 
     def process(block: NDArray[Any]) -> NDArray[np.float32]:
         nonlocal position
-        start, position = position, position + block.shape[-1]
-        return processor.process(block, automation.moves(start, position, processor.sample_rate))
+        stop = position + block.shape[-1]
+        out = processor.process(block, automation.moves(position, stop, processor.sample_rate))
+        position = stop  # only now: a block that was refused has taken no time
+        return out
 
     return process
 
