@@ -10,8 +10,8 @@ from pedalboard import Pedalboard, Plugin, PluginContainer
 
 from ..engine import StemProcessor
 from ..engine.fifo import Fifo
-from ..engine.gains import Faders
-from ..engine.processor import Move
+from ..engine.gains import Faders, Move
+from ..engine.processor import as_channels
 from ..models import Model, load_model
 from .board import Board
 
@@ -101,16 +101,20 @@ class StemRack:
         self._faders.solo(stem, on)
 
     def prepare(self, sample_rate: float, num_channels: int) -> None:
-        """Make ready for a stream: 8000 to 192000 Hz, 1 or 2 channels. Latencies are measured here; ends in a reset."""
-        if (sample_rate, num_channels) != (self.sample_rate, self.num_channels):
+        """Prepare for a stream of 8000 to 192000 Hz and 1 or 2 channels: measure latencies, then reset.
+
+        Raises ValueError for what the model or an effect cannot do; then call it again before `process`.
+        """
+        before = self.sample_rate, self.num_channels
+        self.sample_rate, self.num_channels = 0.0, 0  # until all is ready
+        if (sample_rate, num_channels) != before:
             self._processor = StemProcessor(self._model, sample_rate, num_channels, threads=self._threads)
-            self.sample_rate, self.num_channels = sample_rate, num_channels
-            before = self._faders
-            self._faders = Faders(self.stems, sample_rate, before.gains_db)
-            for stem in before.muted:
-                self._faders.mute(stem)
-            for stem in before.soloed:
-                self._faders.solo(stem)
+            faders = Faders(self.stems, sample_rate, self._faders.gains_db)
+            for stem in self._faders.muted:
+                faders.mute(stem)
+            for stem in self._faders.soloed:
+                faders.solo(stem)
+            self._faders = faders
         for stem, effect in self._effects.items():
             if prepare := getattr(effect, "prepare", None):
                 try:
@@ -118,10 +122,12 @@ class StemRack:
                 except ValueError as error:
                     raise ValueError(f"{stem}: {error}") from error
         self._late = {stem: _latency(stem, effect) for stem, effect in self._effects.items()}
+        self.sample_rate, self.num_channels = sample_rate, num_channels
         self.reset()
 
     def reset(self) -> None:
         """Forget all audio, tails and moves not yet heard. Faders stay where they are, without a glide."""
+        self._stale = True  # until all is done: Ctrl-C may come at any moment
         self._processor.reset()
         self._faders.reset(self.latency_samples)
         self._delays = {stem: Fifo((self.num_channels,)) for stem in self.stems}
@@ -130,27 +136,44 @@ class StemRack:
         for stem, delay in self._delays.items():
             delay.push_zeros(self.latency_samples - self._late.get(stem, 0))
         self._early = self._processor.latency_samples  # what comes before a song; effects begin with its first sample
+        self._stale = False
 
     def process(self, block: NDArray[Any], moves: Iterable[Move] = ()) -> Block:
-        """A block through the rack, delayed by `latency_samples`; block and moves as for StemProcessor.process.
+        """Send a block through the rack, delayed by `latency_samples`; block and moves as for StemProcessor.process.
 
-        Raises ValueError as that does, and for an effect that changes the shape of what goes through; RuntimeError for
-        one whose latency is not what it was.
+        After an error in the rack or an effect, or Ctrl-C, the stream starts fresh, as after `reset`. A wrong block or
+        move is refused before that, and changes nothing.
+
+        Raises ValueError as StemProcessor.process does, and for an effect that changes the shape of what goes through;
+        RuntimeError for one whose latency is not what it was.
         """
-        audio = np.atleast_1d(block)
-        if moves := list(moves):  # raises what is wrong with them before anything has moved
-            Faders(self.stems, self.sample_rate).schedule(moves, audio.shape[-1])
-        stems = self._processor.separate(audio).reshape(len(self.stems), self.num_channels, -1)
-        self._faders.schedule(moves, audio.shape[-1])
-        n = stems.shape[-1]
+        if not self.sample_rate:
+            raise RuntimeError("the last prepare() failed or was interrupted; call it again before process()")
+        audio = as_channels(np.atleast_1d(block), self.num_channels)
+        moves = self._faders.check_moves(moves, audio.shape[-1])
+        out = np.zeros(np.shape(np.atleast_1d(block)), np.float32)
+        if self._stale:
+            self.reset()
+        self._stale = True
+        try:
+            self._mix(audio, moves, out.reshape(audio.shape))
+        except BaseException:  # Ctrl-C, too
+            self.reset()
+            raise
+        self._stale = False
+        return out
+
+    def _mix(self, audio: Block, moves: list[Move], out: Block) -> None:
+        """Add all stems, behind their effects and faders, to `out`, (channels, n)."""
+        n = audio.shape[-1]
+        self._faders.schedule(moves, n)
+        stems = self._processor.separate(audio)
         early, self._early = self._early, max(0, self._early - n)
-        out = np.zeros(stems.shape[1:], np.float32)
         for stem, gain, dry in zip(self.stems, self._faders.advance(n), stems[..., early:], strict=True):
             self._delays[stem].push(self._wet(stem, dry))
             if gain.any():  # what an effect makes may not even be a number, and a fader that is down silences it
                 out += gain * self._delays[stem].peek(n)
             self._delays[stem].drop(n)
-        return out.reshape(audio.shape)
 
     def _wet(self, stem: str, dry: Block) -> Block:
         if (effect := self._effects.get(stem)) is None or not dry.size:

@@ -314,3 +314,58 @@ def test_a_wrong_block_or_move_moves_nothing(tiny_live_model, noise):
     with pytest.raises(ValueError, match="outside its block"):
         rack.process(audio, [(5000, "vocals", 0)])
     np.testing.assert_array_equal(rack.process(audio), expected)
+
+
+class Failing(Echo):
+    """Raises an error, once."""
+
+    def __init__(self, error, after):
+        self.error, self.left = error, after
+
+    def process(self, block):
+        self.left -= 1
+        if self.left == -1:
+            raise self.error
+        return super().process(block)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("mine"), ValueError("mine"), MemoryError(), KeyboardInterrupt()])
+def test_after_an_error_the_stream_starts_fresh(tiny_live_model, noise, error):
+    audio, effect = noise(2, 5000), Failing(error, 2)
+    rack = StemRack(tiny_live_model, drums=effect, bass=Delay(0.01))
+    expected = StemRack(tiny_live_model, drums=Echo(), bass=Delay(0.01)).process(audio)
+    with pytest.raises(type(error)):
+        streamed(rack, noise(2, 4000), range(400, 5000, 400))
+    assert_equal(rack.process(audio), expected)
+
+
+def test_a_reset_that_failed_is_made_up_for(tiny_live_model, noise):
+    audio, effect = noise(2, 5000), Failing(RuntimeError("mine"), 0)
+    rack, reset = StemRack(tiny_live_model, drums=effect), effect.reset
+    expected = StemRack(tiny_live_model, drums=Echo()).process(audio)
+
+    def interrupted():
+        effect.reset = reset
+        raise KeyboardInterrupt
+
+    effect.reset = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        rack.process(audio)
+    assert_equal(rack.process(audio), expected)
+
+
+def test_a_rack_whose_preparation_failed_says_so(tiny_live_model, noise):
+    audio, echo = noise(2, 5000), Echo()
+    rack, prepare = StemRack(tiny_live_model, drums=echo), echo.prepare
+
+    def refuse(*_):
+        raise ValueError("not me")
+
+    echo.prepare = refuse
+    with pytest.raises(ValueError, match="drums: not me"):
+        rack.prepare(48000, 2)
+    with pytest.raises(RuntimeError, match=r"the last prepare\(\) failed"):
+        rack.process(audio)
+    echo.prepare = prepare
+    rack.prepare(44100, 2)
+    assert_equal(rack.process(audio), StemRack(tiny_live_model, drums=Echo()).process(audio))
