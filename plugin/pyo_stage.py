@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import math
 import sys
 from typing import Any
@@ -121,13 +122,15 @@ class Stage:
         self._stale = True
 
     def _work(self) -> None:
-        """Fill the tables; where that fails, with silence: pyo would play the last buffer again and again."""
+        """Fill the tables. After an error, or Ctrl-C, they hold silence, and all processors start fresh with the next."""
         try:
             self._fill()
-        except Exception as error:
-            self.restart()
-            for out in (*self._out, *(view for views in self._stem_out.values() for view in views)):
-                out[:] = 0
+        except BaseException as error:
+            self._stale = True  # all processors, or those that were not reached would come late from now on
+            for data in itertools.chain(self._out, *self._stem_out.values()):
+                data[:] = 0  # pyo would play the last buffer again and again
+            if not isinstance(error, Exception):
+                raise
             if type(error) not in self._reported:
                 self._reported.add(type(error))
                 say(f"StemMix in pyo left a buffer silent ({named(error)}); the sound goes on")
@@ -136,7 +139,7 @@ class Stage:
         for reader in self._readers:
             reader.reset()
         if self._stale:
-            self._stale = False
+            self._stale = False  # first, not to miss a `restart` from another thread
             self._follow(0)
             for processor in self.processors:
                 processor.reset()

@@ -434,3 +434,31 @@ def test_without_pyo_it_says_what_to_install():
     code = "import sys; sys.modules['pyo'] = None; import stembridge.plugin.pyo"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.splitlines()[-1].endswith("stembridge.plugin.pyo needs pyo: pip install 'stembridge[pyo]'")
+
+
+def test_after_an_error_all_channels_start_fresh_together(patch, tiny_live_model, delayed):
+    """The pairs of channels that it did not reach, too; pyo tells of the error, and goes on."""
+    saved = patch("""
+        import contextlib, io
+        server = boot(256)
+        audio = noise(5, 40 * 256)
+        source = signal(audio)
+        heard = Tape(source, audio.shape[1])
+        mix = StemMix(source, MODEL)
+        tape, stem = Tape(mix, audio.shape[1]), Tape(mix.stems["vocals"], audio.shape[1])
+        run(server, 9)
+        def fail(audio):
+            raise MemoryError
+        mix._stage.processors[1].process = fail
+        with contextlib.redirect_stderr(io.StringIO()):
+            run(server, 1)
+        del mix._stage.processors[1].process
+        run(server, 30)
+        saved["in"], saved["out"], saved["late"] = heard.audio(), tape.audio(), mix.latency_samples
+        saved["stem"] = stem.audio()
+        close(server)
+    """)
+    audio, out, began = saved["in"], saved["out"], 10 * 256
+    assert not out[:, began - 256 : began].any()
+    assert not saved["stem"][:, began - 256 : began].any()
+    np.testing.assert_allclose(out[:, began:], delayed(audio[:, began:], int(saved["late"])), rtol=0, atol=1e-6)
