@@ -76,7 +76,12 @@ class StemEffect:
 
         moves: (offset in the block, parameter, value), in the order they act. Raises ValueError for an unknown one.
         """
-        return self._processor.process(block, [self._move(*move) for move in moves])
+        before = {name: getattr(self, name) for name in self.parameters}
+        try:
+            return self._processor.process(block, [self._move(*move) for move in moves])
+        except BaseException:
+            vars(self).update(before)  # the moves of this block were not taken
+            raise
 
     def _move(self, offset: int, name: str, value: float) -> tuple[int, str, float]:
         stem = self._stems.get(name)

@@ -135,3 +135,14 @@ def test_a_foreign_model_with_strange_stems(make_model, noise):
     assert not out[:, : latency + 700].any()
     assert out[:, latency + 700 : latency + 720].all()
     assert out.shape[-1] == n
+
+
+def test_a_refused_block_moves_nothing(tiny_live_model, audio):
+    effect, expected = (StemEffect(44100, 2, str(tiny_live_model)) for _ in range(2))
+    for wrong in [(0, "nobody", 0.0)], [(N, "drums_db", 0.0)]:
+        with pytest.raises(ValueError, match=r"\w"):
+            effect.process(audio, [(0, "vocals_db", -6.0), (1, "bass_mute", True), *wrong])
+    assert (effect.vocals_db, effect.bass_mute) == (0.0, False)
+    np.testing.assert_array_equal(
+        effect.process(audio, [(0, "vocals_mute", True)]), expected.process(audio, [(0, "vocals_mute", True)])
+    )
