@@ -121,7 +121,7 @@ class Mixer(App[None]):
         self._live, self._control, self._lines = live, control, lines
         self._presets = _usable_presets(live.stems)
         # Kept, because a query looks at the screen in front, which may be the help.
-        self._strips = [ChannelStrip(live, control, stem) for stem in live.stems]
+        self._strips = [ChannelStrip(control, stem) for stem in live.stems]
         self._head, self._keys, self._status = Static(id="title"), Static(id="presets"), Static(id="status")
 
     def compose(self) -> ComposeResult:

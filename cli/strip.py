@@ -14,7 +14,6 @@ from ..presets.gains import MAX_DB, SILENCE_DB
 
 if TYPE_CHECKING:
     from ..control import MidiControl
-    from ..plugin.live import Live
 
 # Where a gain is on the fader, from its foot to its top: fine where music is mixed.
 TRAVEL = ((SILENCE_DB, 0.0), (-60.0, 0.06), (-40.0, 0.2), (-20.0, 0.42), (-10.0, 0.58), (0.0, 0.78), (MAX_DB, 1.0))
@@ -37,18 +36,18 @@ class ChannelStrip(Widget, can_focus=True):
     ChannelStrip {{ width: 1fr; min-width: {WIDTH}; max-width: 24; height: 1fr; min-height: 8; }}
     """
 
-    def __init__(self, live: "Live", control: "MidiControl", stem: str) -> None:
+    def __init__(self, control: "MidiControl", stem: str) -> None:
         super().__init__()
         self.stem = stem
-        self._live, self._control = live, control
+        self._control = control
         self._dragged = False
         self._seen: tuple[float, float, float, bool, bool, bool] = 0.0, -inf, -inf, False, False, False
 
     def follow(self, level: tuple[float, float]) -> None:
-        """Show where the fader is now, and a level, peak and RMS in dB. What has not changed is not drawn again."""
-        live, stem = self._live, self.stem
-        muted, soloed = stem in live.muted, stem in live.soloed
-        silent = muted or (bool(live.soloed) and not soloed)
+        """Show where the fader was sent, and a level, peak and RMS in dB. What has not changed is not drawn again."""
+        solos = self._control.soloed
+        muted, soloed = self.stem in self._control.muted, self.stem in solos
+        silent = muted or (bool(solos) and not soloed)
         seen = self.gain_db, round(level[0], 1), round(level[1], 1), muted, soloed, silent
         if seen != self._seen:
             self._seen = seen
@@ -56,8 +55,8 @@ class ChannelStrip(Widget, can_focus=True):
 
     @property
     def gain_db(self) -> float:
-        """Where the fader stands."""
-        return self._live.gains_db[self.stem]
+        """Where the fader was last sent, by whomever: steps start there, however late the sound follows."""
+        return self._control.gains_db[self.stem]
 
     def move_to(self, gain_db: float) -> None:
         """Move the fader, as far as it goes; below -60 dB is silence."""
@@ -68,9 +67,9 @@ class ChannelStrip(Widget, can_focus=True):
     def toggle(self, kind: str) -> None:
         """Change the mute or the solo."""
         if kind == "mute":
-            self._control.mute(self.stem, self.stem not in self._live.muted)
+            self._control.mute(self.stem, self.stem not in self._control.muted)
         else:
-            self._control.solo(self.stem, self.stem not in self._live.soloed)
+            self._control.solo(self.stem, self.stem not in self._control.soloed)
 
     def reset(self) -> None:
         """0 dB, no mute, no solo."""

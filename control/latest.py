@@ -28,6 +28,7 @@ class Latest:
         self._use, self._name, self._report = use, name, report
         self._reported: set[type] = set()
         self._table: dict[Key, Any] = {}
+        self._in_use: dict[Key, Any] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -39,6 +40,12 @@ class Latest:
             if not self._table:
                 self._changed.notify()
             self._table.update(values)
+
+    @property
+    def pending(self) -> dict[Key, Any]:
+        """The values that were handed over and are not used yet, or just being used."""
+        with self._changed:
+            return self._in_use | self._table
 
     def close(self) -> None:
         """Let the thread take what there is, and end."""
@@ -52,13 +59,15 @@ class Latest:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._table or self._closed)
-                table, self._table = self._table, {}
-            if not table:
+                self._in_use, self._table = self._table, {}
+            if not self._in_use:
                 return
             try:
-                self._use(table)
+                self._use(self._in_use)
             except Exception as error:
                 if type(error) not in self._reported:
                     self._reported.add(type(error))
                     tell(self._report, f"{self._name}: an error was passed over ({named(error)})")
+            with self._changed:
+                self._in_use = {}
             time.sleep(REST)

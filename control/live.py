@@ -108,6 +108,22 @@ class MidiControl:
             raise ControlError("nothing was recorded; give MidiControl a position, which counts the samples")
         return self._recording
 
+    @property
+    def gains_db(self) -> dict[str, float]:
+        """Where the faders were last sent, stem -> dB, by whomever; the target may have yet to follow."""
+        pending = self._pending("gain")  # first: what is no longer pending then, the target has
+        return dict(self._target.gains_db) | pending
+
+    @property
+    def muted(self) -> tuple[str, ...]:
+        """The stems that are muted, or will be once the target has followed."""
+        return self._switched_on("mute")
+
+    @property
+    def soloed(self) -> tuple[str, ...]:
+        """The stems that are soloed, or will be once the target has followed."""
+        return self._switched_on("solo")
+
     def load_preset(self, preset: str | os.PathLike | Mapping[str, float]) -> None:
         """Bring all faders to a preset: a name, a .json file, or gains in dB, 0 dB where a stem is not named.
 
@@ -147,6 +163,17 @@ class MidiControl:
         with self._lock:
             self._translator.switched(kind, stem, on)
             self._want({(kind, stem): on})
+
+    def _switched_on(self, kind: str) -> tuple[str, ...]:
+        pending = self._pending(kind)
+        there = self._target.muted if kind == "mute" else self._target.soloed
+        on = dict.fromkeys(there, True) | pending
+        return tuple(stem for stem in self._target.stems if on.get(stem))
+
+    def _pending(self, kind: str) -> dict[str, Any]:
+        """What was asked of the target and is not done yet, stem -> value."""
+        pending = {} if (wanted := self._wanted) is None else wanted.pending
+        return {stem: value for (key, stem), value in pending.items() if key == kind and stem is not None}
 
     def _feed(self, message: "Message") -> None:
         with self._lock:

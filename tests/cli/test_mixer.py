@@ -2,13 +2,15 @@
 
 import asyncio
 import queue
+import threading
 import time
 from types import SimpleNamespace
 
+import mido
 import numpy as np
 import pytest
 import soundfile
-from stembridge.cli.mixer import Help, Mixer
+from stembridge.cli.mixer import Help, Mixer, _usable_presets
 from stembridge.cli.strip import ChannelStrip
 from stembridge.control import MidiControl
 from stembridge.plugin.live import Live
@@ -58,7 +60,7 @@ def mixer(playing):
 
         asyncio.run(session())
 
-    run.live, run.port = playing.live, playing.port
+    run.live, run.port, run.control = playing.live, playing.port, playing.control
     return run
 
 
@@ -99,6 +101,75 @@ def test_keys_move_the_chosen_fader(mixer):
         await until(pilot, lambda: live.gains_db["vocals"] == 20)
         await pilot.press("r")
         await until(pilot, lambda: not live.muted and not live.soloed and not any(live.gains_db.values()))
+
+    mixer(talk)
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Faders that follow nothing until the event is set, then slowly."""
+    go = threading.Event()
+    for name in ("set_gains_db", "mute", "solo"):
+        follow = getattr(Live, name)
+
+        def slowly(*arguments, follow=follow, **gains_db):
+            assert go.wait(30)
+            time.sleep(0.01)
+            follow(*arguments, **gains_db)
+
+        monkeypatch.setattr(Live, name, slowly)
+    yield go
+    go.set()
+
+
+STORMS = {  # keys -> where vocals are after them, muted, soloed
+    ("pagedown", "pageup") * 3: (0, False, False),
+    ("end", "r", "up", "up"): (2, False, False),
+    ("down",) * 20: (-20, False, False),
+    ("m", "m", "m", "s", "s", "end", "up", "up", "pagedown"): (-80, True, False),
+    ("m", "s", "r", "s", *["pageup"] * 5, "down"): (19, False, True),
+    ("2", "down"): (-81, False, False),
+    ("down", "2", "r", "1", "home", "up"): (1, False, False),
+}
+
+
+@pytest.mark.parametrize("keys", STORMS, ids="-".join)
+def test_fast_keys_go_on_from_what_was_asked_last(mixer, held, keys):
+    gain, muted, soloed = STORMS[keys]
+    if keys == ("2", "down"):
+        gain = load_preset(_usable_presets(STEMS)[1]).get("vocals", 0.0) - 1
+
+    async def talk(app, pilot):
+        await pilot.press(*keys)
+        number = "-∞ dB" if gain <= -80 else f"{gain:+.1f} dB" if gain else "0.0 dB"
+        button = "[M] muted" if muted else "solo [S]" if soloed else "[M]"
+        await until(pilot, lambda: number in (text := "\n".join(shown(app))) and button in text)
+        assert not any(mixer.live.gains_db.values()), "it has not followed yet"
+        held.set()
+        await until(pilot, lambda: not mixer.control._wanted.pending)
+        assert mixer.live.gains_db["vocals"] == max(-80, gain)
+        assert (mixer.live.muted, mixer.live.soloed) == (("vocals",) * muted, ("vocals",) * soloed)
+
+    mixer(talk)
+
+
+def test_the_mouse_and_a_controller_between_fast_keys(mixer, held):
+    async def talk(app, pilot):
+        vocals = app.query(ChannelStrip).first()
+        for scroll in (vocals.on_mouse_scroll_down, vocals.on_mouse_scroll_down, vocals.on_mouse_scroll_up):
+            scroll()
+        await pilot.press("down")
+        assert mixer.control.gains_db["vocals"] == -2
+        mixer.port.callback(mido.Message("pitchwheel", pitch=-8192))  # the fader of the first channel
+        assert mixer.control.gains_db["vocals"] == -80
+        await pilot.press("up", "up")
+        assert mixer.control.gains_db["vocals"] == -59
+        await pilot.press("m")
+        mixer.port.callback(mido.Message("note_on", note=16, velocity=127))  # the mute button of the first channel
+        assert mixer.control.muted == ()
+        await pilot.press("m")
+        held.set()
+        await until(pilot, lambda: mixer.live.gains_db["vocals"] == -59 and mixer.live.muted == ("vocals",))
 
     mixer(talk)
 
