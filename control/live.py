@@ -13,7 +13,7 @@ from .midimap import MidiMap, load_map
 from .ports import Listener, say, tell
 from .recording import Recording
 from .targets import Attributes, Target, state_of
-from .translator import Translator
+from .translator import Change, Translator
 
 if TYPE_CHECKING:
     from mido import Message
@@ -75,14 +75,19 @@ class MidiControl:
         """Open the port. Raises ControlError if it is not there."""
         if self._listener is not None:
             raise ControlError("this MidiControl has been started already; close it first")
-        self._listener = Listener(self._port, self._feed, self._show_all, self._report, sends=self._map.feedback)
+        self._listener = Listener(
+            self._port, self._feed, self._show_all, self._report, disconnected=self._release, sends=self._map.feedback
+        )
         self._wanted = Latest(self._apply, "MIDI faders", self._report)
         self._shown = Latest(self._show, "MIDI feedback", self._report) if self._map.feedback else None
         self._listener.start()
 
     def close(self) -> None:
-        """Close the port, and set what is yet to be set. What was recorded stays."""
-        for part in self._listener, self._wanted, self._shown:
+        """Close the port, let its momentary buttons go, and set what is yet to be set. What was recorded stays."""
+        if self._listener is not None:
+            self._listener.close()
+        self._release()
+        for part in self._wanted, self._shown:
             if part is not None:
                 part.close()
         self._listener = self._wanted = self._shown = None
@@ -177,13 +182,21 @@ class MidiControl:
 
     def _feed(self, message: "Message") -> None:
         with self._lock:
-            wanted: dict[Key, Any] = {}
-            for kind, stem, value in self._translator.feed(message):
-                if kind == "preset":
-                    wanted |= self._loaded(value, self._presets[value])
-                else:
-                    wanted[kind, stem] = value
-            self._want(wanted)
+            self._do(self._translator.feed(message))
+
+    def _release(self) -> None:
+        """Let momentary buttons go: nobody is there any more to say so."""
+        with self._lock:
+            self._do(self._translator.release())
+
+    def _do(self, changes: Iterable[Change]) -> None:
+        wanted: dict[Key, Any] = {}
+        for kind, stem, value in changes:
+            if kind == "preset":
+                wanted |= self._loaded(value, self._presets[value])
+            else:
+                wanted[kind, stem] = value
+        self._want(wanted)
 
     def _check_stems(self, stems: Iterable[str], where: str = "") -> None:
         if unknown := [stem for stem in stems if stem not in self._target.stems]:

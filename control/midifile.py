@@ -25,11 +25,11 @@ LONGEST = (1 << 28) - 1  # ticks between two events that a file can hold
 class _Event(NamedTuple):
     tick: int
     tempo: int | None  # microseconds a beat
-    message: "Message | None"  # of a channel, where it is no tempo
+    message: "Message | None"  # of a channel, or a system reset, where it is no tempo
 
 
 def read(path: str | os.PathLike) -> "list[tuple[float, Message]]":
-    """The channel messages of a MIDI file, in order: (seconds from the start, message).
+    """The channel messages and system resets of a MIDI file, in order: (seconds from the start, message).
 
     Types 0 and 1: all tracks are merged, and tempo changes in any track act on all. Type 2: the tracks come one after
     another, each with its own tempo. 120 beats a minute hold until a tempo is set. Where ticks are parts of SMPTE
@@ -133,8 +133,9 @@ class _MalformedError(Exception):
 
 
 def _track(data: bytes, cut: bool, where: str) -> tuple[list[_Event], int]:
-    """The tempos and channel messages of a track, and the tick at which it ends. cut: whether some of it is missing.
+    """The tempos, channel messages and system resets of a track, and the tick at which it ends.
 
+    cut: whether some of the track is missing.
     mido reads files too, but cannot say where one is malformed.
     """
     from mido import Message
@@ -162,7 +163,9 @@ def _track(data: bytes, cut: bool, where: str) -> tuple[list[_Event], int]:
                     events.append(_Event(tick, tempo, None))
             elif first in (0xF0, 0xF7):
                 length, start = _variable(data, start + 1)
-                _, start = _take(data, start, length)
+                content, start = _take(data, start, length)
+                if first == 0xF7 and content == b"\xff":  # an escaped system reset: alone, 0xFF is a meta event
+                    events.append(_Event(tick, None, Message("reset")))
             else:
                 if first >= 0x80:
                     status, start = first, start + 1

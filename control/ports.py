@@ -40,8 +40,9 @@ class Listener:
             be such a server; an object like mido's ports, which stays open; or None for this machine's first device.
         receive: Called with each message, on a thread of the port.
         connected: Called whenever there is somebody to send to.
-        report: Called with a line when the port vanishes or fails, when it is back, and when `receive`, `connected` or
-            `send` raises something for the first time, which ends nothing.
+        report: Called with a line when the port vanishes or fails, when it is back, and when `receive`, `connected`,
+            `disconnected` or `send` raises something for the first time, which ends nothing.
+        disconnected: Called whenever nobody is there any more, or the port is closed.
         sends: Whether `send` will be used.
 
     Raises:
@@ -55,9 +56,10 @@ class Listener:
         connected: Callable[[], None] = lambda: None,
         report: Callable[[str], None] | None = None,
         *,
+        disconnected: Callable[[], None] = lambda: None,
         sends: bool = False,
     ) -> None:
-        self._receive, self._connected = receive, connected
+        self._receive, self._connected, self._disconnected = receive, connected, disconnected
         self._report = report or say
         self._closed = threading.Event()
         self._lost = False
@@ -106,6 +108,8 @@ class Listener:
             except Exception as error:  # whatever a port's driver raises
                 what = f"failed ({named(error)}); it is opened again"
             self._close_source()
+            with self._going_on("disconnecting"):
+                self._disconnected()
             if self._closed.is_set():
                 return
             self._lost = True

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 PRESSED = 64  # from this value on a controller that is a button is down
 DOWN, UP = 127, 0  # a key, however softly it is struck
 NULL = 127, 127  # the parameter number that means none
+# All sound off, reset all controllers, all notes off, and four that mean that too. A device sends one when it may have
+# lost what lets a button go.
+RELEASING = 120, 121, 123, 124, 125, 126, 127
 
 
 class Change(NamedTuple):
@@ -45,6 +48,7 @@ class Translator:
                 self._bindings.setdefault((binding.control.type, binding.control.number), []).append(binding)
         self._positions: dict[Binding, int] = {}  # where controls were last
         self._waiting: set[Binding] = set()  # those that have yet to pass the gain
+        self._held: list[tuple[Binding, int]] = []  # momentary buttons that are down, and their channels
         if map.takeover == "pickup":
             self._let_go(self._gains_db)
         # What coarse parts came last: of controllers, by channel and number; of parameters' data likewise.
@@ -53,18 +57,37 @@ class Translator:
         self._parameter: dict[int, dict[int, int]] = {}  # channel -> controllers 99 and 98, which choose a parameter
 
     def feed(self, message: "Message") -> list[Change]:
-        """What a message changes. One that the map does not know, or of any other kind, changes nothing."""
+        """Return what a message changes: nothing if the map does not know it.
+
+        All notes off (controller 123) and what is like it lets the channel's momentary buttons go, unless the map binds
+        that controller; a system reset lets all of them go.
+        """
+        if getattr(message, "type", None) == "reset":
+            return self.release()
         channel = getattr(message, "channel", None)
         if channel is None:
             return []
+        if message.type == "control_change" and message.control in RELEASING and not self._binds(message.control):
+            return self.release(channel)
         changes = []
         for control, number, value in self._readings(message):
             for binding in self._bindings.get((control, number), ()):
                 if binding.channel in (None, channel + 1):
-                    change = self._turn(binding, value) if binding.action == "gain" else self._press(binding, value)
+                    if binding.action == "gain":
+                        change = self._turn(binding, value)
+                    else:
+                        change = self._press(binding, channel, value)
                     if change is not None:
                         changes.append(change)
         return changes
+
+    def release(self, channel: int | None = None) -> list[Change]:
+        """Let momentary buttons go whose release may never come; return what that changes.
+
+        channel: 0 to 15, that of the buttons; None for all.
+        """
+        held = [(button, where) for button, where in self._held if channel in (None, where)]
+        return [change for button, where in held if (change := self._press(button, where, UP)) is not None]
 
     def preset_loaded(self, gains_db: Mapping[str, float]) -> None:
         """All faders now stand there, stem -> dB, 0 dB if not named; with pickup, controls must pass that first."""
@@ -77,7 +100,8 @@ class Translator:
             self._let_go(gains_db)
 
     def switched(self, action: str, stem: str, on: bool) -> None:
-        """Something else has set or ended a mute or a solo, as action says."""
+        """Something else has set or ended a mute or a solo, as action says; no button holds it any more."""
+        self._held = [held for held in self._held if (held[0].action, held[0].stem) != (action, stem)]
         (self._on[action].add if on else self._on[action].discard)(stem)
 
     def feedback(self, stem: str, kind: str, value: float | bool) -> "list[Message]":
@@ -93,6 +117,9 @@ class Translator:
             if (binding.stem, binding.action) == (stem, kind)
             for message in _shown(binding, value)
         ]
+
+    def _binds(self, controller: int) -> bool:
+        return ("cc", controller) in self._bindings or ("relative", controller) in self._bindings
 
     def _let_go(self, stems: Container[str | None]) -> None:
         for bindings in self._bindings.values():
@@ -160,7 +187,7 @@ class Translator:
         self._gains_db[binding.stem] = gain
         return Change("gain", binding.stem, gain)
 
-    def _press(self, binding: Binding, value: int) -> Change | None:
+    def _press(self, binding: Binding, channel: int, value: int) -> Change | None:
         """A button is down or up."""
         pressed = value >= PRESSED
         if binding.action == "preset":
@@ -171,6 +198,8 @@ class Translator:
                 return None
             pressed = binding.stem not in self._on[binding.action]
         self.switched(binding.action, binding.stem, pressed)
+        if pressed and binding.mode == "momentary":
+            self._held.append((binding, channel))
         return Change(binding.action, binding.stem, pressed)
 
 

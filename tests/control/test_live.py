@@ -661,6 +661,50 @@ def test_a_virtual_port_of_this_machine():
     assert ["is gone" in lines[0], "is back" in lines[1]] == [True, True]
 
 
+# --- buttons whose release is lost
+
+
+@pytest.fixture
+def held(midi_device, stage, tiny_live_model):
+    """Vocals soloed by a button that is down; the control, the processor, and what it reported."""
+    processor, lines = StemProcessor(tiny_live_model), []
+    control = MidiControl(processor, stage(feedback=True), midi_device.name, position=lambda: 0, report=lines.append)
+    with control:
+        midi_device.send(press(50))
+        eventually(lambda: processor.soloed == ("vocals",))
+        yield control, processor, lines
+
+
+@pytest.mark.parametrize("message", [cc(123, 0), cc(120, 0), cc(121, 0), mido.Message("reset")])
+def test_a_message_lets_it_go(midi_device, held, message):
+    _, processor, _ = held
+    midi_device.send(message)
+    eventually(lambda: not processor.soloed)
+    midi_device.send(press(50))
+    eventually(lambda: processor.soloed, "the next press")
+
+
+def test_a_lost_connection_lets_it_go(midi_device, held):
+    control, processor, lines = held
+    midi_device.unplug()
+    eventually(lambda: not processor.soloed)
+    assert control.soloed == ()
+    eventually(lambda: lines)
+
+
+def test_the_end_of_control_lets_it_go(held):
+    control, processor, _ = held
+    control.close()
+    assert processor.soloed == ()
+
+
+def test_a_file_lets_it_go(midi_file, stage):
+    for release in (b"\xb0\x7b\x00", b"\xb0\x79\x00", b"\xf7\x01\xff"):
+        path = midi_file([(0, bytes([0x90, 50, 90])), (480, release)])
+        points = Automation.from_midi(path, stage()).points
+        assert [(p.at, p.stem, p.gain_db) for p in points if p.at] == [(0.5, stem, 0.0) for stem in STEMS[1:]]
+
+
 # --- bytes
 
 

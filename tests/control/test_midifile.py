@@ -283,3 +283,8 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         read(tmp_path / "nosuch.mid")
     with pytest.raises(ControlError, match="cannot be read: Is a directory"):
         read(tmp_path)
+
+
+def test_a_system_reset_is_escaped(midi_file):
+    path = midi_file([(480, b"\xf7\x01\xff"), (0, cc(1)), (0, b"\xf7\x02\xff\xf8")])
+    assert [(at, message.type) for at, message in read(path)] == [(0.5, "reset"), (0.5, "control_change")]

@@ -394,3 +394,42 @@ def test_no_message_raises_and_all_gains_are_in_range(takeover, messages):
 
 def test_what_is_no_message_is_ignored():
     assert make(*BUSY).feed(None) == []
+
+
+# --- buttons whose release is lost
+
+RESET = mido.Message("reset")
+
+
+@pytest.mark.parametrize("action", ["mute", "solo"])
+@pytest.mark.parametrize("message", [*(cc(n, 0) for n in (120, 121, 123, 124, 125, 126, 127)), cc(123, 127), RESET])
+def test_a_device_can_let_all_momentary_buttons_go(action, message):
+    translator = make(
+        bind("note", 60, action, mode="momentary"), bind("cc", 48, action, "drums", mode="momentary"),
+        bind("note", 61, action, "bass"), stems=("vocals", "drums", "bass"),
+    )  # fmt: skip
+    feed(translator, note(60), cc(48, 127), note(61))
+    assert translator.feed(message) == [(action, "vocals", False), (action, "drums", False)]
+    assert translator.feed(message) == [], "they are up now"
+    assert translator.feed(note(60)) == [(action, "vocals", True)]
+
+
+def test_only_the_buttons_of_the_channel_are_let_go():
+    translator = make(bind("note", 60, "mute", mode="momentary"))
+    translator.feed(note(60, channel=3))
+    assert translator.feed(cc(123, 0, channel=2)) == []
+    assert translator.feed(cc(123, 0, channel=3)) == [("mute", "vocals", False)]
+
+
+def test_a_controller_that_the_map_binds_is_no_release():
+    translator = make(bind("note", 60, "mute", mode="momentary"), bind("cc", 123, "gain", "drums"))
+    translator.feed(note(60))
+    assert translator.feed(cc(123, 0)) == [("gain", "drums", -80.0)]
+    assert translator.feed(cc(121, 0)) == [("mute", "vocals", False)]
+
+
+def test_what_the_program_has_switched_since_is_not_let_go():
+    translator = make(bind("note", 60, "mute", mode="momentary"))
+    translator.feed(note(60))
+    translator.switched("mute", "vocals", True)
+    assert translator.feed(RESET) == []
