@@ -29,6 +29,7 @@ from .bridge.bundle import (
     worker_arguments,
 )
 from .bridge.factory import declared_parameters, find_factory, refuse_while_importing
+from .loading import WrongThreadError, load
 
 # Held while a plugin is loaded, so that "the one made last" is known. No fork happens then: pedalboard, too, holds
 # locks while it loads, and a child would find them locked for ever.
@@ -60,17 +61,12 @@ class HostedPlugin(VST3Plugin):
         values = {self._check_name(name): self._checked(name, value) for name, value in parameters.items()}
         with _loading:
             try:
-                super().__init__(str(path))
+                load(lambda: VST3Plugin.__init__(self, str(path)))
             except ImportError as error:
                 hint = "if its folder is mounted noexec, set TMPDIR to another"
                 raise BridgeError(f"{path} cannot be loaded; {hint} ({_line(error)})") from error
-            except RuntimeError as error:
-                if "main thread" not in str(error):
-                    raise
-                raise RuntimeError(
-                    f"{type(self).__name__} cannot be made on this thread: pedalboard loads plugins only on the thread "
-                    "that loaded the first one. Make it there; then it works on every thread"
-                ) from error
+            except WrongThreadError as error:
+                raise RuntimeError(f"{type(self).__name__} cannot be made on this thread: {error}") from error
             library = ctypes.CDLL(str(bundle_library(path)))
             library.stembridge_newest.restype = library.stembridge_dropouts.restype = ctypes.c_int64
             instance = ctypes.c_int64(library.stembridge_newest())

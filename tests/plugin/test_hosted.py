@@ -275,6 +275,49 @@ def test_another_thread_may_use_it_but_not_make_one(mix, audio, tiny_live_model)
             thread.submit(StemMix, tiny_live_model).result()
 
 
+ON_THREADS = """
+import gc, os, sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
+import numpy as np
+from stembridge import StemMix, StemRack, load_processor
+
+model, audio, made = sys.argv[1], np.ones((2, 1000), np.float32), []
+
+def make(kind=StemMix):
+    made.append(kind(model))
+    print("made", end=" ")
+
+def on_a_thread(*arguments):
+    thread = Thread(target=make, args=arguments)
+    thread.start()
+    thread.join()
+
+def rack(model):
+    return StemRack(model, other=StemMix(model))
+
+def processor(model):
+    return load_processor("stembridge.plugin.effect:StemEffect", model=model)
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "count"),
+    [
+        ("on_a_thread(); make(); on_a_thread(rack); on_a_thread(processor); make(rack)", 5),
+        ("with ThreadPoolExecutor(3) as pool:\n    [*pool.map(make, [StemMix, rack, processor])]\nmake()", 4),
+        ("make(); made.clear(); gc.collect(); on_a_thread(); make(); on_a_thread()", 4),
+        ("on_a_thread()\nif not os.fork():\n    make(); on_a_thread(); os._exit(0)\nos.wait(); make()", 4),
+    ],
+)
+def test_threads_that_end_may_make_the_first(tiny_live_model, code, count):
+    used = "\nfor mix in made:\n    if isinstance(mix, StemMix):\n        assert mix(audio, 44100).shape == audio.shape"
+    command = [sys.executable, "-u", "-c", f"{ON_THREADS}{code}{used}", str(tiny_live_model)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "made " * count, "")
+
+
 def test_equal_plugins_share_one_library(tiny_live_model):
     first, second = StemMix(tiny_live_model), StemMix(tiny_live_model, vocals_db=-3)
     assert first._made == second._made
