@@ -74,13 +74,15 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
     before any song is done.
     """
     from ..render.places import one_line
-    from ..render.report import KINDS
+    from ..render.report import KINDS, is_report
 
     for path in reports or ():
         if path.suffix.lower() not in KINDS:
             raise ValueError(f"--report {path} is no kind of report; name it {', '.join(KINDS)}")
         if path.is_dir() or not path.absolute().parent.is_dir():
             raise ValueError(f"--report {path} cannot be a file there; name another, in a folder that exists")
+        if path.exists() and not is_report(path) and not arguments.get("overwrite"):
+            raise ValueError(f"--report {path} exists and is not a report; name another, or overwrite it with --force")
     with _watcher() as watcher:
         try:
             report = start(**arguments, watcher=watcher)

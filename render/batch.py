@@ -14,7 +14,7 @@ from .journal import Entry, Journal
 from .overview import Overview
 from .places import as_place, is_url, join, one_line
 from .plan import make_plan
-from .report import Report, SongReport
+from .report import Report, SongReport, is_report
 from .run import remove_empty_folders, render_planned
 from .sources import find_songs, identity
 from .treatment import OF_A_REMIX, OF_STEMS, Treatment, choose, remix_treatment, stems_treatment
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ..engine import Automation
 
 REPORT = "report.json"
-REPORT_START = b'{"stembridge": "report"'
 
 Songs = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -181,8 +180,8 @@ def _check(output: str, given: Mapping[str, Any]) -> None:
         return
     if os.path.lexists(output) and not os.path.isdir(output):
         raise ValueError(f"output {output} is a file; give a folder")
-    with suppress(FileNotFoundError), open(Path(output, REPORT), "rb") as file:
-        if not file.read(len(REPORT_START)).startswith(REPORT_START) and not given["overwrite"]:
+    with suppress(FileNotFoundError):
+        if not is_report(Path(output, REPORT)) and not given["overwrite"]:
             raise ValueError(f"{Path(output, REPORT)} is not ours, and would be overwritten; choose another folder")
 
 

@@ -44,7 +44,7 @@ def _page(report: Report, folder: Path) -> Iterator[str]:
     style = Path(__file__).with_name("page.css").read_text("utf-8")
     heading = f"{_count(len(report.songs), 'song')}, {_outcome(report)}"
     yield (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<!doctype html>\n<html lang="en"><head><meta name="generator" content="StemBridge">\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{heading} - StemBridge</title>\n<style>\n{style}</style></head>\n<body>\n<h1>{heading}</h1>\n"

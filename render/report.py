@@ -16,6 +16,12 @@ from .overview import Overview
 Outcome = Literal["done", "skipped", "failed", "planned"]
 KINDS = (".json", ".csv", ".html")  # what a report can be written as
 LEVELS = ("lufs", "peak_db", "true_peak_db")
+# What reports begin with, by kind, so that a file that is not one is not overwritten.
+STARTS = {
+    ".json": b'{"stembridge": "report"',
+    ".csv": b"source,output,outcome,reason,",
+    ".html": b'<!doctype html>\n<html lang="en"><head><meta name="generator" content="StemBridge">',
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,13 @@ class SongReport:
 
 def _no_overview(song: SongReport) -> Overview | None:
     return None
+
+
+def is_report(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a report that was written earlier. Raises OSError."""
+    start = STARTS[Path(path).suffix.lower()]
+    with open(path, "rb") as file:
+        return file.read(len(start)) == start
 
 
 @dataclass(frozen=True)

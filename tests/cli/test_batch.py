@@ -96,6 +96,7 @@ def test_reports(desk, songs):
         assert len(list(csv.reader(file))) == 5
     page = (desk.folder / "report.html").read_text()
     assert page.count("<article") == 3
+    assert desk.call("remix", songs, "-o", "out", *files, "--model", desk.model).returncode == 1, "not that they exist"
     assert page.count("<svg") == 2 * 3 + 1
     assert "bad.wav" in page
 
@@ -181,6 +182,8 @@ def test_loudness_of_one_song(desk):
         (["remix", "songs", "-o", "out", "--report", "report.txt"], "report.txt"),
         (["remix", "songs", "-o", "out", "--report", "nowhere/report.html"], "nowhere/report.html"),
         (["remix", "songs", "-o", "out", "--report", "songs"], "songs"),
+        (["remix", "songs", "-o", "out", "--report", "mine.csv"], "mine.csv exists and is not a report"),
+        (["remix", "songs", "-o", "out", "--report", "mine.html"], "mine.html exists and is not a report"),
         (["remix", "--recipe", "nowhere.toml", "-o", "out"], "nowhere.toml"),
         (["remix", "--recipe", "bad.toml", "-o", "out"], "vocal"),
         (["remix", "songs", "-o", "songs/one.wav/"], "songs/one.wav"),
@@ -190,6 +193,8 @@ def test_loudness_of_one_song(desk):
     ],
 )
 def test_an_unusable_command_line(desk, songs, arguments, part):
+    for name in "mine.csv", "mine.html":
+        (desk.folder / name).write_text("<!doctype html>")
     (desk.folder / "bad.toml").write_text('songs = ["songs"]\nvocal = -80\n')
     if "--model" not in arguments and "--recipe" not in arguments:
         arguments = [*arguments, "--model", desk.model]
