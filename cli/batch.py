@@ -1,6 +1,7 @@
 """Many songs: what the command line asks for, what the user sees while they are rendered, and after."""
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,7 +84,7 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
             raise ValueError(f"--report {path} cannot be a file there; name another, in a folder that exists")
         if path.exists() and not is_report(path) and not arguments.get("overwrite"):
             raise ValueError(f"--report {path} exists and is not a report; name another, or overwrite it with --force")
-    with _watcher() as watcher:
+    with _warnings_as_lines(), _watcher() as watcher:
         try:
             report = start(**arguments, watcher=watcher)
         except OSError as error:
@@ -106,6 +107,19 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
 
 def _complain(line: str) -> None:
     print(printable(f"stembridge: {line}"), file=sys.stderr)
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Say StemBridge's warnings in one line each."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        _complain(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=RuntimeWarning, module="stembridge")
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

@@ -68,7 +68,12 @@ def hearing_pipe(folder: Path, hear: Hear) -> Iterator[str | None]:
                     hear(*json.loads(line))
 
     thread = Thread(target=listen, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads are allowed
+        pipe.close()
+        yield None
+        return
     try:
         yield str(path)
     finally:

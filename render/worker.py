@@ -160,7 +160,10 @@ def _deliver(task: Task, rendered: Rendered, folder: Path) -> None:
 
 @lru_cache(maxsize=1)
 def die_with(driver: int) -> None:
-    """Let this process end soon after the one that started it was killed; the next run tidies up."""
+    """Let this worker end soon after the process that started it was killed; the next run tidies up.
+
+    driver: that process. Only for a worker: it must be the parent of this process.
+    """
 
     def watch() -> None:
         while os.getppid() == driver:

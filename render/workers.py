@@ -5,7 +5,7 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,43 +35,95 @@ def render_here(tasks: Iterable[Task], begin: Begin, hear: Hear) -> Iterator[Res
 def render_on_cores(tasks: Sequence[Task], jobs: int, folder: Path, begin: Begin, hear: Hear) -> Iterator[Result]:
     """Render the tasks in `jobs` processes, and yield results as they come.
 
-    folder: the run's scratch folder. A worker may die, of too little memory or a crash in a library: the songs that
-    were in work then are tried once more, alone, and the others go on. Raises OSError if workers die before they begin.
-    """
-    from joblib.externals.loky.process_executor import BrokenProcessPool
+    A worker may die, of too little memory or a crash in a library: the songs that were in work then are tried once
+    more, alone, and the others go on. Where no workers can be started, this process does the work, after a
+    RuntimeWarning.
 
+    Args:
+        tasks: The songs.
+        jobs: Number of processes.
+        folder: The run's scratch folder.
+        begin: Called once for each task, before it begins.
+        hear: Receives progress.
+    """
     waiting = {task.number: task for task in tasks}
     begun: set[int] = set()
-    suspects: list[int] = []
-    starts = 0
 
     def begin_once(task: Task) -> None:
         if task.number not in begun:
             begun.add(task.number)
             begin(task)
 
-    with _quiet(), _workers_let_go(), hearing_pipe(folder, hear) as pipe:
-        while waiting:
-            alone = waiting[suspects.pop(0)] if suspects else None
-            now = [alone] if alone else list(waiting.values())
-            try:
-                with closing(_on_loky(now, jobs, pipe, begin_once)) as results:
-                    for result in results:
-                        starts = 0
-                        del waiting[result.number]
-                        yield result
-            except BrokenProcessPool:
-                if alone and waiting.pop(alone.number, None):
-                    yield _gone(alone, DIED)
-                elif not alone:
-                    suspects = [number for number in waiting if left_behind(folder / str(number))]
-                    starts += not suspects
-                    if starts == STARTS:
-                        line = "workers die before they begin; see whether memory is short, or use one job"
-                        raise OSError(line) from None
+    with _quiet(), hearing_pipe(folder, hear) as pipe, _workers_let_go():
+        # At least two, because one would be this process, and never more than can be busy.
+        why = yield from _render_on_loky(waiting, max(2, min(jobs, len(tasks))), folder, pipe, begin_once)
+    if waiting:
+        line = f"cannot start worker processes, so songs are rendered one at a time ({why})"
+        warnings.warn(line, RuntimeWarning, stacklevel=2)
+        yield from render_here(list(waiting.values()), begin_once, hear)
 
 
-def _on_loky(tasks: Sequence[Task], jobs: int, pipe: str | None, begin: Begin) -> Generator[Result, None, None]:
+def _render_on_loky(
+    waiting: dict[int, Task], workers: int, folder: Path, pipe: str | None, begin: Begin
+) -> Generator[Result, None, str]:
+    """Render tasks, and take them out of `waiting`. Return why some may still wait: workers cannot be started."""
+    suspects: list[int] = []
+    starts = 0
+    while waiting:
+        if why := _why_no_workers(workers):
+            return why
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        alone = waiting[suspects.pop(0)] if suspects else None
+        now = [alone] if alone else list(waiting.values())
+        try:
+            with closing(_on_loky(now, workers, pipe, begin)) as results:
+                for result in results:
+                    starts = 0
+                    del waiting[result.number]
+                    yield result
+        except BrokenProcessPool:
+            if alone and waiting.pop(alone.number, None):
+                yield _gone(alone, DIED)
+            elif not alone:
+                suspects = [number for number in waiting if left_behind(folder / str(number))]
+                starts += not suspects
+                if starts == STARTS:
+                    return "they die before they begin; see whether memory is short"
+    return ""
+
+
+def _why_no_workers(workers: int) -> str:
+    """Why no worker processes can be started; empty if they can, and then the next tasks will find them started.
+
+    There are many reasons: no shared memory for semaphores, a limit on processes, a daemon, a thread of joblib's. For
+    some joblib raises an error, and for others it warns and calls functions in this process.
+    """
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            from joblib import Parallel, delayed
+
+            with _signals_held():
+                calls = (delayed(_enter)(os.getpid()) for _ in range(workers))
+                processes = Parallel(n_jobs=workers, backend="loky", max_nbytes=None)(calls)
+        except Exception as error:
+            _end_workers(at_once=True)
+            # A BrokenProcessPool, which cannot be named where joblib cannot load it, says nothing but this, at length.
+            return "they end as soon as they begin" if "terminated" in str(error) else one_line(error)
+    if os.getpid() not in processes:
+        return ""
+    return " ".join(str(said[0].message).split()) if said else "joblib starts none here"
+
+
+def _enter(driver: int) -> int:
+    """Begin to work for another process, if this is one of its workers, and return which process this is."""
+    if os.getpid() != driver:
+        die_with(driver)
+    return os.getpid()
+
+
+def _on_loky(tasks: Sequence[Task], workers: int, pipe: str | None, begin: Begin) -> Generator[Result, None, None]:
     from joblib import Parallel, delayed
 
     def calls() -> Iterator[Any]:
@@ -79,8 +131,6 @@ def _on_loky(tasks: Sequence[Task], jobs: int, pipe: str | None, begin: Begin) -
             begin(task)
             yield delayed(_render_for)(task, pipe, os.getpid())
 
-    # At least two, because one would be this process, and never more than can be busy.
-    workers = max(2, min(jobs, len(tasks)))
     parallel = Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered", batch_size=1, max_nbytes=None)
     with _signals_held():
         results: Generator[Result, None, None] = parallel(calls())
@@ -88,7 +138,7 @@ def _on_loky(tasks: Sequence[Task], jobs: int, pipe: str | None, begin: Begin) -
 
 
 def _render_for(task: Task, pipe: str | None, driver: int) -> Result:
-    die_with(driver)
+    _enter(driver)
     return render_task(task, Teller(partial(tell_pipe, pipe), task.number) if pipe else None)
 
 
@@ -105,18 +155,23 @@ def _signals_held() -> Iterator[None]:
 
 @contextmanager
 def _workers_let_go() -> Iterator[None]:
-    """At the end workers go: idle, they would hold memory for minutes, and so long a child process would not end."""
-    from joblib.externals.loky import get_reusable_executor
-
+    """End the workers: idle, they would hold memory for minutes, and so long a child process would not end."""
     try:
         yield
     finally:
-        get_reusable_executor(reuse=True).shutdown()
+        _end_workers()
+
+
+def _end_workers(*, at_once: bool = False) -> None:
+    with suppress(Exception):  # where none could be started
+        from joblib.externals.loky import get_reusable_executor
+
+        get_reusable_executor(reuse=True).shutdown(kill_workers=at_once)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Nothing is said of results that are not fetched, and of workers that start anew because they had grown."""
+    """Silence joblib's warnings of results that are not fetched, and of workers that restart because they had grown."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="joblib")
         yield

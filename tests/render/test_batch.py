@@ -632,6 +632,47 @@ def test_a_worker_that_dies_takes_no_other_song_along(here, make_song, remix):
     assert outcomes(remix(jobs=2)) == ["skipped", "done", "skipped", "skipped", "skipped"]
 
 
+@pytest.mark.parametrize("where", ["_launch", "effective_n_jobs"])
+def test_jobs_without_workers(songs, remix, monkeypatch, where):
+    """The system refuses a new process, or joblib would work in this one: that does, and goes on living."""
+    from joblib._parallel_backends import LokyBackend
+    from joblib.externals.loky.backend.popen_loky_posix import Popen
+
+    def refuse(*arguments):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as patch:
+        if where == "_launch":
+            patch.setattr(Popen, "_launch", refuse)
+        else:
+            patch.setattr(LokyBackend, "effective_n_jobs", lambda *_: 1)
+        with pytest.warns(RuntimeWarning, match="cannot start worker processes, so songs are rendered one at a time"):
+            assert outcomes(remix(jobs=2)) == ["done"] * 3
+    assert outcomes(remix(gains_db={"vocals": -80}, output="out2", jobs=2)) == ["done"] * 3
+
+
+DAEMON = """
+import multiprocessing, sys
+from stembridge import remix_files
+
+def work():
+    print(len(remix_files("in", "out", model=sys.argv[1], jobs=2).done), flush=True)
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("fork").Process(target=work, daemon=True)
+    process.start()
+    process.join()
+    sys.exit(process.exitcode)
+"""
+
+
+def test_jobs_in_a_daemon(songs, tiny_live_model):
+    """It may have no children."""
+    done = subprocess.run([sys.executable, "-c", DAEMON, tiny_live_model], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "3\n")
+    assert done.stderr.count("cannot start worker processes") == 1
+
+
 def test_what_many_songs_need_is_imported_when_it_is_needed():
     code = "import sys, stembridge.render.batch, stembridge.render.workers; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
