@@ -65,24 +65,39 @@ def remix_files(
     dry_run: bool = False,
     watcher: Watcher | None = None,
 ) -> Report:
-    """Remix many songs into the folder `output`: Report. What an earlier run did is not done again.
+    """Remix many songs into a folder. What an earlier run did is not done again, and nothing else is overwritten.
 
-    songs: files, folders, globs, playlists (.m3u, .m3u8, .pls) and URLs that fsspec knows, one or many; of folders and
-    globs the tree of folders is kept. output: a folder, made if it is missing, or a URL.
-    gains_db, preset: stem -> dB, and gains by name or from a .json file, before which gains_db go. automation: a .csv
-    or MIDI file, read through `map`, or an Automation. model: a name or path.
-    name: a template such as "{artist} - {title}.{ext}"; by default "{name}.{ext}". format: wav, flac, mp3 or ogg; by
-    default the song's, or flac where that cannot be written. normalize, loudness, sample_format: as in `remix_file`.
-    overwrite: replace files that are not ours. Unless it is given, these songs fail.
-    jobs: processes of this machine, each with `threads` of ONNX Runtime. dask: a scheduler's address, or a client: its
-    workers do the work. They must see songs and output under the same paths, or as URLs.
-    overrides: each a `match`, a glob of a path or its end, and other gains_db, preset, automation, map, normalize,
-    loudness, name or format for the songs that it matches; later ones count more.
-    dry_run: only plan. watcher: is told how it goes on.
+    Args:
+        songs: Files, folders, globs, playlists (.m3u, .m3u8, .pls) and URLs that fsspec knows, one or many. The tree
+            below folders and globs is kept.
+        output: A folder, made if it is missing, or a URL.
+        gains_db: Stem to gain in dB. They override the preset.
+        preset: Gains by name, or from a .json file.
+        model: A name, or the path of an .onnx file.
+        automation: A .csv or MIDI file, or an Automation.
+        map: How a MIDI file moves the faders.
+        name: A template such as "{artist} - {title}.{ext}"; by default "{name} ({preset}).{ext}". A result of other
+            settings whose name is the same gets a number.
+        format: wav, flac, mp3 or ogg; by default the song's, or flac where that cannot be written.
+        normalize, loudness, sample_format: As in `remix_file`.
+        overwrite: Replace files that this batch did not write, where songs fail otherwise, and results of other
+            settings.
+        jobs: Number of processes. Where none can be started, this one does the work, after a RuntimeWarning.
+        dask: A scheduler's address, or a client, whose workers do the work instead. They must see songs and output
+            under the same paths, or as URLs.
+        threads: Of ONNX Runtime, in each process.
+        overrides: Each a `match`, a glob of a path or its end, and other gains_db, preset, automation, map, normalize,
+            loudness, name or format for the songs that it fits; later ones override earlier ones.
+        dry_run: Only plan.
+        watcher: Receives progress.
 
-    A song that fails is in the report, with the reason, and stops no other. Raises ValueError or OSError, one line,
-    before any work, for arguments that cannot work, an argument that names no song, an override that matches none, and
-    if another run works in that folder.
+    Returns:
+        What came of each song. A song that fails has a reason there, and stops no other.
+
+    Raises:
+        ValueError: One line, before any work: arguments that cannot work, or that name no song, or an override that
+            fits none.
+        OSError: One line: another run works in that folder, or it cannot be written.
     """
     given = {name: value for name, value in locals().items() if name != "watcher"}
     choices = {name: given[name] for name in OF_A_REMIX}
@@ -107,10 +122,12 @@ def separate_files(
     dry_run: bool = False,
     watcher: Watcher | None = None,
 ) -> Report:
-    """Take many songs apart into the folder `output`: Report. The rest is as in `remix_files`.
+    """Take many songs apart into a folder. All that is not said here is as in `remix_files`.
 
-    stems: as in `separate_file`. name: by default "{folder}/{name}/{stem}.{ext}". overrides: of stems, normalize, name
-    and format.
+    Args:
+        stems: As in `separate_file`.
+        name: By default "{folder}/{name}/{stem}.{ext}".
+        overrides: Of stems, normalize, name and format.
     """
     given = {name: value for name, value in locals().items() if name != "watcher"}
     choices = {name: given[name] for name in OF_STEMS}

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,23 +23,26 @@ FOLDER = ".stembridge"
 
 
 class Key(NamedTuple):
-    """What a line is about: a song, by its real path or URL, and the name of its outputs before it is numbered."""
+    """What a line is about: one result of one song.
+
+    song: its real path or URL. base: the name of the outputs before it is numbered. settings: all that shapes the
+    result, as `canonical` text.
+    """
 
     song: str
     base: str
+    settings: str
 
 
 @dataclass
 class Entry:
     """The last that was done for a key.
 
-    song: as it was then. settings: what shaped the result, as text. outputs: names below the output folder -> as they
-    were written. offset: where the line is. number: which of the songs of one name it is. claimed: the outputs of work
-    that began since.
+    song: as it was then. outputs: names below the output folder -> as they were written. offset: where the line is.
+    number: which of the results of one name it is. claimed: the outputs of work that began since.
     """
 
     song: Seen | None = None
-    settings: str = ""
     outputs: dict[str, Seen] = field(default_factory=dict)
     offset: int | None = None
     number: int = 1
@@ -135,7 +139,7 @@ class Journal:
         return end
 
     def _take(self, line: Mapping[str, Any], offset: int) -> None:
-        key = Key(line["song"], line["base"])
+        key = Key(line["song"], line["base"], sys.intern(canonical(line["settings"])))
         entry = self.entries.setdefault(key, Entry())
         outcome = line["outcome"]
         if outcome == "claimed":
@@ -145,15 +149,15 @@ class Journal:
         elif outcome == "done":
             outputs = {str(name): Seen(*seen) for name, seen in line["outputs"].items()}
             entry.song = Seen(line["size"], line["stamp"], line["sha256"])
-            entry.settings = canonical(line["settings"])
             entry.outputs, entry.offset, entry.claimed = outputs, offset, ()
             self._own(key, outputs)
 
     def _own(self, key: Key, outputs: Mapping[str, Seen | None]) -> None:
         self.owned.update((name, (key, seen)) for name, seen in outputs.items())
 
-    def _append(self, line: Mapping[str, Any]) -> None:
+    def _append(self, key: Key, **values: Any) -> None:
         assert self._file is not None
+        line = {**key._asdict(), "settings": json.loads(key.settings), **values}
         with self._writing:
             offset = self._file.tell()
             try:
@@ -167,11 +171,11 @@ class Journal:
 
     def claim(self, key: Key, number: int, outputs: Iterable[str]) -> None:
         """Say that these outputs are ours, before the work begins. Any thread may."""
-        self._append({**key._asdict(), "outcome": "claimed", "number": number, "outputs": list(outputs)})
+        self._append(key, outcome="claimed", number=number, outputs=list(outputs))
 
     def failed(self, key: Key, reason: str) -> None:
         """Say that the work failed and left nothing behind."""
-        self._append({**key._asdict(), "outcome": "failed", "reason": reason})
+        self._append(key, outcome="failed", reason=reason)
 
     def done(
         self,
@@ -180,14 +184,11 @@ class Journal:
         overview: Mapping[str, Any] | None,
         *,
         song: Seen,
-        settings: Mapping[str, Any],
         outputs: Mapping[str, Seen],
     ) -> None:
         """Say that the work is done. song: as it was read. outputs: their names, and how they were written."""
         of_song = {"size": song.size, "stamp": song.stamp, "sha256": song.checksum}
-        seen = {**of_song, "settings": settings, "outputs": outputs}
-        line = {**key._asdict(), "outcome": "done", **seen, "report": report.to_dict(), "overview": overview}
-        self._append(line)
+        self._append(key, outcome="done", **of_song, outputs=outputs, report=report.to_dict(), overview=overview)
 
     def report(self, entry: Entry) -> SongReport | None:
         """What was reported when the work was done; None if that line cannot be read."""

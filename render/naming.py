@@ -6,13 +6,15 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from .places import is_url
+from ..engine.gains import SILENCE_DB
+from .places import file_name
 
 TAGS = {
     "artist": "artist", "albumartist": "albumartist", "album": "album", "title": "title", "track": "tracknumber",
     "disc": "discnumber", "year": "date", "genre": "genre",
 }  # fmt: skip
 FIELDS = (*TAGS, "name", "folder", "preset", "model", "stem", "ext")
+REMIX_NAME, STEMS_NAME = "{name} ({preset}).{ext}", "{folder}/{name}/{stem}.{ext}"  # without a template of the user's
 MISSING = {
     "artist": "Unknown Artist", "albumartist": "Unknown Artist", "album": "Unknown Album", "track": "00", "disc": "1",
     "year": "Unknown Year", "genre": "Unknown Genre",
@@ -57,22 +59,48 @@ class Template:
         self._numbered = len(telling) - 1 - telling[::-1].index(True) if True in telling else len(telling) - 1
 
     def name(self, values: Mapping[str, str], number: int = 1) -> str:
-        """The path below the output folder, with slashes.
+        """Fill in the template: the path below the output folder, with slashes.
 
-        values: of all fields of the template, as they are; only that of `folder` may have slashes. number: above 1 it
-        tells this song from others of the same name.
+        Where a name becomes too long for a file system, its longest field is cut, so that the others still tell files
+        apart.
+
+        Args:
+            values: The fields' values as they are; only that of `folder` may have slashes.
+            number: Above 1 it tells this file from others of the same name.
         """
         names = []
         for place, part in enumerate(self._parts):
-            filled = "".join(text + _filled(field, values) for text, field in part)
-            *above, last = filled.split("/")  # a folder may be several, or none
             ending = f" ({number})" if number > 1 and place == self._numbered else ""
             if place == len(self._parts) - 1:
                 ending += f".{values['ext']}"
+            *above, last = _fill(part, values, ending).split("/")  # a folder may be several, or none
             names += [safe_name(name) for name in above if name]
             if last or ending:
                 names.append(safe_name(last, ending) + ending)
         return "/".join(names)
+
+
+def _fill(part: Sequence[Piece], values: Mapping[str, str], ending: str) -> str:
+    texts = {field: _filled(field, values) for _, field in part}
+
+    def filled() -> str:
+        return "".join(text + texts[field] for text, field in part)
+
+    fields = [field for field in texts if field not in (None, "folder")]
+    if fields and (excess := _size(filled().rpartition("/")[2] + ending) - LONGEST) > 0:
+        longest = max(fields, key=lambda field: _size(texts[field]))
+        keep = max(1, _size(texts[longest]) - excess)
+        texts[longest] = _encoded(texts[longest])[:keep].decode(errors="ignore").rstrip(" .")
+    return filled()
+
+
+def _size(text: str) -> int:
+    """The bytes of a text in a file's name."""
+    return len(_encoded(text))
+
+
+def _encoded(text: str) -> bytes:
+    return unicodedata.normalize("NFC", UNSAFE.sub("_", text)).encode()
 
 
 def _filled(field: str | None, values: Mapping[str, str]) -> str:
@@ -99,6 +127,28 @@ def safe_name(value: str, ending: str = "") -> str:
     name = UNSAFE.sub("_", unicodedata.normalize("NFC", value)).strip().lstrip(". ")
     name = f"_{name}" if RESERVED.match(name) else name
     return name.encode()[: LONGEST - len(ending.encode())].decode(errors="ignore").rstrip(" .") or "_"
+
+
+def mix_name(gains_db: Mapping[str, float], preset: str | None = None, automation: str | None = None) -> str:
+    """Say what a remix does to a song, in the few words that its file is called by.
+
+    Args:
+        gains_db: Stem to gain in dB; with a preset only those that differ from it.
+        preset: Its name.
+        automation: The name of the file that moves the faders.
+
+    >>> mix_name({"vocals": -80}), mix_name({"vocals": -6, "drums": 3}), mix_name({"drums": 3}, preset="karaoke")
+    ('no vocals', 'vocals -6 dB, drums +3 dB', 'karaoke, drums +3 dB')
+    >>> mix_name({"vocals": 0}), mix_name({"bass": 1.5}, automation="ride")
+    ('remix', 'bass +1.5 dB, ride')
+    """
+    words = [preset] if preset else []
+    for stem, gain in gains_db.items():
+        if gain <= SILENCE_DB:
+            words.append(f"no {stem}")
+        elif gain or preset:
+            words.append(f"{stem} {gain:+g} dB" if gain else f"{stem} 0 dB")
+    return ", ".join([*words, automation] if automation else words) or "remix"
 
 
 def song_fields(place: str, folder: str, tags: Mapping[str, Sequence[str]]) -> dict[str, str]:

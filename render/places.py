@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.request import url2pathname
@@ -93,30 +93,33 @@ def seen(path: Path) -> Seen:
     return Seen(*state(str(path)), checksum(path))
 
 
-def states_below(root: str, names: Iterable[str]) -> dict[str, tuple[int, str]]:
-    """Those of the names that exist below a folder, with size and stamp, "" at a URL. Raises OSError."""
-    if is_url(root):
-        system, path = system_of(root)
-        try:
-            bucket = path.partition("/")[0]
-            if bucket and not system.exists(bucket):  # else it would be made, on who knows what terms
-                raise OSError(f"there is no {bucket}; make it first or choose another place")
-            found = system.find(path, detail=True)
-        except FileNotFoundError:
-            return {}
-        except Exception as error:
-            raise OSError(f"{root}: cannot be used: {one_line(error)}") from error
-        start = len(path.rstrip("/")) + 1
-        states = {name[start:]: (int(info["size"] or 0), "") for name, info in found.items()}
-        return {name: states[name] for name in names if name in states}
-    states = {}
-    for name in names:
-        try:
-            status = os.lstat(join(root, name))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        states[name] = status.st_size, str(status.st_mtime_ns)
-    return states
+def states_below(root: str) -> Callable[[str], tuple[int, str] | None]:
+    """Look up files below a folder by their names: size and stamp ("" at a URL), None if there is no such file.
+
+    A URL is listed once, here. Raises OSError if the folder cannot be read.
+    """
+    if not is_url(root):
+        return lambda name: _state_of_link(join(root, name))
+    system, path = system_of(root)
+    try:
+        bucket = path.partition("/")[0]
+        if bucket and not system.exists(bucket):  # else it would be made, on who knows what terms
+            raise OSError(f"there is no {bucket}; make it first or choose another place")
+        found = system.find(path, detail=True)
+    except FileNotFoundError:
+        found = {}
+    except Exception as error:
+        raise OSError(f"{root}: cannot be used: {one_line(error)}") from error
+    start = len(path.rstrip("/")) + 1
+    return {name[start:]: (int(info["size"] or 0), "") for name, info in found.items()}.get
+
+
+def _state_of_link(path: str) -> tuple[int, str] | None:
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_size, str(status.st_mtime_ns)
 
 
 def fetch(url: str, folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """What is to be done in a batch: which songs, what their outputs are called, and what is done already."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from .journal import Entry, Journal, Key, canonical
@@ -16,7 +16,7 @@ from .treatment import Treatment
 class Planned:
     """A song of a batch.
 
-    key: of the journal. names: of the outputs, below the output folder. number: which of the songs of one name it is.
+    key: of the journal. names: of the outputs, below the output folder. number: which of the results of one name it is.
     size, stamp: of the song, see places.state. may_replace: whether the outputs may be there already. report: planned,
     skipped or failed.
     """
@@ -27,7 +27,7 @@ class Planned:
     size: int = 0
     stamp: str = ""
     fields: dict[str, str] = field(default_factory=dict)
-    key: Key = field(default_factory=lambda: Key("", ""))
+    key: Key = field(default_factory=lambda: Key("", "", ""))
     names: tuple[str, ...] = ()
     number: int = 1
     may_replace: bool = False
@@ -38,7 +38,7 @@ class Planned:
         return {**self.treatment.settings, "format": self.fields["ext"]}
 
     def named(self, number: int) -> tuple[str, ...]:
-        """The outputs' names as the song of this number of its name."""
+        """The outputs' names as the result of this number of its name."""
         stems = self.treatment.stems or ("",)
         return tuple(self.treatment.template.name({**self.fields, "stem": stem}, number) for stem in stems)
 
@@ -58,13 +58,14 @@ def make_plan(
     for song in plan:
         _look_at(song)
     there = [song for song in plan if song.report.outcome != "failed"]
-    _name(there, journal)
-    states = states_below(output, {name for song in there for name in song.names})
+    state_of = states_below(output)
+    _name(there, journal, state_of, overwrite=overwrite)
     songs = {song.source.identity for song in plan}
     for song in there:
         outputs = tuple(join(output, name) for name in song.names)
         song.report = replace(song.report, outputs=outputs)
-        _decide(song, journal, {name: states[name] for name in song.names if name in states}, output, songs, overwrite)
+        found = {name: seen for name in song.names if (seen := state_of(name))}
+        _decide(song, journal, found, output, songs, overwrite)
     return plan
 
 
@@ -81,7 +82,7 @@ def _look_at(song: Planned) -> None:
     known = song_fields(place, song.source.folder, tags)
     song.fields = {**known, **song.treatment.words, "ext": song.treatment.suffix(place)}
     base = song.treatment.template.name({**song.fields, "stem": "{stem}"})
-    song.key = Key(song.source.identity, base)
+    song.key = Key(song.source.identity, base, canonical(song.settings))
 
 
 def _tags(place: str) -> dict[str, list[str]]:
@@ -95,15 +96,22 @@ def _tags(place: str) -> dict[str, list[str]]:
         return read_tags(file)
 
 
-def _name(songs: list[Planned], journal: Journal) -> None:
-    """Give each song names that no other has, those of an earlier run if there was one."""
-    taken = {name.casefold(): key for name, (key, _) in journal.owned.items()}
+def _name(songs: list[Planned], journal: Journal, state_of: Callable[[str], object | None], *, overwrite: bool) -> None:
+    """Give each song names that no other result has: those of an earlier run if there was one, else numbered ones.
+
+    With `overwrite` a song takes the place of its own results with other settings.
+    """
+    taken = {name.casefold(): key for name, (key, _) in journal.owned.items() if state_of(name)}
     following: dict[str, int] = {}
+
+    def is_free(name: str, key: Key) -> bool:
+        owner = taken.get(name, key)
+        return owner == key or (overwrite and owner._replace(settings=key.settings) == key)
 
     def try_number(song: Planned, number: int) -> bool:
         names = song.named(number)
         folded = {name.casefold() for name in names}
-        if len(folded) < len(names) or any(taken.get(name, song.key) != song.key for name in folded):
+        if len(folded) < len(names) or not all(is_free(name, song.key) for name in folded):
             return False
         taken.update(dict.fromkeys(folded, song.key))
         song.names, song.number = names, number
@@ -165,7 +173,7 @@ def _is_as_written(place: str, found: tuple[int, str], written: Seen) -> bool:
 
 
 def _unchanged(song: Planned, entry: Entry) -> bool:
-    if entry.song is None or song.size != entry.song.size or canonical(song.settings) != entry.settings:
+    if entry.song is None or song.size != entry.song.size:
         return False
     place = song.source.place
     return song.stamp == entry.song.stamp or (not is_url(place) and _has(place, entry.song.checksum))

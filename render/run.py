@@ -72,7 +72,6 @@ def _note(song: Planned, result: Result, journal: Journal) -> None:
             song.report,
             result.overview,
             song=Seen(song.size, song.stamp, result.checksum),
-            settings=song.settings,
             outputs=dict(zip(song.names, result.outputs, strict=True)),
         )
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..control import Automation
-from ..engine.gains import Faders
+from ..engine.gains import SILENCE_DB, Faders
 from ..models import Model
 from ..presets import load_preset
 from .level import check_loudness
@@ -22,7 +22,6 @@ FORMATS = ("wav", "flac", "mp3", "ogg")
 HAS_BITS = {"wav": ("int16", "int24", "float32"), "flac": ("int16", "int24")}
 OF_A_REMIX = ("gains_db", "preset", "automation", "map", "normalize", "loudness", "name", "format")
 OF_STEMS = ("stems", "normalize", "name", "format")
-REMIX_NAME, STEMS_NAME = "{name}.{ext}", "{folder}/{name}/{stem}.{ext}"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,9 @@ def remix_treatment(model: Model, choices: Mapping[str, Any], sample_format: str
         raise ValueError(f"preset {str(preset)!r} moves {unknown[0]!r}, and this model's stems are {stems}")
     gains_db = {**presets_gains, **(choices["gains_db"] or {})}
     automation = choices["automation"]
+    ride = None if automation is None else "automation"
     if isinstance(automation, str | os.PathLike):
+        ride = Path(automation).stem
         automation = read_automation(automation, choices["map"], gains_db)
     faders = Faders(model.card.stems, 44100, gains_db)  # raises what is wrong with them
     if automation is not None:
@@ -69,17 +70,21 @@ def remix_treatment(model: Model, choices: Mapping[str, Any], sample_format: str
     if "stem" in template.fields:
         raise ValueError(f"name {choices['name']!r} has {{stem}}, and a remix is one file; leave it out")
     shaping = {name: choices[name] for name in ("normalize", "loudness")} | {"sample_format": sample_format}
+    # All that is silent is equally so.
+    gains = {stem: max(SILENCE_DB, gain) for stem, gain in faders.gains_db.items()}
+    moved = {stem: gain for stem, gain in gains.items() if gain != max(SILENCE_DB, presets_gains.get(stem, 0.0))}
+    preset_name = None if preset is None else Path(preset).name.removesuffix(".json")
     return Treatment(
         "remix",
         {"gains_db": gains_db, "automation": automation, **shaping},
         template,
         choices["format"],
-        {"preset": "remix" if preset is None else Path(preset).name.removesuffix(".json"), "model": model.card.name},
+        {"preset": mix_name(moved, preset_name, ride), "model": model.card.name},
         (),
         {
             "job": "remix",
             "model": model.card.sha256,
-            "gains_db": {stem: gain for stem, gain in faders.gains_db.items() if gain},
+            "gains_db": {stem: gain for stem, gain in gains.items() if gain},
             "automation": automation and _digest(automation),
             **shaping,
         },

@@ -38,9 +38,9 @@ def outputs(desk, folder="out"):
 def test_a_folder(desk, songs):
     result = desk.run("remix", "songs", "-o", "out", "--vocals", "-80", "--jobs", "2", "--model", desk.model)
     assert (result.returncode, result.stderr) == (0, "")
-    assert outputs(desk) == ["b side/three.wav", "one.wav", "two.flac"]
+    assert outputs(desk) == ["b side/three (no vocals).wav", "one (no vocals).wav", "two (no vocals).flac"]
     expected = remix(read(songs / "one.wav"), 44100, {"vocals": -80}, desk.model)
-    np.testing.assert_allclose(read(desk.folder / "out" / "one.wav"), expected, rtol=0, atol=2**-15)
+    np.testing.assert_allclose(read(desk.folder / "out" / "one (no vocals).wav"), expected, rtol=0, atol=2**-15)
     lines = result.stdout.splitlines()
     assert sorted(line.split()[:2] for line in lines[:3]) == [["done", f"{k}/3"] for k in (1, 2, 3)]
     assert all("times real time" in line for line in lines[:3])
@@ -83,7 +83,7 @@ def test_songs_that_fail_are_listed_and_stop_no_other(desk, songs):
     assert none.startswith("stembridge: songs/none.wav: ")
     assert result.stdout.count("failed  ") == 2
     assert result.stdout.splitlines()[-1].startswith("3 done, 2 failed")
-    assert outputs(desk) == ["b side/three.wav", "one.wav", "two.flac"]
+    assert outputs(desk) == ["b side/three (remix).wav", "one (remix).wav", "two (remix).flac"]
 
 
 def test_reports(desk, songs):
@@ -125,11 +125,14 @@ gains_db = {{bass = -80}}
     )
     assert desk.call("remix", "--recipe", "night.toml", "--drums", "3", "-o", "else").returncode == 0
     expected = remix(read(songs / "one.wav"), 44100, {"vocals": -80, "drums": 3}, desk.model)
-    np.testing.assert_allclose(read(desk.folder / "else" / "one.wav"), expected, rtol=0, atol=2**-15)
+    np.testing.assert_allclose(
+        read(desk.folder / "else" / "one (no vocals, drums +3 dB).wav"), expected, rtol=0, atol=2**-15
+    )
     assert outputs(desk, "out") == []
+    assert outputs(desk, "else")[-1] == "two (no vocals, drums +3 dB, no bass).flac"
     assert desk.call("remix", "--recipe", "night.toml", "--preset", "acapella").returncode == 0
     expected = remix(read(songs / "one.wav"), 44100, {"drums": -80, "bass": -80, "other": -80}, desk.model)
-    np.testing.assert_allclose(read(desk.folder / "out" / "one.wav"), expected, rtol=0, atol=2**-15)
+    np.testing.assert_allclose(read(desk.folder / "out" / "one (acapella).wav"), expected, rtol=0, atol=2**-15)
 
 
 def test_a_folder_for_one_song(desk):
@@ -138,7 +141,70 @@ def test_a_folder_for_one_song(desk):
     for output in "out", "new/":
         result = desk.call("remix", song, "-o", output, "--model", desk.model)
         assert (result.returncode, result.stderr) == (0, "")
-        assert outputs(desk, output) == ["song.wav"]
+        assert outputs(desk, output) == ["song (remix).wav"]
+
+
+def test_nothing_is_overwritten_by_other_settings(desk):
+    desk.make_song()
+    made = {}
+    for options in (
+        ["--preset", "karaoke"],
+        ["--preset", "acapella"],
+        ["--vocals", "-6", "--drums", "3"],
+        ["--preset", "karaoke", "--loudness", "match"],
+        ["--name", "x.{ext}"],
+        ["--name", "x.{ext}", "--bass", "-80"],
+    ):
+        for counted in "1 done;", "1 done before":
+            result = desk.call("remix", "song.wav", "-o", "mo/", *options, "--model", desk.model)
+            assert (result.returncode, result.stderr) == (0, "")
+            assert result.stdout.splitlines()[-1].startswith(counted)
+        now = {name: desk.files()[f"mo/{name}"] for name in outputs(desk, "mo")}
+        assert made.items() <= now.items()
+        assert len(now) == len(made) + 1
+        made = now
+    assert sorted(made) == [
+        "song (acapella).wav",
+        "song (karaoke) (2).wav",
+        "song (karaoke).wav",
+        "song (vocals -6 dB, drums +3 dB).wav",
+        "x (2).wav",
+        "x.wav",
+    ]
+    forced = desk.call(
+        "remix", "song.wav", "-o", "mo/", "--name", "x.{ext}", "--drums", "-80", "--force", "--model", desk.model
+    )
+    assert forced.returncode == 0
+    assert outputs(desk, "mo") == sorted(made)
+    assert desk.files()["mo/x.wav"] != made["x.wav"]
+    (desk.folder / "mo" / "x (2).wav").unlink()
+    desk.call("remix", "song.wav", "-o", "mo/", "--name", "x.{ext}", "--vocals", "-3", "--model", desk.model)
+    assert outputs(desk, "mo") == sorted(made), "what is gone leaves its name"
+
+
+def test_what_is_left_out_is_said_before_the_work(desk, songs):
+    for name in "cover.jpg", "film.mkv", "film.mp4", "b side/film.MP4":
+        (songs / name).touch()
+    desk.make_song("songs/[b] side [2019].wav")
+    line = "stembridge: left out 4 files that are not songs by suffix: 2 .mp4, 1 .jpg, 1 .mkv\n"
+    for options in ["--dry-run"], []:
+        result = desk.call("remix", "songs", "-o", "out/", "--model", desk.model, *options)
+        assert (result.returncode, result.stderr) == (0, line)
+    assert json.loads((desk.folder / "out" / "report.json").read_text())["left_out"] == [line[12:-1]]
+    result = desk.call("remix", "songs/[b] side [2019].*", "-o", "out/", "--model", desk.model)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "1 done before\n", "")
+
+
+def test_without_worker_processes_one_job_does_the_work(desk, songs):
+    """joblib has none if it is told so, or without semaphores."""
+    environment = os.environ | {"JOBLIB_MULTIPROCESSING": "0"}
+    result = desk.run("remix", "songs", "-o", "out", "--jobs", "2", "--model", desk.model, env=environment)
+    assert result.returncode == 0
+    assert result.stderr.startswith(
+        "stembridge: warning: cannot start worker processes, so songs are rendered one at a "
+    )
+    assert result.stderr.count("\n") == 1
+    assert len(outputs(desk)) == 3
 
 
 def test_stems_of_one_song_go_where_they_went(desk):
@@ -312,4 +378,5 @@ def test_stopped_in_the_middle_and_started_again(desk, songs, jobs, number):
     assert desk.run(*arguments).returncode == 0
     assert len(outputs(desk)) == 5
     for name in outputs(desk):
-        assert soundfile.info(desk.folder / "out" / name).frames == soundfile.info(songs / name).frames
+        song = songs / name.replace(" (remix)", "")
+        assert soundfile.info(desk.folder / "out" / name).frames == soundfile.info(song).frames

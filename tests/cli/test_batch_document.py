@@ -55,7 +55,7 @@ def test_the_recipe_works(music):
     assert (result.returncode, result.stderr) == (0, "")
     names = {path.name for path in (music.folder / "night").rglob("*.flac")}
     assert names == {f"Unknown Artist - {name}.flac" for name in (
-        "a (karaoke)", "b (karaoke)", "c intro (acapella)", "d (karaoke)"
+        "a (karaoke)", "b (karaoke, vocals -12 dB, drums +3 dB)", "c intro (acapella)", "d (karaoke)"
     )}  # fmt: skip
 
 

@@ -103,7 +103,7 @@ def test_a_worker_that_is_killed_in_mid_batch(scheduler, workers, songs, tiny_li
     assert sorted(watcher.songs) == [f"in/{number}.wav" for number in range(SONGS)], "each once"
     assert watcher.worked, "the workers tell how far they are"
     for number in range(SONGS):
-        assert soundfile.info(f"out/{number}.wav").frames == 500_000 + number
+        assert soundfile.info(f"out/{number} (no vocals).wav").frames == 500_000 + number
     assert sorted(os.listdir("out/.stembridge")) == ["journal.jsonl", "lock"]
     remix_files("in", "here", {"vocals": -80}, model=tiny_live_model)
     assert checksums("out") == checksums("here")
@@ -146,7 +146,7 @@ def test_a_song_that_kills_its_workers_and_a_bad_one(run, scheduler, bad_songs, 
     assert "is not an audio file" in report.songs[0].reason
     assert "worker died twice" in report.songs[1].reason
     assert len(killer.killed) == 2
-    assert sorted(os.listdir("out")) == [".stembridge", "2.wav", "report.json"]
+    assert sorted(os.listdir("out")) == [".stembridge", "2 (remix).wav", "report.json"]
     nanny.terminate()
     nanny.wait(30)
 
@@ -161,8 +161,8 @@ def test_a_song_that_dask_gives_up(run, bad_songs, tiny_live_model, tmp_path, mo
     report = remix_files(bad_songs[1:2], output, model=tiny_live_model, dask=match[1], watcher=Killer(nanny))
     assert report.failed[0].reason.startswith("Dask gave it up")
     report = remix_files(bad_songs[1:], output, model=tiny_live_model, dask=match[1])
-    assert [song.outputs for song in report.done] == [(f"{output}/1.wav",), (f"{output}/2.wav",)]
-    assert sorted(os.listdir("out")) == ["1.wav", "2.wav"]
+    assert [song.outputs for song in report.done] == [(f"{output}/1 (remix).wav",), (f"{output}/2 (remix).wav",)]
+    assert sorted(os.listdir("out")) == ["1 (remix).wav", "2 (remix).wav"]
 
 
 def test_a_scheduler_that_dies(run, songs, tiny_live_model):

@@ -8,15 +8,16 @@ import tracemalloc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stembridge.render.journal import Journal, Key, state_folder
+from stembridge.render.journal import Journal, Key, canonical, state_folder
 from stembridge.render.level import Level
 from stembridge.render.places import Seen
 from stembridge.render.report import SongReport
 
-KEY = Key("/music/a.flac", "a.flac")
 SONG = Seen(1000, "12345", "ab" * 32)
 OUTPUT = Seen(500, "67890", "cd" * 32)
-SETTINGS = {"job": "remix", "gains_db": {"vocals": -80.0}}
+SETTINGS = canonical({"job": "remix", "gains_db": {"vocals": -80.0}})
+KEY = Key("/music/a.flac", "a.flac", SETTINGS)
+OTHER = Key("/music/b.flac", "b.flac", SETTINGS)
 REPORT = SongReport(
     "a.flac", ("out/a.flac",), "done", "", 12.5, 1.25, Level(-14.0, -1.5), (Level(-15.0, -2.0, -1.75),), ("loud",)
 )
@@ -25,7 +26,7 @@ REPORT = SongReport(
 def write_down(journal, key=KEY, outputs=("a.flac",), number=1):
     journal.claim(key, number, outputs)
     written = dict.fromkeys(outputs, OUTPUT)
-    journal.done(key, REPORT, None, song=SONG, settings=SETTINGS, outputs=written)
+    journal.done(key, REPORT, None, song=SONG, outputs=written)
 
 
 def test_what_was_done_is_there_the_next_time(tmp_path):
@@ -36,7 +37,6 @@ def test_what_was_done_is_there_the_next_time(tmp_path):
         assert journal.entries == {KEY: here}
         assert here.song == SONG
         assert (here.outputs, here.number, here.claimed) == ({"a.flac": OUTPUT}, 2, ())
-        assert json.loads(here.settings) == SETTINGS
         assert journal.owned == {"a.flac": (KEY, OUTPUT)}
         assert journal.report(here) == REPORT
         assert journal.overview(here) is None
@@ -45,8 +45,8 @@ def test_what_was_done_is_there_the_next_time(tmp_path):
 def test_what_began_and_did_not_end_is_ours_of_any_size(tmp_path):
     with Journal(str(tmp_path)) as journal:
         journal.claim(KEY, 1, ["a.flac"])
-        journal.claim(Key("/music/b.flac", "b.flac"), 1, ["b.flac"])
-        journal.failed(Key("/music/b.flac", "b.flac"), "no audio")
+        journal.claim(OTHER, 1, ["b.flac"])
+        journal.failed(OTHER, "no audio")
     with Journal(str(tmp_path)) as journal:
         assert journal.owned == {"a.flac": (KEY, None)}
         write_down(journal)
@@ -73,7 +73,7 @@ def test_whatever_is_missing_at_the_end_the_rest_is_read_and_goes_on(tmp_path_fa
     folder = tmp_path_factory.mktemp("out")
     with Journal(str(folder)) as journal:
         for number in range(3):
-            write_down(journal, Key(f"/{number}", f"{number}"), (f"{number}",))
+            write_down(journal, Key(f"/{number}", f"{number}", SETTINGS), (f"{number}",))
     path = state_folder(str(folder)) / "journal.jsonl"
     whole = path.read_bytes()
     cut = data.draw(st.integers(1, len(whole)))
@@ -81,10 +81,10 @@ def test_whatever_is_missing_at_the_end_the_rest_is_read_and_goes_on(tmp_path_fa
     done = [line["song"] for line in map(json.loads, whole[:cut].split(b"\n")[:-1]) if line["outcome"] == "done"]
     with Journal(str(folder)) as journal:
         assert [key.song for key, entry in journal.entries.items() if entry.offset is not None] == done
-        write_down(journal, Key("/new", "new"), ("new",))
-        assert journal.report(journal.entries[Key("/new", "new")]) == REPORT
+        write_down(journal, Key("/new", "new", SETTINGS), ("new",))
+        assert journal.report(journal.entries[Key("/new", "new", SETTINGS)]) == REPORT
     with Journal(str(folder)) as journal:
-        assert journal.report(journal.entries[Key("/new", "new")]) == REPORT
+        assert journal.report(journal.entries[Key("/new", "new", SETTINGS)]) == REPORT
         assert [key.song for key, entry in journal.entries.items() if entry.offset is not None] == [*done, "/new"]
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
@@ -130,9 +130,10 @@ def test_a_second_run_is_refused_while_the_first_works(tmp_path):
 
 HOLD = """
 import sys, time
-from stembridge.render.journal import Journal, Key
+from stembridge.render.journal import Journal, Key, canonical
+key = Key("/music/a.flac", "a.flac", canonical({"job": "remix", "gains_db": {"vocals": -80.0}}))
 with Journal(sys.argv[1]) as journal:
-    journal.claim(Key("/music/a.flac", "a.flac"), 1, ["a.flac"])
+    journal.claim(key, 1, ["a.flac"])
     (journal.scratch / "half").write_text("half")
     print("ready", flush=True)
     time.sleep(600)
@@ -180,8 +181,8 @@ def test_of_many_songs_the_pictures_stay_in_the_file(tmp_path):
     picture = {"data": "x" * 30_000}
     with Journal(str(tmp_path)) as journal:
         for number in range(200):
-            key = Key(f"/{number}", f"{number}")
-            journal.done(key, REPORT, picture, song=SONG, settings=SETTINGS, outputs={f"{number}": OUTPUT})
+            key = Key(f"/{number}", f"{number}", SETTINGS)
+            journal.done(key, REPORT, picture, song=SONG, outputs={f"{number}": OUTPUT})
     tracemalloc.start()
     with Journal(str(tmp_path)) as journal:
         size, _ = tracemalloc.get_traced_memory()

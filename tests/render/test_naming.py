@@ -77,6 +77,15 @@ def test_the_number_of_a_second_song_of_one_name():
     assert len(name("{title}.{ext}", number=12, title="x" * 300).encode()) == LONGEST
 
 
+def test_of_a_name_that_is_too_long_the_longest_field_is_cut():
+    for title in "x" * 300, "é" * 150, "a/b " * 70:
+        for number in 1, 12:
+            made = name("{title} ({preset}).{ext}", number=number, title=title)
+            assert made.endswith(" (karaoke).flac" if number == 1 else " (karaoke) (12).flac")
+            assert LONGEST - 5 <= len(made.encode()) <= LONGEST
+    assert name("{artist}/{title} ({preset}).{ext}", artist="A" * 300, title="T") == f"{'A' * LONGEST}/T (karaoke).flac"
+
+
 @pytest.mark.parametrize(
     ("template", "why"),
     [

@@ -70,7 +70,10 @@ def outputs():
 def check_all_is_done(job):
     """Every song once, whole, and nothing else."""
     stems = ["vocals", "drums", "bass", "other"]
-    names = [[f"out/{n}.wav"] if job == "remix" else [f"out/{n}/{stem}.wav" for stem in stems] for n in range(SONGS)]
+    names = [
+        [f"out/{n} (no vocals).wav"] if job == "remix" else [f"out/{n}/{stem}.wav" for stem in stems]
+        for n in range(SONGS)
+    ]
     assert outputs() == sorted(path for paths in names for path in paths)
     for number, paths in enumerate(names):
         assert {soundfile.info(path).frames for path in paths} == {200_000 + number}
