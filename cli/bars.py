@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from .batch import say_left_out
 from .table import printable
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Bars:
 
     def planned(self, report: "Report") -> None:
         """Know how many songs there are to do."""
+        say_left_out(report)
         self._began = time.monotonic()
         self._progress.update(self._all, description="all songs", total=len(report.planned))
         self._update()

@@ -109,6 +109,12 @@ def _complain(line: str) -> None:
     print(printable(f"stembridge: {line}"), file=sys.stderr)
 
 
+def say_left_out(report: "Report") -> None:
+    """A line on stderr for what was not taken from folders and globs."""
+    for line in report.left_out:
+        _complain(line)
+
+
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
     """Say StemBridge's warnings in one line each."""
@@ -142,6 +148,7 @@ class Lines:
     def planned(self, report: "Report") -> None:
         """Know how many songs there are to do."""
         self._total = len(report.planned)
+        say_left_out(report)
 
     def working(self, source: str, step: str, fraction: float | None) -> None:
         """Say nothing."""

@@ -146,9 +146,9 @@ def _run(
     _check(output, given)
     model = load_model(given["model"])
     with Journal(output, read_only=given["dry_run"]) as journal:
-        ours = {_own_identity(join(output, name)) for name in journal.owned}
+        ours = {_own_identity(join(output, name)) for name in (*journal.owned, REPORT)}
         songs = [given["songs"]] if isinstance(given["songs"], str | PathLike) else given["songs"]
-        sources = find_songs(songs, output, ours.__contains__)
+        sources, left_out = find_songs(songs, output, ours.__contains__)
         places = [source.place for source in sources]
         sample_format = given["sample_format"]
         treatments = choose(places, choices, given["overrides"], lambda chosen: treat(model, chosen, sample_format))
@@ -162,7 +162,9 @@ def _run(
 
             settings = {name: _plain(value) for name, value in given.items() if name not in ("songs", "dry_run")}
             reports = tuple(song.report for song in plan)
-            return Report(reports, time.monotonic() - began, {"job": treatments[0].job, **settings}, overview)
+            took = time.monotonic() - began
+            settings = {"job": treatments[0].job, **settings}
+            return Report(reports, took, settings, overview=overview, left_out=left_out.lines())
 
         if watcher:
             watcher.planned(report())

@@ -157,8 +157,7 @@ def song_fields(place: str, folder: str, tags: Mapping[str, Sequence[str]]) -> d
     tags: lower-case names of Vorbis comments -> values. The first of a track's numbers counts, in two digits at least;
     of a date the year.
     """
-    inner = place.partition("::")[0].partition("?")[0] if is_url(place) else place
-    name = PurePosixPath(inner).stem
+    name = PurePosixPath(file_name(place)).stem
     said = {field: ", ".join(tags[tag]) for field, tag in TAGS.items() if tags.get(tag)}
     for field in ("track", "disc"):
         if number := re.match(r"\s*(\d+)", said.pop(field, "")):

@@ -49,7 +49,8 @@ def _page(report: Report, folder: Path) -> Iterator[str]:
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{heading} - StemBridge</title>\n<style>\n{style}</style></head>\n<body>\n<h1>{heading}</h1>\n"
     )
-    yield f"<p>{_speed(report)}</p>\n<details><summary>Settings</summary><table>"
+    yield "".join(f"<p>{escape(line)}</p>\n" for line in (_speed(report), *report.left_out))
+    yield "<details><summary>Settings</summary><table>"
     for name, value in report.settings.items():
         if value is None or value is False or value in ([], {}):
             continue

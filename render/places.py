@@ -40,6 +40,15 @@ def as_place(place: str | os.PathLike[str]) -> str:
     return url2pathname("/" + text[len("file://") :].partition("/")[2])
 
 
+def file_name(place: str) -> str:
+    """The name of a file.
+
+    >>> file_name("https://example.org/a/song.mp3?key=1/2"), file_name("zip://a/one.flac::s3://bucket/two.zip")
+    ('song.mp3', 'one.flac')
+    """
+    return PurePosixPath(place.partition("::")[0].partition("?")[0] if is_url(place) else place).name
+
+
 def system_of(url: str) -> tuple[Any, str]:
     """The fsspec file system of a URL, and the path in it. Raises ValueError (one line) if there is none."""
     import fsspec.core

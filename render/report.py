@@ -72,13 +72,15 @@ class Report:
     """What came of a batch.
 
     songs: in the order in which they were given. took: how long the whole run was, in seconds. settings: what it was
-    asked to do, as JSON has it. unwritten: why report.json could not be written, else empty. overview: the picture of a
+    asked to do, as JSON has it. left_out: a line each about files and folders that were not taken from the folders and
+    globs that name the songs. unwritten: why report.json could not be written, else empty. overview: the picture of a
     song that was rendered, read when it is asked for, or None.
     """
 
     songs: tuple[SongReport, ...]
     took: float
     settings: dict[str, Any]
+    left_out: tuple[str, ...] = field(default=(), kw_only=True)
     unwritten: str = field(default="", kw_only=True)
     overview: Callable[[SongReport], Overview | None] = field(default=_no_overview, repr=False, compare=False)
 
@@ -119,7 +121,8 @@ class Report:
 
     def _json(self) -> str:
         counts = {outcome: len(self._with(outcome)) for outcome in ("done", "skipped", "failed", "planned")}
-        head = {"stembridge": "report", "took": round(self.took, 3), **counts, "settings": self.settings}
+        head = {"stembridge": "report", "took": round(self.took, 3), **counts}
+        head |= {"left_out": self.left_out, "settings": self.settings}
         songs = ",\n  ".join(json.dumps(_rounded(song.to_dict()), ensure_ascii=False) for song in self.songs)
         return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "songs": [\n  {songs}\n]}}\n'
 

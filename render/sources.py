@@ -1,23 +1,27 @@
 """Which songs are meant: files, folders, globs, playlists and URLs, each song once."""
 
 import codecs
-import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from .places import as_place, is_url, one_line, system_of
+from .globs import is_glob, literal_brackets, matching, may_lead_to, names_suffix
+from .places import as_place, file_name, is_url, one_line, system_of
 
 PLAYLISTS = (".m3u", ".m3u8", ".pls")
-# What is taken from folders and globs. A file that is named is tried whatever its name.
+# What is taken from folders. A file that is named, or whose suffix is, is tried whatever it is.
 AUDIO = frozenset([
-    ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".ape", ".au", ".caf", ".dsf", ".flac", ".m4a", ".m4b", ".mka", ".mp2",
-    ".mp3", ".mpc", ".oga", ".ogg", ".opus", ".rf64", ".snd", ".tta", ".w64", ".wav", ".wave", ".weba", ".wma", ".wv",
+    ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".bwf", ".caf", ".dff", ".dsf", ".dts", ".eac3",
+    ".flac", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".mpc", ".mpga", ".oga", ".ogg", ".opus", ".rf64", ".shn", ".snd",
+    ".spx", ".tak", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".wma", ".wv",
 ])  # fmt: skip
+STEM_FILE = ".stem.mp4"  # a song with its stems, whose first stream is the mix
+MOST_SUFFIXES = 8  # in the line that says what was left out
 
 
 @dataclass(frozen=True)
@@ -42,107 +46,182 @@ def identity(place: str) -> str:
     return place.rstrip("/") if is_url(place) else os.path.realpath(place)
 
 
+@dataclass
+class LeftOut:
+    """What folders and globs hold and a batch does not take. files: no songs by their suffix. folders: path -> why."""
+
+    files: set[str] = field(default_factory=set)
+    folders: dict[str, str] = field(default_factory=dict)
+
+    def lines(self) -> tuple[str, ...]:
+        """For a person: a line for each folder that cannot be read, and one for all files."""
+        lines = [f"left out the folder {folder}: {why}" for folder, why in self.folders.items()]
+        if self.files:
+            suffixes = Counter(_suffix(file) or "without a suffix" for file in self.files)
+            ordered = sorted(suffixes.items(), key=lambda item: (-item[1], item[0]))
+            counts = [f"{count:,} {suffix}" for suffix, count in ordered[:MOST_SUFFIXES]]
+            if others := sum(count for _, count in ordered[MOST_SUFFIXES:]):
+                counts.append(f"{others:,} others")
+            what = (
+                "1 file that is not a song" if len(self.files) == 1 else f"{len(self.files):,} files that are not songs"
+            )
+            lines.append(f"left out {what} by suffix: {', '.join(counts)}")
+        return tuple(lines)
+
+
 def find_songs(
     arguments: Iterable[str | os.PathLike[str]], output: str, is_ours: Callable[[str], bool] = lambda identity: False
-) -> list[Source]:
-    """The songs that arguments name, in their order; those of a folder or glob sorted as a person would.
+) -> tuple[list[Source], LeftOut]:
+    """Find the songs that arguments name, in their order; those of a folder or glob sorted as a person would.
 
-    output: the folder of the outputs. What is in it is no song of a folder or glob that it lies in, and neither is a
-    file that `is_ours`, by its identity. Raises ValueError for an argument that names no song, OSError for a playlist
-    or folder that cannot be read.
+    Args:
+        arguments: Files, folders, globs, playlists and URLs.
+        output: The folder of the outputs. What is in it is not a song of a folder or glob that it lies in.
+        is_ours: Whether the file of an identity is an output, and so no song of a folder or glob.
+
+    Returns:
+        The songs, each once, and what was left out.
+
+    Raises:
+        ValueError: An argument names no song.
+        OSError: A playlist or a URL cannot be read.
     """
     outputs = identity(output).rstrip("/") + "/"
     songs: dict[str, Source] = {}
+    left_out = LeftOut()
     for argument in map(as_place, arguments):
-        if argument.lower().endswith(PLAYLISTS):
+        here = LeftOut()
+        if argument.lower().endswith(PLAYLISTS) and not (is_glob(argument) and _why_missing(argument)):
             found = list(_in_playlist(argument))
-        elif (listed := _listed(argument)) is None:
+        elif (listed := _listed(argument, here)) is None:
             found = [Source(argument)]
         else:
-            base, places = listed
-            real = ((place, identity(place)) for place in sorted(places, key=_as_people_sort))
             # Where the outputs go into the very folder of the songs, only what is known to be ours is left out.
-            above = identity(base).rstrip("/") + "/"
-            left_out = (outputs,) if outputs.startswith(above) and outputs != above else ()
-            found = [
-                Source(place, _folder(place, base))
-                for place, name in real
-                if not is_ours(name) and not name.startswith(left_out)
-            ]
+            above = identity(listed.base).rstrip("/") + "/"
+            skipped = (outputs,) if outputs.startswith(above) and outputs != above else ()
+            found = []
+            for place in sorted(listed.files, key=_as_people_sort):
+                name = identity(place)
+                if is_ours(name) or name.startswith(skipped):
+                    continue
+                if place in listed.asked and place.lower().endswith(PLAYLISTS):
+                    found += _in_playlist(place)
+                elif place in listed.asked or _is_song(place):
+                    found.append(Source(place, _folder(place, listed.base)))
+                else:
+                    here.files.add(name)
         if not found:
-            raise ValueError(f"{argument}: no song is there; name audio files, folders or playlists that have some")
+            raise ValueError(_nothing_in(argument, here))
         for song in found:
             songs.setdefault(song.identity, song)
+        left_out.files |= here.files
+        left_out.folders |= here.folders
     if not songs:
         raise ValueError("no song is named; give audio files, folders, globs, playlists or URLs")
-    return list(songs.values())
+    return list(songs.values()), left_out
 
 
-def _listed(argument: str) -> tuple[str, list[str]] | None:
-    """The folder above all wildcards, and the audio files; None for a file."""
+def _nothing_in(argument: str, left_out: LeftOut) -> str:
+    line = "; ".join([f"{argument}: no song is there", *left_out.lines()])
+    if suffix := next(filter(None, map(_suffix, sorted(left_out.files))), ""):
+        return f"{line}; to take files of another suffix, name it in a glob, such as '**/*{suffix}'"
+    bracket = " (in a glob, [[] is a bracket that is part of a name)" if "[" in argument else ""
+    return f"{line}; name audio files, folders or playlists that have some{bracket}"
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What a folder or glob names: the folder above all wildcards, its files except hidden ones, and those of them that
+    were asked for by their suffix."""
+
+    base: str
+    files: list[str]
+    asked: frozenset[str] = frozenset()
+
+
+def _listed(argument: str, left_out: LeftOut) -> _Listed | None:
+    """What a folder or glob names; None for a file."""
     if is_url(argument):
         return _listed_at_url(argument)
     if os.path.isdir(argument):
-        return argument, list(_walk(argument))
-    if os.path.lexists(argument):
+        return _Listed(argument, [os.path.join(argument, *path) for path in _walk(argument, (), left_out)])
+    if not (why := _why_missing(argument)):
         return None
-    if not glob.has_magic(argument):
-        raise ValueError(f"{argument}: no such file or folder")
+    if not is_glob(argument):
+        raise ValueError(f"{argument}: {why}")
     parts = argument.split("/")
-    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
-    base = "/".join(parts[:fixed]) or ("/" if argument.startswith("/") else ".")
-    if "**" in parts:  # glob itself would go round and round in links that lead up
-        fits = fitting("/".join(parts[fixed:]).rstrip("/"))
-        return base, [path.removeprefix("./") for path in _walk(base) if any(map(fits, _and_above(path, base)))]
-    files: list[str] = []
-    for path in glob.iglob(argument):
-        if os.path.isdir(path):
-            files += _walk(path)
-        elif is_audio(path):
-            files.append(path)
-    return base, files
+    fixed = 0  # a part that exists is what it says, whatever signs are in it
+    while fixed < len(parts) - 1 and not (is_glob(parts[fixed]) and _why_missing("/".join(parts[: fixed + 1]))):
+        fixed += 1
+    base = "/".join(parts[:fixed]) or ("/" if argument.startswith("/") else "")
+    wild = tuple(part for part in parts[fixed:] if part not in ("", "."))
+    paths = list(_walk(base or ".", wild, left_out))
+    # A folder that the glob fits stands for all that is in it.
+    folders = {path[:depth]: None for path in paths for depth in range(1, len(path))}
+    matched = matching("/".join(wild), folders | ({} if argument.endswith("/") else dict.fromkeys(paths)))
+    named = names_suffix(argument)
+    return _Listed(
+        base or ".",
+        [os.path.join(base, *path) for path in paths if any(path[:depth] in matched for depth in range(len(path) + 1))],
+        frozenset(os.path.join(base, *path) for path in matched.difference(folders) if named),
+    )
 
 
-def fitting(pattern: str) -> Callable[[str], Any]:
-    """Says whether a path or URL fits a glob, in which ** is any number of folders."""
-    from fsspec.utils import glob_translate
-
-    return re.compile(glob_translate(pattern)).match
-
-
-def _and_above(path: str, base: str) -> Iterator[str]:
-    """A path below `base`, from there, and the folders on the way to it."""
-    below = os.path.relpath(path, base)
-    while below:
-        yield below
-        below = os.path.dirname(below)
+def _why_missing(path: str) -> str:
+    """Why there is nothing at a path; empty if there is."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return "no such file or folder"
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """The audio files in a folder and below, but for hidden ones; linked folders too, each once."""
+def _walk(base: str, wild: tuple[str, ...], left_out: LeftOut) -> Iterator[tuple[str, ...]]:
+    """Walk through a folder and all below it; linked folders too, each once.
+
+    Args:
+        base: The folder.
+        wild: Parts of a glob, which a path must fit as far as it goes. Hidden files and folders are passed over, except
+            for parts that begin with a dot.
+        left_out: Receives folders that cannot be read.
+
+    Yields:
+        The files, in parts below the folder.
+    """
     entered = set()
 
-    def refuse(error: OSError) -> None:
-        raise error
+    def leave_out(error: OSError) -> None:
+        left_out.folders[str(error.filename)] = error.strerror or str(error)
 
-    for path, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        here = os.path.realpath(path)
-        folders[:] = [] if here in entered else sorted(name for name in folders if not name.startswith("."))
-        if here not in entered:
-            yield from (os.path.join(path, name) for name in files if is_audio(name) and not name.startswith("."))
-        entered.add(here)
+    for path, folders, files in os.walk(base, onerror=leave_out, followlinks=True):
+        real = os.path.realpath(path)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        above = () if path == base else tuple(os.path.relpath(path, base).split("/"))
+
+        def is_meant(name: str, above: tuple[str, ...] = above) -> bool:
+            asked = wild[len(above)] if len(above) < len(wild) else ""
+            return (not name.startswith(".") or asked.startswith(".")) and may_lead_to(wild, (*above, name))
+
+        folders[:] = sorted(filter(is_meant, folders))
+        yield from ((*above, name) for name in filter(is_meant, files))
 
 
-def _listed_at_url(url: str) -> tuple[str, list[str]] | None:
+def _listed_at_url(url: str) -> _Listed | None:
     system, path = system_of(url)
+    asked = False
     try:
-        if "*" in path:
-            base = path[: path.index("*")].rpartition("/")[0]
-            names = system.glob(path)
-        elif system.isdir(path):
-            base, names = path, system.find(path)
+        if system.isdir(path):
+            base, names = path, list(system.find(path))
         elif system.exists(path):
             return None
+        elif any(sign in path for sign in "*[") or ("?" in path and not url.lower().startswith("http")):
+            base, names = _matched_at_url(system, path)
+            asked = names_suffix(path)
         else:
             raise ValueError(f"{url}: no such file or folder")
     except (ValueError, FileNotFoundError):
@@ -157,13 +236,29 @@ def _listed_at_url(url: str) -> tuple[str, list[str]] | None:
         return str(system.unstrip_protocol(name))
 
     hidden = re.compile(r"(^|/)\.")
-    names = [name for name in names if is_audio(name) and not hidden.search(name[len(base) :])]
-    return as_url(base), [as_url(name) for name in names]
+    files = [as_url(name) for name in names if not hidden.search(name[len(base) :])]
+    return _Listed(as_url(base), files, frozenset(files if asked else ()))
 
 
-def is_audio(name: str) -> bool:
-    """Whether a file of this name is taken for a song."""
-    return PurePosixPath(name).suffix.lower() in AUDIO
+def _matched_at_url(system: Any, path: str) -> tuple[str, list[str]]:
+    """The folder above all wildcards, and the files that a glob fits."""
+    # Brackets stand for themselves first, as in matching().
+    for pattern, wildcard in (literal_brackets(path), "[*?]"), (path, "[*?[]"):
+        if first := re.search(wildcard, path):
+            base = path[: first.start()].rpartition("/")[0]
+            found = system.glob(pattern, detail=True)
+            if names := [name for name, info in found.items() if info["type"] == "file"]:
+                break
+    return base, names
+
+
+def _is_song(place: str) -> bool:
+    """Whether a file is taken from a folder."""
+    return _suffix(place) in AUDIO or file_name(place).lower().endswith(STEM_FILE)
+
+
+def _suffix(place: str) -> str:
+    return PurePosixPath(file_name(place)).suffix.lower()
 
 
 def _folder(place: str, base: str) -> str:

@@ -12,11 +12,11 @@ from ..control import Automation
 from ..engine.gains import SILENCE_DB, Faders
 from ..models import Model
 from ..presets import load_preset
+from .globs import matching
 from .level import check_loudness
-from .naming import Template
-from .places import one_line
+from .naming import REMIX_NAME, STEMS_NAME, Template, mix_name
+from .places import file_name, one_line
 from .song import stem_parts
-from .sources import fitting
 
 FORMATS = ("wav", "flac", "mp3", "ogg")
 HAS_BITS = {"wav": ("int16", "int24", "float32"), "flac": ("int16", "int24")}
@@ -43,7 +43,7 @@ class Treatment:
 
     def suffix(self, source: str) -> str:
         """Of the outputs for a song, without the dot: where none is asked for the song's own, else flac."""
-        own = os.path.splitext(source.partition("::")[0])[1].lower()
+        own = Path(file_name(source)).suffix.lower()
         return self.format or {".wav": "wav", ".wave": "wav", ".mp3": "mp3", ".ogg": "ogg", ".oga": "ogg"}.get(
             own, "flac"
         )
@@ -142,34 +142,39 @@ def choose(
     """The treatment of each song: the choices of all, and above them what the overrides that match it choose.
 
     overrides: each with `match`, a glob of a path or of its end, and any of the choices; later ones count more. Faders
-    are joined, all else is replaced. Raises ValueError for a key that is none, and a `match` that matches no song.
+    are joined, all else is replaced. Raises ValueError for an unknown key, and a `match` that fits no song.
     """
-    patterns = [_pattern(number, override, choices) for number, override in enumerate(overrides, 1)]
+    paths = [tuple(place.split("/")) for place in places]
+    matched = [_matched(number, override, choices, paths) for number, override in enumerate(overrides, 1)]
     treatments: dict[tuple[int, ...], Treatment] = {(): treat(choices)}
     chosen = []
-    for place in places:
-        matching = tuple(number for number, fits in enumerate(patterns) if fits(place))
-        if matching not in treatments:
+    for path in paths:
+        fitting = tuple(number for number, found in enumerate(matched) if path in found)
+        if fitting not in treatments:
             try:
-                treatments[matching] = treat(_joined(choices, [overrides[number] for number in matching]))
+                treatments[fitting] = treat(_joined(choices, [overrides[number] for number in fitting]))
             except (ValueError, OSError) as error:
-                of = " and ".join(str(number + 1) for number in matching)
+                of = " and ".join(str(number + 1) for number in fitting)
                 raise ValueError(f"override {of}: {one_line(error)}") from error
-        chosen.append(treatments[matching])
-    for number, override in enumerate(overrides):
-        if not any(number in matching for matching in treatments):
-            match = f"override {number + 1}: {override['match']!r}"
-            raise ValueError(f"{match} matches none of the {len(chosen)} songs; correct it or leave it out")
+        chosen.append(treatments[fitting])
     return chosen
 
 
-def _pattern(number: int, override: Mapping[str, Any], choices: Mapping[str, Any]) -> Callable[[str], Any]:
+def _matched(
+    number: int, override: Mapping[str, Any], choices: Mapping[str, Any], paths: list[tuple[str, ...]]
+) -> set[tuple[str, ...]]:
+    """The songs that an override is for."""
     for key in override:
         if key != "match" and key not in choices:
             raise ValueError(f"override {number}: unknown key {key!r}; choose from match, {', '.join(choices)}")
     if not isinstance(match := override.get("match"), str) or not match:
         raise ValueError(f"override {number} has no match, which says for what songs it is, such as 'live/*.flac'")
-    return fitting(match if match.startswith("/") or "://" in match else f"**/{match}")
+    found = matching(match if match.startswith("/") or "://" in match else f"**/{match}", paths)
+    if not found:
+        bracket = " (in a glob, [[] is a bracket that is part of a name)" if "[" in match else ""
+        line = f"override {number}: {match!r} matches none of the {len(paths)} songs; correct it or leave it out"
+        raise ValueError(line + bracket)
+    return found
 
 
 def _joined(choices: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -216,4 +216,18 @@ def test_a_recipe_at_work(write, make_song, tmp_path, tiny_live_model):
     live = '[[song]]\nmatch = "live/*"\nname = "l/{name}.{ext}"'
     recipe = write(f'songs = ["in"]\noutput = "out"\nmodel = "{tiny_live_model}"\n{live}')
     report = remix_files(**load_recipe(recipe))
-    assert [song.outputs for song in report.done] == [(f"{tmp_path}/out/a.wav",), (f"{tmp_path}/out/l/b.wav",)]
+    assert [song.outputs for song in report.done] == [(f"{tmp_path}/out/a (remix).wav",), (f"{tmp_path}/out/l/b.wav",)]
+
+
+def test_brackets_in_a_match(chosen):
+    places = ["/music/Live [2019]/01 song [abc123].flac", "/music/Live 2/01 song a.flac", "/music/02.flac"]
+
+    def fits(match):
+        found = chosen(places, [{"match": match, "gains_db": {"vocals": -80}}])
+        return [number for number, one in enumerate(found) if one["gains_db"]]
+
+    for match in "01 song [abc123].flac", "[0-9]? song [abc123].flac", "Live [2019]/*", "*[[]abc123].flac", "*[[]*":
+        assert fits(match) == [0]
+    assert fits("01 song [ab].flac") == [1], "a set, where nothing is called so"
+    with pytest.raises(ValueError, match=r"matches none of the 3 songs; .*\[\[\] is a bracket"):
+        fits("01 song [xyz].flac")

@@ -41,7 +41,11 @@ def memory():
 
 
 def named(*arguments, output=OUTPUT):
-    return [(song.place, song.folder) for song in find_songs(arguments, output)]
+    return [(song.place, song.folder) for song in find_songs(arguments, output)[0]]
+
+
+def left_out(*arguments, output=OUTPUT):
+    return find_songs(arguments, output)[1].lines()
 
 
 def test_a_folder_is_its_songs_below_it_as_people_sort_them(music):
@@ -116,7 +120,7 @@ def test_outputs_of_an_earlier_run_are_no_songs(music):
 
 def test_in_the_folder_of_the_songs_only_what_is_ours_is_left_out(music):
     ours = str(music / "10.flac")
-    found = find_songs(["music"], "music", lambda name: name == ours)
+    found, _ = find_songs(["music"], "music", lambda name: name == ours)
     assert [song.place for song in found] == ["music/2.FLAC", "music/B side/1.wav", "music/b/song.mp3"]
 
 
@@ -153,7 +157,7 @@ def test_playlists_of_other_kinds(music, here):
 
 def test_what_a_playlist_misses_is_the_failure_of_that_song(music):
     (music / "list.m3u").write_text("#EXTM3U\ngone.flac\n10.flac\nb\n")
-    found = find_songs(["music/list.m3u"], OUTPUT)
+    found, _ = find_songs(["music/list.m3u"], OUTPUT)
     assert found == [
         Source("music/gone.flac", failure="music/list.m3u, line 2: no such file"),
         Source("music/10.flac"),
@@ -205,3 +209,99 @@ def test_names_that_are_no_text(here):
     name = os.fsdecode(b"caf\xe9.wav")
     Path(name).touch()
     assert named(".") == [(f"./{name}", "")]
+
+
+def touch(*names):
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def test_brackets_in_names_are_brackets_where_something_is_called_so(here):
+    touch("Album [2019]/1 [live].flac", "Album [2019]/2.flac", "Album 2/3.flac", "more/Album [2019]/4.flac")
+    assert named("Album [2019]/*.flac") == [("Album [2019]/1 [live].flac", ""), ("Album [2019]/2.flac", "")]
+    assert named("Album [2019]") == named("Album [2019]/") == named("Album [2019]/*")
+    assert named("*/1 [live].flac") == [("Album [2019]/1 [live].flac", "Album [2019]")]
+    assert named("Album [2019]/[0-9].flac") == [("Album [2019]/2.flac", "")]
+    assert named("Album [2019]/[0-9] [live].flac") == [("Album [2019]/1 [live].flac", "")]
+    assert named("**/Album [2019]/[1-4]*.flac") == [
+        ("Album [2019]/1 [live].flac", "Album [2019]"),
+        ("Album [2019]/2.flac", "Album [2019]"),
+        ("more/Album [2019]/4.flac", "more/Album [2019]"),
+    ]
+    assert named(str(here / "Album [2019]" / "*.flac")) == [
+        (str(here / "Album [2019]" / "1 [live].flac"), ""),
+        (str(here / "Album [2019]" / "2.flac"), ""),
+    ]
+    assert named("Album [12]/*.flac") == [("Album 2/3.flac", "Album 2")], "a set, where nothing is called so"
+    assert named("Album [[]2019]/2.flac") == [("Album [2019]/2.flac", "Album [2019]")]
+    with pytest.raises(ValueError, match=r"Album \[1999\]/\*\.flac: no song is there; .*\[\[\] is a bracket"):
+        named("Album [1999]/*.flac")
+
+
+def test_brackets_at_a_url(memory):
+    for name in ["/Album [2019]/1 [live].flac", "/Album [2019]/2.flac", "/Album 2/3.flac"]:
+        memory.pipe(name, b"")
+    first, second = "memory:///Album [2019]/1 [live].flac", "memory:///Album [2019]/2.flac"
+    assert named("memory:///Album [2019]/*.flac") == [(first, ""), (second, "")]
+    assert named("memory:///Album [2019]/1 [live].flac") == [(first, "")]
+    assert named("memory:///Album [12]/*.flac") == [("memory:///Album 2/3.flac", "Album 2")]
+    assert named("memory:///Album [[]2019]/?.flac") == [(second, "Album [2019]")]
+    assert named("memory:///Album ?/3.flac") == [("memory:///Album 2/3.flac", "Album 2")]
+
+
+def test_what_a_folder_holds_besides_songs_is_counted(music):
+    touch("music/a.MP4", "music/b/b.webm", "music/b/c.mp4", "music/README", "music/mix.Stem.MP4", "music/._2.FLAC")
+    assert "music/mix.Stem.MP4" in [place for place, _ in named("music")]
+    (line,) = left_out("music", "music/b")
+    assert line == "left out 6 files that are not songs by suffix: 2 .mp4, 1 .jpg, 1 .txt, 1 .webm, 1 without a suffix"
+    assert left_out("music/*") == (line,)
+    assert left_out("music", output="music/b") == (
+        "left out 3 files that are not songs by suffix: 1 .jpg, 1 .mp4, 1 without a suffix",
+    )
+    assert left_out("music/**/*.flac", "music/cover.jpg") == ()
+    touch(*(f"many/{number}.x{number}" for number in range(12)), "many/song.wav")
+    assert left_out("many")[0].endswith(".x5, 4 others")
+
+
+def test_what_is_asked_for_by_suffix_is_taken(music):
+    touch("music/a.MP4", "music/b/c.mp4", "music/c.mp3", "music/d.mp4/e.txt", "music/d.mp4/f.wav")
+    assert named("music/**/*.mp4") == [("music/b/c.mp4", "b"), ("music/d.mp4/f.wav", "d.mp4")]
+    assert [place for place, _ in named("music/*.[mM][pP][34]")] == ["music/a.MP4", "music/c.mp3", "music/d.mp4/f.wav"]
+    assert named("music/b/*.txt") == [("music/b/notes.txt", "")]
+    assert named("music/.tra*/*") == [("music/.trash/old.wav", ".trash")]
+    with pytest.raises(ValueError, match=r"no song is there; left out 1 file .*: 1 \.mp4; .* such as '\*\*/\*\.mp4'"):
+        named("music/b/c*")
+
+
+def test_playlists_are_opened_if_they_are_asked_for(music):
+    for number, name in enumerate(["10.flac", "2.FLAC"]):
+        (music / f"{number} [x].m3u").write_text(f"{name}\n")
+    assert named("music/*.m3u") == [("music/10.flac", ""), ("music/2.FLAC", "")]
+    assert named("music/0 [x].m3u") == [("music/10.flac", "")]
+    assert "2 .m3u" in left_out("music")[0]
+
+
+def test_a_folder_that_cannot_be_read_is_left_out(music, monkeypatch):
+    """Root may read all, so the system call is made to refuse."""
+    scandir = os.scandir
+
+    def refuse(path):
+        if os.path.basename(path) == "lost+found":
+            raise PermissionError(13, "Permission denied", path)
+        if os.path.basename(path) == "B side":
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return scandir(path)
+
+    touch("music/lost+found/a.wav", "music/x.wav")
+    (music / "loop").symlink_to("loop")
+    monkeypatch.setattr("os.scandir", refuse)
+    lines = (
+        "left out the folder music/B side: No such file or directory",
+        "left out the folder music/lost+found: Permission denied",
+    )
+    for argument in "music", "music/**/*.*", "music/*":
+        assert len(named(argument)) == 4
+        assert left_out(argument)[:2] == lines
+    with pytest.raises(ValueError, match=r"music/lost\+found: no song is there; left out .*: Permission denied"):
+        named("music", "music/lost+found")
