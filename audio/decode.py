@@ -17,10 +17,16 @@ from .reader import AudioReader
 _SNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"OggS")
 
 
-def open_audio(path: str | os.PathLike[str]) -> AudioReader:
+def open_audio(path: str | os.PathLike[str], stream: int | None = None) -> AudioReader:
     """Open an audio file: WAV, AIFF, FLAC, Ogg Vorbis, Opus, MP3, M4A/AAC and what else FFmpeg decodes.
 
-    Raises AudioError if the file is missing, unreadable, empty, no audio, or holds no samples.
+    Args:
+        path: The file.
+        stream: Which of its audio streams to read, counted from 1; by default the one that the file marks as default,
+            else the first.
+
+    Raises:
+        AudioError: The file is missing, unreadable, empty, no audio, holds no samples or has no such stream.
     """
     path = Path(path)
     damaged = False
@@ -28,19 +34,23 @@ def open_audio(path: str | os.PathLike[str]) -> AudioReader:
         from .sndfile import SndfileReader, Unsuited
 
         try:
-            return SndfileReader(path)
+            reader: AudioReader = SndfileReader(path)
+            if stream not in (None, 1):
+                reader.close()
+                raise AudioError(f"{path} has no audio stream {stream}; it has one, stream 1")
+            return reader
         except Unsuited as unsuited:  # AVI, Theora, Ogg FLAC, chained Ogg, a streamed WAV that says 0 samples ...
             damaged = unsuited.damaged
     from .ffmpeg import FFmpegReader
 
-    reader = FFmpegReader(path)
+    reader = FFmpegReader(path, stream)
     reader._damaged = reader._damaged or damaged
     return reader
 
 
-def read_audio(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
+def read_audio(path: str | os.PathLike[str], stream: int | None = None) -> tuple[np.ndarray, int]:
     """Return a whole file as (float32 array (channels, n), sample rate in Hz); raises AudioError as open_audio does."""
-    with open_audio(path) as reader:
+    with open_audio(path, stream) as reader:
         return np.concatenate(list(reader.blocks()), axis=1), reader.sample_rate
 
 

@@ -1,14 +1,16 @@
 """All that libsndfile does not read, or not exactly, through FFmpeg (PyAV)."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Disposition
 from mutagen import MutagenError
 from mutagen.mp3 import MP3, BitrateMode
 
@@ -34,9 +36,9 @@ def open_container(file: BinaryIO) -> InputContainer:
 
 
 class FFmpegReader(AudioReader):
-    """Reads the first audio stream of any container."""
+    """Reads one audio stream of any container: number `stream`, from 1, else the default one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stream: int | None = None) -> None:
         self.path = path
         with ExitStack() as stack:
             file = stack.enter_context(path.open("rb"))
@@ -47,13 +49,23 @@ class FFmpegReader(AudioReader):
                     f"{path}: is not an audio file, or damaged beyond reading; "
                     "give WAV, FLAC, AIFF, MP3, Ogg, Opus or M4A"
                 ) from None
-            self._start()
+            self._start(stream)
             self._open = stack.pop_all()
 
-    def _start(self) -> None:
-        if not self._container.streams.audio:
+    def _start(self, number: int | None) -> None:
+        streams = self._container.streams.audio
+        if not streams:
             raise AudioError(f"{self.path}: has no sound in it; give an audio file, or a video that has sound")
-        self._stream = self._container.streams.audio[0]
+        names = ", ".join(f"{i} ({_described(stream)})" for i, stream in enumerate(streams, 1))
+        if number is not None and not 1 <= number <= len(streams):
+            raise AudioError(f"{self.path} has no audio stream {number}; choose from {names}")
+        self._number = number or _default(streams)
+        self._stream = streams[self._number - 1]
+        if number is None and len(streams) > 1:
+            self.stream_note = (
+                f"{self.path} has {len(streams)} audio streams: {names}; "
+                f"stream {self._number} is used; choose another with --stream"
+            )
         frames = self._frames()
         first = next(frames, None) if self._stream.codec_context else None  # none: an unknown codec
         if first is None:
@@ -79,7 +91,7 @@ class FFmpegReader(AudioReader):
             self.num_frames = None
         self._end = None
         if kind == "mov":
-            self._end = mp4_frames(self.path, self.sample_rate, container.metadata.get("iTunSMPB"))
+            self._end = mp4_frames(self.path, self.sample_rate, container.metadata.get("iTunSMPB"), self._number)
             self.num_frames = self._end or self.num_frames
         if kind in _HEADERED or (kind == "mp3" and _has_mp3_header(self.path)):
             self._promised = self.num_frames
@@ -118,6 +130,26 @@ class FFmpegReader(AudioReader):
 
     def close(self) -> None:
         self._open.close()
+
+
+def _default(streams: Sequence[AudioStream]) -> int:
+    """Return which stream to read, from 1: the first with the default flag, else the first; one that can be decoded."""
+    numbers = [i for i, stream in enumerate(streams, 1) if stream.codec_context] or [1]
+    return next((i for i in numbers if streams[i - 1].disposition & Disposition.default), numbers[0])
+
+
+def _described(stream: AudioStream) -> str:
+    """Return what a user may know a stream by: title, language, codec and channels.
+
+    >>> _described(streams[1])  # doctest: +SKIP
+    'drums, eng, aac, 2 channels'
+    """
+    metadata, codec = stream.metadata, stream.codec_context
+    title = metadata.get("title") or metadata.get("name") or metadata.get("handler_name", "")
+    words = [title if title != "SoundHandler" else "", metadata.get("language", "").replace("und", "")]
+    channels = codec.layout.nb_channels if codec else 0
+    words += [codec.name if codec else "unknown codec", f"{channels} channel{'s'[: channels != 1]}" if channels else ""]
+    return " ".join(", ".join(filter(None, words)).split())
 
 
 def _samples(frame: av.AudioFrame) -> np.ndarray:

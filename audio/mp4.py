@@ -7,14 +7,18 @@ from typing import BinaryIO
 from mutagen.mp4 import Atoms
 
 
-def mp4_frames(path: Path, sample_rate: int, smpb: str | None = None) -> int | None:
-    """Return the samples per channel that the headers of an MP4 give its first audio track; None if they do not say.
+def mp4_frames(path: Path, sample_rate: int, smpb: str | None = None, track: int = 1) -> int | None:
+    """Return the samples per channel that the headers of an MP4 give an audio track; None if they do not say.
 
-    `smpb` is the file's iTunSMPB tag: hexadecimal fields, the fourth of which is the length before encoding.
+    Args:
+        path: The file.
+        sample_rate: Of the track, in Hz.
+        smpb: The file's iTunSMPB tag: hexadecimal fields, the fourth of which is the length before encoding.
+        track: Which of its audio tracks, counted from 1.
     """
     with path.open("rb") as file:
         try:
-            seconds = _seconds(file)
+            seconds = _seconds(file, track)
         except Exception:  # a header that cannot be parsed says nothing
             return None
     try:
@@ -27,10 +31,11 @@ def mp4_frames(path: Path, sample_rate: int, smpb: str | None = None) -> int | N
     return None if seconds is None else round(seconds * sample_rate)
 
 
-def _seconds(file: BinaryIO) -> float | None:
+def _seconds(file: BinaryIO, number: int) -> float | None:
     moov = Atoms(file)[b"moov"]
     movie_scale, _ = _clock(moov[b"mvhd",].read(file)[1])
-    track = next(t for t in moov.findall(b"trak") if t[b"mdia", b"hdlr"].read(file)[1][8:12] == b"soun")
+    tracks = [t for t in moov.findall(b"trak") if t[b"mdia", b"hdlr"].read(file)[1][8:12] == b"soun"]
+    track = tracks[number - 1]
     scale, duration = _clock(track[b"mdia", b"mdhd"].read(file)[1])
     if not duration:  # fragmented
         return None

@@ -18,6 +18,7 @@ class AudioReader(ABC):
         num_channels: 1 or more.
         num_frames: samples per channel: exact where the file says it, else an estimate, or None.
         sample_format: "int16", "int24", "float32" (also 32-bit integers and 64-bit floats) or "lossy".
+        stream_note: None, or, for a file of several audio streams, one line that says which was chosen by default.
         warning: None, or, once all blocks are read, one line saying that the file is damaged or cut short.
     """
 
@@ -26,6 +27,7 @@ class AudioReader(ABC):
     num_channels: int
     num_frames: int | None
     sample_format: str
+    stream_note: str | None = None
     warning: str | None = None
 
     # What the readers find out on the way, for the warning.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Force, ModelName, Threads
+from .options import Force, ModelName, Stream, Threads
 
 
 def inspect_song(
@@ -16,6 +16,7 @@ def inspect_song(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="A .png, .svg or .html file.")],
     dark: Annotated[bool, typer.Option("--dark", help="On dark ground; .html is as its reader likes.")] = False,
     model: ModelName = "studio",
+    stream: Stream = None,
     force: Force = False,
     threads: Threads = 1,
 ) -> None:
@@ -24,7 +25,9 @@ def inspect_song(
     from .rendering import progress_bar
 
     with progress_bar() as progress:
-        seen = draw_file(song, output, model, dark=dark, overwrite=force, threads=threads, progress=progress)
+        seen = draw_file(
+            song, output, model, dark=dark, stream=stream, overwrite=force, threads=threads, progress=progress
+        )
     if seen.warning:
         print(f"stembridge: warning: {seen.warning}", file=sys.stderr)
     parts = ", ".join(f"{name} {loud}" for name, loud in {"song": seen.song, **seen.stems}.items())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Fader, Force, ModelName, PresetName, check_new, given_faders
+from .options import Fader, Force, ModelName, PresetName, Stream, check_new, given_faders
 
 if TYPE_CHECKING:
     from ..control import MidiControl
@@ -44,6 +44,7 @@ def play_live(
         Path | None, typer.Option(metavar="FILE", help="Keep what the faders did: a .csv or .mid file.")
     ] = None,
     model: ModelName = "live",
+    stream: Stream = None,
     sample_rate: Annotated[
         int | None,
         typer.Option("--sample-rate", min=8000, max=192000, metavar="HZ", help="Default: the file's, else 44100."),
@@ -80,6 +81,7 @@ def play_live(
     live = Live(
         source,
         output,
+        stream=stream,
         overwrite=force,
         model=model,
         sample_rate=sample_rate,

@@ -43,6 +43,15 @@ PresetName = Annotated[
 ModelName = Annotated[str, typer.Option("--model", metavar="NAME", help="A model (see `models`), or an .onnx file.")]
 Normalize = Annotated[bool, typer.Option("--normalize", help="Bring the peak to -1 dBFS.")]
 BitsOption = Annotated[Bits | None, typer.Option("--bits", help="Bits a sample, 32 is float; default: as the song.")]
+Stream = Annotated[
+    int | None,
+    typer.Option(
+        "--stream",
+        min=1,
+        metavar="N",
+        help="Which audio stream of the file; default: the one marked as default, else the first.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what exists.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="Processor cores for the network.")]
 

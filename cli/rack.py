@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 
-def load_rack(place: str, song: str | os.PathLike) -> Any:
+def load_rack(place: str, song: str | os.PathLike, stream: int | None = None) -> Any:
     """What `place` names, "rack.py:rack" or "package.module:rack": a processor, or what makes one for the song.
 
     What makes one may take sample_rate and num_channels. Raises ValueError, in one line, for all that goes wrong there.
@@ -21,7 +21,7 @@ def load_rack(place: str, song: str | os.PathLike) -> Any:
     where, _, name = place.rpartition(":")
     if not (where and name):
         raise ValueError(f"--rack {place}: give a file and a name in it, like rack.py:rack, or package.module:rack")
-    with open_audio(song) as reader:
+    with open_audio(song, stream) as reader:
         sample_rate, num_channels = reader.sample_rate, reader.num_channels
     try:
         found: Any = _module(where)

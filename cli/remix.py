@@ -21,6 +21,7 @@ from .options import (
     Recipe,
     Reports,
     Songs,
+    Stream,
     Threads,
     given_faders,
     is_given,
@@ -65,6 +66,7 @@ def remix_song(
         str | None, typer.Option(metavar="match|LUFS", help="Keep the song's loudness, or bring it to LUFS, like -14.")
     ] = None,
     sample_format: BitsOption = None,
+    stream: Stream = None,
     overwrite: Force = False,
     threads: Threads = 1,
     name: Name = None,
@@ -111,6 +113,7 @@ def remix_song(
             normalize=normalize,
             loudness=goal,
             sample_format=sample_format and sample_format.name,
+            stream=stream,
             overwrite=overwrite,
             jobs=jobs,
             dask=dask,
@@ -129,7 +132,7 @@ def remix_song(
         for option in ("model", "threads"):
             if is_given(context, option):
                 raise ValueError(f"--{option} is for the rack to choose, in {rack}; leave it out")
-        processor = load_rack(rack, song)
+        processor = load_rack(rack, song, stream)
     run_with_progress(
         lambda progress: remix_file(
             song,
@@ -141,6 +144,7 @@ def remix_song(
             normalize=normalize,
             loudness=goal,
             sample_format=sample_format and sample_format.name,
+            stream=stream,
             overwrite=overwrite,
             threads=threads,
             progress=progress,

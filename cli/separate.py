@@ -17,6 +17,7 @@ from .options import (
     Recipe,
     Reports,
     Songs,
+    Stream,
     Threads,
 )
 
@@ -42,6 +43,7 @@ def separate_song(
     model: ModelName = "studio",
     normalize: Normalize = False,
     sample_format: BitsOption = None,
+    stream: Stream = None,
     overwrite: Force = False,
     threads: Threads = 1,
     name: Name = None,
@@ -72,6 +74,7 @@ def separate_song(
             format=format.value,
             normalize=normalize,
             sample_format=sample_format and sample_format.name,
+            stream=stream,
             overwrite=overwrite,
             jobs=jobs,
             dask=dask,
@@ -89,6 +92,7 @@ def separate_song(
             suffix=f".{format.value}",
             normalize=normalize,
             sample_format=sample_format and sample_format.name,
+            stream=stream,
             overwrite=overwrite,
             threads=threads,
             progress=progress,

@@ -57,6 +57,7 @@ def remix_files(
     normalize: bool = False,
     loudness: float | Literal["match"] | None = None,
     sample_format: str | None = None,
+    stream: int | None = None,
     overwrite: bool = False,
     jobs: int = 1,
     dask: Any = None,
@@ -79,7 +80,7 @@ def remix_files(
         name: A template such as "{artist} - {title}.{ext}"; by default "{name} ({preset}).{ext}". A result of other
             settings whose name is the same gets a number.
         format: wav, flac, mp3 or ogg; by default the song's, or flac where that cannot be written.
-        normalize, loudness, sample_format: As in `remix_file`.
+        normalize, loudness, sample_format, stream: As in `remix_file`.
         overwrite: Replace files that this batch did not write, where songs fail otherwise, and results of other
             settings.
         jobs: Number of processes. Where none can be started, this one does the work, after a RuntimeWarning.
@@ -87,7 +88,7 @@ def remix_files(
             under the same paths, or as URLs.
         threads: Of ONNX Runtime, in each process.
         overrides: Each a `match`, a glob of a path or its end, and other gains_db, preset, automation, map, normalize,
-            loudness, name or format for the songs that it fits; later ones override earlier ones.
+            loudness, name, format or stream for the songs that it fits; later ones override earlier ones.
         dry_run: Only plan.
         watcher: Receives progress.
 
@@ -114,6 +115,7 @@ def separate_files(
     format: str | None = "wav",
     normalize: bool = False,
     sample_format: str | None = None,
+    stream: int | None = None,
     overwrite: bool = False,
     jobs: int = 1,
     dask: Any = None,
@@ -127,7 +129,7 @@ def separate_files(
     Args:
         stems: As in `separate_file`.
         name: By default "{folder}/{name}/{stem}.{ext}".
-        overrides: Of stems, normalize, name and format.
+        overrides: Of stems, normalize, name, format and stream.
     """
     given = {name: value for name, value in locals().items() if name != "watcher"}
     choices = {name: given[name] for name in OF_STEMS}

@@ -80,12 +80,20 @@ class Inspection:
 
 
 def inspect_audio(
-    source: str | Path, model: str | Path | Model = "studio", *, threads: int = 1, progress: Progress | None = None
+    source: str | Path,
+    model: str | Path | Model = "studio",
+    *,
+    stream: int | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
 ) -> Inspection:
-    """Take a song apart to see what is in it. Raises ValueError or OSError, one line."""
+    """Take a song apart to see what is in it. Raises ValueError or OSError, one line.
+
+    stream: which audio stream of the file, as in `remix_file`.
+    """
     from ..audio.loudness import Loudness
 
-    with open_audio(source) as reader:
+    with open_audio(source, stream) as reader:
         processor = stem_processor(reader, None, model, threads)
         rate, num_channels, stems = reader.sample_rate, reader.num_channels, processor.stems
         song = Loudness(rate, num_channels, true_peak=True)
@@ -113,7 +121,7 @@ def inspect_audio(
             stems={
                 s: Loud(m.lufs(), m.peak_db(), float(part)) for s, m, part in zip(stems, meters, shares, strict=True)
             },
-            warning=reader.warning or "",
+            warning="; ".join(filter(None, (reader.stream_note, reader.warning))),
             waveform=waveform.astype(np.float32),
             spectrum=_decibels(spectrum),
             edges_hz=columns.edges_hz,

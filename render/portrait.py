@@ -57,6 +57,7 @@ def draw_file(
     model: str | Path | Model = "studio",
     *,
     dark: bool = False,
+    stream: int | None = None,
     overwrite: bool = False,
     threads: int = 1,
     progress: Progress | None = None,
@@ -74,7 +75,7 @@ def draw_file(
     if find_spec("matplotlib") is None:
         raise ValueError("pictures need matplotlib: pip install 'stembridge[inspect]'")
     with Outputs([target], Path(source), overwrite=overwrite) as outputs:
-        inspection = inspect_audio(source, model, threads=threads, progress=progress)
+        inspection = inspect_audio(source, model, stream=stream, threads=threads, progress=progress)
         outputs.parts[0].write_bytes(draw_portrait(inspection, kind, dark=dark))
         outputs.commit()
     return inspection

@@ -52,6 +52,7 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "jobs": WHOLE,
     "dask": TEXT,
     "threads": WHOLE,
+    "stream": WHOLE,
     "stems": (_texts, 'a list of texts, such as ["vocals", "no_vocals"]'),
     "song": (_tables, "tables, each begun by [[song]]"),
     "match": TEXT,

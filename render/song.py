@@ -57,6 +57,7 @@ def remix_file(
     normalize: bool = False,
     loudness: float | Literal["match"] | None = None,
     sample_format: str | None = None,
+    stream: int | None = None,
     overwrite: bool = False,
     threads: int = 1,
     measure: bool = False,
@@ -72,13 +73,14 @@ def remix_file(
     normalize: the peak goes to -1 dBFS. loudness: LUFS, or "match" for the song's own, as far as a true peak of
     -1 dBTP allows; a warning says by how much it falls short. measure: levels before and after, and an overview, which
     a processor of your own has not.
+    stream: which audio stream of the file, from 1; by default the one that the file marks as default, else the first.
     scratch: the folder for everything temporary, on the target's file system, made if missing; by default the target's.
     Memory is constant. Raises ValueError or OSError, one line, and leaves nothing half-written, whatever stops it.
     """
     check_loudness(loudness, normalize=normalize)
     if measure and processor is not None:
         raise ValueError("measure needs the stems of a model, and a processor of your own shows none; leave one out")
-    with open_audio(source) as reader:
+    with open_audio(source, stream) as reader:
         envelope = None
         if processor is None:
             faders = stem_processor(reader, gains_db, model, threads)
@@ -113,6 +115,7 @@ def separate_file(
     suffix: str = ".wav",
     normalize: bool = False,
     sample_format: str | None = None,
+    stream: int | None = None,
     overwrite: bool = False,
     threads: int = 1,
     measure: bool = False,
@@ -124,7 +127,7 @@ def separate_file(
     stems: names of the model's stems, or "no_<stem>" for the song without it; by default all stems, which together sum
     to the song, to 1 LSB a stem in integer formats. All files appear at once. The rest is as in `remix_file`.
     """
-    with open_audio(source) as reader:
+    with open_audio(source, stream) as reader:
         processor = stem_processor(reader, None, model, threads)
         parts = stem_parts(processor.stems, stems)
         targets = [Path(folder, f"{name}{suffix}") for name in parts]
@@ -243,7 +246,7 @@ def _render(
                 done += block.shape[-1]
                 if progress:
                     progress("writing", done / frames)
-    warnings = [reader.warning, *(copy_tags(reader.path, part) for part in outputs.parts), warning]
+    warnings = [reader.stream_note, reader.warning, *(copy_tags(reader.path, part) for part in outputs.parts), warning]
     outputs.commit()
     true_peak_db = level.true_peak_db if level else None
     if true_peak_db is not None:

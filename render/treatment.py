@@ -20,8 +20,8 @@ from .song import stem_parts
 
 FORMATS = ("wav", "flac", "mp3", "ogg")
 HAS_BITS = {"wav": ("int16", "int24", "float32"), "flac": ("int16", "int24")}
-OF_A_REMIX = ("gains_db", "preset", "automation", "map", "normalize", "loudness", "name", "format")
-OF_STEMS = ("stems", "normalize", "name", "format")
+OF_A_REMIX = ("gains_db", "preset", "automation", "map", "normalize", "loudness", "name", "format", "stream")
+OF_STEMS = ("stems", "normalize", "name", "format", "stream")
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,10 @@ def remix_treatment(model: Model, choices: Mapping[str, Any], sample_format: str
     gains = {stem: max(SILENCE_DB, gain) for stem, gain in faders.gains_db.items()}
     moved = {stem: gain for stem, gain in gains.items() if gain != max(SILENCE_DB, presets_gains.get(stem, 0.0))}
     preset_name = None if preset is None else Path(preset).name.removesuffix(".json")
+    stream = _stream(choices)
     return Treatment(
         "remix",
-        {"gains_db": gains_db, "automation": automation, **shaping},
+        {"gains_db": gains_db, "automation": automation, **shaping, **stream},
         template,
         choices["format"],
         {"preset": mix_name(moved, preset_name, ride), "model": model.card.name},
@@ -87,6 +88,7 @@ def remix_treatment(model: Model, choices: Mapping[str, Any], sample_format: str
             "gains_db": {stem: gain for stem, gain in gains.items() if gain},
             "automation": automation and _digest(automation),
             **shaping,
+            **stream,
         },
     )
 
@@ -97,10 +99,20 @@ def stems_treatment(model: Model, choices: Mapping[str, Any], sample_format: str
     template = _template(choices, sample_format, STEMS_NAME)
     if "stem" not in template.fields and len(stems) > 1:
         raise ValueError(f"name {choices['name']!r} has no {{stem}}, and {len(stems)} stems would be one file; add it")
-    shaping = {"normalize": choices["normalize"], "sample_format": sample_format}
+    shaping = {"normalize": choices["normalize"], "sample_format": sample_format, **_stream(choices)}
     words = {"preset": "stems", "model": model.card.name}
     settings = {"job": "separate", "model": model.card.sha256, "stems": stems, **shaping}
     return Treatment("separate", {"stems": stems, **shaping}, template, choices["format"], words, stems, settings)
+
+
+def _stream(choices: Mapping[str, Any]) -> dict[str, int]:
+    """The chosen audio stream. Left out where there is none, so that journals from before it could be chosen hold."""
+    stream = choices["stream"]
+    if stream is None:
+        return {}
+    if isinstance(stream, bool) or not isinstance(stream, int) or stream < 1:
+        raise ValueError(f"stream {stream!r} does not work; give a whole number from 1 up")
+    return {"stream": stream}
 
 
 def _template(choices: Mapping[str, Any], sample_format: str | None, default: str) -> Template:

@@ -77,8 +77,8 @@ class LoopingSong:
     A thread decodes ahead, so that no read waits for the disk.
     """
 
-    def __init__(self, path: str, sample_rate: int, num_channels: int) -> None:
-        self._path, self._sample_rate, self._num_channels = path, sample_rate, num_channels
+    def __init__(self, path: str, sample_rate: int, num_channels: int, stream: int | None = None) -> None:
+        self._path, self._stream, self._sample_rate, self._num_channels = path, stream, sample_rate, num_channels
         self._pieces: queue.Queue[NDArray[np.float32] | BaseException] = queue.Queue(AHEAD)
         self._closed = False
         self._piece = np.zeros((1, 0), np.float32)
@@ -120,7 +120,7 @@ class LoopingSong:
         rate = self._sample_rate
         while True:
             silent = True
-            with open_audio(self._path) as song:
+            with open_audio(self._path, self._stream) as song:
                 if song.num_channels != self._num_channels:
                     raise ValueError(
                         f"{self._path} is another song now, of {song.num_channels} channels instead of "

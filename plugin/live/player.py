@@ -75,7 +75,7 @@ def _play_by_the_clock(setup: Setup, source: Source, sink: Sink, work: BlockWork
 def _source(setup: Setup) -> Source | None:
     """None: a device."""
     if setup.input_kind == "file":
-        return LoopingSong(str(setup.input), setup.sample_rate, setup.num_channels)
+        return LoopingSong(str(setup.input), setup.sample_rate, setup.num_channels, setup.stream)
     return Silence(setup.num_channels) if setup.input_kind == "none" else None
 
 

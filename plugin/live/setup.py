@@ -30,14 +30,17 @@ class Setup:
     """All that the process that plays needs to know.
 
     input, output: a device's name or a part of it, or None for the default device; or what the kind beside it says:
-    "device", "file" or "none". overwrite: whether a file that is there when all has ended is replaced. part: where an
-    output file grows before it takes its name. gains_db: of all stems, in their order. length: samples to play, None
-    for no end. realtime: False plays as fast as it can.
+    "device", "file" or "none". stream: of an input file, from 1, None for its default; stream_note: which of several
+    that is. overwrite: whether a file that is there when all has ended is replaced. part: where an output file grows
+    before it takes its name. gains_db: of all stems, in their order. length: samples to play, None for no end.
+    realtime: False plays as fast as it can.
     """
 
     model: str
     input: str | None
     input_kind: str
+    stream: int | None
+    stream_note: str | None
     output: str | None
     output_kind: str
     overwrite: bool
@@ -53,6 +56,7 @@ class Setup:
 
 def checked_setup(
     input: str | os.PathLike | None,
+    stream: int | None,
     output: str | os.PathLike | None,
     overwrite: bool,
     model: str | os.PathLike,
@@ -74,9 +78,13 @@ def checked_setup(
     input_kind, output_kind = _kind(source, os.path.isfile), _kind(sink, _names_file)
     if source and sink and input_kind == output_kind == "file" and _same(source, sink):
         raise LiveError(f"{sink} is the song itself; choose another name for the output")
+    if stream is not None and input_kind != "file":
+        raise LiveError(f"stream {stream}: only an audio file has streams; give one as the input, or leave it out")
     sample_rate = None if sample_rate is None else _whole("sample rate", sample_rate, "Hz")
     block = _whole("block", block, "samples")
-    num_channels, own_rate = _format(source) if source is not None and input_kind == "file" else (2, None)
+    num_channels, own_rate, note = 2, None, None
+    if source is not None and input_kind == "file":
+        num_channels, own_rate, note = _format(source, stream)
     rate = next(rate for rate in (sample_rate, own_rate, RATE) if rate is not None)
     if own_rate not in (None, rate) and find_spec("soxr") is None:
         raise LiveError(f"{source} has {own_rate} Hz; to play it at {rate}: pip install 'stembridge[live]'")
@@ -97,6 +105,8 @@ def checked_setup(
         model=os.path.abspath(loaded.path),
         input=source,
         input_kind=input_kind,
+        stream=stream,
+        stream_note=note,
         output=sink,
         output_kind=output_kind,
         overwrite=overwrite,
@@ -134,12 +144,12 @@ def _names_file(end: str) -> bool:
     return Path(end).suffix.lower() in FILES
 
 
-def _format(path: str) -> tuple[int, int]:
-    """Channels and rate of a song."""
-    with open_audio(path) as song:
+def _format(path: str, stream: int | None) -> tuple[int, int, str | None]:
+    """Return a song's channels, its rate and which of several audio streams is played."""
+    with open_audio(path, stream) as song:
         if song.num_channels > 2:
             raise LiveError(f"{path}: {song.num_channels} channels do not work; mix down to mono or stereo first")
-        return song.num_channels, song.sample_rate
+        return song.num_channels, song.sample_rate, song.stream_note
 
 
 def _part(output: str) -> str:

@@ -34,12 +34,13 @@ class Live:
     "none" for silence. output: likewise, where a name that ends in .wav, .flac, .mp3 or .ogg is a new file, which is
     there when all has ended, and replaces what was there; or, with `overwrite=False`, gets a number behind its name if
     there is another by then.
+    stream: which audio stream of an input file, from 1; by default the one that it marks as default, else the first.
     model: a shipped model's name, or the path of an .onnx file. sample_rate: in Hz; by default the song's, else 44100.
     block: samples worked on at a time, 16 to 16384; a device has whole milliseconds, and takes the nearest.
     gains_db: where the faders start. seconds: how long to play; None for no end. driver: of devices, such as "jack".
     realtime: False plays from a file or silence to a file or nothing as fast as it can.
-    report: called with a line when a device vanishes or returns, and with what went wrong if a `with` block ends by
-    another exception; one that raises ends nothing.
+    report: called with a line when a device vanishes or returns, for a file of several audio streams, and with what went
+    wrong if a `with` block ends by another exception; one that raises ends nothing.
 
     It has all that StemProcessor has to move faders, so a MidiControl can, and like there they may be moved from any
     thread. They act from the next block on. Raises LiveError, ModelError or another ValueError, in one line.
@@ -50,6 +51,7 @@ class Live:
         input: str | os.PathLike | None = None,
         output: str | os.PathLike | None = None,
         *,
+        stream: int | None = None,
         overwrite: bool = True,
         model: str | os.PathLike = "live",
         sample_rate: int | None = None,
@@ -61,10 +63,12 @@ class Live:
         report: Callable[[str], None] = print,
     ) -> None:
         self.setup = checked_setup(
-            input, output, overwrite, model, sample_rate, block, gains_db or {}, seconds, driver, realtime
+            input, stream, output, overwrite, model, sample_rate, block, gains_db or {}, seconds, driver, realtime
         )
         self.stems = tuple(self.setup.gains_db)
         self._report = report
+        if self.setup.stream_note:
+            report(self.setup.stream_note)
         self._context = multiprocessing.get_context("spawn")
         self._memory = SharedMemory(self._context, len(self.stems))
         self._memory.wanted[0] = list(self.setup.gains_db.values())

@@ -5,9 +5,11 @@ import shutil
 import struct
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile as sf
+from av.stream import Disposition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutagen.id3 import APIC, ID3, TIT2
@@ -420,3 +422,69 @@ def test_no_ctrl_c_is_lost_while_a_file_is_read(kind, make, noise, ctrl_c_lost):
                 pass
 
     assert ctrl_c_lost(read) == 0
+
+
+# --- several audio streams in one file
+
+
+@pytest.fixture
+def tones(tmp_path):
+    """tones(name, hz, default) -> a file with an audio stream for each frequency, that number of them the default."""
+
+    def tones(name, hz, default=None):
+        path = tmp_path / name
+        codec = "libopus" if name.endswith(("mkv", "ogg")) else "aac"
+        with av.open(str(path), "w") as container:
+            streams = []
+            for number, frequency in enumerate(hz, 1):
+                stream = container.add_stream(codec, rate=48000, layout="mono")
+                stream.metadata.update({"title": f"tone {frequency}", "language": "eng"})
+                stream.disposition = Disposition.default if number == default else Disposition(0)
+                streams.append(stream)
+            for stream, frequency in zip(streams, hz, strict=True):
+                sine = np.sin(2 * np.pi * frequency * np.arange(48000) / 48000)[None].astype(np.float32)
+                for start in range(0, sine.shape[1], 960):
+                    frame = av.AudioFrame.from_ndarray(
+                        np.ascontiguousarray(sine[:, start : start + 960]), format="fltp", layout="mono"
+                    )
+                    frame.sample_rate, frame.pts = 48000, start
+                    container.mux(stream.encode(frame))
+                container.mux(stream.encode(None))
+        return path
+
+    return tones
+
+
+def _hz(path, stream=None):
+    audio, rate = read_audio(path, stream)
+    return round(np.argmax(np.abs(np.fft.rfft(audio[0]))) * rate / audio.shape[1] / 50) * 50
+
+
+@pytest.mark.parametrize("name", ["several.mkv", "several.mp4", "several.stem.mp4", "several.ogg"])
+def test_each_of_several_streams_can_be_chosen(tones, name):
+    path = tones(name, (500, 1000, 2000))
+    assert [_hz(path, stream) for stream in (None, 1, 2, 3)] == [500, 500, 1000, 2000]
+
+
+@pytest.mark.parametrize("default", [1, 2, 3])
+def test_the_stream_that_is_marked_as_default_is_read_and_a_line_says_so(tones, default):
+    path = tones("several.mkv", (500, 1000, 2000), default)
+    assert _hz(path) == (500, 1000, 2000)[default - 1]
+    with open_audio(path) as reader:
+        assert reader.stream_note.startswith(f"{path} has 3 audio streams: 1 (tone 500, eng, opus, 1 channel), 2 (")
+        assert reader.stream_note.endswith(f"; stream {default} is used; choose another with --stream")
+    with open_audio(path, 2) as reader:
+        assert reader.stream_note is None
+
+
+def test_a_stream_that_is_not_there_is_refused_with_those_that_are(tones, make, noise):
+    path = tones("several.mp4", (500, 1000))
+    for stream in (0, 3, -1):
+        with pytest.raises(AudioError, match=rf"no audio stream {stream}; choose from 1 \(.*aac.*\), 2 \(.*\)$"):
+            open_audio(path, stream)
+    for kind in ("wav-16", "flac-16", "vorbis"):
+        one = make(kind, noise(2000))
+        with open_audio(one, 1) as reader:
+            assert reader.stream_note is None
+        with pytest.raises(AudioError, match="no audio stream 2; "):
+            open_audio(one, 2)

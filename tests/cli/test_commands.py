@@ -5,6 +5,7 @@ import os
 import pty
 from importlib.metadata import entry_points
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -170,3 +171,32 @@ def test_a_name_that_is_no_text(desk):
     result = desk.run("remix", broken, "-o", os.fsdecode(b"\xe9.wav"), "--model", desk.model)
     assert (result.returncode, result.stderr) == (0, "")
     assert os.path.exists(desk.folder / os.fsdecode(b"\xe9.wav"))
+
+
+def test_a_stream_of_a_file_is_chosen_by_each_command(desk):
+    """The first stream is silent, so what comes out tells which was read."""
+    path = desk.folder / "two.mka"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("pcm_s16le", rate=44100, layout="mono") for _ in range(2)]
+        for stream, level in zip(streams, (0, 8000), strict=True):
+            frame = av.AudioFrame.from_ndarray(np.full((1, 22050), level, np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 44100, 0
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    one = desk.call("remix", path, "-o", "one.wav", "--model", desk.model)
+    assert (one.returncode, "stream 1 is used; choose another with --stream" in one.stderr) == (0, True), one.stderr
+    two = desk.call("remix", path, "-o", "two.wav", "--stream", 2, "--model", desk.model)
+    assert (two.returncode, two.stderr) == (0, "")
+    assert [read(desk.folder / name).any() for name in ("one.wav", "two.wav")] == [False, True]
+    assert desk.call("separate", path, "-o", "stems", "--stream", 2, "--model", desk.model).returncode == 0
+    assert sum(read(wav) for wav in (desk.folder / "stems").iterdir()).any()
+    assert desk.call("remix", path, "-o", "many/", "--stream", 2, "--format=wav", "--model", desk.model).returncode == 0
+    assert read(desk.folder / "many" / "two.wav").any()
+    live = "live", "-i", path, "--no-ui", "--seconds", "0.1", "--model", desk.model
+    assert desk.run(*live, "-o", "live.wav", "--stream", 2).returncode == 0
+    assert read(desk.folder / "live.wav").any()
+    for command in (["remix", path, "-o", "x.wav"], ["inspect", path, "-o", "x.png"], ["live", "-i", path, "--no-ui"]):
+        wrong = desk.call(*command, "--stream", 3, "--model", desk.model)
+        assert wrong.returncode == 2
+        assert "two.mka has no audio stream 3; choose from 1 (pcm_s16le, 1 channel), 2 (" in wrong.stderr
+        assert wrong.stderr.count("\n") == 1

@@ -455,7 +455,7 @@ def test_of_no_sound_no_file_is_made(tmp_path):
 
 def test_a_song_without_sound_is_an_error_and_no_endless_loop(monkeypatch):
     nothing = nullcontext(SimpleNamespace(sample_rate=44100, num_channels=2, blocks=lambda n: iter(())))
-    monkeypatch.setattr(ends, "open_audio", lambda path: nothing)
+    monkeypatch.setattr(ends, "open_audio", lambda path, stream: nothing)
     song = LoopingSong("song.wav", 44100, 2)
     with pytest.raises(ValueError, match=r"song.wav: there is no sound in it"):
         song.read(10)

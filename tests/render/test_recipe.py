@@ -137,7 +137,7 @@ def test_a_recipe_that_cannot_be_read(tmp_path):
 def chosen(tiny_live_model):
     """(places, overrides, choices) -> the settings of each song."""
     model = load_model(tiny_live_model)
-    nothing = dict.fromkeys(["gains_db", "preset", "automation", "loudness", "name", "format"])
+    nothing = dict.fromkeys(["gains_db", "preset", "automation", "loudness", "name", "format", "stream"])
     everything = {**nothing, "normalize": False, "map": "general"}
 
     def chosen(places, overrides, **choices):
