@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import rivals
 from numpy.typing import NDArray
+from stembridge.atomic import write_whole
 from stembridge.models import Model, load_model, model_names
 
 RATE = 44100
@@ -234,9 +235,7 @@ def _check_options(options: argparse.Namespace) -> None:
 
 def write_json(path: Path, report: dict[str, Any]) -> None:
     """The report as a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-    os.replace(temporary, path)
+    write_whole(path, (json.dumps(report, indent=2) + "\n").encode())
 
 
 def start_report() -> dict[str, Any]:

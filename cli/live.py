@@ -142,7 +142,7 @@ def _keep_moves(control: "MidiControl", path: Path | None, sample_rate: int, for
         return None
     from ..plugin.live.ends import numbered
 
-    place = next(place for place in numbered(path) if force or not os.path.lexists(place))
+    place = next(place for place in numbered(path) if force or not place.exists())
     if path.suffix.lower() == ".mid":
         control.recording.to_midi(place, sample_rate)
     else:

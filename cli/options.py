@@ -1,6 +1,5 @@
 """Options that more than one command has."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -100,12 +99,18 @@ def given_faders(**faders: str | None) -> dict[str, float]:
 
 
 def check_new(path: Path, force: bool) -> None:
-    """Raise OSError, in one line, if a file cannot be made there, or `force` is not given and something is there."""
+    """Raise OSError, in one line, if a file cannot be made there, or `force` is not given and a file is there."""
+    from ..atomic import final_path
+
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file in it")
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{path.parent}: no such folder; make it first")
-    if os.path.lexists(path) and not force:
+    try:
+        place = final_path(path)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}; choose another name") from error
+    if not place.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{place.parent}: no such folder; make it first")
+    if place.exists() and not force:
         raise FileExistsError(f"{path} exists already; choose another name, or overwrite it with --force")
 
 

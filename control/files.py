@@ -1,21 +1,14 @@
 """Files that appear whole or not at all."""
 
 import os
-import secrets
-from pathlib import Path
 
+from .. import atomic
 from .errors import ControlError
 
 
 def write_whole(path: str | os.PathLike, content: bytes) -> None:
-    """Write a file, over one of that name. Raises ControlError, and then leaves nothing new."""
-    path = Path(path)
-    temporary = path.with_name(f".stembridge-{secrets.token_hex(6)}")
+    """Write a file, in the place of an older one. Raises ControlError, and then nothing has changed."""
     try:
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        atomic.write_whole(path, content)
     except OSError as error:
         raise ControlError(f"{path} cannot be written: {error.strerror}; choose another place") from error

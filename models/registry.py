@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..atomic import final_path, publish, write_whole
 from .card import FORMAT, Card, ModelError, read_card
 
 SHIPPED = Path(__file__).parent
@@ -45,15 +47,21 @@ def load_model(model: str | os.PathLike) -> Model:
             raise ModelError(f"unknown model {model!r}; shipped models: {shipped}; or give the path of an .onnx file")
     elif path.suffix != ".onnx" or "\0" in path.name:
         raise ModelError(f"{str(model)!r} is no model; give the name of a shipped one or the path of an .onnx file")
+    beside = path.with_suffix(".json")
     try:
         graph = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"{path}: cannot read the model ({error.strerror}); check the path") from error
-    beside = path.with_suffix(".json")
+        if not os.path.isfile(beside):  # else a save may have been stopped
+            raise ModelError(f"{path}: cannot read the model ({error.strerror}); check the path") from error
+        graph = b""
     values = read_card(beside)
     card = Card.from_valid(values) if path.parent == SHIPPED else Card.from_dict(values, beside)
-    checksum = hashlib.sha256(graph).hexdigest()
-    if checksum != card.sha256:
+    if (checksum := _checksum(graph)) != card.sha256:
+        with suppress(OSError):  # a save was stopped after it had written the card
+            graph = _waiting(path, card.sha256).read_bytes()
+    if not (graph or path.exists()):
+        raise ModelError(f"{path}: cannot read the model (No such file or directory); check the path")
+    if _checksum(graph) != card.sha256:
         raise ModelError(
             f"{path}: its checksum {checksum[:12]}... is not the card's {card.sha256[:12]}...; "
             "the file is damaged or not the card's: get both anew"
@@ -62,21 +70,53 @@ def load_model(model: str | os.PathLike) -> Model:
 
 
 def save_model(path: str | os.PathLike, graph: bytes, values: dict[str, Any]) -> Model:
-    """Write a graph to `path` (.onnx) and its card, with the checksum filled in, beside it.
+    """Write a graph to `path` (.onnx) and its card, with the checksum filled in, next to it.
 
-    values: the card's JSON object but for "format" and "sha256". Raises ModelError if it is not valid.
+    Stopped anywhere, even by SIGKILL, it leaves the older model or the new one, never half of each.
+
+    Args:
+        path: Of the graph.
+        graph: The ONNX file.
+        values: The card's JSON object without "format" and "sha256".
+
+    Raises:
+        ModelError: The card is not valid, or `path` does not end in .onnx.
+        OSError: A file cannot be written.
     """
     path = Path(path)
     if path.suffix != ".onnx":
         raise ModelError(f"{path}: a graph is saved as .onnx, because its card goes beside it as .json")
-    values = {"format": FORMAT, **values, "sha256": hashlib.sha256(graph).hexdigest()}
+    values = {"format": FORMAT, **values, "sha256": _checksum(graph)}
     card = Card.from_dict(values, path.with_suffix(".json"))
-    contents = {path: graph, path.with_suffix(".json"): (json.dumps(values, indent=2) + "\n").encode()}
-    for target, content in contents.items():
-        temporary = target.with_name(f".{target.name}.tmp")
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+    waiting = _waiting(path, card.sha256)
+    try:
+        # The card decides: until it is written the old graph is used, and from then on the new one, wherever it is.
+        write_whole(waiting, graph)
+        write_whole(path.with_suffix(".json"), (json.dumps(values, indent=2) + "\n").encode())
+        publish([waiting], [path])
+    finally:
+        _remove_waiting(path)
     return Model(card, graph, path)
+
+
+def _waiting(path: Path, checksum: str) -> Path:
+    """Return where a new graph waits for its card."""
+    place = final_path(path)
+    return place.with_name(f".{place.name}-{checksum[:16]}")
+
+
+def _remove_waiting(path: Path) -> None:
+    """Remove the graphs that wait, of this save and of others that were stopped, except the one that the card needs."""
+    needed = ""
+    with suppress(ModelError):
+        needed = read_card(path.with_suffix(".json"))["sha256"]
+    if path.exists() and _checksum(path.read_bytes()) == needed:
+        needed = ""
+    every = _waiting(path, "")
+    for left_over in every.parent.iterdir():
+        if left_over.name.startswith(every.name) and (not needed or left_over != _waiting(path, needed)):
+            left_over.unlink(missing_ok=True)
+
+
+def _checksum(graph: bytes) -> str:
+    return hashlib.sha256(graph).hexdigest()

@@ -1,10 +1,10 @@
 """The user's own presets: written and deleted, in their folder and nowhere else."""
 
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..atomic import write_whole
 from .gains import checked_gains
 from .load import NAME, PresetError, checked_preset, own_presets, shipped_presets, user_folder
 
@@ -25,16 +25,11 @@ def save_preset(name: str, gains_db: Mapping[str, float], description: str = "",
     text = checked_preset(data, name).text()
     folder = user_folder()
     path = folder / f"{name}.json"
-    if os.path.lexists(path) and not force:
+    if os.path.exists(path) and not force:
         raise PresetError(f"preset {name!r} exists already; choose another name, or overwrite it with --force")
-    temporary = folder / f".stembridge-{secrets.token_hex(6)}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text, "utf-8")
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        os.makedirs(os.path.realpath(folder), exist_ok=True)
+        write_whole(path, text.encode())
     except OSError as error:
         raise PresetError(f"preset {name!r} cannot be written to {folder}: {error.strerror}") from error
     except UnicodeEncodeError as error:

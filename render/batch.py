@@ -199,7 +199,7 @@ def _check(output: str, given: Mapping[str, Any]) -> None:
         raise ValueError(f"output {output!r} is no folder; give a path or a URL such as s3://bucket/folder")
     if is_url(output):
         return
-    if os.path.lexists(output) and not os.path.isdir(output):
+    if os.path.exists(output) and not os.path.isdir(output):
         raise ValueError(f"output {output} is a file; give a folder")
     with suppress(FileNotFoundError):
         if not is_report(Path(output, REPORT)) and not given["overwrite"]:

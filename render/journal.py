@@ -82,7 +82,7 @@ class Journal:
             return self
         try:
             self._made_output = not is_url(self._output) and not os.path.lexists(self._output)
-            self._folder.mkdir(parents=True, exist_ok=True)
+            os.makedirs(os.path.realpath(self._folder), exist_ok=True)
             self._lock = (self._folder / "lock").open("wb")
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

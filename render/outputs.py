@@ -10,18 +10,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..atomic import final_path, final_paths, publish
+
 FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # which come without a name while a file is written
 
 
 class Outputs:
-    """A hidden folder, to write the targets in. `commit` puts them in their places; else all vanishes.
+    """A hidden folder to write the targets in. `commit` moves them to their places; otherwise all of it vanishes.
 
-    targets: files of one folder. They must not exist unless `overwrite`, and none of them may be `source`.
-    make_folder: make the targets' folder if it is missing; its own parent must exist.
-    beside: the folder that holds the hidden one, on the targets' file system, made if missing; by default the targets'.
-    parts: where to write, one path per target. scratch: the folder that they are in, for other temporary files.
+    Args:
+        targets: Files of one folder, or links to files elsewhere. They must not exist unless `overwrite`, and none of
+            them may be `source`.
+        source: The song.
+        overwrite: Replace files that exist.
+        make_folder: Make the targets' folder if it is missing; its own parent must exist.
+        beside: The folder that holds the hidden one, on the targets' file system, made if missing; by default the one
+            where the first target will be.
 
-    Raises OSError (one line), when entered if the targets cannot be written, and for any disk error on the way.
+    Attributes:
+        parts: Where to write, one path for each target.
+        scratch: The folder that they are in, for other temporary files.
+
+    Raises:
+        OSError: One line, at once if the targets cannot be written, and for any disk error later.
     """
 
     def __init__(
@@ -34,20 +45,21 @@ class Outputs:
         beside: Path | None = None,
     ) -> None:
         self._folder = targets[0].parent
-        self._beside = beside or self._folder
         self._source, self._overwrite, self._make_folder = source, overwrite, make_folder
-        self._made_folder = False
+        self._made_folder: Path | None = None
         self.targets = list(targets)
+        self._check()
+        self._own_disk = beside is not None  # which must then be that of the targets, or each would be copied
+        self._beside = beside or final_path(self.targets[0]).parent
         self.scratch = self._beside / f".stembridge-{secrets.token_hex(6)}"
         # In a folder of their own: a target may have any name.
         self.parts = [self.scratch / "parts" / target.name for target in targets]
 
     def __enter__(self) -> Self:
-        self._check()
         try:
             self._enter_folder()
             (self.scratch / "parts").mkdir(parents=True)
-            if self.scratch.stat().st_dev != self._folder.stat().st_dev:
+            if self._own_disk and self.scratch.stat().st_dev != self._folder.stat().st_dev:
                 raise OSError(f"{self._beside} is on another disk than {self._folder}; choose a folder on the same")
         except OSError as error:
             self._remove()
@@ -75,42 +87,42 @@ class Outputs:
             error.args = (str(error).replace(str(self.scratch / "parts"), str(self._folder)),)
 
     def commit(self) -> None:
-        """Give the parts their names."""
+        """Move the parts to their places: all of them, or none."""
         self._check()
-        new = [target for target in self.targets if not os.path.lexists(target)]
         try:
-            for part, target in zip(self.parts, self.targets, strict=True):
-                os.replace(part, target)
-        except BaseException:
-            for target in new:
-                target.unlink(missing_ok=True)
-            raise
+            publish(self.parts, self.targets)
+        except OSError as error:
+            raise OSError(f"cannot write {error.filename}: {error.strerror}; choose another place") from error
 
     def _check(self) -> None:
         for target in self.targets:
-            if not os.path.lexists(target):
-                continue
-            if target.exists() and target.samefile(self._source):
-                raise FileExistsError(f"{target} is the song itself; choose another name for the output")
-            if target.is_dir():
+            if os.path.isdir(target):
                 raise IsADirectoryError(f"{target} is a folder; name a file in it")
-            if not self._overwrite:
+            if not os.path.exists(target):
+                continue
+            if target.samefile(self._source):
+                raise FileExistsError(f"{target} is the song itself; choose another name for the output")
+            if not self._overwrite and target.is_file():
                 raise FileExistsError(f"{target} exists already; choose another name, or overwrite it with --force")
+        try:
+            final_paths(self.targets)
+        except OSError as error:
+            raise OSError(f"cannot write {error.filename}: {error.strerror}; choose another name") from error
 
     def _enter_folder(self) -> None:
-        folder = self._folder
-        if folder.is_dir():
+        if self._folder.is_dir():
             return
-        if os.path.lexists(folder):
-            raise NotADirectoryError(f"{folder} is not a folder; choose another")
+        if self._folder.exists():
+            raise NotADirectoryError(f"{self._folder} is not a folder; choose another")
+        folder = Path(os.path.realpath(self._folder)) if self._folder.is_symlink() else self._folder
         missing = folder.parent if self._make_folder else folder
         if not missing.is_dir():
             raise FileNotFoundError(f"the folder {missing} does not exist; make it first or choose another")
-        self._made_folder = True  # before it is true, so that it goes even if we are stopped in the next line
+        self._made_folder = folder  # before it is true, so that it goes even if we are stopped in the next line
         folder.mkdir()
 
     def _remove(self) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)
         if self._made_folder:
             with suppress(OSError):  # not empty: the outputs are in it
-                self._folder.rmdir()
+                self._made_folder.rmdir()

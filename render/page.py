@@ -6,13 +6,13 @@ all of it is escaped, and a content security policy keeps the browser from loadi
 
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from html import escape
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
+from ..atomic import new_file
 from .level import Level
 from .overview import Overview
 from .pictures import draw_stems, draw_waveform
@@ -30,14 +30,10 @@ def write_page(report: Report, path: Path) -> None:
 
     Songs are written one by one, so memory does not grow with their number. Raises OSError.
     """
-    part = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
-    try:
-        with open(part, "w", encoding="utf-8", errors="backslashreplace") as file:  # names need not be text
-            for piece in _page(report, path.absolute().parent):
-                file.write(piece)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    # Names need not be text.
+    with new_file(path) as part, open(part, "w", encoding="utf-8", errors="backslashreplace") as file:
+        for piece in _page(report, path.absolute().parent):
+            file.write(piece)
 
 
 def _page(report: Report, folder: Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Where songs and outputs lie: in folders of this machine, or anywhere that fsspec reaches by a URL."""
 
+import errno
 import hashlib
 import os
 import re
@@ -9,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.request import url2pathname
+
+from ..atomic import publish
 
 URL = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE)
 PIECE = 1 << 20  # bytes copied at a time
@@ -108,7 +111,7 @@ def states_below(root: str) -> Callable[[str], tuple[int, str] | None]:
     A URL is listed once, here. Raises OSError if the folder cannot be read.
     """
     if not is_url(root):
-        return lambda name: _state_of_link(join(root, name))
+        return lambda name: _state_of_file(join(root, name))
     system, path = system_of(root)
     try:
         bucket = path.partition("/")[0]
@@ -123,11 +126,15 @@ def states_below(root: str) -> Callable[[str], tuple[int, str] | None]:
     return {name[start:]: (int(info["size"] or 0), "") for name, info in found.items()}.get
 
 
-def _state_of_link(path: str) -> tuple[int, str] | None:
+def _state_of_file(path: str) -> tuple[int, str] | None:
     try:
-        status = os.lstat(path)
+        status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return 0, ""  # links in a circle: something is there, and it is not as anybody wrote it
     return status.st_size, str(status.st_mtime_ns)
 
 
@@ -144,23 +151,17 @@ def fetch(url: str, folder: Path) -> Path:
 
 
 def deliver(parts: Sequence[Path], outputs: Sequence[str], *, overwrite: bool) -> None:
-    """Move finished files to their places, paths or URLs: each appears whole, and unless all do none is left.
+    """Move finished files to their places, paths or URLs: all of them, each whole, or none.
 
-    Paths must be on the parts' file system; missing folders are made. overwrite: replace what exists. Raises OSError.
+    Missing folders are made. overwrite: replace what exists. Raises OSError.
     """
     if is_url(outputs[0]):
         return _upload(parts, outputs, overwrite)
-    new = [output for output in outputs if not os.path.lexists(output)]
-    if len(new) < len(outputs) and not overwrite:
-        raise _exists(next(output for output in outputs if output not in new))
-    try:
-        for part, output in zip(parts, outputs, strict=True):
-            os.makedirs(os.path.dirname(output), exist_ok=True)
-            os.replace(part, output)
-    except BaseException:
-        for output in new:
-            Path(output).unlink(missing_ok=True)
-        raise
+    for output in outputs:
+        if os.path.exists(output) and not overwrite:
+            raise _exists(output)
+        os.makedirs(os.path.realpath(os.path.dirname(output)), exist_ok=True)
+    publish(parts, outputs)
 
 
 def _upload(parts: Sequence[Path], outputs: Sequence[str], overwrite: bool) -> None:

@@ -4,12 +4,12 @@ import csv
 import io
 import json
 import os
-import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from ..atomic import write_whole
 from .level import Level
 from .overview import Overview
 
@@ -113,11 +113,16 @@ class Report:
         kind = path.suffix.lower()
         if kind not in KINDS:
             raise ValueError(f"{path} is no kind of report; name it {', '.join(KINDS)}")
-        if kind == ".html":
-            from .page import write_page
+        try:
+            if kind == ".html":
+                from .page import write_page
 
-            return write_page(self, path)
-        _write_whole(path, self._json() if kind == ".json" else self._csv())
+                write_page(self, path)
+            else:
+                text = self._json() if kind == ".json" else self._csv()
+                write_whole(path, text.encode(errors="backslashreplace"))  # names need not be text
+        except OSError as error:
+            raise OSError(f"cannot write {path}: {error.strerror}; make room or choose another folder") from error
 
     def _json(self) -> str:
         counts = {outcome: len(self._with(outcome)) for outcome in ("done", "skipped", "failed", "planned")}
@@ -148,14 +153,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_rounded(inner) for inner in value]
     return round(value, 3) if isinstance(value, float) else value
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_text(text, "utf-8", errors="backslashreplace")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror}; make room or choose another folder") from error
-    finally:
-        temporary.unlink(missing_ok=True)

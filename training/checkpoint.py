@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..atomic import new_file
 from .data import DataError
 from .recipe import Recipe
 
@@ -32,11 +32,10 @@ class Progress:
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], progress: Progress, recipe: Recipe) -> None:
     """Write a checkpoint; the file appears whole or not at all."""
-    temporary = path.with_suffix(".tmp")
     contents = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     metadata = {"progress": json.dumps(asdict(progress)), "recipe": json.dumps(recipe.as_dict())}
-    save_file(contents, temporary, metadata)
-    os.replace(temporary, path)
+    with new_file(path) as part:
+        save_file(contents, part, metadata)
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress, Recipe]:

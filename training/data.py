@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..atomic import new_file
 from ..audio import open_audio
 
 STEMS = ("vocals", "drums", "bass", "other")
@@ -167,9 +167,8 @@ class StemCache:
             tracks = {name: song.decode(name) for name in song.files}
             peak = max(1.0, *(float(np.abs(track).max(initial=0)) for track in tracks.values()))
             for name, track in tracks.items():
-                with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".tmp", delete=False) as file:
+                with new_file(paths[name]) as part, part.open("wb") as file:
                     np.save(file, np.round(track.T * (32767 / peak)).astype(np.int16))
-                os.replace(file.name, paths[name])
         return np.load(paths[stem], mmap_mode="r", allow_pickle=False)
 
     def _paths(self, song: Song) -> dict[str, Path]:

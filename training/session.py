@@ -47,7 +47,7 @@ def train_model(
 
     work = output.with_name(output.name + ".training")
     for path in output, output.with_suffix(".json"):
-        if os.path.lexists(path) and not (overwrite or (work / "last.safetensors").exists()):
+        if os.path.exists(path) and not (overwrite or (work / "last.safetensors").exists()):
             raise FileExistsError(f"{path} exists already; choose another name, or overwrite it with --force")
     if not terms.strip():
         raise DataError("terms '' say nothing; say what the weights may be used for, or leave them out")

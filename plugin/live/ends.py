@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ...atomic import final_path, publish
 from ...audio import create_audio, open_audio
 
 AHEAD = 8  # pieces of a song that are decoded ahead
@@ -201,20 +202,20 @@ class NewFile:
     def _publish(self) -> Path:
         """Give the file its name, or the first free one like it; return it."""
         if self._overwrite:
-            os.replace(self._part, self._path)
+            publish([self._part], [self._path])
             return self._path
         return next(place for place in numbered(self._path) if self._took(place))
 
     def _took(self, place: Path) -> bool:
         """Give the file this name, unless another has it."""
+        if place.exists():
+            return False
         try:
-            os.link(self._part, place)  # never replaces another file
+            os.link(self._part, final_path(place))  # never replaces another file
         except FileExistsError:
             return False
-        except OSError:  # a disk without links
-            if os.path.lexists(place):
-                return False
-            os.replace(self._part, place)
+        except OSError:  # another disk, or one without links
+            publish([self._part], [place])
         return True
 
     def _write(self) -> None:

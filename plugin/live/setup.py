@@ -2,7 +2,6 @@
 
 import math
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ...atomic import hidden_path
 from ...audio import open_audio
 from ...engine.gains import SILENCE_DB, check_gain_db
 from ...engine.processor import MAX_RATE, MIN_RATE
@@ -96,6 +96,12 @@ def checked_setup(
         raise LiveError(f"{seconds} seconds cannot be played; give more than 0, or leave it out for no end")
     if not realtime and "device" in (input_kind, output_kind):
         raise LiveError("a device plays in real time; give files, or none")
+    part = ""
+    if sink is not None and output_kind == "file":
+        try:
+            part = str(hidden_path(sink, Path(sink).suffix.lower()))
+        except OSError as error:
+            raise LiveError(f"{sink} cannot be written: {error.strerror}; choose another name") from error
     gains = dict.fromkeys(loaded.card.stems, 0.0)
     for stem, gain in gains_db.items():
         if stem not in gains:
@@ -110,7 +116,7 @@ def checked_setup(
         output=sink,
         output_kind=output_kind,
         overwrite=overwrite,
-        part=_part(sink) if sink is not None and output_kind == "file" else "",
+        part=part,
         sample_rate=rate,
         num_channels=num_channels,
         block=block,
@@ -150,8 +156,3 @@ def _format(path: str, stream: int | None) -> tuple[int, int, str | None]:
         if song.num_channels > 2:
             raise LiveError(f"{path}: {song.num_channels} channels do not work; mix down to mono or stereo first")
         return song.num_channels, song.sample_rate, song.stream_note
-
-
-def _part(output: str) -> str:
-    path = Path(output)
-    return str(path.with_name(f".stembridge-{secrets.token_hex(6)}{path.suffix.lower()}"))

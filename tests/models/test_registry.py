@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 from stembridge import StemProcessor
@@ -139,3 +141,85 @@ def test_what_is_not_valid_is_not_written(tmp_path, name, fields, says):
     with pytest.raises(ModelError, match=says):
         save_model(tmp_path / name, b"graph", FIELDS | fields)
     assert not os.listdir(tmp_path)
+
+
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from stembridge.models import load_model, save_model
+path, stop = Path(sys.argv[1]), int(sys.argv[2])
+values = load_model(sys.argv[3]).card.values
+calls = 0
+def die_at(name):
+    function = getattr(os, name)
+    def call(*arguments, **options):
+        global calls
+        if calls == stop:
+            os.kill(os.getpid(), signal.SIGKILL)
+        calls += 1
+        return function(*arguments, **options)
+    setattr(os, name, call)
+die_at("replace")
+die_at("unlink")
+save_model(path, b"new graph", {**values, "version": "new"})
+print("saved")
+"""
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path, tiny_live_model, old):
+    """Killed before each step in turn."""
+    path = tmp_path / "model.onnx"
+    values = {**load_model(tiny_live_model).card.values, "version": "old"}
+    seen = []
+    for stop in range(20):
+        for left_over in tmp_path.glob("*.onnx*"):
+            left_over.unlink()
+        path.with_suffix(".json").unlink(missing_ok=True)
+        if old:
+            save_model(path, b"old graph", values)
+        command = [sys.executable, "-c", STOPPED, str(path), str(stop), str(tiny_live_model)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if old or path.with_suffix(".json").exists():
+            model = load_model(path)
+            assert (model.card.values["version"], model.graph) in [("old", b"old graph"), ("new", b"new graph")]
+            seen.append(model.card.values["version"])
+        if done.stdout == "saved\n":
+            break
+        save_model(path, b"third graph", values)  # and saving goes on to work
+        assert load_model(path).graph == b"third graph"
+        assert {item.name for item in tmp_path.glob("*model*")} == {"model.onnx", "model.json"}
+    assert done.stdout == "saved\n"
+    assert stop >= 3
+    assert seen == sorted(seen, key=["old", "new"].index)
+    assert seen[-1] == "new"
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_a_save_that_is_interrupted_leaves_the_old_model_or_the_new_one(tmp_path, tiny_live_model, monkeypatch, step):
+    path = tmp_path / "model.onnx"
+    values = load_model(tiny_live_model).card.values
+    save_model(path, b"old graph", {**values, "version": "old"})
+    replace, calls = os.replace, []
+
+    def fail(source, target):
+        calls.append(target)
+        if len(calls) == step + 1:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(KeyboardInterrupt):
+        save_model(path, b"new graph", {**values, "version": "new"})
+    model = load_model(path)
+    assert (model.card.values["version"], model.graph) == (("old", b"old graph"), ("new", b"new graph"))[step == 2]
+    assert len([*tmp_path.glob(".*")]) == (step == 2)
+
+
+def test_a_model_is_saved_through_links(tmp_path, tiny_live_model):
+    (tmp_path / "real").mkdir()
+    for suffix in ("onnx", "json"):
+        (tmp_path / f"model.{suffix}").symlink_to(f"real/other.{suffix}")
+    save_model(tmp_path / "model.onnx", b"graph", load_model(tiny_live_model).card.values)
+    assert load_model(tmp_path / "model.onnx").graph == load_model(tmp_path / "real" / "other.onnx").graph == b"graph"
+    assert sorted(path.name for path in (tmp_path / "real").iterdir()) == ["other.json", "other.onnx"]

@@ -96,14 +96,20 @@ def test_what_exists_is_overwritten_by_force_only(duet):
     assert load_preset("duet") == {"vocals": 1.0}
 
 
-def test_a_link_is_replaced_and_what_it_leads_to_stays(duet, tmp_path):
+def test_a_link_stays_and_what_it_leads_to_is_written(duet, tmp_path):
+    """As in a folder of settings that is kept elsewhere, with links to it."""
     elsewhere = tmp_path / "elsewhere.json"
     os.rename(duet, elsewhere)
     duet.symlink_to(elsewhere)
     before = elsewhere.read_bytes()
-    save_preset("duet", {"vocals": 1}, force=True)
-    assert not duet.is_symlink()
+    assert "exists already" in refused(save_preset, "duet", {"vocals": 1})
     assert elsewhere.read_bytes() == before
+    save_preset("duet", {"vocals": 1}, force=True)
+    assert duet.is_symlink()
+    assert load_preset("duet") == {"vocals": 1.0}
+    elsewhere.unlink()
+    save_preset("duet", {"vocals": 2})
+    assert elsewhere.read_bytes() == duet.read_bytes()
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
@@ -168,14 +174,14 @@ def test_a_description_that_is_no_text_is_refused(duet, description):
     assert os.listdir(duet.parent) == [duet.name]
 
 
-@pytest.mark.parametrize("failing", ["write_text", "replace"])
+@pytest.mark.parametrize("failing", ["write_bytes", "replace"])
 def test_a_full_disk_leaves_what_was_there(duet, monkeypatch, failing):
     before = duet.read_bytes()
 
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*(("pathlib.Path.write_text", full) if failing == "write_text" else ("os.replace", full)))
+    monkeypatch.setattr(*(("pathlib.Path.write_bytes", full) if failing == "write_bytes" else ("os.replace", full)))
     assert "No space left" in refused(save_preset, "duet", {"vocals": 1}, force=True)
     assert duet.read_bytes() == before
     assert os.listdir(duet.parent) == [duet.name]

@@ -77,6 +77,23 @@ def test_a_stop_between_two_stems_takes_the_first_back(song, tmp_path, tiny_live
     assert snapshot(tmp_path) == before
 
 
+def test_a_stop_between_two_stems_brings_older_ones_back(song, tmp_path, tiny_live_model, monkeypatch):
+    for name in ("vocals.wav", "drums.wav", "other.wav"):
+        (tmp_path / name).write_text("old")
+    before = snapshot(tmp_path)
+    replace = os.replace
+
+    def fail_at_bass(source, target):
+        if target.name == "bass.wav":
+            raise Stop
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_at_bass)
+    with pytest.raises(Stop):
+        separate_file(song, tmp_path, model=tiny_live_model, overwrite=True)
+    assert snapshot(tmp_path) == before
+
+
 def test_an_older_output_is_kept_unless_told(song, tmp_path, tiny_live_model):
     target = tmp_path / "out.wav"
     target.write_text("old")
@@ -139,14 +156,52 @@ def test_the_song_itself_is_never_the_output(song, tmp_path, tiny_live_model, mo
     assert song.read_bytes() == before
 
 
-def test_a_link_to_another_file_is_replaced_and_that_file_kept(song, tmp_path, tiny_live_model):
-    (tmp_path / "elsewhere.wav").write_text("old")
-    (tmp_path / "out.wav").symlink_to(tmp_path / "elsewhere.wav")
+def test_a_link_to_another_file_stays_and_that_file_is_written(song, tmp_path, tiny_live_model):
+    (tmp_path / "folder").mkdir()
+    elsewhere, link = tmp_path / "folder" / "elsewhere", tmp_path / "out.wav"
+    link.symlink_to(elsewhere)
+    remix_file(song, link, {}, tiny_live_model)  # it leads to nothing yet
+    first = elsewhere.read_bytes()
     with pytest.raises(FileExistsError, match="exists already"):
-        remix_file(song, tmp_path / "out.wav", {}, tiny_live_model)
-    remix_file(song, tmp_path / "out.wav", {}, tiny_live_model, overwrite=True)
-    assert not (tmp_path / "out.wav").is_symlink()
-    assert (tmp_path / "elsewhere.wav").read_text() == "old"
+        remix_file(song, link, {"vocals": -80}, tiny_live_model)
+    assert elsewhere.read_bytes() == first
+    remix_file(song, link, {"vocals": -80}, tiny_live_model, overwrite=True)
+    assert link.is_symlink()
+    assert elsewhere.read_bytes() != first
+    assert [path.name for path in elsewhere.parent.iterdir()] == ["elsewhere"]
+    (tmp_path / "nowhere.wav").symlink_to(tmp_path / "missing" / "out.wav")
+    with pytest.raises(OSError, match=r"nowhere.wav|missing"):
+        remix_file(song, tmp_path / "nowhere.wav", {}, tiny_live_model)
+
+
+def test_a_link_among_stems_and_a_link_to_their_folder(song, tmp_path, tiny_live_model):
+    (tmp_path / "stems").symlink_to("real stems")
+    separate_file(song, tmp_path / "stems", model=tiny_live_model)
+    assert len([*(tmp_path / "real stems").iterdir()]) == 4
+    bass = tmp_path / "real stems" / "bass.wav"
+    content = bass.read_bytes()
+    bass.unlink()
+    bass.symlink_to("../bass elsewhere.wav")
+    separate_file(song, tmp_path / "stems", model=tiny_live_model, overwrite=True)
+    assert bass.is_symlink()
+    assert (tmp_path / "bass elsewhere.wav").read_bytes() == content
+    (tmp_path / "real stems" / "drums.wav").unlink()
+    (tmp_path / "real stems" / "drums.wav").symlink_to("../bass elsewhere.wav")
+    with pytest.raises(OSError, match=r"drums.wav: another output leads to the same file|same file"):
+        separate_file(song, tmp_path / "stems", model=tiny_live_model, overwrite=True)
+    assert (tmp_path / "bass elsewhere.wav").read_bytes() == content
+
+
+def test_devices_and_pipes_are_refused_before_the_work(song, tmp_path, tiny_live_model):
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "null.wav").symlink_to("/dev/null")
+    for name in ("pipe.wav", "null.wav"):
+        for overwrite in (False, True):
+            with pytest.raises(OSError, match=f"cannot write .*{name}: it is a device or a pipe"):
+                remix_file(
+                    song, tmp_path / name, {}, tiny_live_model, overwrite=overwrite, progress=stop_at("rendering")
+                )
+    assert (tmp_path / "pipe.wav").is_fifo()
 
 
 def test_the_folder_of_stems_is_made_but_not_its_parents(song, tmp_path, tiny_live_model):

@@ -1,0 +1,149 @@
+"""Files that appear whole or not at all.
+
+A new file is written under a hidden name, in the folder where it will be, and then takes its name. Where that name is a
+link, the file that the link leads to is replaced and the link stays. Other hard links to a replaced file keep the old
+content.
+"""
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+
+def final_path(path: str | os.PathLike[str]) -> Path:
+    """Follow links to the file that a write to `path` reaches; it need not exist.
+
+    Raises:
+        OSError: Links lead in a circle, or to something that is not a file: a folder, a device, a pipe, a socket.
+    """
+    path = Path(path)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise _not_a_file(path)
+    while True:
+        if path.parent.resolve().is_relative_to("/proc"):  # /dev/stdout leads there, whatever it is connected to
+            raise _not_a_file(path)
+        if not path.is_symlink():
+            return path
+        path = path.parent / os.readlink(path)
+
+
+def final_paths(targets: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """As `final_path`, of several files; raises OSError also if two of them are the same file."""
+    places = [final_path(target) for target in targets]
+    seen: set[str] = set()
+    for target, place in zip(targets, places, strict=True):
+        if (real := os.path.realpath(place)) in seen:
+            raise OSError(errno.EINVAL, "another output leads to the same file", os.fspath(target))
+        seen.add(real)
+    return places
+
+
+def hidden_path(path: str | os.PathLike[str], suffix: str = "") -> Path:
+    """Return a new hidden name next to the file that a write to `path` reaches; raises OSError as `final_path` does."""
+    return final_path(path).with_name(f".stembridge-{secrets.token_hex(6)}{suffix}")
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the block a path to write to, and put what it wrote in the place of `path`; if it raises, nothing changes.
+
+    Raises:
+        OSError: The file cannot be written; the error names `path`.
+    """
+    with _named(path):
+        part = hidden_path(path)
+        try:
+            yield part
+            publish([part], [path])
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file, in the place of an older one; raises OSError, and then nothing has changed."""
+    with new_file(path) as part:
+        part.write_bytes(content)
+
+
+def publish(parts: Sequence[Path], targets: Sequence[str | os.PathLike[str]]) -> None:
+    """Move finished files to their places: all of them or, if that fails, none.
+
+    A file that replaces another takes over its permissions and, where that is allowed, its owner.
+
+    Args:
+        parts: The files; they may be lost if this fails.
+        targets: Where each of them goes, on this file system or another; older files there are replaced.
+
+    Raises:
+        OSError: A file cannot be put in its place; the error names its target. Older files are then there again.
+    """
+    places = final_paths(targets)
+    staged = []
+    with ExitStack() as temporary, ExitStack() as undo:
+        for part, place, target in zip(parts, places, targets, strict=True):
+            with _named(target):
+                staged.append(_staged(part, place, temporary))
+        for part, place, target in zip(staged, places, targets, strict=True):
+            with _named(target):
+                if len(places) > 1:
+                    _be_ready_to_undo(place, temporary, undo)
+                os.replace(part, place)
+        undo.pop_all()
+
+
+def _staged(part: Path, place: Path, temporary: ExitStack) -> Path:
+    """Bring a finished file into the folder of its place, with the permissions of what it will replace."""
+    if part.parent != place.parent:
+        finished, part = part, hidden_path(place)
+        temporary.callback(part.unlink, missing_ok=True)
+        try:
+            os.replace(finished, part)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copy2(finished, part)
+    with suppress(FileNotFoundError):
+        old = place.stat()
+        with suppress(OSError):  # another user's file, or a disk without owners
+            os.chown(part, old.st_uid, old.st_gid)
+        with suppress(OSError):  # a disk without permissions
+            os.chmod(part, stat.S_IMODE(old.st_mode))
+    return part
+
+
+def _be_ready_to_undo(place: Path, temporary: ExitStack, undo: ExitStack) -> None:
+    """Let `undo` bring back what is at a place now."""
+    if not place.exists():
+        undo.callback(place.unlink, missing_ok=True)
+        return
+    kept = hidden_path(place)
+    temporary.callback(kept.unlink, missing_ok=True)
+    try:
+        os.link(place, kept)
+    except OSError:  # a disk without links
+        shutil.copy2(place, kept)
+    undo.callback(os.replace, kept, place)
+
+
+@contextmanager
+def _named(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Let errors name the target, as the user knows no hidden files."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(target)) from error
+
+
+def _not_a_file(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "it is a device or a pipe, not a file", str(path))
