@@ -3,16 +3,21 @@
 import errno
 import io
 import struct
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
-from mutagen.flac import FLAC, Picture
-from mutagen.id3 import APIC, COMM, GEOB, ID3, POPM, RVA2, TCON, TIT2, TLEN, TPE1, TRCK, TSSE, TXXX
+from mutagen.apev2 import BINARY, APEv2, APEValue
+from mutagen.flac import FLAC, CueSheet, CueSheetTrack, CueSheetTrackIndex, MetadataBlock, Picture
+from mutagen.id3 import APIC, CHAP, COMM, GEOB, ID3, POPM, RVA2, TCON, TIT2, TLEN, TMED, TPE1, TRCK, TSSE, TXXX
 from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from stembridge.audio import copy_tags, open_audio, read_audio, read_tags
+from stembridge.audio.chunks import chunk_markers, read_chunks
+from stembridge.audio.markers import id3_markers, vorbis_markers
 from stembridge.audio.tags import _open, _read
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
@@ -232,3 +237,251 @@ def test_tags_alone_are_read_from_files_and_from_what_is_none_of_this_machine(ki
 )
 def test_where_there_are_no_tags_none_are_read(content):
     assert read_tags(io.BytesIO(content)) == {}
+
+
+# --- what is too large, or kept elsewhere than in a file's main tags
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_picture_that_is_too_large_for_flac_is_left_out_alone(target, files):
+    source, last = files("mp3-vbr", target)
+    before = read_audio(last)[0]
+    large = APIC(encoding=3, mime="image/jpeg", type=3, desc="front", data=bytes(18_000_000))
+    small = APIC(encoding=3, mime="image/png", type=4, desc="back", data=PNG)
+    tags = ID3()
+    for frame in (TIT2(encoding=3, text="Title"), large, small):
+        tags.add(frame)
+    tags.save(source)
+    warning = copy_tags(source, last)
+    texts, pictures = _read(_open(last))
+    assert texts["title"] == ["Title"]
+    if target == "flac-16":
+        assert warning == f"{source}: FLAC cannot hold all of its tags; left out: a picture (image/jpeg, 18.0 MB)"
+        assert [picture.data for picture in pictures] == [PNG]
+    else:
+        assert warning is None
+        assert sorted(len(picture.data) for picture in pictures) == [len(PNG), 18_000_000]
+    np.testing.assert_array_equal(read_audio(last)[0], before)
+
+
+@pytest.mark.parametrize("length", [65017, 65018, 65025, 130050, 200_000])
+def test_vorbis_comments_of_any_length_leave_the_sound_as_it_is(length, files):
+    source, last = files("flac-16", "vorbis")
+    before = read_audio(last)[0]
+    flac = FLAC(source)
+    flac["lyrics"] = "x" * length
+    flac.save()
+    for _ in range(2):  # the second time over long ones
+        assert copy_tags(source, last) is None
+    assert OggVorbis(last)["lyrics"] == ["x" * length]
+    with open_audio(last) as reader:
+        np.testing.assert_array_equal(np.concatenate(list(reader.blocks()), axis=1), before)
+        assert reader.warning is None
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("with_id3", [False, True])
+def test_apev2_tags_of_an_mp3_are_kept_and_id3_counts_more(target, with_id3, files):
+    source, last = files("mp3-vbr", target)
+    tags = APEv2()
+    tags["Title"], tags["Artist"], tags["Track"], tags["MP3GAIN_MINMAX"] = "APE title", ["A", "B"], "3/9", "100,200"
+    tags["Cover Art (Front)"] = APEValue(b"cover.png\0" + PNG, BINARY)
+    tags.save(source)
+    if with_id3:
+        id3 = ID3()
+        id3.add(TIT2(encoding=3, text="ID3 title"))
+        id3.save(source)
+    assert copy_tags(source, last) is None
+    texts, pictures = _read(_open(last))
+    texts.pop("encoder", None)
+    title = "ID3 title" if with_id3 else "APE title"
+    assert texts == {"title": [title], "artist": ["A", "B"], "tracknumber": ["3"], "tracktotal": ["9"]}
+    assert [picture.data for picture in pictures] == [PNG]
+    with source.open("rb") as file:
+        assert read_tags(file)["title"] == [title]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_all_of_several_comments_are_kept(target, files):
+    source, middle, last = files("flac-16", "mp3-vbr", target)
+    _tag(source, {"comment": ["one", "two"], "comment:mood": ["calm"]})
+    id3 = ID3()
+    id3.add(COMM(encoding=3, lang="deu", desc="", text="drei"))
+    id3.save(middle)
+    assert copy_tags(source, middle) is None
+    assert copy_tags(middle, last) is None
+    texts, _ = _read(_open(last))
+    assert sorted(texts["comment"]) == ["drei", "one", "two"]
+    assert texts["comment:mood"] == ["calm"]
+
+
+def test_frames_that_are_no_text_are_named(files):
+    source, last = files("mp3-vbr", "flac-16")
+    tags = ID3()
+    for frame in (TIT2(encoding=3, text="T"), POPM(email="a@b.c", rating=200, count=3), TMED(encoding=3, text="CD")):
+        tags.add(frame)
+    tags.save(source)
+    assert copy_tags(source, last) == f"{source}: FLAC cannot hold all of its tags; left out: POPM frame"
+    assert FLAC(last)["media"] == ["CD"]
+
+
+# --- chunks, cue points, chapters
+
+
+def _chunk(name, data, order="<"):
+    return name + struct.pack(f"{order}I", len(data)) + data + b"\0" * (len(data) % 2)
+
+
+def _add_chunks(path, *chunks, order="<"):
+    data = bytearray(path.read_bytes() + b"".join(_chunk(*chunk, order) for chunk in chunks))
+    data[4:8] = struct.pack(f"{order}I", len(data) - 8)
+    path.write_bytes(data)
+
+
+def _bext(loudness):
+    data = bytearray(b"A scene".ljust(602, b"\0") + b"A=PCM\r\n")
+    data[346:348] = b"\x02\0"
+    data[412:422] = struct.pack("<5h", *loudness)
+    return bytes(data)
+
+
+CUE = struct.pack("<I" + "II4sIII" * 2, 2, 7, 12000, b"data", 0, 0, 12000, 9, 18001, b"data", 0, 0, 18001)
+LABELS = b"adtl" + _chunk(b"labl", struct.pack("<I", 7) + b"Verse\0") + _chunk(b"labl", struct.pack("<I", 9) + b"End\0")
+SMPL = struct.pack("<9I6I", 0, 0, 20833, 60, 0, 0, 0, 1, 0, 0, 0, 1000, 2000, 0, 0)
+INFO = b"INFO" + _chunk(b"INAM", b"Title\0") + _chunk(b"IKEY", b"a, b\0") + _chunk(b"ISFT", b"Some 1.0\0")
+
+
+@pytest.fixture
+def wav(files):
+    """A WAV of 0.5 s at 48 kHz with all that other programs put into one."""
+    (path,) = files("wav-16")
+    path = path.rename(path.with_name("source.wav"))
+    chunks = (b"bext", _bext((-2300, 500, -100, -2000, -2100))), (b"cue ", CUE), (b"LIST", LABELS), (b"smpl", SMPL)
+    _add_chunks(path, *chunks, (b"iXML", b"<BWFXML/>"), (b"LIST", INFO), (b"PEAK", bytes(24)))
+    return path
+
+
+def test_a_wav_keeps_the_chunks_of_a_wav(wav, files):
+    (last,) = files("wav-16")
+    before = read_audio(last)[0]
+    assert copy_tags(wav, last) is None
+    with last.open("rb") as file:
+        chunks = read_chunks(file)
+    unknown = (0x7FFF,) * 5  # new sound has another loudness
+    info = INFO[: -len(_chunk(b"ISFT", b"Some 1.0\0"))]
+    expected = [("bext", _bext(unknown)), ("cue ", CUE), ("LIST", LABELS), ("smpl", SMPL), ("iXML", b"<BWFXML/>")]
+    assert chunks == [*expected, ("LIST", info)]
+    np.testing.assert_array_equal(read_audio(last)[0], before)
+    assert str(_open(last).tags["TIT2"]) == "Title"
+
+
+@pytest.mark.parametrize("target", ["flac-16", "mp3-vbr", "vorbis"])
+def test_what_is_no_wav_keeps_cue_points_as_chapters_and_names_the_rest(wav, files, target):
+    (last,) = files(target)
+    warning = copy_tags(wav, last)
+    assert warning.endswith(" cannot hold all of its tags; left out: bext chunk, smpl chunk, iXML chunk")
+    assert _places(last) == [(0.25, "Verse"), (0.375, "End")]
+    assert _read(_open(last))[0]["keywords"] == ["a, b"]
+
+
+def _places(path):
+    """Chapters and cue points, to the millisecond."""
+    file = _open(path)
+    with path.open("rb") as opened:
+        found = chunk_markers(read_chunks(opened), 48000)
+    found = found or (id3_markers(file.tags) if isinstance(file.tags, ID3) else vorbis_markers(_read(file)[0]))
+    return sorted((round(marker.start, 3), marker.name) for marker in found)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("source", ["wav", "aiff-16", "mp3-vbr", "vorbis", "flac-16", "chapters.m4a", "chapters.mka"])
+def test_chapters_and_cue_points_travel(source, target, files, tmp_path, request, noise):
+    first = request.getfixturevalue("wav") if source == "wav" else None
+    last, *others = files(target, source) if source in KINDS else files(target)
+    first = first or (others[0] if others else tmp_path / source)
+    if source == "wav":
+        pass  # it has them
+    elif source == "aiff-16":
+        marks = struct.pack(">HhI6shI4s", 2, 7, 12000, b"\x05Verse", 9, 18001, b"\x03End")
+        _add_chunks(first, (b"MARK", marks), order=">")
+    elif source == "mp3-vbr":
+        tags = ID3()
+        for number, (start, end, name) in enumerate([(250, 375, "Verse"), (375, 500, "End")]):
+            tags.add(CHAP(element_id=f"c{number}", start_time=start, end_time=end, sub_frames=[TIT2(text=name)]))
+        tags.save(first)
+    elif source in ("vorbis", "flac-16"):
+        file = _open(first)
+        file.update({"CHAPTER001": "00:00:00.250", "CHAPTER001NAME": "Verse"})
+        file.update({"CHAPTER002": "00:00:00.375", "CHAPTER002NAME": "End"})
+        file.save()
+    else:
+        with av.open(str(first), "w", format="mp4" if source.endswith("m4a") else "matroska") as container:
+            times = [(0, 0.375, "Verse"), (0.375, 0.5, "End")]  # an MP4's first chapter begins at 0
+            container.set_chapters(
+                [
+                    {
+                        "id": number,
+                        "start": int(1000 * start),
+                        "end": int(1000 * end),
+                        "time_base": Fraction(1, 1000),
+                        "metadata": {"title": name},
+                    }
+                    for number, (start, end, name) in enumerate(times)
+                ]
+            )
+            stream = container.add_stream(
+                "alac" if source.endswith("m4a") else "pcm_s16le", rate=48000, layout="stereo"
+            )
+            samples = (noise(24000) * 30000).astype(np.int16)
+            stream.format = "s16p" if source.endswith("m4a") else "s16"
+            data = samples if source.endswith("m4a") else samples.T.reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(data), format=stream.format.name, layout="stereo")
+            frame.sample_rate = 48000
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    copy_tags(first, last)
+    assert _places(last) == [(0 if "." in source else 0.25, "Verse"), (0.375, "End")]
+
+
+def test_a_flac_keeps_the_cue_sheet_and_other_blocks_of_a_flac(files):
+    first, last, mp3 = files("flac-16", "flac-16", "mp3-vbr")
+    flac = FLAC(first)
+    sheet = CueSheet(None)
+    for number, offset in ((1, 0), (2, 12000), (255, 24000)):
+        track = CueSheetTrack(number, offset)
+        if number != 255:
+            track.indexes.append(CueSheetTrackIndex(1, 0))
+        sheet.tracks.append(track)
+    flac.cuesheet = sheet
+    flac.metadata_blocks.append(sheet)
+    block = MetadataBlock(b"abcd some program's own")
+    block.code = 2
+    flac.metadata_blocks.append(block)
+    flac.save()
+    assert copy_tags(first, last) is None
+    assert FLAC(last).cuesheet == FLAC(first).cuesheet
+    assert [block.write() for block in FLAC(last).metadata_blocks if block.code == 2] == [block.write()]
+    assert copy_tags(first, mp3) == f"{first}: MP3 cannot hold all of its tags; left out: abcd block"
+    assert _places(mp3) == [(0, "Track 1"), (0.25, "Track 2")]
+
+
+def test_a_wav_takes_the_loops_and_texts_of_an_aiff(files):
+    first, last = files("aiff-16", "wav-16")
+    marks = struct.pack(">HhI6shI4s", 2, 1, 12000, b"\x05Verse", 2, 18001, b"\x03End")
+    instrument = struct.pack(">bbbbbbh6h", 60, 0, 0, 127, 1, 127, 0, 1, 1, 2, 0, 0, 0)
+    texts = (b"NAME", b"Title"), (b"AUTH", b"Anna"), (b"COMT", struct.pack(">HIHH5s", 1, 0, 0, 5, b"hello"))
+    _add_chunks(first, (b"MARK", marks), (b"INST", instrument), *texts, order=">")
+    assert copy_tags(first, last) is None
+    with last.open("rb") as file:
+        chunks = dict(read_chunks(file))
+    assert struct.unpack_from("<9I4I", chunks["smpl"])[2:] == (20833, 60, 0, 0, 0, 1, 0, 0, 0, 12000, 18000)
+    assert _read(_open(last))[0] == {"title": ["Title"], "artist": ["Anna"], "comment": ["hello"]}
+
+
+def test_zeros_after_the_last_chunk_end_the_search(wav):
+    with wav.open("rb") as file:
+        chunks = read_chunks(file)
+    with wav.open("ab") as file:
+        file.truncate(wav.stat().st_size + 500_000_000)
+    with wav.open("rb") as file:
+        assert read_chunks(file) == chunks

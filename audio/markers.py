@@ -1,0 +1,106 @@
+"""Markers: places in a song that have a name, such as chapters, cue points and the tracks of a cue sheet."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mutagen.id3 import CHAP, CTOC, ID3, TIT2, CTOCFlags
+
+VORBIS_CHAPTER = re.compile(r"chapter\d{3}(name)?")  # the names of Vorbis comments, in small letters
+MOST = {"ID3": 255, "Vorbis": 999}  # that each kind of tags can count
+
+
+class Marker(NamedTuple):
+    """A place, or a stretch, in seconds."""
+
+    start: float
+    end: float | None
+    name: str
+
+
+def id3_markers(tags: ID3) -> list[Marker]:
+    """Return the chapters of an ID3 tag."""
+    return [
+        Marker(
+            chapter.start_time / 1000, chapter.end_time / 1000, " ".join(map(str, chapter.sub_frames.getall("TIT2")))
+        )
+        for chapter in tags.getall("CHAP")
+    ]
+
+
+def vorbis_markers(texts: Mapping[str, Sequence[str]]) -> list[Marker]:
+    """Return the chapters of Vorbis comments, such as CHAPTER001=00:01:02.500 and CHAPTER001NAME=Verse."""
+    markers = []
+    for name, values in texts.items():
+        time = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", values[0].strip())
+        if VORBIS_CHAPTER.fullmatch(name) and time:
+            hours, minutes, seconds = map(float, time.groups())
+            markers.append(Marker(3600 * hours + 60 * minutes + seconds, None, texts.get(f"{name}name", [""])[0]))
+    return markers
+
+
+def cuesheet_markers(cuesheet: Any, sample_rate: int) -> list[Marker]:
+    """Return the tracks of the cue sheet in a FLAC file, without the one that marks the end."""
+    markers = []
+    for track in cuesheet.tracks:
+        start = next((index.index_offset for index in track.indexes if index.index_number == 1), 0)
+        if track.track_number not in (170, 255):
+            markers.append(Marker((track.start_offset + start) / sample_rate, None, f"Track {track.track_number}"))
+    return markers
+
+
+def container_markers(path: str | Path) -> list[Marker]:
+    """Return the chapters that FFmpeg finds in MP4, Matroska and others, on the time line of their sound."""
+    from .ffmpeg import open_container
+
+    with Path(path).open("rb") as file, open_container(file) as container:
+        streams = container.streams.audio
+        late = streams[0].start_time * streams[0].time_base if streams and streams[0].start_time else 0
+        times = [
+            (chapter["start"] * chapter["time_base"] - late, chapter["end"] * chapter["time_base"] - late, chapter)
+            for chapter in container.chapters()
+        ]
+        return [
+            Marker(
+                max(0.0, float(start)),
+                float(end) if end > max(0, start) else None,
+                chapter["metadata"].get("title", ""),
+            )
+            for start, end, chapter in times
+        ]
+
+
+def write_id3(tags: ID3, markers: Sequence[Marker], length: float) -> None:
+    """Add chapters to an ID3 tag. length: of the song, in seconds; it ends the last one."""
+    if not markers:
+        return
+    starts = [marker.start for marker in markers[1:]] + [length]
+    names = []
+    for number, (marker, following) in enumerate(zip(markers, starts, strict=True), 1):
+        end = marker.end if marker.end is not None else max(marker.start, following)
+        names.append(f"chp{number}")
+        tags.add(
+            CHAP(
+                element_id=names[-1],
+                start_time=round(1000 * marker.start),
+                end_time=round(1000 * end),
+                start_offset=0xFFFFFFFF,  # bytes, which count for nothing then
+                end_offset=0xFFFFFFFF,
+                sub_frames=[TIT2(encoding=3, text=marker.name)] if marker.name else [],
+            )
+        )
+    flags = CTOCFlags.TOP_LEVEL | CTOCFlags.ORDERED
+    tags.add(CTOC(element_id="toc", flags=flags, child_element_ids=names, sub_frames=[]))
+
+
+def vorbis_texts(markers: Sequence[Marker]) -> dict[str, list[str]]:
+    """Return the Vorbis comments that say where chapters are, and their names."""
+    texts = {}
+    for number, marker in enumerate(markers, 1):
+        milliseconds = round(1000 * marker.start)
+        minutes, rest = divmod(milliseconds, 60_000)
+        clock = f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"
+        texts[f"chapter{number:03}"] = [clock]
+        texts[f"chapter{number:03}name"] = [marker.name or f"Chapter {number}"]
+    return texts
