@@ -1,5 +1,6 @@
 """What WAV and AIFF files hold besides sound: their chunks, and the texts and markers in them."""
 
+import os
 import re
 import struct
 from collections.abc import Iterable, Mapping
@@ -69,7 +70,7 @@ def read_chunks(file: BinaryIO) -> Chunks:
     return chunks
 
 
-def append_chunks(path: str | Path, chunks: Chunks) -> None:
+def append_chunks(path: str | os.PathLike[str], chunks: Chunks) -> None:
     """Append chunks to a WAV file. Raises OSError when writing fails, ValueError if the file would exceed 4 GiB."""
     with Path(path).open("r+b") as file:
         _append(file, b"".join(_chunk(*chunk) for chunk in chunks))

@@ -55,20 +55,15 @@ def container_markers(path: str | Path) -> list[Marker]:
     from .ffmpeg import open_container
 
     with Path(path).open("rb") as file, open_container(file) as container:
-        streams = container.streams.audio
-        late = streams[0].start_time * streams[0].time_base if streams and streams[0].start_time else 0
-        times = [
-            (chapter["start"] * chapter["time_base"] - late, chapter["end"] * chapter["time_base"] - late, chapter)
-            for chapter in container.chapters()
-        ]
-        return [
-            Marker(
-                max(0.0, float(start)),
-                float(end) if end > max(0, start) else None,
-                chapter["metadata"].get("title", ""),
-            )
-            for start, end, chapter in times
-        ]
+        sound = next(iter(container.streams.audio), None)
+        late = sound.start_time * sound.time_base if sound and sound.start_time and sound.time_base else 0
+        markers = []
+        for chapter in container.chapters():
+            unit = chapter["time_base"] or 0  # seconds
+            start, end = max(0, chapter["start"] * unit - late), chapter["end"] * unit - late
+            name = chapter["metadata"].get("title", "")
+            markers.append(Marker(float(start), float(end) if end > start else None, name))
+        return markers
 
 
 def write_id3(tags: ID3, markers: Sequence[Marker], length: float) -> None:

@@ -224,8 +224,8 @@ def _copy_markers(source: Path, old: Any, new: Any, chunks: Chunks) -> tuple[Chu
         return kept_chunks(chunks), lost
     markers = sorted(_markers(source, old, chunks, rate), key=attrgetter("start"))
     if isinstance(new, WAVE):
-        added = marker_chunks(markers, new.info.sample_rate)
-        return added + (sampler_chunks(chunks, rate) if is_aiff else []), lost + ([] if is_aiff else names)
+        added = marker_chunks(markers, _rate(new)) + sampler_chunks(chunks, _rate(new))
+        return added, lost + [name for name in names if name != "INST chunk"]
     lost += names
     if isinstance(new.tags, ID3):
         if not new.tags.getall("CHAP"):
@@ -435,7 +435,7 @@ def _frames_without_text(tags: Any) -> list[str]:
 
 def _texts_of(frame: Any) -> list[tuple[str, Any]]:
     """Return what an ID3 frame says, under the name of a Vorbis comment."""
-    kind = frame.FrameID
+    kind, is_text, is_link = frame.FrameID, isinstance(frame, TextFrame), isinstance(frame, UrlFrame)
     if kind in ("TXXX", "WXXX"):
         return [((frame.desc or "website").lower(), frame.text if kind == "TXXX" else [frame.url])]
     if kind == "COMM":
@@ -446,9 +446,9 @@ def _texts_of(frame: Any) -> list[tuple[str, Any]]:
         return [("performer", [f"{name} ({role})" for role, name in frame.people])]
     if kind == "UFID":
         return [("musicbrainz_trackid", [frame.data.decode("ascii")])] if frame.owner == _MUSICBRAINZ else []
-    if isinstance(frame, TextFrame):
+    if is_text:
         return [(_FROM_ID3.get(kind, kind.lower()), frame.genres if kind == "TCON" else frame.text)]
-    if isinstance(frame, UrlFrame):
+    if is_link:
         return [(kind.lower(), [frame.url])]
     return []
 

@@ -95,6 +95,8 @@ def train_network(
     run["songs (--data)"] = [[song.name for song in part] for part in (training, apart)]
     if last.exists():
         learner.load(last)
+        if best.exists():  # it is written first: a run that was killed then is behind it
+            learner.progress.best = max(learner.progress.best, load_checkpoint(best)[1].best)
         if other := [name for name, value in run.items() if learner.progress.run.get(name) != value]:
             raise DataError(f"{last}: was trained with another {other[0]}; give the same, or train to another output")
         report(f"going on from step {learner.progress.step} after {learner.progress.seconds / 60:.1f} minutes")

@@ -19,6 +19,7 @@ import psutil
 import pytest
 import soundfile
 from stembridge import StemProcessor, remix
+from stembridge.atomic import hidden_path
 from stembridge.control import MidiControl
 from stembridge.plugin.live import Live, LiveError, device_names, devices, ends, setup
 from stembridge.plugin.live.ends import LoopingSong, NewFile
@@ -307,6 +308,20 @@ def test_a_report_that_fails_ends_nothing(tiny_live_model, capsys):
     live._listen()
     assert live.wait(0)
     assert "lost device tuba (ZeroDivisionError in report: division by zero)" in capsys.readouterr().err
+
+
+def test_a_link_as_the_file_stays_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "out.wav"
+    link.symlink_to("real/take.wav")
+    for overwrite, name in (False, "out.wav"), (True, "out.wav"), (False, "out-2.wav"):
+        new = NewFile(link, hidden_path(link, ".wav"), 44100, 2, overwrite)
+        new.write(np.full((2, 100), 0.5, np.float32))
+        new.close()
+        assert new.recorded == tmp_path / name
+    assert link.is_symlink()
+    assert read(tmp_path / "real" / "take.wav")[0].shape == (2, 100)
+    assert os.listdir(tmp_path / "real") == ["take.wav"]
 
 
 def test_a_song_that_is_replaced_by_another_kind(make_song, tmp_path):

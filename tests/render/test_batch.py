@@ -710,3 +710,16 @@ def test_what_many_songs_need_is_imported_when_it_is_needed():
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert "stembridge" in loaded
     assert not loaded & {"joblib", "fsspec", "distributed", "dask", "rich", "typer"}
+
+
+def test_links_among_the_outputs_stay_and_what_they_lead_to_is_done_once(songs, remix):
+    Path("real").mkdir()
+    Path("out").symlink_to("new folder")
+    assert not remix("in/a.wav", gains_db={"vocals": -80}).failed
+    Path("out/a.wav").rename("real/other.wav")
+    Path("out/a.wav").symlink_to("../real/other.wav")
+    assert len(remix("in/a.wav", gains_db={"vocals": -80}).skipped) == 1
+    assert not remix("in/a.wav", gains_db={"vocals": -6}).failed
+    assert Path("out/a.wav").is_symlink()
+    assert os.listdir("real") == ["other.wav"]
+    assert len(remix("in/a.wav", gains_db={"vocals": -6}).skipped) == 1

@@ -124,6 +124,17 @@ def test_training_logs_keeps_the_best_and_goes_on(songs_folder, cache, tiny_reci
     assert max(float(row["held_apart_sdr"]) for row in rows) == pytest.approx(load_checkpoint(best)[1].best, abs=1e-3)
 
 
+def test_a_best_checkpoint_that_was_written_just_before_a_kill_is_kept(
+    songs_folder, cache, tiny_recipe, settings, tmp_path
+):
+    songs = find_songs([songs_folder])
+    best = train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=0.01))
+    tensors, progress, recipe = load_checkpoint(best)
+    save_checkpoint(best, tensors, replace(progress, best=1000.0), recipe)
+    train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=0.02))
+    assert load_checkpoint(best)[1].best == 1000.0
+
+
 @pytest.mark.parametrize(
     ("steps_done", "share", "rate"),
     [(0, 0.0, 1 / 200), (1, 0.025, 0.5), (2, 0.05, 1), (99, 0.0, 0.5), (199, 0.001, 1), (5, 0.5, 0.5), (9, 1.0, 0)],
