@@ -310,12 +310,8 @@ def _save_vorbis(tags: Any, file: BinaryIO) -> None:
     full, new = 255 * 255, []  # bytes in the largest page
     for start in range(0, len(comments) - full, full):
         page = OggPage()
-        page.packets, page.complete, page.continued, page.position = (
-            [comments[start : start + full]],
-            False,
-            start > 0,
-            -1,
-        )
+        page.packets = [comments[start : start + full]]
+        page.complete, page.continued, page.position = False, start > 0, -1
         new.append(page)
     last = OggPage.from_packets([comments[full * len(new) :], *others])
     last[0].continued = bool(new)

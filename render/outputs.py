@@ -58,6 +58,9 @@ class Outputs:
     def __enter__(self) -> Self:
         try:
             self._enter_folder()
+            for folder in {place.parent for place in final_paths(self.targets)}:
+                if not folder.is_dir():
+                    raise FileNotFoundError(f"the folder {folder} does not exist; make it first or choose another")
             (self.scratch / "parts").mkdir(parents=True)
             if self._own_disk and self.scratch.stat().st_dev != self._folder.stat().st_dev:
                 raise OSError(f"{self._beside} is on another disk than {self._folder}; choose a folder on the same")
