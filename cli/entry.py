@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     try:
-        with _signals_stop_us():
+        with warnings.catch_warnings(), _signals_stop_us():
+            warnings.showwarning = _show_warning
             code = _run(sys.argv[1:] if arguments is None else list(arguments))
             if sys.stdout:
                 sys.stdout.flush()
@@ -84,6 +86,10 @@ def _explain(error: Exception) -> int:
         return USAGE
     _say(f"this is a bug, please report it: {type(error).__name__}: {error} (STEMBRIDGE_DEBUG=1 shows where)")
     return FAILED
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _say(f"warning: {message}")
 
 
 def _say(text: str) -> None:

@@ -24,6 +24,8 @@ def one_song(context: "typer.Context", songs: list[str] | None, output: str | No
 
 def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
     """Run `start` with a progress bar if stderr is a terminal; then warn, and say what was written and how fast."""
+    from ..render.song import UNTOUCHED
+
     began = time.monotonic()
     with progress_bar() as progress:
         rendered = start(progress)
@@ -31,7 +33,10 @@ def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
     for warning in rendered.warnings:
         print(f"stembridge: warning: {warning}", file=sys.stderr)
     speed = f"{rendered.seconds / took:.1f} times real time"
-    print(f"wrote {', '.join(map(str, rendered.paths))}: {_clock(rendered.seconds)} in {_clock(took)}, {speed}")
+    untouched = f"; {UNTOUCHED}" if rendered.untouched else ""
+    print(
+        f"wrote {', '.join(map(str, rendered.paths))}: {_clock(rendered.seconds)} in {_clock(took)}, {speed}{untouched}"
+    )
 
 
 def _clock(seconds: float) -> str:

@@ -1,11 +1,13 @@
 """One timeline of fader moves: steps and ramps for each stem."""
 
+import codecs
 import csv
 import io
 import math
 import operator
 import os
 import re
+import warnings
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
@@ -20,9 +22,10 @@ from ..presets.gains import MAX_DB, SILENCE_DB
 from .curve import SHAPES, Curve, Point, gain_between, known_gains
 from .errors import ControlError
 from .files import write_whole
-from .midimap import MidiMap, load_map
+from .midimap import MidiMap, load_map, map_names
 
 if TYPE_CHECKING:
+    from mido import Message
     from numpy.typing import ArrayLike
 
 LATEST = 1e14  # seconds or samples; far beyond any song, and no number overflows
@@ -46,6 +49,7 @@ class Automation:
         self.unit = unit
         self._lanes: dict[str, list[Point]] = {}
         self._sources: dict[str, str] = {}  # stem -> what named it first
+        self._about = "this automation", "; it has no points"  # what it is called, and why it is empty if it is
         self._drawn: tuple[float, dict[str, Curve]] | None = None
         for point in sorted((self._checked(*_values(point)) for point in points), key=attrgetter("at")):
             self._lanes.setdefault(point.stem, []).append(point)
@@ -78,34 +82,35 @@ class Automation:
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike) -> Self:
-        """A CSV file with the header `seconds,stem,gain_db` or `samples,...` and perhaps a column `shape`.
+        """Read a CSV file with the header `seconds,stem,gain_db` or `samples,...` and perhaps a column `shape`.
 
-        Lines are in order of time; shape is "step" where it is missing or empty. See docs/automation.md. Raises
-        ControlError that names the file and the line.
+        Lines are in order of time; shape is "step" where it is missing or empty. Columns may be separated by semicolons
+        too, or with a UserWarning by tabs; numbers may then have decimal commas. See docs/automation.md.
+
+        Raises:
+            ControlError: Names the file and the line.
         """
+        text = _text(path)
+        # Spreadsheets separate columns by semicolons or tabs where the comma is the decimal separator.
+        header = next((line for line in text.split("\n") if line.strip()), "")
+        if declared := re.fullmatch(r'"?sep=(.)"?\s*', header, re.IGNORECASE):  # so Excel begins some files
+            separator, text = declared[1], text.replace(header, "", 1)
+        else:
+            separator = next((sign for sign in "\t;" if sign in header), ",")
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
         try:
-            text = Path(path).read_text("utf-8-sig")
-        except OSError as error:
-            raise ControlError(f"{path} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            if not isinstance(error, UnicodeDecodeError):
-                raise ControlError(f"{str(path)!r} cannot be read: {error}") from error
-            raise ControlError(f"{path} is no text; save the table as CSV in UTF-8") from error
-        # Where the comma is the decimal separator, spreadsheets write semicolons.
-        semicolons = ";" in text.partition("\n")[0]
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if semicolons else ",")
-        try:
-            columns = [name.strip() for name in next(reader, [])]
+            rows = (row for row in reader if "".join(row).strip())
+            columns = [name.strip() for name in next(rows, [])]
+            while columns and not columns[-1]:
+                columns.pop()
             automation = cls(unit=_unit(columns))
             latest = 0.0
-            for row in reader:
-                if not "".join(row).strip():
-                    continue
-                if len(row) != len(columns):
+            for row in rows:
+                if len(row) < len(columns) or "".join(row[len(columns) :]).strip():
                     raise ControlError(f"{len(row)} columns, but the header has {len(columns)}")
-                cells = {name: cell.strip() for name, cell in zip(columns, row, strict=True)}
+                cells = {name: cell.strip() for name, cell in zip(columns, row, strict=False)}
                 at, gain = (cells[name] for name in (automation.unit, "gain_db"))
-                if semicolons:
+                if separator != ",":
                     at, gain = at.replace(",", "."), gain.replace(",", ".")
                 point = automation._checked(at, cells["stem"], gain, cells.get("shape") or "step")
                 automation._sources.setdefault(point.stem, f"{path}, line {reader.line_num}")
@@ -117,47 +122,44 @@ class Automation:
                 automation._lanes.setdefault(point.stem, []).append(point)
         except (ControlError, csv.Error) as error:
             raise ControlError(f"{path}, line {max(1, reader.line_num)}: {error}") from error
+        if separator == "\t":
+            warnings.warn(f"{path} has tabs between its columns, not commas; it was read all the same", stacklevel=2)
+        automation._about = str(path), "; it has no line after the header"
         return automation
 
     @classmethod
     def from_midi(
         cls, path: str | os.PathLike, map: str | os.PathLike | MidiMap = "general", *, gains_db: Mapping | None = None
     ) -> Self:
-        """A MIDI file, read through a map: a shipped one's name, a .json file, or a MidiMap.
+        """Read a MIDI file through a map.
 
-        Mutes and solos become -80 dB, where a solo silences the other stems of the map and of gains_db: where the
-        faders stand when the file begins, 0 dB if not named. See docs/automation.md for how each kind of file is read.
-        Raises ControlError that names the file, and the track and the event if one of them is the reason.
+        Mutes and solos become -80 dB. A solo silences the other stems that the map or `gains_db` names. A file with
+        faults that other programs live with gives a UserWarning. See docs/automation.md for the kinds of files.
+
+        Args:
+            path: A standard MIDI file.
+            map: Name of a shipped map, path of a .json file, or a MidiMap.
+            gains_db: Where the faders stand when the file begins, stem to dB; 0 dB if not named.
+
+        Raises:
+            ControlError: Names the file, and the track and the event if one of them is the reason.
         """
-        from .midifile import read
-        from .translator import Translator
+        from .midifile import describe, read
 
         midi_map = map if isinstance(map, MidiMap) else load_map(map)
-        faders: dict[str, float] = dict.fromkeys(midi_map.stems, 0.0) | dict(gains_db or {})
-        switched: dict[str, set[str]] = {"mute": set(), "solo": set()}
-        translator = Translator(midi_map, midi_map.stems, faders)
-        points = []
-        heard: dict[str, float] = {}
-        for seconds, message in read(path):
-            for kind, stem, value in translator.feed(message):
-                if stem is None:
-                    try:
-                        faders = dict.fromkeys(faders, 0.0) | load_preset(value)
-                    except ValueError as error:
-                        raise ControlError(f"{path}, at {seconds:g} seconds: {error}") from error
-                    translator.preset_loaded(faders)
-                elif kind == "gain":
-                    faders[stem] = value
-                else:
-                    (switched[kind].add if value else switched[kind].discard)(stem)
-                for moved in faders if stem is None or kind == "solo" else (stem,):
-                    silent = moved in switched["mute"] or (switched["solo"] and moved not in switched["solo"])
-                    gain = SILENCE_DB if silent else faders[moved]
-                    if heard.get(moved) != gain:
-                        heard[moved] = gain
-                        points.append(Point(seconds, moved, gain))
-        automation = cls(points)
-        automation._sources = dict.fromkeys(automation._lanes, f"{path}, read through the MIDI map {midi_map.name!r}")
+        messages = read(path)
+        automation = cls(_translated(path, messages, midi_map, gains_db or {}))
+        origin = f"{path}, read through the MIDI map {midi_map.name!r}"
+        automation._sources = dict.fromkeys(automation._lanes, origin)
+        automation._about = str(path), ""
+        if not automation._lanes:
+            others = (load_map(name) for name in map_names())
+            fitting = [other.name for other in others if _translated(path, messages, other, gains_db or {})]
+            remedy = f"try map {' or '.join(fitting)}" if fitting else "make a map for it with `stembridge midi learn`"
+            found = (
+                f"{describe(message for _, message in messages)}; {remedy}" if messages else "no message for a fader"
+            )
+            automation._about = str(path), f" by map {midi_map.name}; it has {found}"
         return automation
 
     @property
@@ -213,14 +215,32 @@ class Automation:
                 self.step(stem, 0, gain_db)
         return self
 
-    def starting(self, gains_db: Mapping[str, float]) -> Self:
-        """The same with faders that start there, stem -> dB: all stems of the song, but for those with a point at 0.
+    def moves_faders(self, gains_db: Mapping[str, float]) -> bool:
+        """Whether any fader ever leaves where it stands, stem to dB, 0 dB if not named."""
+        return any(
+            point.gain_db != max(gains_db.get(stem, 0.0), SILENCE_DB)
+            for stem, lane in self._lanes.items()
+            for point in known_gains(lane, max(gains_db.get(stem, 0.0), SILENCE_DB))
+        )
 
-        Raises ControlError for a stem that is not named there.
+    def starting(self, gains_db: Mapping[str, float]) -> Self:
+        """Return the same automation for faders that start there, stem to dB, except stems that have a point at 0.
+
+        A UserWarning says so if it moves none of them.
+
+        Args:
+            gains_db: All stems of the song.
+
+        Raises:
+            ControlError: The automation moves a stem that is not named there.
         """
         if unknown := [stem for stem in self._lanes if stem not in gains_db]:
             where = f"{self._sources[unknown[0]]}: " if unknown[0] in self._sources else ""
             raise ControlError(f"{where}unknown stem {shortened(unknown[0])}; the stems are {', '.join(gains_db)}")
+        if not self.moves_faders(gains_db):
+            name, reason = self._about
+            why = "; its gains are where the faders stand already" if self._lanes else reason
+            warnings.warn(f"nothing in {name} moves a fader{why}", stacklevel=2)
         started = type(self)(unit=self.unit)
         for stem, gain in gains_db.items():
             lane = list(known_gains(self._lanes.get(stem, ()), gain))
@@ -330,6 +350,41 @@ class Automation:
         }
 
 
+def _translated(
+    path: str | os.PathLike,
+    messages: "Iterable[tuple[float, Message]]",
+    midi_map: MidiMap,
+    gains_db: Mapping[str, float],
+) -> list[Point]:
+    """What the messages of a MIDI file do to faders that start at `gains_db`. Raises ControlError."""
+    from .translator import Translator
+
+    faders: dict[str, float] = dict.fromkeys(midi_map.stems, 0.0) | dict(gains_db)
+    switched: dict[str, set[str]] = {"mute": set(), "solo": set()}
+    translator = Translator(midi_map, midi_map.stems, faders)
+    points = []
+    heard: dict[str, float] = {}
+    for seconds, message in messages:
+        for kind, stem, value in translator.feed(message):
+            if stem is None:
+                try:
+                    faders = dict.fromkeys(faders, 0.0) | load_preset(value)
+                except ValueError as error:
+                    raise ControlError(f"{path}, at {seconds:g} seconds: {error}") from error
+                translator.preset_loaded(faders)
+            elif kind == "gain":
+                faders[stem] = value
+            else:
+                (switched[kind].add if value else switched[kind].discard)(stem)
+            for moved in faders if stem is None or kind == "solo" else (stem,):
+                silent = moved in switched["mute"] or (switched["solo"] and moved not in switched["solo"])
+                gain = SILENCE_DB if silent else faders[moved]
+                if heard.get(moved) != gain:
+                    heard[moved] = gain
+                    points.append(Point(seconds, moved, gain))
+    return points
+
+
 def _values(point: Any) -> tuple:
     """What a Point has, of a tuple that was given as one."""
     if not isinstance(point, tuple) or not 3 <= len(point) <= 4:
@@ -342,6 +397,24 @@ def _plain(number: Any) -> Any:
     if isinstance(number, str) and not re.fullmatch(r"[\x21-\x5e\x60-\x7e]+", number):
         raise ValueError
     return number
+
+
+def _text(path: str | os.PathLike) -> str:
+    """The text of a CSV file, its lines ended by "\\n" and without comments. Raises ControlError."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ControlError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a name that no file can have
+        raise ControlError(f"{str(path)!r} cannot be read: {error}") from error
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as Excel writes "Unicode text"
+    try:
+        text = data.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise ControlError(f"{path} is not text in UTF-8; save the table as CSV in UTF-8")
+    return re.sub('^[ \t]*"?#.*', "", text.replace("\r\n", "\n").replace("\r", "\n"), flags=re.MULTILINE)
 
 
 def _unit(columns: list[str]) -> str:

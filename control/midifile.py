@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import warnings
 from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
@@ -20,6 +21,8 @@ FRAME_RATES = {24: (24, 1), 25: (25, 1), 29: (30_000, 1001), 30: (30, 1)}
 BEATS = (2, 1, 4, 8)  # a second, of which what is written has the first that makes ticks of samples
 FINEST = 32_767  # ticks a beat that a file can have
 LONGEST = (1 << 28) - 1  # ticks between two events that a file can hold
+HIGHEST = 0x7F  # that a data byte can be
+TRACK = b"MTrk"
 
 
 class _Event(NamedTuple):
@@ -29,34 +32,32 @@ class _Event(NamedTuple):
 
 
 def read(path: str | os.PathLike) -> "list[tuple[float, Message]]":
-    """The channel messages and system resets of a MIDI file, in order: (seconds from the start, message).
+    """Read the channel messages and system resets of a MIDI file.
 
-    Types 0 and 1: all tracks are merged, and tempo changes in any track act on all. Type 2: the tracks come one after
-    another, each with its own tempo. 120 beats a minute hold until a tempo is set. Where ticks are parts of SMPTE
-    frames (24, 25, 29.97 or 30 a second) tempos mean nothing. Seconds are exact but for the last rounding.
-    Raises ControlError that names the file, and the track and the event, both from 1, where they are malformed.
+    Types 0 and 1: all tracks are merged, and a tempo change in any track acts on all. Type 2: the tracks come one after
+    another, each with its own tempo. The tempo is 120 beats a minute until one is set. Where ticks are parts of SMPTE
+    frames (24, 25, 29.97 or 30 a second) tempos mean nothing. Times are exact except for the last rounding.
+
+    A file with faults that other programs live with is read too, with one UserWarning: tracks that the header does not
+    count, wrong lengths, a missing end, data bytes above 0x7f (taken as 0x7f).
+
+    Returns:
+        (seconds from the start, message), in order of time.
+
+    Raises:
+        ControlError: The file cannot be read, or is no MIDI file. Names the track and the event, both counted from 1,
+            where one makes no sense.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(4)
-            if data == b"MThd":
-                data += file.read()
-    except OSError as error:
-        raise ControlError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a name that no file can have
-        raise ControlError(f"{str(path)!r} cannot be read: {error}") from error
-    if data[:4] != b"MThd":
-        raise ControlError(f"{path} is not a MIDI file; give a standard MIDI file (.mid)")
+    data = _content(path)
     kind, num_tracks, division, start = _header(data, path)
-    tracks: list[tuple[list[_Event], int]] = []
-    while len(tracks) < num_tracks:
-        name, length = data[start : start + 4], int.from_bytes(data[start + 4 : start + 8])
-        if len(data) < start + 8:
-            raise ControlError(f"{path} is cut short: it has {len(tracks)} of {num_tracks} tracks; get it anew")
-        if name == b"MTrk":  # any other chunk is to be skipped
-            track = data[start + 8 : start + 8 + length]
-            tracks.append(_track(track, len(track) < length, f"{path}, track {len(tracks) + 1}"))
-        start += 8 + length
+    tracks, faults = _tracks(data, start, path)
+    if num_tracks and not tracks:
+        raise ControlError(f"{path} has no track; save or download it again")
+    if num_tracks != len(tracks):
+        faults.insert(0, f"its header says {_count(num_tracks, 'track')}, and it has {len(tracks)}")
+    if faults:
+        told = "; ".join(faults[:3] + ["..."] * (len(faults) > 3))
+        warnings.warn(f"{path} is damaged: {told}; the rest was read", stacklevel=2)
     if kind != 2:
         merged = sorted((event for events, _ in tracks for event in events), key=lambda event: event.tick)
         tracks = [(merged, 0)]
@@ -78,6 +79,45 @@ def read(path: str | os.PathLike) -> "list[tuple[float, Message]]":
                 units = event.tempo
         base = now + (end - last) * units
     return messages
+
+
+def describe(messages: "Iterable[Message]") -> str:
+    """Say in a few words what kinds of messages there are, with numbers as in maps.
+
+    >>> from mido import Message
+    >>> describe([Message("control_change", control=n) for n in (0, 1, 2, 7)] + [Message("note_on", note=60)])
+    'controllers 0 to 2, 7, note 60'
+    """
+    numbers: dict[str, set[int]] = {}
+    for message in messages:
+        if message.type == "control_change":
+            numbers.setdefault("controller", set()).add(message.control)
+        elif message.type in ("note_on", "note_off"):
+            numbers.setdefault("note", set()).add(message.note)
+        elif message.type == "program_change":
+            numbers.setdefault("program", set()).add(message.program)
+        else:
+            what = "pitch bend on channel" if message.type == "pitchwheel" else "aftertouch on channel"
+            numbers.setdefault(what, set()).add(message.channel + 1)
+    kinds = [f"{what}{'' if len(found) == 1 else 's'} {_ranges(found)}" for what, found in numbers.items()]
+    return ", ".join(kinds)
+
+
+def _ranges(numbers: set[int]) -> str:
+    """Numbers in words, neighbours together, the first eight groups of them."""
+    groups: list[list[int]] = []
+    for number in sorted(numbers):
+        if groups and number == groups[-1][-1] + 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    texts = [f"{group[0]} to {group[-1]}" if len(group) > 1 else f"{group[0]}" for group in groups]
+    return ", ".join(texts[:8] + ["..."] * (len(texts) > 8))
+
+
+def has_midi_header(start: bytes) -> bool:
+    """Whether a file that begins with these bytes, 12 or more, is a MIDI file, by itself or in RIFF (.rmi)."""
+    return start[:4] == b"MThd" or (start[:4] == b"RIFF" and start[8:12] == b"RMID")
 
 
 def write(path: str | os.PathLike, messages: "Iterable[tuple[int, Message]]", sample_rate: float) -> None:
@@ -111,75 +151,156 @@ def write(path: str | os.PathLike, messages: "Iterable[tuple[int, Message]]", sa
     write_whole(Path(path), content.getvalue())
 
 
+def _content(path: str | os.PathLike) -> bytes:
+    """The bytes of a MIDI file, without the RIFF around it if there is one."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(12)
+            if has_midi_header(data):
+                data += file.read()
+    except OSError as error:
+        raise ControlError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a name that no file can have
+        raise ControlError(f"{str(path)!r} cannot be read: {error}") from error
+    if data[:4] == b"RIFF" and (start := data.find(b"MThd")) > 0:
+        data = data[start : start + int.from_bytes(data[start - 4 : start], "little")]
+    if data[:4] != b"MThd":
+        raise ControlError(f"{path} is not a MIDI file; give a standard MIDI file (.mid)")
+    return data
+
+
 def _header(data: bytes, path: str | os.PathLike) -> tuple[int, int, int, int]:
     """Type, number of tracks, what a tick is, and where the header ends."""
     length = int.from_bytes(data[4:8])
     if len(data) < 14 or length < 6:
-        raise ControlError(f"{path} is cut short in its header; get it anew")
+        raise ControlError(f"{path} is cut short in its header; save or download it again")
     kind, num_tracks, division = (int.from_bytes(data[i : i + 2]) for i in (8, 10, 12))
     if kind > 2:
         raise ControlError(f"{path} is a MIDI file of type {kind}; save it as type 0 or 1")
     if division >= 0x8000:
         frames, ticks = 256 - (division >> 8), division & 0xFF
         if frames not in FRAME_RATES or not ticks:
-            raise ControlError(f"{path}: {ticks} ticks in each of {frames} frames a second do not work; save it anew")
+            raise ControlError(
+                f"{path}: {ticks} ticks in each of {frames} frames a second do not work; save it again as type 0 or 1"
+            )
     elif not division:
-        raise ControlError(f"{path}: 0 ticks a beat do not work; save it anew")
-    return kind, num_tracks, division, 8 + length
+        raise ControlError(f"{path}: 0 ticks a beat do not work; save it again as type 0 or 1")
+    return kind, num_tracks, division, 8 + length if _is_chunk(data, 8 + length) else 14
+
+
+def _tracks(data: bytes, start: int, path: str | os.PathLike) -> tuple[list[tuple[list[_Event], int]], list[str]]:
+    """The events of each track and the tick at which it ends, and what is wrong with them, in words."""
+    tracks: list[tuple[list[_Event], int]] = []
+    faults, clipped = [], 0
+    while start < len(data):
+        length = int.from_bytes(data[start + 4 : start + 8])
+        stated = start + 8 + length
+        if data[start : start + 4] != TRACK:
+            if _is_chunk(data, start) and stated <= len(data):  # of another kind, which is to be skipped
+                start = stated
+                continue
+            following = data.find(TRACK, start)
+            if following < 0 and tracks:
+                faults.append(f"{_count(len(data) - start, 'byte')} after the last track are no track")
+            if following < 0:
+                break
+            faults.append(f"{_count(following - start, 'byte')} before track {len(tracks) + 1} are no track")
+            start = following
+            continue
+        name = f"track {len(tracks) + 1}"
+        # A length is to be believed if a chunk or the file's end is there.
+        believed = stated == len(data) or _is_chunk(data, stated)
+        following = stated if believed else data.find(TRACK, start + 8)
+        track = _read_track(data[start + 8 : following if following > 0 else len(data)], f"{path}, {name}")
+        clipped += track.clipped
+        tracks.append((track.events, track.end))
+        end = start + 8 + track.length
+        if not track.ended and (track.broken or stated > len(data)):
+            faults.append(f"{name} is cut short after {_count(track.whole, 'event')}")
+        elif not track.ended:
+            faults.append(f"{name} does not say that it ends")
+        elif not believed and end != stated:
+            faults.append(f"the length of {name} is wrong")
+        start = end if following < 0 else following
+    if clipped:
+        faults.append(f"{_count(clipped, 'data byte')} above 0x7f, taken as 0x7f")
+    return tracks, faults
+
+
+def _is_chunk(data: bytes, start: int) -> bool:
+    """Whether a chunk may begin there: four letters, and a length."""
+    return data[start : start + 4].isalpha() and start + 8 <= len(data)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 class _MalformedError(Exception):
-    """An event that cannot be read."""
+    """An event that makes no sense."""
 
 
-def _track(data: bytes, cut: bool, where: str) -> tuple[list[_Event], int]:
-    """The tempos, channel messages and system resets of a track, and the tick at which it ends.
+class _Track(NamedTuple):
+    """end: the tick at which it ends. length: bytes that its events take. ended: whether it says that it ends.
 
-    cut: whether some of the track is missing.
-    mido reads files too, but cannot say where one is malformed.
+    whole: events that are whole. broken: whether its bytes end in one that is not. clipped: data bytes above 0x7f.
+    """
+
+    events: list[_Event]
+    end: int
+    length: int
+    ended: bool
+    whole: int
+    broken: bool
+    clipped: int
+
+
+def _read_track(data: bytes, where: str) -> _Track:
+    """The tempos, channel messages and system resets of a track.
+
+    mido reads files too, but neither past chunks, key signatures and lengths that it does not understand, nor can it
+    say where a file is malformed.
     """
     from mido import Message
 
     events: list[_Event] = []
-    start = tick = number = status = 0
+    start = tick = number = status = clipped = 0
     try:
-        while start < len(data) or cut:
+        while start < len(data):
             number += 1
-            delta, start = _variable(data, start)
-            tick += delta
-            first = data[start]
+            delta, at = _variable(data, start)
+            first = data[at]
             if first == 0xFF:
-                meta = data[start + 1]
-                length, start = _variable(data, start + 2)
-                content, start = _take(data, start, length)
+                meta = data[at + 1]
+                length, at = _variable(data, at + 2)
+                content, at = _take(data, at, length)
                 if meta == 0x2F:  # the track's end
-                    if cut:
-                        raise IndexError
-                    break
+                    return _Track(events, tick + delta, at, True, number, False, clipped)
                 if meta == 0x51:
                     tempo = int.from_bytes(content)
                     if length != 3 or not tempo:
                         raise _MalformedError("it is a tempo of no length")
-                    events.append(_Event(tick, tempo, None))
+                    events.append(_Event(tick + delta, tempo, None))
             elif first in (0xF0, 0xF7):
-                length, start = _variable(data, start + 1)
-                content, start = _take(data, start, length)
+                length, at = _variable(data, at + 1)
+                content, at = _take(data, at, length)
                 if first == 0xF7 and content == b"\xff":  # an escaped system reset: alone, 0xFF is a meta event
-                    events.append(_Event(tick, None, Message("reset")))
+                    events.append(_Event(tick + delta, None, Message("reset")))
             else:
                 if first >= 0x80:
-                    status, start = first, start + 1
+                    status, at = first, at + 1
                 if not 0x80 <= status < 0xF0:
                     raise _MalformedError(f"byte 0x{first:02x} begins no event")
-                content, start = _take(data, start, 1 if status >> 4 in (0xC, 0xD) else 2)
-                if max(content) > 127:
-                    raise _MalformedError(f"data byte 0x{max(content):02x} is above 0x7f")
-                events.append(_Event(tick, None, Message.from_bytes([status, *content])))
+                content, at = _take(data, at, 1 if status >> 4 in (0xC, 0xD) else 2)
+                clipped += sum(byte > HIGHEST for byte in content)
+                message = Message.from_bytes([status, *(min(byte, HIGHEST) for byte in content)])
+                events.append(_Event(tick + delta, None, message))
+            start, tick = at, tick + delta
     except IndexError:
-        raise ControlError(f"{where}, event {number}: the file is cut short here; get it anew") from None
+        return _Track(events, tick, len(data), False, number - 1, True, clipped)
     except _MalformedError as error:
-        raise ControlError(f"{where}, event {number}: {error}; save it anew") from None
-    return events, tick
+        raise ControlError(f"{where}, event {number}: {error}; save the file again in the program it is from") from None
+    return _Track(events, tick, start, False, number, False, clipped)
 
 
 def _variable(data: bytes, start: int) -> tuple[int, int]:

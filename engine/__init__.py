@@ -1,6 +1,15 @@
 """The signal path: analysis, mask network, resynthesis, faders."""
 
-from .offline import Automation, aligned, automated, remix, separate
+from .offline import Automation, aligned, automated, moves_faders, remix, remixing, separate
 from .processor import StemProcessor
 
-__all__ = ["Automation", "StemProcessor", "aligned", "automated", "remix", "separate"]
+__all__ = [
+    "Automation",
+    "StemProcessor",
+    "aligned",
+    "automated",
+    "moves_faders",
+    "remix",
+    "remixing",
+    "separate",
+]

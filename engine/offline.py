@@ -18,7 +18,8 @@ class Automation(Protocol):
 
     starting: the same for a song whose faders, stem -> dB, start there if it does not say otherwise; raises ValueError
     for stems that the song has not. initial: where faders start, stem -> dB. moves: of the input samples start to stop,
-    (offset from start, stem, gain in dB), the same however a song is cut.
+    (offset from start, stem, gain in dB), the same however a song is cut. moves_faders, which it may lack: whether any
+    fader ever leaves where it stands, stem -> dB.
     """
 
     def starting(self, gains_db: Mapping[str, float]) -> "Automation": ...
@@ -56,10 +57,31 @@ def remix(
     """Move a song's stems: float32 of the shape of `audio`.
 
     gains_db: stem -> dB, 0 dB if not named. automation: moves stems as the song goes on, and for the stems that it sets
-    at the start goes before gains_db; a move at sample k is heard from sample k on.
+    at the start goes before gains_db; a move at sample k is heard from sample k on. If all faders stay at 0 dB, the
+    network does not run.
     """
     processor = StemProcessor(model, sample_rate, _num_channels(audio), gains_db, threads=threads)
-    return _whole(automated(processor, automation), audio, processor.latency_samples, progress)
+    process, latency = remixing(processor, automation)
+    return _whole(process, audio, latency, progress)
+
+
+def remixing(
+    processor: StemProcessor, automation: Automation | None
+) -> tuple[Callable[[NDArray[Any]], NDArray[np.float32]], int]:
+    """Return what remixes the consecutive blocks of a song, and by how many samples its output is late.
+
+    If all faders stay at 0 dB, that is `pass_through`, which needs no network. The processor and what is raised are as
+    for `automated`.
+    """
+    process = automated(processor, automation)
+    if any(processor.gains_db.values()) or moves_faders(automation, processor.gains_db):
+        return process, processor.latency_samples
+    return processor.pass_through, 0
+
+
+def moves_faders(automation: Automation | None, gains_db: Mapping[str, float]) -> bool:
+    """Whether an automation may move any fader from where it stands, stem to dB."""
+    return automation is not None and getattr(automation, "moves_faders", lambda _: True)(gains_db)
 
 
 def automated(processor: StemProcessor, automation: Automation | None) -> Callable[[NDArray[Any]], NDArray[np.float32]]:

@@ -161,6 +161,19 @@ class StemProcessor:
         self._run(audio, moves, mix.reshape(audio.shape), _mixed)
         return mix
 
+    def pass_through(self, block: NDArray[Any]) -> NDArray[np.float32]:
+        """Return what a block would be with all faders at 0 dB, at once: without the network and without latency.
+
+        The stream that `process` and `separate` are in the middle of is not touched.
+
+        Args:
+            block: As for `process`.
+
+        Returns:
+            Float32 of the block's shape, in new memory, bit for bit what `process` gives `latency_samples` later.
+        """
+        return self._as_channels(block).reshape(np.shape(block)).copy()
+
     def separate(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """The stems of a block, delayed by `latency_samples` and untouched by the faders.
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, open_audio
-from ..engine import Automation, StemProcessor, aligned, automated
+from ..engine import Automation, StemProcessor, aligned, remixing
 from ..engine.processor import MAX_RATE, MIN_RATE
 from ..models import Model
 from .foreign import Processor, prepared
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Block = NDArray[np.float32]
 BLOCK = 65536  # samples
+UNTOUCHED = "all faders stay at 0 dB, so no stem was moved"
 
 Progress = Callable[[str, float | None], None]
 """Called with the step, "rendering" or "writing", and the fraction of it that is done, None if it cannot be known."""
@@ -34,7 +35,7 @@ class Rendered:
     """What was written. factor: what all files were multiplied by; warnings: one line each.
 
     before: the song's level. after: the files', in the order of paths. overview: what a picture of them needs. These
-    three only if they were asked for.
+    three only if they were asked for. untouched: all faders stayed at 0 dB, so that no network ran.
     """
 
     paths: tuple[Path, ...]
@@ -44,6 +45,7 @@ class Rendered:
     before: Level | None = None
     after: tuple[Level, ...] = ()
     overview: Overview | None = None
+    untouched: bool = False
 
 
 def remix_file(
@@ -75,25 +77,30 @@ def remix_file(
     a processor of your own has not.
     stream: which audio stream of the file, from 1; by default the one that the file marks as default, else the first.
     scratch: the folder for everything temporary, on the target's file system, made if missing; by default the target's.
+    Where all faders stay at 0 dB the network does not run.
     Memory is constant. Raises ValueError or OSError, one line, and leaves nothing half-written, whatever stops it.
     """
     check_loudness(loudness, normalize=normalize)
     if measure and processor is not None:
         raise ValueError("measure needs the stems of a model, and a processor of your own shows none; leave one out")
     with open_audio(source, stream) as reader:
-        envelope = None
+        envelope, untouched = None, False
         if processor is None:
             faders = stem_processor(reader, gains_db, model, threads)
-            if measure:
-                envelope = Envelope(faders.stems, faders.latency_samples)
+            process, latency = remixing(faders, automation)
+            untouched = process == faders.pass_through
+            if measure and untouched:  # the picture shows the song as one stem
+                envelope = Envelope(("song",))
+                process = _shown_to(envelope, process)
+            elif measure:
+                envelope = Envelope(faders.stems, latency)
                 faders.on_stems = envelope.push
-            process, latency = automated(faders, automation), faders.latency_samples
         else:
             _check_channels_and_rate(reader)
             process = prepared(processor, reader.sample_rate, reader.num_channels, gains_db, automation)
             latency = processor.latency_samples
         with Outputs([Path(target)], Path(source), overwrite=overwrite, beside=scratch) as outputs:
-            return _render(
+            rendered = _render(
                 reader,
                 latency,
                 lambda block: process(block)[np.newaxis],
@@ -104,6 +111,19 @@ def remix_file(
                 loudness=loudness,
                 progress=progress,
             )
+            return replace(rendered, untouched=untouched)
+
+
+def _shown_to(envelope: Envelope, process: Callable[[Block], Block]) -> Callable[[Block], Block]:
+    """`process` without latency, whose output goes to the envelope as the only stem."""
+    gain = np.ones((1, 1), np.float32)
+
+    def shown(block: Block) -> Block:
+        out = process(block)
+        envelope.push(out[np.newaxis], gain)
+        return out
+
+    return shown
 
 
 def separate_file(

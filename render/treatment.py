@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..control import Automation
+from ..control.midifile import has_midi_header
+from ..engine import moves_faders
 from ..engine.gains import SILENCE_DB, Faders
 from ..models import Model
 from ..presets import load_preset
@@ -64,7 +66,8 @@ def remix_treatment(model: Model, choices: Mapping[str, Any], sample_format: str
         automation = read_automation(automation, choices["map"], gains_db)
     faders = Faders(model.card.stems, 44100, gains_db)  # raises what is wrong with them
     if automation is not None:
-        automation.starting(faders.gains_db)
+        automation.starting(faders.gains_db)  # raises or warns, here and not for each song
+        automation = automation if moves_faders(automation, faders.gains_db) else None
     check_loudness(choices["loudness"], normalize=choices["normalize"])
     template = _template(choices, sample_format, REMIX_NAME)
     if "stem" in template.fields:
@@ -138,7 +141,7 @@ def is_midi(path: str | os.PathLike[str]) -> bool:
     if (suffix := Path(path).suffix.lower()) in (".csv", ".mid", ".midi"):
         return suffix != ".csv"
     with open(path, "rb") as file:
-        return file.read(4) == b"MThd"
+        return has_midi_header(file.read(12))
 
 
 def _digest(automation: Automation) -> str:

@@ -17,7 +17,7 @@ from ..engine.network import open_session
 from ..models import Model, load_model
 from .places import Seen, checksum, deliver, fetch, is_url, one_line, seen
 from .report import SongReport
-from .song import Progress, Rendered, remix_file, separate_file
+from .song import UNTOUCHED, Progress, Rendered, remix_file, separate_file
 
 ORPHANED = 1.0  # seconds between two looks whether the run still lives
 ATTEMPTS = 2  # at a song that its workers do not survive
@@ -88,7 +88,7 @@ def render_task(task: Task, progress: Progress | None = None) -> Result:
             took=time.monotonic() - began,
             before=rendered.before,
             after=rendered.after,
-            warnings=tuple(said(warning) for warning in rendered.warnings),
+            warnings=tuple(said(warning) for warning in [*rendered.warnings, *_untouched(task, rendered)]),
         )
         overview = rendered.overview.to_dict() if rendered.overview else None
         return Result(task.number, report, known, outputs, overview)
@@ -103,6 +103,12 @@ def _render(task: Task, song: Path, folder: Path, progress: Progress | None) -> 
     if task.job == "remix":
         return remix_file(song, part, model=model, **arguments)
     return separate_file(song, part.parent, model=model, suffix=part.suffix, **arguments)
+
+
+def _untouched(task: Task, rendered: Rendered) -> list[str]:
+    """A line that says so if nothing was asked for that changes the song."""
+    level = task.arguments.get("normalize") or task.arguments.get("loudness") is not None
+    return [UNTOUCHED] if rendered.untouched and not level else []
 
 
 def _parts(task: Task, folder: Path) -> list[Path]:

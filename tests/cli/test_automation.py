@@ -104,9 +104,8 @@ def test_a_wrong_csv_file(stage, text, says):
 
 def test_a_midi_file_that_is_cut_short_or_none(stage):
     path = stage.folder / "ride.mid"
-    path.write_bytes(path.read_bytes()[:-6])
-    line = refused(stage, "--automation", "ride.mid", here=False)
-    assert "ride.mid, track 1, event 4: the file is cut short here" in line
+    path.write_bytes(path.read_bytes()[:16])
+    assert "ride.mid has no track; save or download it again" in refused(stage, "--automation", "ride.mid")
     path.write_text(CSV)
     assert "ride.mid is not a MIDI file" in refused(stage, "--automation", "ride.mid")
     path.write_bytes(b"")
@@ -125,3 +124,44 @@ def test_a_map_that_is_none_or_has_nothing_to_map(stage):
     assert "mine.json" in refused(stage, "--automation", "ride.mid", "--map", "mine.json")
     assert "--map" in refused(stage, "--automation", "ride.csv", "--map", "general")
     assert "--map" in refused(stage, "--map", "general")
+
+
+def test_what_moves_nothing_says_so_and_writes_the_song(stage):
+    write(
+        stage.folder / "nano.mid", [(n, mido.Message("control_change", control=n, value=64)) for n in range(8)], 44100
+    )
+    result = stage.run("remix", "song.wav", "-o", "out.wav", "--model", stage.model, "--automation", "nano.mid")
+    assert (result.returncode, result.stderr) == (0, (
+        "stembridge: warning: nothing in nano.mid moves a fader by map general; "
+        "it has controllers 0 to 7; try map nanokontrol2\n"
+    ))  # fmt: skip
+    assert result.stdout.endswith("; all faders stay at 0 dB, so no stem was moved\n")
+    song, out = (soundfile.read(stage.folder / name)[0] for name in ("song.wav", "out.wav"))
+    np.testing.assert_array_equal(out, song)
+    result = ride_song(stage, "nano.mid", "--preset", "karaoke", "--force")
+    assert (result.returncode, result.stderr.count("nothing in nano.mid")) == (0, 1)
+    assert "0 dB" not in result.stdout
+
+
+def test_what_moves_nothing_is_said_once_for_many_songs(stage):
+    (stage.folder / "still.csv").write_text("seconds\tstem\tgain_db\n1\tvocals\t0,0\n")
+    stage.make_song("more.wav")
+    options = "--model", stage.model, "--automation", "still.csv"
+    result = stage.call("remix", "song.wav", "more.wav", "-o", "out/", *options)
+    assert (result.returncode, result.stderr) == (0, (
+        "stembridge: warning: still.csv has tabs between its columns, not commas; it was read all the same\n"
+        "stembridge: warning: nothing in still.csv moves a fader; its gains are where the faders stand already\n"
+    ))  # fmt: skip
+    assert result.stdout.count("all faders stay at 0 dB") == 2
+    for name in ("song.wav", "more.wav"):
+        np.testing.assert_array_equal(*(soundfile.read(stage.folder / at / name)[0] for at in (".", "out")))
+
+
+def test_a_damaged_midi_file_is_read_with_one_warning(stage):
+    path = stage.folder / "ride.mid"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:10] + b"\0\3" + whole[12:])
+    result = ride_song(stage, "ride.mid")
+    fault = "ride.mid is damaged: its header says 3 tracks, and it has 1; the rest was read"
+    assert (result.returncode, result.stderr) == (0, f"stembridge: warning: {fault}\n")
+    assert heard(stage, Automation([(0, "vocals", -80), (0.1, "drums", -40), (0.3, "vocals", 0)]))

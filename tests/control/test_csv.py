@@ -1,5 +1,8 @@
 """Timelines as CSV: what is written is read, and every mistake names the file and the line."""
 
+import re
+import warnings
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +54,9 @@ def test_samples_are_written_as_whole_numbers(tmp_path):
         "stem , gain_db,shape, seconds\n\n vocals, -6.0 ,, 1\n , \ndrums,-8e1,db,2.5".replace(" , \n", ",,,\n"),
         'seconds;stem;gain_db;shape\n"1";"vocals";"-6,0";\n2,5;drums;-80;db\n',
         "seconds,stem,gain_db,shape\r1,vocals,-6,step\r2.5,drums,-80,db\r",
+        "seconds,stem,gain_db,shape,,\n1,vocals,-6,step,,\n2.5,drums,-80,db,,\n,,,,,\n",
+        "sep=;\r\nseconds;stem;gain_db;shape\r\n1,0;vocals;-6;\r\n2,5;drums;-80;db\r\n",
+        '# my "ride, part 1\n\nseconds, "stem", gain_db, shape\n1, "vocals", -6,\n"# end,"\n2.5,drums,-80,db\n',
     ],
 )
 def test_what_programs_write_is_read(tmp_path, text):
@@ -75,7 +81,7 @@ HEADER = "seconds,stem,gain_db,shape\n"
     ("text", "line", "says"),
     [
         ("", 1, "no column 'seconds'"),
-        ("\n1,vocals,-6\n", 1, "no column 'seconds'"),
+        ("\n1,vocals,-6\n", 2, "no column 'seconds'"),
         ("1,vocals,-6\n", 1, "no column 'seconds'"),
         ("seconds,stem\n1,vocals\n", 1, "no column 'gain_db'"),
         ("samples,gain_db\n", 1, "no column 'stem'"),
@@ -83,7 +89,6 @@ HEADER = "seconds,stem,gain_db,shape\n"
         ("seconds,stem,gain_db,shpae\n", 1, "a column 'shpae' too many"),
         ("seconds,samples,stem,gain_db\n", 1, "a column 'seconds' too many"),
         ("seconds,stem,stem,gain_db\n", 1, "a column 'stem' too many"),
-        ("seconds\tstem\tgain_db\n", 1, "no column 'seconds'"),
         (HEADER + "1,vocals,-6,step\n2,vocals,nan,step\n", 3, "vocals: gain nan dB is out of range"),
         (HEADER + "1,vocals,20.5,step\n", 2, "vocals: gain 20.5 dB is out of range; give -80 (silence) to +20"),
         (HEADER + "1,vocals,,step\n", 2, "vocals: gain '' is not a number"),
@@ -102,7 +107,7 @@ HEADER = "seconds,stem,gain_db,shape\n"
         (HEADER + "1,,-6,step\n", 2, "stem '' is no name"),
         (HEADER + "1,vocals,-6,curved\n", 2, "vocals: shape 'curved' is unknown; give step, linear, db, hold"),
         (HEADER + "1,vocals,-6\n", 2, "3 columns, but the header has 4"),
-        (HEADER + "1,vocals,-6,step,\n", 2, "5 columns, but the header has 4"),
+        (HEADER + "1,vocals,-6,step,x\n", 2, "5 columns, but the header has 4"),
         (HEADER + "1,5,vocals,-6,step\n", 2, "5 columns, but the header has 4"),
         (HEADER + '1,"vocals\n', 2, "2 columns, but the header has 4"),
         (HEADER + "1," + "v" * 200_000 + ",-6,step\n", 2, "field larger than field limit"),
@@ -119,16 +124,27 @@ def test_a_mistake_is_one_line_that_names_the_file_and_the_line(tmp_path, text, 
     assert len(str(error.value)) < 300 + len(str(path))
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
-def test_text_that_is_not_utf_8_is_refused(tmp_path, encoding):
+@pytest.mark.parametrize("encoding", ["utf-16-le", "latin-1", "utf-32"])
+def test_text_that_does_not_say_its_encoding_is_refused(tmp_path, encoding):
     path = write(tmp_path, HEADER + "1,gitarre_\u00e4,-6,step\n", encoding)
-    with pytest.raises(ControlError, match=r"ride\.csv"):
+    with pytest.raises(ControlError, match=r"ride\.csv is not text in UTF-8; save the table as CSV in UTF-8"):
         Automation.from_csv(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_tabs_between_columns_are_read_with_one_warning(tmp_path, encoding, decimal):
+    text = 'seconds\tstem\tgain_db\tshape\t\r\n1\t"vocals"\t-6.0\r\n2.5\tdrums\t-80\tdb\r\n'
+    path = write(tmp_path, text.replace("-6.0", "-6.0\t").replace(".", decimal), encoding)
+    with pytest.warns(UserWarning, match=r"ride\.csv has tabs between its columns, not commas") as warned:
+        ride = Automation.from_csv(path)
+    assert len(warned) == 1
+    assert ride.points == (Point(1.0, "vocals", -6.0), Point(2.5, "drums", -80.0, "db"))
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "ride.csv").write_bytes(b"RIFF\xff\xfe\x80")
-    with pytest.raises(ControlError, match=r"ride\.csv is no text; save the table as CSV in UTF-8"):
+    with pytest.raises(ControlError, match=r"ride\.csv is not text in UTF-8; save the table as CSV in UTF-8"):
         Automation.from_csv(tmp_path / "ride.csv")
 
 
@@ -153,3 +169,24 @@ def test_an_unknown_stem_names_the_file_and_the_line(tmp_path):
     ride = Automation.from_csv(write(tmp_path, HEADER + "0,vocals,-6,\n1,piano,-6,\n2,piano,0,\n"))
     with pytest.raises(ControlError, match=r"ride\.csv, line 3: unknown stem 'piano'; the stems are vocals, drums$"):
         ride.starting({"vocals": 0, "drums": 0})
+
+
+@pytest.mark.parametrize(
+    ("lines", "gain", "says"),
+    [
+        ("", 0, "nothing in .*ride.csv moves a fader; it has no line after the header$"),
+        ("0,vocals,0,\n5,vocals,0,db\n9,vocals,,hold\n", 0, "nothing in .*ride.csv moves a fader; its gains are"),
+        ("1,vocals,-90,\n", -80, "nothing in .*ride.csv moves a fader; its gains are"),
+        ("1,vocals,-90,\n", -100, "nothing in .*ride.csv moves a fader; its gains are"),
+        ("1,vocals,-80,\n", 0, ""),
+        ("0,vocals,0,\n", -6, ""),
+        ("5,vocals,,hold\n6,vocals,-1,db\n", 0, ""),
+    ],
+)
+def test_a_table_that_moves_nothing_says_so(tmp_path, lines, gain, says):
+    ride = Automation.from_csv(write(tmp_path, HEADER + lines))
+    assert ride.moves_faders({"vocals": gain}) == (not says)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        ride.starting({"vocals": gain, "drums": 3.0})
+    assert [bool(re.match(says, str(warning.message))) for warning in warned] == [True] * bool(says)

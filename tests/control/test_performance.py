@@ -1,6 +1,7 @@
 """MIDI files as timelines: what a device did, its map and its kind of file, at the faders."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -177,7 +178,7 @@ def test_a_ride_goes_through_csv_unchanged(midi_file, tmp_path):
     [
         ([(480, program(1))], r"ride\.mid, at 0\.5 seconds: unknown preset 'nosuch'"),
         ([(480, program(2))], r"ride\.mid, at 0\.5 seconds: preset '.*piano\.json' cannot be read"),
-        ([(480, cc(16, 200))], r"ride\.mid, track 1, event 1: data byte 0xc8"),
+        ([(480, b"\x10\x20")], r"ride\.mid, track 1, event 1: byte 0x10 begins no event"),
     ],
 )
 def test_what_cannot_be_used_is_one_line_that_names_the_file(midi_file, stage, track, says):
@@ -189,3 +190,28 @@ def test_what_cannot_be_used_is_one_line_that_names_the_file(midi_file, stage, t
 def test_an_unknown_map_names_those_there_are(midi_file):
     with pytest.raises(ControlError, match="unknown MIDI map 'nosuch': choose from general, mackie, nanokontrol2"):
         Automation.from_midi(midi_file([]), "nosuch")
+
+
+@pytest.mark.parametrize(
+    ("track", "says"),
+    [
+        ([(0, cc(number, 64)) for number in (0, 1, 2, 3, 7)], "it has controllers 0 to 3, 7; try map nanokontrol2$"),
+        ([(0, b"\xe0\0\0")], "it has pitch bend on channel 1; try map mackie$"),
+        ([(0, b"\x90\x3c\x40"), (9, b"\x90\x3c\0")], "it has note 60; make a map for it with `stembridge midi learn`$"),
+        ([], "it has no message for a fader$"),
+    ],
+)
+def test_a_file_that_moves_nothing_says_what_it_has_and_which_map_would_fit(midi_file, track, says):
+    ride = Automation.from_midi(midi_file(track))
+    assert not ride.points
+    with pytest.warns(UserWarning, match=rf"^nothing in .*ride\.mid moves a fader by map general; {says}"):
+        ride.starting({"vocals": -6.0})
+
+
+def test_a_file_that_leaves_faders_where_they_are_moves_nothing(midi_file):
+    ride = Automation.from_midi(midi_file([(480, cc(16, 100))]))
+    with pytest.warns(UserWarning, match=r"^nothing in .*ride\.mid moves a fader; its gains are where the faders"):
+        ride.starting({"vocals": 0.0})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ride.starting({"vocals": -1.0})

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge import StemProcessor, remix, separate
+from stembridge.control import Automation
 from stembridge.engine import aligned, automated
+from stembridge.engine.network import ChunkedNetwork, StreamingNetwork
 from stembridge.models import load_model
 
 STEMS = ("vocals", "drums", "bass", "other")
@@ -205,3 +207,61 @@ def test_an_automation_of_a_stem_that_the_model_lacks_says_so_at_once(tiny_model
 def test_what_is_no_automation_is_refused_in_one_line(tiny_model, wrong):
     with pytest.raises(ValueError, match=r"is none; read a file with Automation\.from_csv or from_midi$"):
         remix(np.zeros((2, 900)), 44100, {}, tiny_model, automation=wrong)
+
+
+# --- nothing to move
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """A network that must not run."""
+
+    def run(self, spectra):
+        raise AssertionError("the network ran")
+
+    for network in (StreamingNetwork, ChunkedNetwork):
+        monkeypatch.setattr(network, "push", run)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+@pytest.mark.parametrize("shape", [(2, 70_001), (1, 5), (3000,), (2, 0)])
+def test_faders_that_stay_at_unity_run_no_network_and_change_no_bit(tiny_model, no_network, noise, shape, dtype):
+    audio = noise(2, 70_001)[: shape[0] if len(shape) > 1 else 1, : shape[-1]].reshape(shape)
+    audio = (32768 * audio).astype(dtype) if dtype == np.int16 else audio.astype(dtype)
+    before = audio.copy()
+    told = []
+    ride = Automation([(0, "vocals", 0), (0.2, "vocals", 0, "db")])
+    with pytest.warns(UserWarning, match="nothing in this automation moves a fader"):
+        ride_out = remix(audio, 44100, {"drums": 0}, tiny_model, automation=ride)
+    for out in (remix(audio, 44100, {}, tiny_model, progress=told.append), ride_out):
+        assert out.dtype == np.float32
+        np.testing.assert_array_equal(out, audio / np.float32(32768) if dtype == np.int16 else audio.astype(np.float32))
+        out += 1
+    np.testing.assert_array_equal(audio, before)
+    assert not told or told[-1] == 1
+
+
+def test_what_passes_through_is_what_the_faders_at_unity_make(tiny_live_model, ready, noise):
+    audio = noise(2, 5000)
+    audio[0, 5], audio[1, 6], audio[0, 7], audio[1, 8] = np.nan, np.inf, -0.0, 1e30
+    processor = ready(tiny_live_model, 44100, 2)
+    late = processor.latency_samples
+    through = processor.process(np.pad(audio, [(0, 0), (0, late)]))[:, late:]
+    assert through.tobytes() == processor.pass_through(audio).tobytes()
+
+
+@pytest.mark.parametrize("gains_db", [{"vocals": -1e-9}, {"vocals": 3}, dict.fromkeys(STEMS, -6)])
+def test_an_automation_that_brings_the_faders_to_unity_runs_no_network_either(tiny_model, no_network, noise, gains_db):
+    audio = noise(1, 900)
+    home = Automation([(0, stem, 0) for stem in STEMS])
+    np.testing.assert_array_equal(remix(audio, 44100, gains_db, tiny_model, automation=home), audio)
+    with pytest.raises(AssertionError, match="the network ran"):
+        remix(audio, 44100, gains_db, tiny_model)
+    with pytest.raises(AssertionError, match="the network ran"):
+        remix(audio, 44100, {}, tiny_model, automation=Automation().step("bass", 1e6, -80))
+
+
+def test_what_cannot_be_remixed_is_refused_at_unity_too(tiny_model, no_network):
+    for audio, rate, gains_db in (np.zeros((2, 9)), 4000, {}), (np.zeros((2, 9)), 44100, {"voice": 0}):
+        with pytest.raises(ValueError, match=r"4000|voice"):
+            remix(audio, rate, gains_db, tiny_model)

@@ -188,7 +188,8 @@ def test_a_remix_is_shown_where_it_is_in_the_song(tmp_path, tiny_model, num_chan
     audio = np.zeros((COLUMNS * 512, num_channels))
     audio[100 * 512 : 120 * 512] = 0.5 * np.random.default_rng(0).uniform(-1, 1, (20 * 512, num_channels))
     soundfile.write(tmp_path / "song.wav", audio, 44100, subtype="FLOAT")
-    overview = remix_file(tmp_path / "song.wav", tmp_path / "out.wav", {}, tiny_model, measure=True).overview
+    still = {"vocals": 1e-9}  # dB, a factor of 1; but the network has to run
+    overview = remix_file(tmp_path / "song.wav", tmp_path / "out.wav", still, tiny_model, measure=True).overview
     columns = audio.mean(axis=1).reshape(COLUMNS, 512)
     waveform = np.stack([columns.min(axis=1), columns.max(axis=1)], axis=1)
     np.testing.assert_allclose(overview.before, waveform, atol=1e-5)
@@ -196,6 +197,19 @@ def test_a_remix_is_shown_where_it_is_in_the_song(tmp_path, tiny_model, num_chan
     np.testing.assert_array_equal(overview.stems_before, overview.stems_after)
     assert overview.stems == STEMS
     assert overview.seconds == COLUMNS * 512 / 44100
+
+
+def test_without_a_move_the_song_is_shown_as_one_stem(make_song, tmp_path, tiny_model):
+    song = make_song(frames=COLUMNS * 512, subtype="FLOAT", peak=0.3)
+    overview = remix_file(song, tmp_path / "out.wav", {}, tiny_model, measure=True).overview
+    assert overview.stems == ("song",)
+    np.testing.assert_array_equal(overview.before, overview.after)
+    np.testing.assert_array_equal(overview.stems_before, overview.stems_after)
+    audio = read_audio(song)[0]
+    columns = audio.mean(axis=0).reshape(COLUMNS, 512)
+    np.testing.assert_allclose(overview.after, np.stack([columns.min(1), columns.max(1)], axis=1), atol=1e-6)
+    power = np.square(audio).mean(axis=0).reshape(COLUMNS, 512).mean(axis=1)
+    np.testing.assert_allclose(overview.stems_after[0], decibels(power), atol=0.1)
 
 
 @pytest.mark.parametrize("peak", [0.3, 5.0])

@@ -225,3 +225,16 @@ def test_a_long_song_needs_no_more_memory_than_a_short_one(make_song, tmp_path, 
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 300_000  # 90 s more are 2.9 MB of samples
+
+
+@pytest.mark.parametrize("options", [{}, {"normalize": True}, {"loudness": -20.0}, {"measure": True}])
+def test_without_a_move_no_network_runs(make_song, tmp_path, tiny_model, monkeypatch, options):
+    song = make_song(frames=70_001, peak=0.3)
+    still = {"vocals": 1e-9}  # dB, a factor of 1; but the network has to run
+    there = remix_file(song, tmp_path / "there.wav", still, tiny_model, **options)
+    monkeypatch.setattr("stembridge.engine.processor.StemProcessor.process", None)
+    rendered = remix_file(song, tmp_path / "out.wav", {"vocals": 0.0}, tiny_model, **options)
+    assert (rendered.untouched, there.untouched) == (True, False)
+    assert rendered.factor == there.factor
+    assert (rendered.before, rendered.after) == (there.before, there.after)
+    assert (tmp_path / "out.wav").read_bytes() == (tmp_path / "there.wav").read_bytes()
