@@ -34,10 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         with warnings.catch_warnings(), _signals_stop_us():
             warnings.showwarning = _show_warning
-            code = _run(sys.argv[1:] if arguments is None else list(arguments))
+            code = _run(arguments)
             if sys.stdout:
                 sys.stdout.flush()
             return code
@@ -50,10 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("STEMBRIDGE_DEBUG"):
             traceback.print_exc()
-        return _explain(error)
+        return _explain(error, arguments)
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: Sequence[str]) -> int:
     import typer
 
     from .app import app
@@ -61,31 +62,52 @@ def _run(arguments: list[str]) -> int:
     # Not app(): that has its own ways with errors, Ctrl-C and broken pipes.
     command = typer.main.get_command(app)
     try:
-        with command.make_context("stembridge", arguments) as context:
+        with command.make_context("stembridge", list(arguments)) as context:
             command.invoke(context)
     except typer.Exit as done:
         return done.exit_code
     return 0
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: Exception, arguments: Sequence[str]) -> int:
+    """Say in one line why a command ended, and return its exit code."""
     if isinstance(error, BrokenPipeError):
         _forget_stdout()
         return FAILED
+    if isinstance(error, MemoryError):
+        files = [argument for argument in arguments if os.path.isfile(argument)]
+        work = f" while working on {', '.join(files)}" if files else ""
+        _say(f"memory ran out{work}; close other programs, or use a computer with more memory")
+        return USAGE
+    if (reason := _reason(error)) is None:
+        _say(f"this is a bug, please report it: {type(error).__name__}: {error} (STEMBRIDGE_DEBUG=1 shows where)")
+        return FAILED
+    _say(f"{reason}; the current folder has been deleted: change to another (cd)" if _lost_folder(error) else reason)
+    if isinstance(error, OSError):
+        _forget_stdout()
+    return USAGE
+
+
+def _reason(error: Exception) -> str | None:
+    """What was wrong with the input or the machine; None if an error says neither."""
     if hasattr(error, "format_message"):  # a usage error of click, which newer versions of typer bring along
         context = getattr(error, "ctx", None)
         message = error.format_message().rstrip(".").replace("Value error, ", "")  # so pydantic begins, for typer
-        _say(f"{message}; see {context.command_path if context else 'stembridge'} --help")
-        return USAGE
+        return f"{message}; see {context.command_path if context else 'stembridge'} --help"
     if isinstance(error, OSError) and error.strerror:
-        _say(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
-        _forget_stdout()
-        return USAGE
-    if isinstance(error, ValueError | OSError):
-        _say(str(error))
-        return USAGE
-    _say(f"this is a bug, please report it: {type(error).__name__}: {error} (STEMBRIDGE_DEBUG=1 shows where)")
-    return FAILED
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) if isinstance(error, ValueError | OSError) else None
+
+
+def _lost_folder(error: BaseException | None) -> bool:
+    """Whether a file was not found because the current folder has been deleted."""
+    while error is not None and not isinstance(error, FileNotFoundError):
+        error = error.__cause__ or error.__context__
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return error is not None
+    return False
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 
@@ -26,7 +26,7 @@ def load_rack(place: str, song: str | os.PathLike, stream: int | None = None) ->
     try:
         found: Any = _module(where)
         for part in name.split("."):
-            found = getattr(found, part)
+            found = _part(found, part)
         if isinstance(found, type) or (callable(found) and not hasattr(found, "process")):
             found = make_processor(found, {}, sample_rate, num_channels)
         if found is None:
@@ -38,13 +38,32 @@ def load_rack(place: str, song: str | os.PathLike, stream: int | None = None) ->
     return found
 
 
+def _part(owner: Any, name: str) -> Any:
+    """The object of this name in a module or a class. Raises ValueError that says which there are."""
+    if hasattr(owner, name):
+        return getattr(owner, name)
+    here = getattr(owner, "__dict__", {}).items()
+    names = [other for other, value in here if not other.startswith("_") and not _is_imported(value, owner)]
+    raise ValueError(f"there is no {name!r}; it has {', '.join(names) or 'nothing with a name'}")
+
+
+def _is_imported(value: Any, owner: Any) -> bool:
+    """Whether a module has this only because it imports it."""
+    return isinstance(value, ModuleType) or (
+        isinstance(owner, ModuleType) and isinstance(value, type | FunctionType) and value.__module__ != owner.__name__
+    )
+
+
 def _module(where: str) -> ModuleType:
     """A file or a module, run as Python does: a file finds its neighbours, a module may lie in the current folder."""
     if not where.endswith(".py"):
         sys.path.insert(0, os.getcwd())
-        return import_module(where)
+        try:
+            return import_module(where)
+        except ModuleNotFoundError as error:
+            raise ValueError(f"there is no module {error.name!r}; check the name, or install it") from error
     if not os.path.isfile(where):
-        raise ValueError("there is no such file")
+        raise ValueError("there is no such file; check the name")
     sys.path.insert(0, str(Path(where).absolute().parent))
     spec = spec_from_file_location(f"_rack_{Path(where).stem}", where)
     assert spec is not None

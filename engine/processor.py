@@ -6,7 +6,7 @@ from contextlib import suppress
 from fractions import Fraction
 from math import ceil, gcd
 from operator import index
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +115,12 @@ class StemProcessor:
     def soloed(self) -> tuple[str, ...]:
         """Soloed stems."""
         return self._faders.soloed
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a StemProcessor cannot be pickled or copied: it is in the middle of a stream; "
+            "make a new one from the same model, sample rate and gains, in the other process if it is for that"
+        )
 
     def set_gains_db(self, **gains_db: float) -> None:
         """Move faders: `set_gains_db(vocals=-6.0)`. Heard from the next output sample on, gliding over 20 ms.

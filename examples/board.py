@@ -1,17 +1,20 @@
 """StemMix among pedalboard's own plugins, a second of the song at a time: python examples/board.py in.wav out.wav"""
 
-import sys
+import argparse
 
 import numpy as np
 from pedalboard import Compressor, Pedalboard, Reverb
 from pedalboard.io import AudioFile
 from stembridge import StemMix
 
-source, target = sys.argv[1:]
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("source")
+parser.add_argument("target")
+names = parser.parse_args()
 mix = StemMix("live", vocals_db=-80, drums_db=3)
 board = Pedalboard([Compressor(), mix, Reverb(room_size=0.2)])
 
-with AudioFile(source) as song, AudioFile(target, "w", song.samplerate, song.num_channels) as out:
+with AudioFile(names.source) as song, AudioFile(names.target, "w", song.samplerate, song.num_channels) as out:
     rate = song.samplerate
     board.reset()  # once, and then never again: all chunks are one stream
     while song.tell() < song.frames:

@@ -3,15 +3,18 @@
 The vocals go down to silence over the first ten seconds.
 """
 
-import sys
+import argparse
 
 import numpy as np
 from pedalboard.io import AudioFile
 from stembridge import StemMix
 
-source, target = sys.argv[1:]
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("source")
+parser.add_argument("target")
+names = parser.parse_args()
 mix = StemMix("live")
-with AudioFile(source) as song, AudioFile(target, "w", song.samplerate, song.num_channels) as out:
+with AudioFile(names.source) as song, AudioFile(names.target, "w", song.samplerate, song.num_channels) as out:
     rate, tenth = song.samplerate, song.samplerate // 10
     mix.reset()  # once, and then never again: all chunks are one stream
     while song.tell() < song.frames:

@@ -3,6 +3,7 @@
 Mixed with some of the dry song. DawDreamer compensates no latency: what goes past the plugin has to be as late as it.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -12,8 +13,11 @@ import numpy as np
 from pedalboard.io import AudioFile
 
 BLOCK = 128  # samples; DawDreamer moves parameters once a block
-source, target = sys.argv[1:]
-with AudioFile(source) as song:
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("source")
+parser.add_argument("target")
+names = parser.parse_args()
+with AudioFile(names.source) as song:
     audio, rate = song.read(song.frames), int(song.samplerate)
 audio = np.resize(audio, (2, audio.shape[1]))  # DawDreamer's plugins are stereo
 length = audio.shape[1]
@@ -44,5 +48,5 @@ with tempfile.TemporaryDirectory() as folder:
     engine.render((length + late + BLOCK) / rate)
     out = engine.get_audio()[:, late : late + length]
 
-with AudioFile(target, "w", rate, 2) as file:
+with AudioFile(names.target, "w", rate, 2) as file:
     file.write(out)

@@ -3,7 +3,7 @@
 Or, with any format that StemBridge reads and writes: stembridge remix song.mp3 --rack examples/rack.py:rack -o out.mp3
 """
 
-import sys
+import argparse
 
 import numpy as np
 from pedalboard import BrickwallLimiter, Chorus, Compressor, Gain, HighpassFilter, Pedalboard, Reverb
@@ -22,9 +22,12 @@ def rack():
 
 
 if __name__ == "__main__":
-    source, target = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source")
+    parser.add_argument("target")
+    names = parser.parse_args()
     effect = rack()
-    with AudioFile(source) as song, AudioFile(target, "w", song.samplerate, song.num_channels) as out:
+    with AudioFile(names.source) as song, AudioFile(names.target, "w", song.samplerate, song.num_channels) as out:
         effect.prepare(song.samplerate, song.num_channels)
         early = effect.latency_samples  # what comes before the song's first sample
         while out.frames < song.frames:

@@ -1,6 +1,6 @@
 """An effect in NumPy as a pedalboard plugin: python examples/tremolo.py in.wav out.wav"""
 
-import sys
+import argparse
 
 import numpy as np
 
@@ -29,9 +29,12 @@ if __name__ == "__main__":
     from pedalboard.io import AudioFile
     from stembridge import load_processor
 
-    source, target = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source")
+    parser.add_argument("target")
+    names = parser.parse_args()
     board = Pedalboard([load_processor("tremolo:Tremolo", rate_hz=4, depth=0.8), Reverb(room_size=0.2)])
-    with AudioFile(source) as song:
+    with AudioFile(names.source) as song:
         audio, rate = song.read(song.frames), song.samplerate
-    with AudioFile(target, "w", rate, len(audio)) as out:
+    with AudioFile(names.target, "w", rate, len(audio)) as out:
         out.write(board(audio, rate))

@@ -56,16 +56,29 @@ def system_of(url: str) -> tuple[Any, str]:
     """The fsspec file system of a URL, and the path in it. Raises ValueError (one line) if there is none."""
     import fsspec.core
 
+    scheme = url.partition(":")[0]
     try:
         return fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        package = getattr(error.__cause__ or error, "name", None) or f"fsspec[{scheme}]"
+        raise ValueError(
+            f"{url}: {scheme}:// needs {package}, which is not installed: pip install {package}"
+        ) from error
+    except ValueError as error:
+        if not str(error).startswith("Protocol not known"):
+            raise ValueError(f"{url}: fsspec cannot open it: {one_line(error)}; check the address") from error
+        known = "a path, or a URL such as https://, s3:// or gs://"
+        raise ValueError(f"{url}: {scheme}:// is unknown to fsspec; give {known}") from error
     except Exception as error:  # every kind of storage fails in its own way
-        raise ValueError(f"{url}: fsspec cannot open it: {one_line(error)}") from error
+        raise ValueError(f"{url}: fsspec cannot open it: {one_line(error)}; check the address") from error
 
 
 def one_line(error: BaseException) -> str:
     """What went wrong, for a person."""
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    elif isinstance(error, MemoryError):
+        text = "memory ran out; render fewer songs at a time, or use a computer with more memory"
     else:
         text = str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
     return " ".join(text.split()) or type(error).__name__

@@ -227,7 +227,7 @@ def _listed_at_url(url: str) -> _Listed | None:
     except (ValueError, FileNotFoundError):
         raise ValueError(f"{url}: no such file or folder") from None
     except Exception as error:  # every kind of storage fails in its own way
-        raise OSError(f"{url}: cannot be listed: {one_line(error)}") from error
+        raise OSError(f"{url}: cannot be listed: {one_line(error)}; check the address") from error
 
     def as_url(name: str) -> str:
         first, chained, rest = url.partition("::")

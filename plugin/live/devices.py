@@ -166,7 +166,8 @@ class _Stream:
             self._stopped.set()
 
 
-def _devices(driver: str | None) -> Any:
+def check_driver(driver: str | None) -> Any:
+    """The drivers that miniaudio has here. Raises LiveError if `driver` is none of them, or miniaudio is missing."""
     try:
         import miniaudio
     except ImportError as error:
@@ -175,6 +176,13 @@ def _devices(driver: str | None) -> Any:
     names = sorted(backend.name.lower() for backend in enabled)
     if driver is not None and driver not in names:
         raise LiveError(f"no driver {driver!r}; there are {', '.join(names)}")
+    return enabled
+
+
+def _devices(driver: str | None) -> Any:
+    enabled = check_driver(driver)
+    import miniaudio
+
     # The silent one only if it is asked for: nobody should wonder why nothing is heard.
     wanted = [_backend(driver)] if driver else sorted(enabled - {miniaudio.Backend.NULL}, key=lambda b: b.value)
     try:

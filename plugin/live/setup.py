@@ -94,6 +94,10 @@ def checked_setup(
         raise LiveError(f"block of {block} samples is out of range; give {BLOCKS[0]} to {BLOCKS[1]}")
     if seconds is not None and not 0 < seconds < math.inf:
         raise LiveError(f"{seconds} seconds cannot be played; give more than 0, or leave it out for no end")
+    if driver is not None:  # also if no device is used
+        from .devices import check_driver
+
+        check_driver(driver)
     if not realtime and "device" in (input_kind, output_kind):
         raise LiveError("a device plays in real time; give files, or none")
     part = ""
