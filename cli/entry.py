@@ -14,6 +14,13 @@ from types import FrameType
 
 USAGE, FAILED = 2, 1  # exit codes; a signal gives 128 + its number
 PATIENCE = 5.0  # seconds in which further signals are ignored
+# What helps where a file is refused, and nobody on the way here has said more.
+REMEDIES = {
+    FileNotFoundError: "check the name",
+    NotADirectoryError: "check the name",
+    IsADirectoryError: "name a file",
+    PermissionError: "check its permissions, and its folder's",
+}
 STOPPED_BY = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminated"}
 
 
@@ -74,7 +81,7 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):
         _forget_stdout()
         return FAILED
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "Failed to allocate memory" in str(error):  # as ONNX Runtime says it
         files = [argument for argument in arguments if os.path.isfile(argument)]
         work = f" while working on {', '.join(files)}" if files else ""
         _say(f"memory ran out{work}; close other programs, or use a computer with more memory")
@@ -95,7 +102,8 @@ def _reason(error: Exception) -> str | None:
         message = error.format_message().rstrip(".").replace("Value error, ", "")  # so pydantic begins, for typer
         return f"{message}; see {context.command_path if context else 'stembridge'} --help"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        remedy = next((f"; {text}" for kind, text in REMEDIES.items() if isinstance(error, kind)), "")
+        return f"{error.filename}: {error.strerror}{remedy}" if error.filename else error.strerror
     return str(error) if isinstance(error, ValueError | OSError) else None
 
 

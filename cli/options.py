@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 import typer
@@ -108,8 +109,15 @@ def check_new(path: Path, force: bool) -> None:
         place = final_path(path)
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror}; choose another name") from error
-    if not place.absolute().parent.is_dir():
+    folder = place.absolute().parent
+    if not folder.is_dir():
         raise FileNotFoundError(f"{place.parent}: no such folder; make it first")
+    try:
+        with TemporaryFile(dir=folder):  # by now, not when hours of work are done
+            pass
+    except OSError as error:
+        reason = f"cannot write in the folder {place.parent}: {error.strerror}; choose another folder"
+        raise OSError(reason) from error
     if place.exists() and not force:
         raise FileExistsError(f"{path} exists already; choose another name, or overwrite it with --force")
 

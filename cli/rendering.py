@@ -17,7 +17,7 @@ def one_song(context: "typer.Context", songs: list[str] | None, output: str | No
     """The song and the output of a command line that is about one. Raises ValueError if either is missing."""
     if not songs:
         raise ValueError(f"Missing argument 'SONG'; see {context.command_path} --help")
-    if output is None:
+    if not output:
         raise ValueError(f"Missing option '--output' / '-o'; see {context.command_path} --help")
     return Path(songs[0]), Path(output)
 

@@ -52,7 +52,7 @@ def install_plugin(
 
         loaded = load_model(model)
         usual = "StemBridge" if model == "live" else f"StemBridge {loaded.card.name}"
-        descriptor = describe_stem_mix(loaded, name or usual, folders)
+        descriptor = describe_stem_mix(loaded, usual if name is None else name, folders)
     else:
         if model != "live":
             raise ValueError(f"--model {model} is for StemBridge itself; leave it out with {processor}")
@@ -174,6 +174,8 @@ def _installed(folder: Path) -> "dict[str, Descriptor]":
     """Our plugins in a folder, by the names of their bundles; those of others are passed over."""
     from ..plugin.bridge.bundle import BridgeError, read_bundle
 
+    if folder.expanduser().exists() and not folder.expanduser().is_dir():
+        raise ValueError(f"--dir {folder} is a file; name a folder")
     found = {}
     for path in sorted(folder.expanduser().glob("*.vst3"), key=lambda path: path.stem):
         with suppress(BridgeError):

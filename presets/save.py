@@ -31,7 +31,9 @@ def save_preset(name: str, gains_db: Mapping[str, float], description: str = "",
         os.makedirs(os.path.realpath(folder), exist_ok=True)
         write_whole(path, text.encode())
     except OSError as error:
-        raise PresetError(f"preset {name!r} cannot be written to {folder}: {error.strerror}") from error
+        raise PresetError(
+            f"preset {name!r} cannot be written to {folder}: {error.strerror}; make that folder writable"
+        ) from error
     except UnicodeEncodeError as error:
         raise PresetError(f"preset {name!r} cannot be written: {error.object!r} is not text") from error
     return path

@@ -169,10 +169,9 @@ def test_every_example_is_run_here():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("arguments", [[], ["a.wav", "b.wav", "c.wav"]])
 @pytest.mark.parametrize("name", ["board.py", "rack.py", "tremolo.py", "chunks.py"])
-def test_wrong_arguments_are_a_line_of_usage(name, arguments):
-    done = subprocess.run([sys.executable, EXAMPLES / name, *arguments], capture_output=True, text=True)
+def test_without_arguments_an_example_says_how_it_is_used(name):
+    done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"usage: {name} [-h] source target\n")
     assert "Traceback" not in done.stderr

@@ -73,6 +73,7 @@ _KINDS: dict[str, tuple[str, Callable[..., Path], dict[str, object]]] = {
     "flac-16": (".flac", _with_sndfile, {"subtype": "PCM_16"}),
     "flac-24": (".flac", _with_sndfile, {"subtype": "PCM_24"}),
     "flac-ffmpeg": (".flac", _with_ffmpeg, {"codec": "flac", "sample_format": "s16"}),
+    "wav-64": (".wav", _with_ffmpeg, {"codec": "pcm_s64le", "sample_format": "s64"}),
     "ogg-flac": (".oga", _with_ffmpeg, {"codec": "flac", "format": "ogg", "sample_format": "s16"}),
     "alac": (".m4a", _with_ffmpeg, {"codec": "alac", "sample_format": "s16p", "options": {"movflags": "faststart"}}),
     "mp3-lame": (".mp3", _with_ffmpeg, {"codec": "libmp3lame", "bit_rate": 128000}),

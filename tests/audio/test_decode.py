@@ -23,6 +23,7 @@ LOSSLESS = {
     "wav-32": ("float32", 32),
     "wav-float": ("float32", 32),
     "wav-double": ("float32", 32),
+    "wav-64": ("float32", 32),
     "wav-rf64": ("int16", 16),
     "aiff-16": ("int16", 16),
     "aiff-24": ("int24", 24),

@@ -3,6 +3,8 @@
 import json
 import os
 import resource
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -173,6 +175,10 @@ def test_a_kind_of_file_that_cannot_be_written(desk, output):
         ["remix", "song.wav", "-o", "out.wav", "--bits", "20"],
         ["remix", "song.wav", "-o", "out.wav", "--piano", "3"],
         ["separate", "song.wav", "-o", "stems", "--format", "aiff"],
+        ["separate", "song.wav", "-o", ""],
+        ["remix", "song.wav", "-o", ""],
+        ["vst3", "install", "--name", ""],
+        ["vst3", "list", "--dir", "song.wav"],
         ["seperate", "song.wav"],
         ["--nonsense"],
         ["models", "--card", "nonsense"],
@@ -239,6 +245,59 @@ def test_a_file_cut_short_renders_what_decodes_with_one_warning(desk, name):
     seconds = soundfile.info(desk.folder / "out.wav").duration
     assert 2 < seconds < 3
     assert set(desk.files()) == {name, "out.wav"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["presets", "--show"], ["models", "--card"], ["remix", "song.wav", "-o", "out.wav", "--automation"]]
+)
+def test_memory_that_runs_out(desk, arguments):
+    desk.make_song()
+    name = {"presets": "huge.json", "models": "huge.onnx", "remix": "huge.csv"}[arguments[0]]
+    (desk.folder / name).touch()
+    (desk.folder / "huge.json").touch()  # an .onnx has a card
+    os.truncate(desk.folder / name, 1 << 34)  # takes no room on the disk
+
+    def prepare():
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 32, 1 << 32))
+
+    result = desk.run(*arguments, name, prepare=prepare)
+    assert (result.returncode, result.stdout) == (2, ""), result.stderr
+    assert result.stderr.startswith("stembridge: memory ran out while working on ")
+    assert f"{name}; close other programs" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["remix", "song.wav", "-o", "out.wav"],
+        ["remix", "a.wav", "-o", "out/"],
+        ["train", "--data", "x", "--minutes", "1"],
+    ],
+)
+def test_a_current_folder_that_is_gone(desk, arguments):
+    (desk.folder / "gone").mkdir()
+    call = f"import os, sys; os.rmdir(os.getcwd()); from stembridge.cli import main; sys.exit(main({arguments}))"
+    done = subprocess.run([sys.executable, "-c", call], cwd=desk.folder / "gone", capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("; the current folder has been deleted: change to another (cd)\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "url", "says"),
+    [
+        ("aiohttp", "https://example.org/song.wav", "https:// needs a package that is missing: pip install aiohttp"),
+        ("s3fs", "s3://bucket/song.wav", "s3:// needs a package that is missing: pip install s3fs"),
+        ("gcsfs", "gs://bucket/song.wav", "gs:// needs a package that is missing: pip install gcsfs"),
+        (None, "foo://bucket/song.wav", "foo:// is unknown to fsspec; give a path, or a URL such as https://"),
+    ],
+)
+def test_a_url_that_cannot_be_opened_here(desk, monkeypatch, module, url, says):
+    if module:
+        monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+        monkeypatch.delitem(sys.modules, "fsspec.implementations.http", raising=False)
+    assert f"{url}: {says}" in desk.refused("remix", url, "-o", "out/", "--model", desk.model, here=True)
 
 
 def test_output_nobody_can_read(desk):

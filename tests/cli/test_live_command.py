@@ -120,6 +120,7 @@ def test_a_mixer_needs_a_terminal(desk):
         (["-i", ""], "the input '' has no name"),
         (["--seconds", "inf"], "inf seconds cannot be played; give more than 0, or leave it out"),
         (["-o", "nowhere/out.wav"], "nowhere: no such folder"),
+        (["--record-moves", "/proc/take.csv"], "cannot write in the folder /proc: "),
         (["--record-moves", "song.wav"], "song.wav: moves are kept as .csv or .mid"),
         (["--record-moves", "take.txt"], "take.txt: moves are kept as .csv or .mid"),
         (["--map", "nokia"], "nokia"),
@@ -128,6 +129,7 @@ def test_a_mixer_needs_a_terminal(desk):
         (["--model", "studio"], "looks ahead"),
         (["--block", "1"], "--block"),
         (["-i", "tuba", "--driver", "tape"], "no driver 'tape'"),
+        (["-i", "none", "-o", "none", "--driver", "tape"], "no driver 'tape'"),
         (["-o", "out.mp3", "--sample-rate", "96000"], "out.mp3"),
     ],
 )

@@ -1,7 +1,9 @@
 """Sessions of ONNX Runtime: who shares one, and that nothing is heard of it."""
 
+import copy
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import weakref
@@ -84,3 +86,10 @@ os._exit(0 if works and open_session(processor.model, 2) is not session else 1)
 """
     done = subprocess.run([sys.executable, "-c", code, tiny_model], check=False, timeout=60)
     assert done.returncode == 0
+
+
+def test_a_processor_cannot_be_pickled_and_says_what_to_do(tiny_model):
+    processor = StemProcessor(tiny_model)
+    for save in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match=r"a StemProcessor cannot be pickled or copied: .* make a new one from"):
+            save(processor)
