@@ -159,7 +159,7 @@ def _samples(frame: av.AudioFrame) -> np.ndarray:
     Ctrl-C would be lost.
     """
     if frame.format.name == "s64":  # which PyAV turns into no array
-        audio = np.frombuffer(frame.planes[0], np.int64)[: frame.samples * frame.layout.nb_channels]
+        audio = np.frombuffer(memoryview(frame.planes[0]), np.int64)[: frame.samples * frame.layout.nb_channels]
     else:
         audio = frame.to_ndarray()
     if frame.format.is_packed:

@@ -39,17 +39,22 @@ def load_rack(place: str, song: str | os.PathLike, stream: int | None = None) ->
 
 
 def _part(owner: Any, name: str) -> Any:
-    """The object of this name in a module or a class. Raises ValueError that says which there are."""
+    """The object of this name in a module or a class. Raises ValueError that says which could be a processor."""
     if hasattr(owner, name):
         return getattr(owner, name)
-    here = getattr(owner, "__dict__", {}).items()
-    names = [other for other, value in here if not other.startswith("_") and not _is_imported(value, owner)]
-    raise ValueError(f"there is no {name!r}; it has {', '.join(names) or 'nothing with a name'}")
+    names = [
+        other
+        for other, value in getattr(owner, "__dict__", {}).items()
+        if not other.startswith("_")
+        and (callable(value) or hasattr(value, "process"))
+        and not _is_imported(value, owner)
+    ]
+    raise ValueError(f"there is no {name!r}; it has {', '.join(names) or 'nothing that could be a processor'}")
 
 
 def _is_imported(value: Any, owner: Any) -> bool:
-    """Whether a module has this only because it imports it."""
-    return isinstance(value, ModuleType) or (
+    """Whether a module has this class or function only because it imports it."""
+    return (
         isinstance(owner, ModuleType) and isinstance(value, type | FunctionType) and value.__module__ != owner.__name__
     )
 

@@ -287,9 +287,13 @@ def test_a_current_folder_that_is_gone(desk, arguments):
 @pytest.mark.parametrize(
     ("module", "url", "says"),
     [
-        ("aiohttp", "https://example.org/song.wav", "https:// needs a package that is missing: pip install aiohttp"),
-        ("s3fs", "s3://bucket/song.wav", "s3:// needs a package that is missing: pip install s3fs"),
-        ("gcsfs", "gs://bucket/song.wav", "gs:// needs a package that is missing: pip install gcsfs"),
+        (
+            "aiohttp",
+            "https://example.org/song.wav",
+            "https:// needs aiohttp, which is not installed: pip install aiohttp",
+        ),
+        ("s3fs", "s3://bucket/song.wav", "s3:// needs s3fs, which is not installed: pip install s3fs"),
+        ("gcsfs", "gs://bucket/song.wav", "gs:// needs gcsfs, which is not installed: pip install gcsfs"),
         (None, "foo://bucket/song.wav", "foo:// is unknown to fsspec; give a path, or a URL such as https://"),
     ],
 )

@@ -65,8 +65,11 @@ def test_a_rack_is_what_its_boards_do(studio, place, gain_db):
         ("racks.py:", "give a file and a name in it"),
         ("nowhere.py:rack", "--rack nowhere.py:rack: there is no such file"),
         ("nowhere:rack", "--rack nowhere:rack: there is no module 'nowhere'; check the name"),
-        ("racks.py:wreck", "--rack racks.py:wreck: there is no 'wreck'; it has rack, "),
-        ("racks.py:Rack.wreck", "there is no 'wreck'; it has nothing with a name"),
+        (
+            "racks.py:wreck",
+            "--rack racks.py:wreck: there is no 'wreck'; it has rack, loud, broken, forgetful, leaving, Rack\n",
+        ),
+        ("racks.py:Rack.wreck", "there is no 'wreck'; it has nothing that could be a processor"),
         ("racks.py:broken", "--rack racks.py:broken: ZeroDivisionError: division by zero"),
         ("racks.py:forgetful", "--rack racks.py:forgetful: is None; name a processor, or a function that returns one"),
         ("racks.py:leaving", "--rack racks.py:leaving: SystemExit"),
