@@ -158,6 +158,7 @@ def _samples(frame: av.AudioFrame) -> np.ndarray:
     Not av.AudioResampler: it asks for frames until FFmpeg has no more, and as PyAV makes the exception that says so, a
     Ctrl-C would be lost.
     """
+    audio: np.ndarray
     if frame.format.name == "s64":  # which PyAV turns into no array
         audio = np.frombuffer(memoryview(frame.planes[0]), np.int64)[: frame.samples * frame.layout.nb_channels]
     else:
