@@ -1,218 +1,145 @@
-"""What WAV and AIFF files hold besides sound: their chunks, and the texts and markers in them."""
+"""Chunks of WAV and AIFF files: where they are, and how much sound the header declares."""
 
 import os
-import re
 import struct
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
 
-from .markers import Marker
-
-# Left out: the sound, tags that mutagen reads, and what new sound makes untrue, such as peaks and drawn waveforms.
-_NOT_READ = {"fmt ", "data", "fact", "ds64", "JUNK", "junk", "PAD ", "FLLR", "PEAK", "levl", "id3 ", "ID3 ", "LGWV"}
-_NOT_READ |= {"SSND", "COMM", "FVER", "CHAN", "elm1", "minf", "umid", "regn"}
-_INFO = {
-    "INAM": "title",
-    "IART": "artist",
-    "IPRD": "album",
-    "ICRD": "date",
-    "IGNR": "genre",
-    "ICMT": "comment",
-    "ICOP": "copyright",
-    "ITRK": "tracknumber",
-    "IPRT": "tracknumber",
-    "ILNG": "language",
-    "IMUS": "composer",
-    "IWRI": "lyricist",
-    "IENG": "engineer",
-    "IKEY": "keywords",
-    "ISBJ": "subject",
-    "ISRC": "source",
-    "IMED": "media",
-    "ICMS": "commissioned",
-    "ITCH": "encoded-by",
-    "ISFT": "encoder",
-}
-_AIFF = {"NAME": "title", "AUTH": "artist", "(c) ": "copyright", "ANNO": "comment"}
-_LARGEST = 1 << 26  # bytes; a chunk that is said to be larger is skipped
-_LOUDNESS_OF_BEXT = slice(412, 422)  # five numbers that new sound makes untrue
-_UNKNOWN_LOUDNESS = struct.pack("<h", 0x7FFF) * 5
-
-Chunks = list[tuple[str, bytes]]
+MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM")
+# Sizes that programs write when they stream a file and cannot know its length: 0, and 2 or 4 GiB, less some.
+_UNKNOWN = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFF000, 0x100000000))
+_TAGS = (b"ID3", b"TAG", b"APETAGEX")  # what tag editors append without a chunk around it
+_BLOCK = 1 << 20
+_MOST_CHUNKS = 10_000
+_PROBES, _PROBE = 64, 4096  # places in which bytes that no chunk explains are looked at, and bytes in each
 
 
-def read_chunks(file: BinaryIO) -> Chunks:
-    """Return the chunks of a WAV or AIFF that is open at its start, without the sound; none of any other file."""
-    chunks: Chunks = []
-    kind, _, form = struct.unpack("4s4s4s", file.read(12).ljust(12, b"\0"))
-    if (kind, form) not in {(b"RIFF", b"WAVE"), (b"RF64", b"WAVE"), (b"FORM", b"AIFF"), (b"FORM", b"AIFC")}:
-        return chunks
-    order = ">" if kind == b"FORM" else "<"
-    long = 0  # bytes of sound, where 32 bits do not hold them
-    while len(header := file.read(8)) == 8:
-        name = header[:4].decode("latin-1")
-        (size,) = struct.unpack(f"{order}4xI", header)
-        if not re.fullmatch("[ -~]{4}", name):
-            break  # zeros or rubbish after the last chunk
-        if name == "ds64":
-            long = struct.unpack("<Q", file.read(16).ljust(16, b"\0")[8:])[0]
-            file.seek(-16, 1)
-        size = long if name == "data" and size == 2**32 - 1 else size
-        if name in _NOT_READ or size > _LARGEST:
-            file.seek(size + size % 2, 1)
-            continue
-        data = file.read(size)
-        if len(data) < size:
-            break
-        file.seek(size % 2, 1)
-        chunks.append((name, data))
-    return chunks
+class Sound(NamedTuple):
+    """The sound of a WAV or AIFF file, in bytes.
+
+    start: where it begins. declared: its length by the header, None if the header does not say. present: how much of
+    that is in the file. surplus: bytes behind the last chunk, 0 if they are zeros or tags.
+    """
+
+    start: int
+    declared: int | None
+    present: int
+    surplus: int
 
 
-def append_chunks(path: str | os.PathLike[str], chunks: Chunks) -> None:
-    """Append chunks to a WAV file. Raises OSError when writing fails, ValueError if the file would exceed 4 GiB."""
-    with Path(path).open("r+b") as file:
-        _append(file, b"".join(_chunk(*chunk) for chunk in chunks))
+class Chunk(NamedTuple):
+    """name: 4 bytes. start: of its content. size: of its content, as the header says."""
+
+    name: bytes
+    start: int
+    size: int
 
 
-def _append(file: BinaryIO, data: bytes) -> None:
-    end = file.seek(0, 2)
-    size = end + end % 2 + len(data) - 8
-    if size > 2**32 - 1:
-        raise ValueError("the file is too long for chunks after its sound")
-    file.write(b"\0" * (end % 2) + data)
-    file.seek(4)
-    file.write(struct.pack("<I", size))
+def skip_id3(file: BinaryIO) -> int:
+    """Go behind the ID3v2 tags, if any, that a file starts with; return where that is."""
+    position = 0
+    while True:
+        file.seek(position)
+        head = file.read(10)
+        if len(head) < 10 or head[:3] != b"ID3":
+            file.seek(position)
+            return position
+        # 28 bits of length, seven a byte; a footer of 10 bytes if the flag says so
+        length = sum((byte & 127) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+        position += 10 + length + (10 if head[5] & 16 else 0)
 
 
-def kept_chunks(chunks: Chunks) -> Chunks:
-    """Return a WAV file's chunks as they are for another of the same rate and length with new sound."""
-    kept = []
-    for name, data in chunks:
-        if name == "bext" and data[346:348] >= b"\x02\0" and len(data) >= 602:
-            data = data[: _LOUDNESS_OF_BEXT.start] + _UNKNOWN_LOUDNESS + data[_LOUDNESS_OF_BEXT.stop :]
-        elif name == "LIST" and data[:4] == b"INFO":
-            data = b"INFO" + b"".join(_chunk(*item) for item in _items(data[4:]) if item[0] != "ISFT")
-        kept.append((name, data))
-    return kept
+def _size(file: BinaryIO) -> int:
+    return file.seek(0, os.SEEK_END)
 
 
-def chunk_texts(chunks: Chunks) -> dict[str, list[str]]:
-    """Return the texts of an INFO list or of AIFF's text chunks: name of a Vorbis comment -> values."""
-    texts: dict[str, list[str]] = {}
-    for name, data in chunks:
-        if name == "LIST" and data[:4] == b"INFO":
-            found = [(_INFO.get(item, item.strip().lower()), _text(value)) for item, value in _items(data[4:])]
-        elif name in _AIFF:
-            found = [(_AIFF[name], _text(data))]
-        elif name == "COMT":
-            found = [("comment", text) for text in _aiff_comments(data)]
-        else:
-            continue
-        for key, value in found:
-            if value and value not in texts.setdefault(key, []):
-                texts[key].append(value)
-    return {key: values for key, values in texts.items() if values}
+def end_of_data(file: BinaryIO) -> int:
+    """Return where a file ends without the zeros at its end, which recorders and download programs reserve."""
+    end = _size(file)
+    while end:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        if (data := file.read(end - start)) != bytes(len(data)):
+            return start + len(data.rstrip(b"\0"))
+        end = start
+    return 0
 
 
-def chunk_markers(chunks: Chunks, sample_rate: int) -> list[Marker]:
-    """Return the cue points of a WAV, with their labels and lengths, or the markers of an AIFF."""
-    last = dict(chunks)
-    if "MARK" in last:
-        found = _aiff_markers(last["MARK"]).values()
-        return [Marker(position / sample_rate, None, name) for position, name in found]
-    cue = last.get("cue ", b"")
-    points = [struct.unpack_from("<II4sIII", cue, 4 + 24 * i) for i in range((len(cue) - 4) // 24)]
-    names: dict[int, str] = {}
-    lengths: dict[int, int] = {}
-    for name, data in chunks:
-        for item, value in _items(data[4:]) if name == "LIST" and data[:4] == b"adtl" else ():
-            if item in ("labl", "note") and len(value) >= 4:
-                point = struct.unpack_from("<I", value)[0]
-                names[point] = _text(value[4:]) if item == "labl" else names.get(point) or _text(value[4:])
-            elif item == "ltxt" and len(value) >= 8:
-                point, length = struct.unpack_from("<II", value)
-                lengths[point] = length
-    return [
-        Marker(
-            start / sample_rate,
-            (start + lengths[point]) / sample_rate if lengths.get(point) else None,
-            names.get(point, ""),
-        )
-        for point, _, _, _, _, start in points
-    ]
+def find_sound(file: BinaryIO) -> Sound | None:
+    """Return where the sound of a WAV or AIFF file is; None if it has none, or is another kind of file."""
+    size = _size(file)
+    sound, end = None, 0
+    for chunk in walk_chunks(file):
+        if sound is None and chunk.name in (b"data", b"SSND"):
+            sound = chunk
+            if _is_unknown(chunk.size) and chunk.start + chunk.size != size:
+                return Sound(chunk.start, None, size - chunk.start, 0)
+        end = chunk.start + chunk.size + chunk.size % 2
+    if sound is None:
+        return None
+    present = max(0, min(sound.size, size - sound.start))
+    return Sound(sound.start, sound.size, present, _surplus(file, end, size))
 
 
-def marker_chunks(markers: Iterable[Marker], sample_rate: int) -> Chunks:
-    """Return the cue points, labels and lengths of a WAV for markers."""
-    cue, labels = b"", b"adtl"
-    number = 0
-    for number, marker in enumerate(markers, 1):
-        start = round(marker.start * sample_rate)
-        cue += struct.pack("<II4sIII", number, start, b"data", 0, 0, start)
-        if marker.name:
-            labels += _chunk("labl", struct.pack("<I", number) + marker.name.encode() + b"\0")
-        if marker.end is not None and (length := round(marker.end * sample_rate) - start) > 0:
-            labels += _chunk("ltxt", struct.pack("<II4s8x", number, length, b"rgn "))
-    chunks = [("cue ", struct.pack("<I", number) + cue), ("LIST", labels)]
-    return [chunk for chunk in chunks if len(chunk[1]) > 4]
+def _is_unknown(size: int) -> bool:
+    return any(size in sizes for sizes in _UNKNOWN) or size >= 2**63
 
 
-def sampler_chunks(chunks: Chunks, sample_rate: int) -> Chunks:
-    """Return the `smpl` and `inst` chunks of a WAV for the instrument of an AIFF, if it has one."""
-    last = dict(chunks)
-    if len(instrument := last.get("INST", b"")) < 20:
-        return []
-    note, detune, low, high, low_velocity, high_velocity, gain = struct.unpack_from(">bbbbbbh", instrument)
-    places = {number: position for number, (position, _) in _aiff_markers(last.get("MARK", b"")).items()}
-    loops = b""
-    for offset in (8, 14):  # while the note is held, and after
-        mode, begin, end = struct.unpack_from(">hhh", instrument, offset)
-        if mode in (1, 2) and {begin, end} <= places.keys() and places[end] > places[begin]:
-            loops += struct.pack("<IIIIII", len(loops) // 24, mode - 1, places[begin], places[end] - 1, 0, 0)
-    cents = round((detune % 100) / 100 * 2**32) % 2**32
-    head = struct.pack("<9I", 0, 0, round(1e9 / sample_rate), note, cents, 0, 0, len(loops) // 24, 0)
-    keys = struct.pack("<bbbbbbb", note, detune, max(-128, min(127, gain)), low, high, low_velocity, high_velocity)
-    return [("smpl", head + loops), ("inst", keys)]
+def read_form(file: BinaryIO) -> tuple[bytes, bytes]:
+    """Return the first four bytes of a file, after any ID3 tag, and its form, such as (b"RIFF", b"WAVE").
+
+    Both are empty if it has no chunks.
+    """
+    skip_id3(file)
+    head = file.read(12)
+    return (head[:4], head[8:]) if head[:4] in MAGIC else (b"", b"")
 
 
-def _aiff_markers(data: bytes) -> Mapping[int, tuple[int, str]]:
-    """Return the markers of an AIFF: number -> sample and name."""
-    markers, at = {}, 2
-    while at + 7 <= len(data):
-        number, position, length = struct.unpack_from(">hIB", data, at)
-        markers[number] = position, _text(data[at + 7 : at + 7 + length])
-        at += 7 + length + (length + 1) % 2
-    return markers
+def walk_chunks(file: BinaryIO) -> Iterator[Chunk]:
+    """Yield the chunks after the file's own header, as far as they are well formed.
+
+    The file may be read elsewhere between two chunks. Another file that was appended to this one is left out.
+    """
+    magic, _ = read_form(file)
+    if not magic:
+        return
+    order = ">" if magic in (b"FORM", b"RIFX") else "<"
+    position = file.tell()
+    end = _size(file)
+    long_size = None
+    for _ in range(_MOST_CHUNKS):
+        header = _header(file, position, order, end)
+        if not header or header[0] in MAGIC:
+            return
+        name, size = header
+        if name == b"ds64" and magic == b"RF64":
+            _riff, long_size = struct.unpack("<QQ", file.read(16).ljust(16, b"\0"))
+        if name == b"data" and magic == b"RF64" and size == 0xFFFFFFFF:
+            size = long_size or 0
+        yield Chunk(name, position + 8, size)
+        position += 8 + size
+        if size % 2 and (_header(file, position + 1, order, end) or not _header(file, position, order, end)):
+            position += 1  # a byte of padding, which some writers forget
 
 
-def _aiff_comments(data: bytes) -> list[str]:
-    comments, at = [], 2
-    while at + 8 <= len(data):
-        (length,) = struct.unpack_from(">6xH", data, at)
-        comments.append(_text(data[at + 8 : at + 8 + length]))
-        at += 8 + length + length % 2
-    return comments
+def _header(file: BinaryIO, position: int, order: str, end: int) -> tuple[bytes, int] | None:
+    """Return the name and size of the chunk at a position; None if there is no chunk. end: of the file."""
+    file.seek(position)
+    header = file.read(8)
+    if len(header) < 8 or not all(32 <= byte < 127 for byte in header[:4]):
+        return None
+    name, size = struct.unpack(f"{order}4sI", header)
+    fits = position + 8 + size <= end
+    return (name, size) if fits or name in (b"data", b"SSND") else None
 
 
-def _items(data: bytes) -> Chunks:
-    """Return the chunks in a list."""
-    items, at = [], 0
-    while at + 8 <= len(data):
-        name, size = struct.unpack_from("<4sI", data, at)
-        items.append((name.decode("latin-1"), data[at + 8 : at + 8 + size]))
-        at += 8 + size + size % 2
-    return items
-
-
-def _chunk(name: str, data: bytes) -> bytes:
-    return name.encode("latin-1") + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
-
-
-def _text(data: bytes) -> str:
-    data = data.split(b"\0", 1)[0]
-    try:
-        return data.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace").strip()
+def _surplus(file: BinaryIO, start: int, end: int) -> int:
+    """Return how many bytes lie between two places, or 0 if they are tags or, at a few places, all zeros."""
+    file.seek(start)
+    if start >= end or file.read(8).startswith(_TAGS):
+        return 0
+    for probe in range(_PROBES):  # a few only: a recorder may have reserved gigabytes
+        file.seek(start + (end - start) * probe // _PROBES)
+        if any(file.read(min(_PROBE, end - file.tell()))):
+            return end - start
+    return 0

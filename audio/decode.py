@@ -1,20 +1,23 @@
 """Audio files in, as streams of float32 blocks.
 
 Which decoder reads a file is decided by its first bytes, never by its suffix. libsndfile reads WAV, AIFF and Ogg: it
-alone ends Vorbis and Opus on the right sample. FFmpeg reads the rest: it goes on after damage, keeps a FLAC on
-time where libsndfile stops, and knows an MP3's length where libsndfile guesses.
+alone ends Vorbis and Opus on the right sample. Ogg that is damaged, or has several streams, is read page by page.
+FFmpeg reads the rest: it goes on after damage, keeps a FLAC on time where libsndfile stops, and knows an MP3's length
+where libsndfile guesses.
 """
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from .chunks import MAGIC, find_sound, skip_id3
 from .errors import AudioError
 from .reader import AudioReader
 
-_SNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"OggS")
+_SURPLUS_S = 0.1  # seconds of sound that bytes behind the last chunk must make to be worth a warning
 
 
 def open_audio(path: str | os.PathLike[str], stream: int | None = None) -> AudioReader:
@@ -29,22 +32,57 @@ def open_audio(path: str | os.PathLike[str], stream: int | None = None) -> Audio
         AudioError: The file is missing, unreadable, empty, no audio, holds no samples or has no such stream.
     """
     path = Path(path)
-    damaged = False
-    if _first_bytes(path) in _SNDFILE_MAGIC:
-        from .sndfile import SndfileReader, Unsuited
-
-        try:
-            reader: AudioReader = SndfileReader(path)
-            if stream not in (None, 1):
-                reader.close()
-                raise AudioError(f"{path} has no audio stream {stream}; it has one, stream 1")
-            return reader
-        except Unsuited as unsuited:  # AVI, Theora, Ogg FLAC, chained Ogg, a streamed WAV that says 0 samples ...
-            damaged = unsuited.damaged
+    magic, tagged = _magic(path)
+    if magic in MAGIC:
+        return _open_chunked(path, magic, tagged, stream)
     from .ffmpeg import FFmpegReader
 
-    reader = FFmpegReader(path, stream)
-    reader._damaged = reader._damaged or damaged
+    if magic == b"OggS":
+        from .oggreader import OggReader
+        from .sndfile import SndfileReader, Unsuited
+
+        with suppress(Unsuited):  # damaged, several streams, FLAC, Theora ...
+            return SndfileReader(path, stream)
+        with suppress(AudioError):  # only FFmpeg knows the codec
+            return OggReader(path, stream)
+    return FFmpegReader(path, stream)
+
+
+def _open_chunked(path: Path, magic: bytes, tagged: bool, stream: int | None) -> AudioReader:
+    """Open a WAV or AIFF file, and note where its header is wrong."""
+    from .sndfile import SndfileReader, Unsuited
+
+    with path.open("rb") as file:
+        sound = find_sound(file)
+    reader: AudioReader
+    try:
+        reader = SndfileReader(path, stream)
+    except Unsuited as unsuited:  # AVI, a streamed WAV that says 0 samples, DTS ...
+        from .ffmpeg import FFmpegReader
+
+        length_is_unknown = sound is not None and sound.declared is None
+        least = sound.start + sound.declared if sound and sound.declared else 0
+        reader = FFmpegReader(path, stream, ignore_length=length_is_unknown, least=least)
+        if unsuited.coded and reader.codec.startswith("pcm"):
+            reader.close()
+            line = f"{path}: holds DTS or AC-3 as if it were plain samples; decode it to 16-bit WAV first"
+            raise AudioError(line) from None
+        if length_is_unknown and magic == b"RF64":
+            reader.note("its ds64 chunk, which should say how long it is, was never filled in; it was read to the end")
+    if tagged:
+        reader.note("it starts with an ID3 tag, which belongs in a chunk; the tag was skipped")
+    if sound is not None and sound.declared is not None and sound.present and reader.num_frames:
+        reader.expect(reader.num_frames * sound.declared // sound.present)
+        seconds = reader.num_frames * sound.surplus / sound.present / reader.sample_rate
+        if seconds >= _SURPLUS_S:
+            remedy = "import the file as raw data in an editor"
+            if magic != b"FORM":
+                remedy = "run ffmpeg -ignore_length 1 -i SONG -c copy whole.wav"
+            read = reader.num_frames / reader.sample_rate
+            reader.note(
+                f"its header says {read:.2f} s, which were read, but it holds enough bytes for {seconds:.2f} s more; "
+                f"if they are sound too, {remedy}"
+            )
     return reader
 
 
@@ -54,8 +92,11 @@ def read_audio(path: str | os.PathLike[str], stream: int | None = None) -> tuple
         return np.concatenate(list(reader.blocks()), axis=1), reader.sample_rate
 
 
-def _first_bytes(path: Path) -> bytes:
-    """Return the first four bytes of a file that can be read and is not empty; else raise AudioError."""
+def _magic(path: Path) -> tuple[bytes, bool]:
+    """Return the four bytes that say what a file is, and whether they are behind an ID3 tag.
+
+    Raises AudioError if the file cannot be read or is empty.
+    """
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -63,11 +104,12 @@ def _first_bytes(path: Path) -> bytes:
         if not stat.S_ISREG(mode):
             raise AudioError(f"{path}: is not a regular file; save the audio to disk first")
         with path.open("rb") as file:
+            start = skip_id3(file)
             magic = file.read(4)
     except FileNotFoundError:
         raise AudioError(f"{path}: no such file; check the name") from None
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from None
-    if not magic:
+    if not magic and not start:
         raise AudioError(f"{path}: is empty (0 bytes); export or download it again")
-    return magic
+    return magic, start > 0

@@ -1,8 +1,10 @@
 """All that libsndfile does not read, or not exactly, through FFmpeg (PyAV)."""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+import os
+import re
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,8 +16,11 @@ from av.stream import Disposition
 from mutagen import MutagenError
 from mutagen.mp3 import MP3, BitrateMode
 
+from .chunks import MAGIC, end_of_data, skip_id3
+from .convert import Unifier
 from .errors import AudioError
-from .mp4 import mp4_frames
+from .matroska import matroska_is_cut, track_seconds
+from .mp4 import mp4_frames, mp4_is_cut
 from .reader import AudioReader
 
 # Containers that hold audio. Others, such as playlists and scripts, could make FFmpeg open what they name.
@@ -23,32 +28,66 @@ _CONTAINERS = (
     "3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,loas,m4a,matroska,mov,mp2,mp3,mp4,mpc,mpc8,mpeg,"
     "mpegts,mj2,oga,ogg,opus,rm,tak,truehd,tta,voc,w64,wav,webm,wv,xwma"
 )
-_SAMPLE_FORMATS = {"u8": "int16", "s16": "int16", "s32": "int24"}
+SAMPLE_FORMATS = {"u8": "int16", "s16": "int16", "s32": "int24"}
 _HEADERED = {"aiff", "caf", "flac", "matroska", "mov", "tta", "w64", "wav", "wv"}  # whose headers tell the length
+_TRACK_TOLERANCE_S = 0.1  # what the tags of a Matroska track may be wrong by
+_CLOCKLESS = {"aac", "ac3", "dts", "eac3", "loas", "mp3", "truehd"}  # whose frames do not say when they are
+# How another file begins that was joined to the first one. Those of other kinds can be read as one.
+_JOINS = {
+    "flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL),
+    "mp3": re.compile(rb"ID3[\x02-\x04]\x00[\x00-\xff][\x00-\x7f]{4}", re.DOTALL),
+}
+_RESERVED = 1 << 24  # bytes: so many zeros at the end are not silence, but what a recorder reserved
+_PRIMING = 4096  # frames that may stand before sound that starts late, and no more
 _SECOND = 1_000_000  # FFmpeg's clock for a whole container
 
 
-def open_container(file: BinaryIO) -> InputContainer:
-    """Open whatever FFmpeg takes for audio or video, by its content; raises av.FFmpegError."""
+def open_container(
+    file: BinaryIO, *, ignore_length: bool = False, start: int = 0, end: int | None = None
+) -> InputContainer:
+    """Open whatever FFmpeg takes for audio or video, by its content; raises av.FFmpegError.
+
+    ignore_length: read a WAV to the end of the file, whatever its header says. start, end: the bytes to read.
+    """
     # By descriptor: given a path, FFmpeg would look at the suffix, and take "name:" for a protocol.
-    options = {"fd": str(file.fileno()), "protocol_whitelist": "fd", "format_whitelist": _CONTAINERS}
-    return av.open("fd:", options=options, metadata_errors="replace")
+    options = {"fd": str(file.fileno()), "protocol_whitelist": "fd,subfile", "format_whitelist": _CONTAINERS}
+    if ignore_length:
+        options["ignore_length"] = "1"
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+    url = f"subfile,,start,{start},end,{end or 0},,:fd:" if start or end else "fd:"
+    return av.open(url, options=options, metadata_errors="replace")
 
 
 class FFmpegReader(AudioReader):
-    """Reads one audio stream of any container: number `stream`, from 1, else the default one."""
+    """Reads one audio stream of any container: number `stream`, from 1, else the default one.
 
-    def __init__(self, path: Path, stream: int | None = None) -> None:
-        self.path = path
+    ignore_length: as in `open_container`. least: bytes at the start that belong to the sound even if they are zeros.
+    """
+
+    def __init__(self, path: Path, stream: int | None = None, *, ignore_length: bool = False, least: int = 0) -> None:
+        super().__init__(path)
         with ExitStack() as stack:
-            file = stack.enter_context(path.open("rb"))
+            self._file = stack.enter_context(path.open("rb"))
+            start = skip_id3(self._file)
+            magic = self._file.read(4)
+            # An ID3 tag is for FFmpeg to read, except where it does not expect one.
+            start = start if magic in MAGIC else 0
+            # In zeros FFmpeg would look for more for minutes, and would not hear a Ctrl-C.
+            bare = magic == b"fLaC" or (len(magic) == 4 and magic[0] == 0xFF and magic[1] >= 0xE0)
+            end: int | None = None
+            if bare or magic in MAGIC or magic == b"\x1aE\xdf\xa3":  # Matroska
+                end = max(least, end_of_data(self._file))
+                zeros = os.fstat(self._file.fileno()).st_size - end
+                end = end if zeros >= (1 if bare else _RESERVED) else None
+            self._bytes = start, end
             try:
-                self._container = stack.enter_context(open_container(file))
+                self._container = open_container(self._file, ignore_length=ignore_length, start=start, end=end)
             except av.FFmpegError:
                 raise AudioError(
                     f"{path}: is not an audio file, or damaged beyond reading; "
                     "give WAV, FLAC, AIFF, MP3, Ogg, Opus or M4A"
                 ) from None
+            stack.callback(lambda: self._container.close())
             self._start(stream)
             self._open = stack.pop_all()
 
@@ -56,80 +95,143 @@ class FFmpegReader(AudioReader):
         streams = self._container.streams.audio
         if not streams:
             raise AudioError(f"{self.path}: has no sound in it; give an audio file, or a video that has sound")
-        names = ", ".join(f"{i} ({_described(stream)})" for i, stream in enumerate(streams, 1))
-        if number is not None and not 1 <= number <= len(streams):
-            raise AudioError(f"{self.path} has no audio stream {number}; choose from {names}")
-        self._number = number or _default(streams)
+        self._number = self._choose_stream(number, _descriptions(streams), _default(streams))
         self._stream = streams[self._number - 1]
-        if number is None and len(streams) > 1:
-            self.stream_note = (
-                f"{self.path} has {len(streams)} audio streams: {names}; "
-                f"stream {self._number} is used; choose another with --stream"
-            )
+        self._kind = self._container.format.name.split(",")[0]
+        self._lost_packet = self._joined = False  # since the last frame
+        self.num_frames = None
         frames = self._frames()
-        first = next(frames, None) if self._stream.codec_context else None  # none: an unknown codec
+        first = next(frames, None) if self._stream.codec_context else None  # None: an unknown codec
         if first is None:
             raise AudioError(f"{self.path}: holds no audio that can be decoded; export or download it again")
         # From the first frame: the header of an HE-AAC file may tell half the rate.
         self.sample_rate = first.sample_rate
         self.num_channels = first.layout.nb_channels
         self.sample_format = "lossy"
-        if self._stream.codec_context.codec.lossless:
-            self.sample_format = _SAMPLE_FORMATS.get(first.format.packed.name, "float32")
+        if self._stream.codec_context.codec.lossless and self.codec != "dca":  # DTS can be, but seldom is
+            self.sample_format = SAMPLE_FORMATS.get(first.format.packed.name, "float32")
         self._frame_iterator = itertools.chain([first], frames)
         self._measure()
 
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec."""
+        return self._stream.codec_context.name
+
     def _measure(self) -> None:
-        """Find how long the file is, and how sure that is."""
-        container, stream = self._container, self._stream
-        kind = container.format.name.split(",")[0]
+        """Find how long the sound is, and what the header of its own stream, not of the whole file, promises."""
+        container, stream, kind = self._container, self._stream, self._kind
+        own = None
         if stream.duration is not None and stream.time_base is not None:
-            self.num_frames = round(stream.duration * stream.time_base * self.sample_rate)
-        elif container.duration is not None:
-            self.num_frames = round(container.duration * self.sample_rate / _SECOND)
-        else:
-            self.num_frames = None
+            own = round(stream.duration * stream.time_base * self.sample_rate)
+        self._tolerance = 2304 if self.sample_format == "lossy" else 0  # two MP3 frames
         self._end = None
         if kind == "mov":
             self._end = mp4_frames(self.path, self.sample_rate, container.metadata.get("iTunSMPB"), self._number)
-            self.num_frames = self._end or self.num_frames
-        if kind in _HEADERED or (kind == "mp3" and _has_mp3_header(self.path)):
-            self._promised = self.num_frames
-            self._tolerance = 2304 if self.sample_format == "lossy" else 0  # two MP3 frames
+            self._damaged = mp4_is_cut(self.path)
+            own = self._end or own
+        elif kind == "matroska":
+            start = float((stream.start_time or 0) * (stream.time_base or 0))
+            seconds = track_seconds(stream.metadata, start)
+            own = None if seconds is None else round(seconds * self.sample_rate)
+            self._damaged = matroska_is_cut(self.path)
+            self._tolerance += round(_TRACK_TOLERANCE_S * self.sample_rate)
+        self.num_frames = own
+        if own is None and container.duration is not None:
+            self.num_frames = round(container.duration * self.sample_rate / _SECOND)
+        if kind == "mp3":
+            self._promised = _mp3_frames(self.path)
+            if self._promised and abs(self._promised - (self.num_frames or 0)) > self._tolerance:
+                self.num_frames = self._promised  # FFmpeg estimates it where the file is longer than its header says
+        elif kind in _HEADERED and not (kind == "mov" and self._end is None and not self._damaged):
+            self._promised = own  # of a fragmented MP4, silence between its fragments would count
 
     def _frames(self) -> Iterator[av.AudioFrame]:
-        """Decoded frames; damaged packets are left out."""
+        """Decoded frames of all files that were joined to this one; damaged packets are left out."""
+        while (join := (yield from self._frames_until_join())) is not None:
+            try:
+                container = open_container(self._file, start=join, end=self._bytes[1])
+            except av.FFmpegError:  # a tag at the end
+                return
+            self._container.close()
+            self._container, self._joined, self._bytes = container, True, (join, self._bytes[1])
+            streams = container.streams.audio
+            if len(streams) < self._number or not streams[self._number - 1].codec_context:
+                return
+            self._stream = streams[self._number - 1]
+            if self.num_frames is not None and container.duration is not None:
+                self.num_frames += round(container.duration * self.sample_rate / _SECOND)
+
+    def _frames_until_join(self) -> Generator[av.AudioFrame, None, int | None]:
+        """Decoded frames up to where another file was joined to this one; returns that place, or None for the end."""
+        codec = self._stream.codec_context
+        pattern = _JOINS.get(self._kind)
         try:
             for packet in self._container.demux(self._stream):
+                join = pattern.search(bytes(packet)) if pattern and packet.size else None
+                if join and packet.pos:
+                    yield from _last_frames(codec, packet, join.start())
+                    return self._bytes[0] + packet.pos + join.start()
                 try:
-                    yield from packet.decode()
+                    frames = codec.decode(packet)
                 except av.FFmpegError:
-                    self._damaged = True
-        except (av.FFmpegError, IndexError):  # the latter: a stream that begins in mid-file, in chained Ogg
+                    self._damaged = self._lost_packet = True
+                    continue
+                yield from frames
+        except (av.FFmpegError, IndexError):  # the latter: a stream that begins in mid-file
             self._damaged = True
+        return None
 
     def _decoded(self) -> Iterator[np.ndarray]:
-        total = 0
-        first_time: float | None = None
+        unifier: Unifier | None = None
+        first_time: float | None = None  # of the frame that would be at position 0
         for frame in self._frame_iterator:
-            if frame.sample_rate != self.sample_rate or frame.layout.nb_channels != self.num_channels:
-                self._damaged = True
-                return
+            unifier = unifier or Unifier(frame)
             if frame.time is not None:
-                first_time = frame.time if first_time is None else first_time
-                # What follows a lost packet stays on time. Less than a frame is a coarse clock's jitter.
-                gap = round((frame.time - first_time) * self.sample_rate) - total
-                if gap >= frame.samples and total + gap < (self.num_frames or 0):
-                    self._filled += gap
-                    total += gap
-                    for start in range(0, gap, 65536):
-                        yield np.zeros((self.num_channels, min(65536, gap - start)), np.float32)
-            samples = _samples(frame)[:, : None if self._end is None else max(0, self._end - total)]
-            total += samples.shape[1]
-            yield samples
+                if first_time is None or self._joined or unifier.differs(frame):
+                    first_time = frame.time - unifier.position / self.sample_rate
+                gap = round((frame.time - first_time) * self.sample_rate) - unifier.position
+                if self._is_gap(gap, unifier.position, frame):
+                    self._damaged = self._damaged or self._kind == "flac"  # others may pause
+                    yield from unifier.flush()
+                    yield from self._fill(unifier.position, gap)
+                    unifier.skip(gap)
+                elif gap >= frame.samples:
+                    first_time += gap / self.sample_rate
+                self._lost_packet = self._joined = False
+            samples = frame_samples(frame)
+            if self._end is not None:
+                samples = samples[:, : max(0, self._end - unifier.position)]
+            yield from unifier.push(frame, samples)
+        if unifier is not None:
+            yield from unifier.flush()
+            self._note_changes(unifier)
+
+    def _is_gap(self, length: int, position: int, frame: av.AudioFrame) -> bool:
+        """Return whether the frame is late by `length` frames because sound before it is missing."""
+        if length < frame.samples:  # a coarse clock's jitter
+            return False
+        if position + length >= (self.num_frames or 0):
+            return False
+        if self._kind in _CLOCKLESS:  # their clock counts samples, some of which were trimmed
+            return self._lost_packet
+        return not (self._kind == "mov" and position <= _PRIMING)  # sound that starts late
 
     def close(self) -> None:
         self._open.close()
+
+
+def stream_descriptions(path: Path) -> list[str]:
+    """Return what a user may know each audio stream of a file by; nothing if FFmpeg cannot read the file."""
+    try:
+        with path.open("rb") as file, open_container(file, start=skip_id3(file)) as container:
+            return _descriptions(container.streams.audio)
+    except av.FFmpegError:
+        return []
+
+
+def _descriptions(streams: Sequence[AudioStream]) -> list[str]:
+    return [_described(stream) for stream in streams]
 
 
 def _default(streams: Sequence[AudioStream]) -> int:
@@ -152,7 +254,18 @@ def _described(stream: AudioStream) -> str:
     return " ".join(", ".join(filter(None, words)).split())
 
 
-def _samples(frame: av.AudioFrame) -> np.ndarray:
+def _last_frames(codec: av.AudioCodecContext, packet: av.Packet, size: int) -> Iterator[av.AudioFrame]:
+    """Decode the first bytes of the last packet before a join. What cannot be decoded there are tags."""
+    if size:
+        rest = av.Packet(bytes(packet)[:size])
+        rest.pts, rest.time_base = packet.pts, packet.time_base
+        with suppress(av.FFmpegError):
+            yield from codec.decode(rest)
+    with suppress(av.FFmpegError):
+        yield from codec.decode(None)
+
+
+def frame_samples(frame: av.AudioFrame) -> np.ndarray:
     """A frame as float32 (channels, n), full scale 1.0.
 
     Not av.AudioResampler: it asks for frames until FFmpeg has no more, and as PyAV makes the exception that says so, a
@@ -171,10 +284,10 @@ def _samples(frame: av.AudioFrame) -> np.ndarray:
     return (audio.astype(np.float32) - centre) / np.float32(2.0 ** (8 * audio.itemsize - 1))
 
 
-def _has_mp3_header(path: Path) -> bool:
-    """Return whether an MP3 starts with a Xing, Info or VBRI header, which tells its length."""
+def _mp3_frames(path: Path) -> int | None:
+    """Return how long an MP3 is by its Xing, Info or VBRI header, in frames; None if it has none."""
     try:
         info: Any = MP3(path).info
     except MutagenError:
-        return False
-    return info.bitrate_mode != BitrateMode.UNKNOWN
+        return None
+    return None if info.bitrate_mode == BitrateMode.UNKNOWN else round(info.length * info.sample_rate)

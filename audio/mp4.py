@@ -1,5 +1,6 @@
 """How long the audio of an MP4 file is, to the sample: FFmpeg skips the encoder's delay but not its padding."""
 
+import os
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +30,21 @@ def mp4_frames(path: Path, sample_rate: int, smpb: str | None = None, track: int
     if tagged and (seconds is None or abs(tagged / sample_rate - seconds) < 0.25):
         return tagged
     return None if seconds is None else round(seconds * sample_rate)
+
+
+def mp4_is_cut(path: Path) -> bool:
+    """Return whether the last of the outermost boxes ends behind the end of the file."""
+    with path.open("rb") as file:
+        size, position = os.fstat(file.fileno()).st_size, 0
+        while len(header := file.read(16)) >= 8:
+            (length,) = struct.unpack_from(">I", header)
+            if length == 1 and len(header) == 16:
+                (length,) = struct.unpack_from(">Q", header, 8)
+            if length < 8:  # 0: to the end of the file
+                return False
+            position += length
+            file.seek(position)
+        return position > size
 
 
 def _seconds(file: BinaryIO, number: int) -> float | None:

@@ -1,55 +1,129 @@
-"""Pages of an Ogg file: whether all are there and whole, and whether they are of one stream (RFC 3533)."""
+"""Pages of an Ogg file: whether all are there and whole, and what streams they make (RFC 3533)."""
 
-import os
+import struct
 import zlib
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from .chunks import end_of_data, skip_id3
+
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # each byte with its bits in the other order
-_BEGIN, _END = 2, 4  # flags of a page
+_CONTINUED, _BEGIN, _END = 1, 2, 4  # flags of a page
 
 
-class Pages(NamedTuple):
-    """What the pages of a file tell.
+class Page(NamedTuple):
+    """One page. offset, size: in the file, in bytes. sequence: its number. granule: the time at its end, in samples.
 
-    spoiled: bytes of a page have changed. ended: the last page is there. several: streams stand one after the other.
+    The granule of a page on which no packet ends is -1.
     """
 
-    spoiled: bool
-    ended: bool
-    several: bool
+    offset: int
+    size: int
+    flags: int
+    granule: int
+    serial: int
+    sequence: int
+    checksum: int
+
+    @property
+    def begins(self) -> bool:
+        return bool(self.flags & _BEGIN)
+
+    @property
+    def ends(self) -> bool:
+        return bool(self.flags & _END)
+
+    @property
+    def continues(self) -> bool:
+        """Whether its first packet began on the page before."""
+        return bool(self.flags & _CONTINUED)
+
+    def packets(self, file: BinaryIO) -> tuple[list[bytes], bytes | None]:
+        """Read what its packets hold: those that end on it, and the start of one that does not, or None."""
+        file.seek(self.offset)
+        page = file.read(self.size)
+        lacing = page[27 : 27 + page[26]]
+        packets, start, length = [], 27 + len(lacing), 0
+        for value in lacing:
+            length += value
+            if value < 255:
+                packets.append(page[start : start + length])
+                start, length = start + length, 0
+        return packets, page[start:] if lacing and lacing[-1] == 255 else None
 
 
-def check_pages(file: BinaryIO) -> Pages:
-    """Read all pages of an Ogg file, up to where it is cut off or a second stream begins."""
-    spoiled, ended, serial = False, False, b""
-    while header := file.read(27):
-        lacing = file.read(header[26]) if len(header) == 27 else b""
-        body = file.read(sum(lacing))
-        if len(header) < 27 or len(lacing) < header[26] or len(body) < sum(lacing):
-            return Pages(spoiled, False, False)
-        page = header[:22] + bytes(4) + header[26:] + lacing + body
-        if header[:4] != b"OggS" or _checksum(page) != int.from_bytes(header[22:26], "little"):
-            spoiled = True  # its lengths may be wrong as well, so look for the next one
-            if not _seek_page(file, 1 - len(page)):
-                return Pages(True, ended, False)
-            continue
-        if serial and (header[5] & _BEGIN or header[14:18] != serial):
-            return Pages(spoiled, ended, True)
-        serial, ended = header[14:18], bool(header[5] & _END)
-    return Pages(spoiled, ended, False)
+class Pages:
+    """The pages of a file that are whole. spoiled: after them all, whether there was anything else between them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.spoiled = False
+
+    def __iter__(self) -> Iterator[Page]:
+        file, position = self._file, skip_id3(self._file)
+        while True:
+            file.seek(position)
+            if not (header := file.read(27)):
+                return
+            lacing = file.read(header[26]) if len(header) == 27 else b""
+            body = file.read(sum(lacing))
+            whole = len(header) == 27 and len(lacing) == header[26] and len(body) == sum(lacing)
+            blank = header[:22] + bytes(4) + header[26:] + lacing + body
+            if whole and header[:4] == b"OggS" and _checksum(blank) == int.from_bytes(header[22:26], "little"):
+                yield Page(position, len(blank), *struct.unpack("<xBqIII", header[4:26]))
+                position += len(blank)
+                continue
+            # The lengths may be wrong as well, so look for the next page.
+            following = _find_page(file, position + 1) if position < end_of_data(file) else None
+            if following is None:
+                return
+            self.spoiled = True
+            position = following
 
 
-def _seek_page(file: BinaryIO, offset: int) -> bool:
-    """Go to the first page from `offset` on, relative to here; return False if there is none."""
-    file.seek(offset, os.SEEK_CUR)
-    start = file.tell()
+def find_links(pages: Pages) -> list[dict[int, list[Page]]]:
+    """Return the streams (serial number -> pages) that begin together, for each time that streams begin."""
+    links: list[dict[int, list[Page]]] = []
+    beginning = False
+    for page in pages:
+        if page.begins:
+            if not beginning:
+                links.append({})
+            links[-1].setdefault(page.serial, []).append(page)
+        elif links and page.serial in links[-1]:
+            links[-1][page.serial].append(page)
+        beginning = page.begins
+    return links
+
+
+def in_order(pages: list[Page]) -> list[Page]:
+    """Return the pages of a stream by their numbers, each once."""
+    unique = {(page.sequence, page.checksum): page for page in pages}
+    return sorted(unique.values(), key=lambda page: page.sequence)
+
+
+def is_simple(file: BinaryIO) -> tuple[bool, bool]:
+    """Return whether a file is one stream with all its pages in order, and whether its last page is there."""
+    pages = Pages(file)
+    last: Page | None = None
+    simple = True
+    for page in pages:
+        if last is not None and (page.begins or page.serial != last.serial or page.sequence != last.sequence + 1):
+            simple = False
+            break
+        last = page
+    return simple and not pages.spoiled, last is not None and last.ends
+
+
+def _find_page(file: BinaryIO, start: int) -> int | None:
+    """Return where the first page from `start` on is, None if there is none."""
+    file.seek(start)
     kept = b""
     while data := file.read(65536):
         if (at := (kept + data).find(b"OggS")) >= 0:
-            file.seek(start - len(kept) + at)
-            return True
+            return start - len(kept) + at
         start, kept = start + len(data), (kept + data)[-3:]
-    return False
+    return None
 
 
 def _checksum(page: bytes) -> int:

@@ -1,12 +1,36 @@
 """What every reader of audio files has in common, whichever decoder it uses."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+
+from .errors import AudioError
+
+if TYPE_CHECKING:
+    from .convert import Unifier
+
+_LOUDEST = 100.0  # 40 dB above full scale: no music is that loud, but files that hold unscaled integers are
+_FEW = 0.01  # part of a file's samples; files of unscaled integers have more than that above _LOUDEST
+
+
+@dataclass
+class _Odd:
+    """Samples of one kind that should not be there. first: the first one's value, and its place in frames."""
+
+    count: int = 0
+    first: tuple[float, int] = (0.0, 0)
+
+    def add(self, piece: np.ndarray, odd: np.ndarray, start: int) -> None:
+        """Count the samples of `piece` (channels, n), which begins at frame `start`, where the mask `odd` is true."""
+        if not self.count:
+            frame = int(odd.any(axis=0).argmax())
+            self.first = float(piece[int(odd[:, frame].argmax()), frame]), start + frame
+        self.count += int(odd.sum())
 
 
 class AudioReader(ABC):
@@ -18,8 +42,10 @@ class AudioReader(ABC):
         num_channels: 1 or more.
         num_frames: samples per channel: exact where the file says it, else an estimate, or None.
         sample_format: "int16", "int24", "float32" (also 32-bit integers and 64-bit floats) or "lossy".
+        warning: None, or, once all blocks are read, one line that says what is wrong with the file.
         stream_note: None, or, for a file of several audio streams, one line that says which was chosen by default.
-        warning: None, or, once all blocks are read, one line saying that the file is damaged or cut short.
+        num_invalid: samples so far that were not numbers, or infinite; the blocks have silence in their place.
+        outliers: None, or, once all blocks are read, the words about a few samples that are far above full scale.
     """
 
     path: Path
@@ -29,13 +55,48 @@ class AudioReader(ABC):
     sample_format: str
     stream_note: str | None = None
     warning: str | None = None
+    outliers: str | None = None
 
     # What the readers find out on the way, for the warning.
     _promised: int | None = None  # frames that the file's own header promises
     _tolerance: int = 0  # frames by which a sound file may miss that promise
     _damaged: bool = False
-    _filled: int = 0  # frames of silence standing in for what could not be decoded
+    _filled: int = 0  # frames of silence in place of sound that is missing
     _started: bool = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._notes: list[str] = []  # more clauses of the warning
+        self._gaps: list[int] = []  # where silence was filled in, in frames
+        self._invalid, self._loud = _Odd(), _Odd()
+
+    def expect(self, num_frames: int) -> None:
+        """Warn if there are fewer frames than this, which the file's header promises."""
+        self._promised = max(self._promised or 0, num_frames)
+
+    def _choose_stream(self, number: int | None, names: Sequence[str], default: int = 1) -> int:
+        """Return which stream to read, from 1: `number`, or else `default`, which is noted if there are several.
+
+        names: what a user may know each audio stream by. Raises AudioError if there is no such stream.
+        """
+        listed = ", ".join(f"{i} ({name})" for i, name in enumerate(names, 1))
+        if number is not None and not 1 <= number <= len(names):
+            there = "it has one, stream 1" if len(names) == 1 else f"choose from {listed}"
+            raise AudioError(f"{self.path} has no audio stream {number}; {there}")
+        if number is None and len(names) > 1:
+            self.stream_note = (
+                f"{self.path} has {len(names)} audio streams: {listed}; "
+                f"stream {default} is used; choose another with --stream"
+            )
+        return number or default
+
+    @property
+    def num_invalid(self) -> int:
+        return self._invalid.count
+
+    def note(self, clause: str) -> None:
+        """Add a clause to the warning."""
+        self._notes.append(clause)
 
     @abstractmethod
     def _decoded(self) -> Iterator[np.ndarray]:
@@ -46,13 +107,17 @@ class AudioReader(ABC):
         """Close the file; harmless when repeated."""
 
     def blocks(self, size: int = 65536) -> Iterator[np.ndarray]:
-        """Yield the audio once, as float32 blocks (channels, size), the last one shorter. Full scale is 1.0."""
+        """Yield the audio once, as float32 blocks (channels, size), the last one shorter. Full scale is 1.0.
+
+        Samples that are not numbers, or infinite, become silence, and `warning` says so in the end.
+        """
         if self._started:
             raise ValueError(f"{self.path}: its blocks were read already; open the file again")
         self._started = True
         total = filled = 0
         block = np.empty((self.num_channels, size), np.float32)
         for piece in self._decoded():
+            piece = self._checked(piece, total)
             total += piece.shape[1]
             while piece.shape[1]:
                 n = min(size - filled, piece.shape[1])
@@ -64,11 +129,65 @@ class AudioReader(ABC):
                     block, filled = np.empty_like(block), 0
         if filled:
             yield block[:, :filled]
-        if self._damaged or self._filled or (self._promised or 0) - total > self._tolerance:
+        if 0 < self._loud.count < _FEW * total * self.num_channels:
+            self.outliers = self._clause(self._loud, "is far above full scale", "are far above full scale")
+        if clauses := self._clauses(total):
+            self.warning = f"{self.path}: {'; '.join(clauses)}"
+
+    def _checked(self, piece: np.ndarray, start: int) -> np.ndarray:
+        """Return a piece (channels, n) of finite samples; count those that are not, and those that are far too loud."""
+        if (invalid := ~np.isfinite(piece)).any():
+            self._invalid.add(piece, invalid, start)
+            piece = np.where(invalid, np.float32(0), piece)
+        if max(piece.max(initial=0), -piece.min(initial=0)) > _LOUDEST:
+            self._loud.add(piece, np.abs(piece) > _LOUDEST, start)
+        return piece
+
+    def _note_changes(self, unifier: "Unifier") -> None:
+        """Note that the format of the sound changed on the way."""
+        if unifier.changes:
+            place, words = unifier.first_change
+            times = "" if unifier.changes == 1 else f", and changes {unifier.changes} times in all"
+            self.note(f"its format changes at {self._at(place)} {words}{times}; all was converted to the first one")
+
+    def _fill(self, start: int, length: int) -> Iterator[np.ndarray]:
+        """Yield silence in place of sound that is missing: `length` frames from frame `start` on."""
+        self._gaps.append(start)
+        self._filled += length
+        for done in range(0, length, 65536):
+            yield np.zeros((self.num_channels, min(65536, length - done)), np.float32)
+
+    def _clauses(self, total: int) -> list[str]:
+        """What is wrong with the file, now that all `total` frames are read."""
+        clauses = []
+        if self._damaged or (self._promised or 0) - total > self._tolerance:
             seconds = f"{(total - self._filled) / self.sample_rate:.2f} s"
             if self._promised and self._promised > total - self._filled:
                 seconds += f" of {self._promised / self.sample_rate:.2f} s"
-            self.warning = f"{self.path}: damaged or cut short; {seconds} could be decoded"
+            clauses.append(f"damaged or cut short; {seconds} could be decoded")
+        if self._gaps:
+            gaps = "1 gap" if len(self._gaps) == 1 else f"{len(self._gaps)} gaps"
+            first = f"{'at' if len(self._gaps) == 1 else 'the first at'} {self._at(self._gaps[0])}"
+            length = self._filled / self.sample_rate
+            clauses.append(f"sound is missing: {gaps}, {length:.2f} s in all, {first}, filled with silence")
+        if self._invalid.count:
+            words = (
+                "is not a number, or is infinite, and was made silent",
+                "are not numbers, or are infinite, and were made silent",
+            )
+            clauses.append(self._clause(self._invalid, *words))
+        if self.outliers:
+            clauses.append(self.outliers)
+        return clauses + self._notes
+
+    def _clause(self, odd: _Odd, one: str, several: str) -> str:
+        value, place = odd.first
+        if odd.count == 1:
+            return f"1 sample {one} ({value:.3g} at {self._at(place)})"
+        return f"{odd.count} samples {several} (the first, {value:.3g}, at {self._at(place)})"
+
+    def _at(self, frame: int) -> str:
+        return f"{frame / self.sample_rate:.3f} s"
 
     def __enter__(self) -> Self:
         return self

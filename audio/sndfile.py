@@ -1,13 +1,14 @@
 """WAV, AIFF and Ogg through libsndfile."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
-from .ogg import check_pages
+from .chunks import Sound, find_sound
+from .ogg import is_simple
 from .reader import AudioReader
 
 _SAMPLE_FORMATS = {
@@ -20,49 +21,52 @@ _SAMPLE_FORMATS = {
     "DOUBLE": "float32",
 }
 
-# Data sizes that programs write when they stream a WAV and cannot know its length (2 and 4 GiB, less some): no promise.
-_STREAMED = (range(0x7FFFF000, 0x80000001), range(0xFFFFF000, 0x100000000))
+# How DTS and what goes through S/PDIF (IEC 61937: AC-3 and others) begin each frame, as 16-bit samples of either order.
+_CODED = tuple(map(bytes.fromhex, ("7ffe8001", "fe7f0180", "1fffe800", "ff1f00e8", "72f81f4e", "f8724e1f")))
+_LOOKED_AT = 1 << 18  # bytes in which a few such frames would show
+_SHORTEST_FRAME = 96  # bytes
 
 
 class Unsuited(Exception):
-    """libsndfile cannot read this file, or not all of it. damaged: because bytes of it have changed."""
+    """libsndfile cannot read this file, or not all of it. coded: its samples are the frames of another codec."""
 
-    def __init__(self, damaged: bool = False) -> None:
-        self.damaged = damaged
+    def __init__(self, coded: bool = False) -> None:
+        self.coded = coded
 
 
 class SndfileReader(AudioReader):
     """Reads what libsndfile can read whole; raises Unsuited for the rest."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, stream: int | None = None) -> None:
+        super().__init__(path)
         self._stream = path.open("rb", buffering=0)
         try:
             # By descriptor: given a path, soundfile would look at the suffix.
             self._file = soundfile.SoundFile(self._stream.fileno(), closefd=False)
-            if self._file.frames == 0:
-                raise Unsuited
-            if self._file.format == "OGG":
-                self._check_ogg()
+            self._check()
+            self._choose_stream(stream, [self._file.subtype])
         except soundfile.LibsndfileError:
             self._stream.close()
             raise Unsuited from None
-        except Unsuited:
+        except BaseException:
             self._stream.close()
             raise
-        self.sample_rate = self._file.samplerate
-        self.num_channels = self._file.channels
-        self.num_frames = self._file.frames
-        self.sample_format = _SAMPLE_FORMATS.get(self._file.subtype, "lossy")
-        self._promised = _promised_frames(self._file)
 
-    def _check_ogg(self) -> None:
-        """Note a missing end. libsndfile reads only one of several streams, and loses its way after a spoiled page."""
+    def _check(self) -> None:
+        """Take over what libsndfile found; raise Unsuited if another decoder finds more."""
+        found = self._file
+        if found.frames == 0:
+            raise Unsuited
+        self.sample_rate, self.num_channels, self.num_frames = found.samplerate, found.channels, found.frames
+        self.sample_format = _SAMPLE_FORMATS.get(found.subtype, "lossy")
         with self.path.open("rb") as file:
-            pages = check_pages(file)
-        if pages.spoiled or pages.several:
-            raise Unsuited(pages.spoiled)
-        self._damaged = not pages.ended
+            if found.format == "OGG":
+                simple, ended = is_simple(file)
+                if not simple:
+                    raise Unsuited
+                self._damaged = not ended
+            elif found.subtype == "PCM_16" and (sound := find_sound(file)) and _is_coded(file, sound):
+                raise Unsuited(coded=True)
 
     def _decoded(self) -> Iterator[np.ndarray]:
         while True:
@@ -80,12 +84,16 @@ class SndfileReader(AudioReader):
         self._stream.close()
 
 
-def _promised_frames(file: soundfile.SoundFile) -> int:
-    """Return the frames that the header promises; libsndfile itself counts those that are there and logs the rest."""
-    if count := re.search(r"value from 'ds64' chunk of (\d+)", file.extra_info):
-        return int(count[1])
-    if sizes := re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE):
-        promised, present = int(sizes[1]), int(sizes[2])
-        if present and not any(promised in streamed for streamed in _STREAMED):
-            return max(file.frames, file.frames * promised // present)
-    return file.frames
+def _is_coded(file: BinaryIO, sound: Sound) -> bool:
+    """Return whether 16-bit samples are the frames of another codec, such as DTS, which would be noise."""
+    file.seek(sound.start)
+    data = file.read(min(_LOOKED_AT, sound.present))
+    return any(data.count(start) > 2 and _evenly(data, start) for start in _CODED)
+
+
+def _evenly(data: bytes, start: bytes) -> bool:
+    """Return whether the first three occurrences of `start` are at samples, and equally far apart, as frames are."""
+    first = data.find(start)
+    second = data.find(start, first + 4)
+    third = data.find(start, second + 4)
+    return first % 2 == 0 and third - second == second - first >= _SHORTEST_FRAME

@@ -18,7 +18,7 @@ from mutagen._vorbis import VCommentDict
 from mutagen.aiff import AIFF
 from mutagen.apev2 import APEBinaryValue, APETextValue, APEv2
 from mutagen.flac import FLAC, Picture
-from mutagen.id3 import APIC, COMM, ID3, TXXX, USLT, Frames, TextFrame, UrlFrame
+from mutagen.id3 import APIC, COMM, ID3, TXXX, USLT, Frames, ID3FileType, TextFrame, UrlFrame
 from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4, AtomDataType, MP4Cover, MP4FreeForm
 from mutagen.ogg import OggPage
@@ -27,9 +27,10 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
-from .chunks import (
+from .chunk_tags import (
     Chunks,
     append_chunks,
+    chunk_kind,
     chunk_markers,
     chunk_texts,
     kept_chunks,
@@ -37,6 +38,8 @@ from .chunks import (
     read_chunks,
     sampler_chunks,
 )
+from .chunks import MAGIC, skip_id3
+from .decode import open_audio
 from .markers import (
     MOST,
     VORBIS_CHAPTER,
@@ -127,7 +130,8 @@ _TEXT_LISTS = {b"INFO", b"adtl"}
 # What FFmpeg says of a container itself.
 _TECHNICAL = re.compile(r"major_brand|minor_version|compatible_brands|handler_name|vendor_id|encodingtime|_statistics")
 
-# Kinds that mutagen and `chunks` read whole; FFmpeg is asked about others only.
+# Kinds whose tags mutagen reads. FFmpeg is asked about others only, and not about WAV and AIFF: behind the sound it
+# would look for more, and where a recorder has reserved a gigabyte that takes minutes.
 _KNOWN = (FLAC, OggVorbis, OggOpus, OggFLAC, MP3, WAVE, AIFF)
 
 Texts = dict[str, list[str]]  # lower-case Vorbis comment names, each with its values
@@ -150,9 +154,9 @@ def copy_tags(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
         if new.tags is None:
             new.add_tags()
         with Path(source).open("rb") as file:
-            chunks = read_chunks(file)
-        lost = _copy(Path(source), old, new, chunks)
-        added, lost_markers = _copy_markers(Path(source), old, new, chunks)
+            kind, chunks = chunk_kind(file), read_chunks(file)
+        lost = _copy(Path(source), old, new, kind, chunks)
+        added, lost_markers = _copy_markers(Path(source), old, new, kind, chunks)
         lost += lost_markers
     except Exception as error:  # tags are other people's bytes, and fail in many ways
         return _left_behind(source, error)
@@ -171,8 +175,8 @@ def copy_tags(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
     return f"{os.fspath(source)}: {_kind_name(new)} cannot hold all of its tags; left out: {', '.join(lost)}"
 
 
-def _copy(source: Path, old: Any, new: Any, chunks: Chunks) -> list[str]:
-    """Copy texts and pictures; return the names of what the new file cannot hold."""
+def _copy(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> list[str]:
+    """Copy texts and pictures; return the names of what the new file cannot hold. kind: as `chunk_kind` says."""
     ape = _ape_tags(source) if isinstance(old, MP3) else None
     has_id3 = old is not None and isinstance(old.tags, ID3)
     if has_id3 and isinstance(new.tags, ID3):
@@ -195,7 +199,7 @@ def _copy(source: Path, old: Any, new: Any, chunks: Chunks) -> list[str]:
         lost = _frames_without_text(old.tags) if has_id3 else []
     more, covers = _more_texts(ape, chunks)
     texts, pictures = more | texts, pictures or covers
-    if not texts and not pictures and not isinstance(old, _KNOWN):
+    if not texts and not pictures and not kind and not isinstance(old, _KNOWN):
         with source.open("rb") as file:
             texts = _read_container(file)
     texts = {name: values for name, values in texts.items() if not _UNTRUE.match(name)}
@@ -204,7 +208,7 @@ def _copy(source: Path, old: Any, new: Any, chunks: Chunks) -> list[str]:
     return lost + _write(new, texts, pictures)
 
 
-def _copy_markers(source: Path, old: Any, new: Any, chunks: Chunks) -> tuple[Chunks, list[str]]:
+def _copy_markers(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> tuple[Chunks, list[str]]:
     """Copy cue points, loops, chapters and other chunks.
 
     Returns the chunks to append to a WAV, and the names of what the new file cannot hold.
@@ -212,7 +216,10 @@ def _copy_markers(source: Path, old: Any, new: Any, chunks: Chunks) -> tuple[Chu
     names = [
         f"{name.strip()} chunk" for name, data in chunks if name not in _TEXT_CHUNKS and data[:4] not in _TEXT_LISTS
     ]
-    is_aiff, rate = isinstance(old, AIFF), _rate(old) or _rate(new)
+    rate = _rate(old)
+    if chunks and not rate:
+        with open_audio(source) as reader:
+            rate = reader.sample_rate
     if isinstance(old, FLAC) and isinstance(new, FLAC):
         kept = [block for block in old.metadata_blocks if block.code in (_APPLICATION, _CUESHEET)]
         new.metadata_blocks += kept
@@ -220,9 +227,9 @@ def _copy_markers(source: Path, old: Any, new: Any, chunks: Chunks) -> tuple[Chu
         return [], []
     blocks = getattr(old, "metadata_blocks", [])
     lost = [f"{block.data[:4].decode('latin-1')} block" for block in blocks if block.code == _APPLICATION]
-    if isinstance(new, WAVE) and chunks and not is_aiff and rate == _rate(new):
+    if isinstance(new, WAVE) and chunks and kind == "WAV" and rate == _rate(new):
         return kept_chunks(chunks), lost
-    markers = sorted(_markers(source, old, chunks, rate), key=attrgetter("start"))
+    markers = sorted(_markers(source, old, kind, chunks, rate), key=attrgetter("start"))
     if isinstance(new, WAVE):
         added = marker_chunks(markers, _rate(new)) + sampler_chunks(chunks, _rate(new))
         return added, lost + [name for name in names if name != "INST chunk"]
@@ -246,7 +253,7 @@ def _rate(file: Any) -> int:
     return getattr(getattr(file, "info", None), "sample_rate", 0)
 
 
-def _markers(source: Path, old: Any, chunks: Chunks, rate: int) -> list[Marker]:
+def _markers(source: Path, old: Any, kind: str, chunks: Chunks, rate: int) -> list[Marker]:
     """Return the markers of a file, wherever its kind has them."""
     if found := chunk_markers(chunks, rate):
         return found
@@ -256,7 +263,7 @@ def _markers(source: Path, old: Any, chunks: Chunks, rate: int) -> list[Marker]:
         return cuesheet_markers(old.cuesheet, rate)
     if isinstance(getattr(old, "tags", None), VCommentDict):
         return vorbis_markers(_read(old)[0])
-    return [] if isinstance(old, _KNOWN) else container_markers(source)
+    return [] if kind or isinstance(old, _KNOWN) else container_markers(source)
 
 
 def _beyond(markers: list[Marker], most: int) -> list[str]:
@@ -333,7 +340,7 @@ def read_tags(file: BinaryIO) -> Texts:
         file.seek(0)
         if isinstance(tags, MP3):
             return _read_ape(APEv2(file))[0]
-        return chunk_texts(read_chunks(file)) or _read_container(file)
+        return chunk_texts(read_chunks(file)) if chunk_kind(file) else _read_container(file)
     except Exception:  # tags are other people's bytes, and fail in many ways
         return {}
 
@@ -354,10 +361,12 @@ def _kind(file: BinaryIO) -> Callable[[Any], Any]:
     """Return what opens the file, by its first bytes; mutagen's own guess only where these say nothing."""
     # It trusts suffixes, and the file may have a temporary name.
     head = file.read(128)
-    if head[:3] == b"ID3":  # 28 bits of length, seven a byte; an MP3 or a FLAC may follow
-        length = sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-        file.seek(10 + length)
-        head = head if file.read(4) != b"fLaC" else b"fLaC"
+    if head[:3] == b"ID3":  # an MP3 or a FLAC may follow
+        skip_id3(file)
+        behind = file.read(4)
+        if behind in MAGIC:  # which should have the tag in a chunk
+            return ID3FileType
+        head = head if behind != b"fLaC" else b"fLaC"
     kinds: dict[bytes, Callable[[Any], Any]] = {b"RIFF": WAVE, b"FORM": AIFF, b"fLaC": FLAC}
     if kind := kinds.get(head[:4]):
         return kind

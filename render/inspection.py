@@ -11,7 +11,7 @@ from ..audio import AudioError, open_audio
 from ..engine import aligned
 from ..engine.fifo import Fifo
 from ..models import Model
-from .song import Progress, counted, stem_processor
+from .song import REPAIR, Progress, counted, stem_processor
 
 Block = NDArray[np.float32]
 
@@ -100,15 +100,18 @@ def inspect_audio(
         meters = [Loudness(rate, num_channels) for _ in stems]
         energies = np.zeros(len(stems))
         columns = _Columns(rate, len(stems))
-        for separated in aligned(counted(reader, None, progress), processor.separate, processor.latency_samples):
-            mix = separated.sum(axis=0)
-            song.push(mix)
-            for meter, stem in zip(meters, separated, strict=True):
-                meter.push(stem)
-            energies += np.square(separated).sum(axis=(1, 2), dtype=np.float64)
-            columns.push(mix.mean(axis=0), np.square(separated).mean(axis=1))
+        with np.errstate(over="ignore", invalid="ignore"):  # outliers, which are refused below
+            for separated in aligned(counted(reader, None, progress), processor.separate, processor.latency_samples):
+                mix = separated.sum(axis=0)
+                song.push(mix)
+                for meter, stem in zip(meters, separated, strict=True):
+                    meter.push(stem)
+                energies += np.square(separated).sum(axis=(1, 2), dtype=np.float64)
+                columns.push(mix.mean(axis=0), np.square(separated).mean(axis=1))
         if not columns.position:
             raise AudioError(reader.warning or f"{reader.path}: holds no audio")
+        if reader.outliers:
+            raise AudioError(f"{reader.path}: {reader.outliers}; {REPAIR}")
         shares = energies / (energies.sum() or 1)
         waveform, spectrum, levels = columns.finish()
         return Inspection(

@@ -89,7 +89,7 @@ class Envelope:
             return
         stems = stems[..., early:]
         gains = gains[:, early:] if gains.shape[1] > 1 else gains
-        power = np.square(stems).mean(axis=1)
+        power = np.square(stems, dtype=np.float64).mean(axis=1)
         mono = stems.mean(axis=1)
         self._add(np.stack([mono.sum(0), (gains * mono).sum(0)]), np.stack([power, gains**2 * power]))
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Block = NDArray[np.float32]
 BLOCK = 65536  # samples
 UNTOUCHED = "all faders stay at 0 dB, so no stem was moved"
+REPAIR = "repair the file, for example by clipping it: ffmpeg -i SONG -c:a pcm_s24le repaired.wav"
+_LOWEST_FACTOR = 0.01  # -40 dB: few samples that need more are mistakes, and the song would be lost
 
 Progress = Callable[[str, float | None], None]
 """Called with the step, "rendering" or "writing", and the fraction of it that is done, None if it cannot be known."""
@@ -255,6 +257,11 @@ def _render(
             factor = common_factor(peak, clips=writers[0].sample_format != "float32", normalize=normalize)
             down = f"turned down by {-20 * log10(factor):.2f} dB, because it would clip; 32-bit float WAV can hold it"
             warning = down if factor < 1 and not normalize else ""
+        if reader.outliers and factor < _LOWEST_FACTOR:
+            raise AudioError(
+                f"{reader.path}: {reader.outliers}, and the song would be turned down by {-20 * log10(factor):.0f} dB; "
+                f"{REPAIR}"
+            )
         done = 0
         with open_audio(scratch) as rendered:
             for block in rendered.blocks(BLOCK):

@@ -73,13 +73,14 @@ class Song:
 
     def decode(self, stem: str, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
         """The stem (or "mixture") as (2, n) at `sample_rate`. Raises DataError for samples that are no numbers."""
-        path = self.files[stem]
+        path, invalid = self.files[stem], False
         if path.suffix == ".mp4":
             audio, rate = _decode_musdb(path, MUSDB_STREAMS.index(stem))
         else:
             with open_audio(path) as reader:
                 audio, rate = np.concatenate([*reader.blocks()], axis=-1), reader.sample_rate
-        if not np.isfinite(audio).all():
+                invalid = reader.num_invalid > 0
+        if invalid or not np.isfinite(audio).all():
             raise DataError(f"{path}: has samples that are no numbers, or infinite; export it again")
         if rate != sample_rate:
             import soxr

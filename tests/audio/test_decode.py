@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mutagen.id3 import APIC, ID3, TIT2
 from mutagen.mp4 import MP4
 from stembridge.audio import AudioError, open_audio, read_audio
+from stembridge.audio.ogg import Pages
 
 LOSSLESS = {
     "wav-u8": ("int16", 8),
@@ -489,3 +490,275 @@ def test_a_stream_that_is_not_there_is_refused_with_those_that_are(tones, make, 
             assert reader.stream_note is None
         with pytest.raises(AudioError, match="no audio stream 2; "):
             open_audio(one, 2)
+
+
+def _read(path):
+    with open_audio(path) as reader:
+        return np.concatenate([*reader.blocks()], axis=1), reader.warning
+
+
+def _pages(path):
+    data = path.read_bytes()
+    with path.open("rb") as file:
+        return [data[page.offset : page.offset + page.size] for page in Pages(file)]
+
+
+LOSSES = {
+    "one": lambda pages: pages[:5] + pages[6:],
+    "two": lambda pages: pages[:5] + pages[7:],
+    "the first": lambda pages: pages[:2] + pages[3:],
+    "the last but one": lambda pages: pages[:-2] + pages[-1:],
+    "damaged": lambda pages: [*pages[:5], pages[5][:-1] + bytes([pages[5][-1] ^ 1]), *pages[6:]],
+    "in the second of two streams": lambda pages: pages + pages[:5] + pages[6:],
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("kind", ["opus", "vorbis", "ogg-flac"])
+def test_a_lost_ogg_page_becomes_silence_and_the_rest_stays_in_place(kind, loss, make, noise):
+    path = make(kind, noise(48000 * 9), 48000)
+    whole, _ = _read(path)
+    whole = np.tile(whole, 2 if "two streams" in loss else 1)
+    path.write_bytes(b"".join(LOSSES[loss](_pages(path))))
+    decoded, warning = _read(path)
+    assert decoded.shape == whole.shape
+    assert "damaged" in warning
+    assert "sound is missing: 1 gap" in warning
+    block = 9600
+    alike = [
+        np.corrcoef(whole[0, start : start + block], decoded[0, start : start + block])[0, 1] > 0.9
+        for start in range(0, whole.shape[1] - block, block)
+        if decoded[0, start : start + block].any()
+    ]
+    assert sum(alike) >= len(alike) - 2  # the edges of the gap
+    assert len(alike) > 0.6 * whole.shape[1] / block
+
+
+@pytest.mark.parametrize("kind", ["opus", "vorbis"])
+def test_ogg_pages_that_are_repeated_or_out_of_order_are_put_in_order(kind, make, noise):
+    path = make(kind, noise(48000 * 8), 48000)
+    whole, _ = _read(path)
+    pages = _pages(path)
+    path.write_bytes(b"".join([*pages[:4], pages[5], pages[4], pages[5], *pages[6:]]))
+    decoded, warning = _read(path)
+    assert decoded.shape == whole.shape
+    np.testing.assert_allclose(decoded, whole, atol=0.02)
+    assert "repeated or out of order" in warning
+
+
+def test_a_recording_of_a_broadcast_begins_where_it_begins(make, noise):
+    path = make("ogg-flac", noise(48000 * 8), 48000)
+    whole, _ = _read(path)
+    pages = _pages(path)
+    path.write_bytes(b"".join(pages[:2] + [_renumbered(page, 2 + k) for k, page in enumerate(pages[6:])]))
+    decoded, warning = _read(path)
+    np.testing.assert_array_equal(decoded, whole[:, -decoded.shape[1] :])
+    assert decoded.shape[1] > 48000
+    assert warning is None
+
+
+def _renumbered(page, number):
+    from stembridge.audio.ogg import _checksum
+
+    blank = page[:18] + struct.pack("<I", number) + bytes(4) + page[26:]
+    return blank[:22] + struct.pack("<I", _checksum(blank)) + blank[26:]
+
+
+@pytest.mark.parametrize("later", [("mono", 44100, 1), ("slow", 22050, 2)], ids=lambda later: later[0])
+@pytest.mark.parametrize("kind", ["mp3-lame", "vorbis", "flac-16", "aac-bare", "ogg-flac"])
+def test_what_follows_a_change_of_format_is_converted_to_the_first_one(kind, later, make, noise):
+    _, rate, num_channels = later
+    path = make(kind, noise(88200))
+    first = path.read_bytes()
+    low = np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate) * 0.5
+    other = make(kind, np.tile(low, (num_channels, 1)).astype(np.float32), rate).read_bytes()
+    path.write_bytes(first + other)
+    with open_audio(path) as reader:
+        assert (reader.sample_rate, reader.num_channels) == (44100, 2)
+        decoded = np.concatenate([*reader.blocks()], axis=1)
+    assert decoded.shape[1] == pytest.approx(4 * 44100, abs=6000)
+    tone = decoded[:, -44100 - 4000 : -4000]
+    for channel in tone:
+        assert np.sqrt(np.mean(channel**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.06)  # LAME takes 5 % off
+        assert np.argmax(np.abs(np.fft.rfft(channel))) == 440
+    assert "its format changes at 2.0" in reader.warning
+    assert f"to {rate} Hz {'mono' if num_channels == 1 else 'stereo'}" in reader.warning
+    assert "damaged" not in reader.warning
+
+
+@pytest.mark.parametrize("kind", ["mp3-lame", "flac-16", "aac-bare"])
+def test_files_joined_in_one_format_are_no_damage(kind, make, noise):
+    path = make(kind, noise(44100))
+    path.write_bytes(path.read_bytes() * 3)
+    decoded, warning = _read(path)
+    assert decoded.shape[1] == pytest.approx(3 * 44100, abs=7000)
+    assert warning is None
+
+
+def _wav(data, size=None):
+    header = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 2, 44100, 176400, 4, 16)
+    return header + struct.pack("<4sI", b"data", len(data) if size is None else size) + data
+
+
+INFO = b"LIST" + struct.pack("<I", 16) + b"INFOIART" + struct.pack("<I", 4) + b"Nina"
+
+
+@pytest.mark.parametrize("between", [b"", INFO], ids=["at once", "after tags"])
+@pytest.mark.parametrize("kind", ["wav-16", "aiff-16"])
+def test_a_header_that_knows_of_a_part_of_the_sound_is_told(kind, between, make, noise):
+    path = make(kind, noise(44100))
+    data = path.read_bytes()
+    path.write_bytes(data + between * (kind == "wav-16") + data[-44100 * 4 :] * 3)
+    decoded, warning = _read(path)
+    assert decoded.shape[1] == 44100
+    assert "its header says 1.00 s" in warning
+    assert "3.00 s more" in warning
+
+
+@pytest.mark.parametrize("tail", [INFO, b"TAG" + bytes(125), bytes(400000), INFO + bytes(400000), b"\0" + INFO])
+def test_what_is_no_sound_behind_the_sound_is_no_matter(tail, noise, tmp_path):
+    data = (noise(30000).T * 20000).astype("<i2").tobytes()
+    (tmp_path / "song.wav").write_bytes(_wav(data) + tail)
+    decoded, warning = _read(tmp_path / "song.wav")
+    assert decoded.shape[1] == 30000
+    assert warning is None
+
+
+def test_wav_files_that_are_joined_are_told(noise, tmp_path):
+    data = _wav((noise(44100).T * 20000).astype("<i2").tobytes())
+    (tmp_path / "song.wav").write_bytes(data * 3)
+    assert "2.00 s more" in _read(tmp_path / "song.wav")[1]
+
+
+@pytest.mark.parametrize("kind", ["wav-16", "aiff-16"])
+def test_a_wav_or_aiff_behind_an_id3_tag_is_read_with_a_warning(kind, make, noise):
+    path = make(kind, noise(30000))
+    whole, _ = _read(path)
+    path.write_bytes(b"ID3\x03\0\0\0\0\0\x20" + bytes(32) + path.read_bytes())
+    decoded, warning = _read(path)
+    np.testing.assert_array_equal(decoded, whole)
+    assert "ID3" in warning
+
+
+def test_an_rf64_file_without_its_length_is_read_to_the_end(noise, tmp_path):
+    data = _wav((noise(30000).T * 20000).astype("<i2").tobytes())
+    ds64 = struct.pack("<4sIQQQI", b"ds64", 28, 0, 0, 0, 0)
+    path = tmp_path / "song.wav"
+    path.write_bytes(b"RF64" + b"\xff" * 4 + b"WAVE" + ds64 + data[12:40] + b"\xff" * 4 + data[44:])
+    decoded, warning = _read(path)
+    assert decoded.shape == (2, 30000)
+    assert "ds64" in warning
+
+
+def test_ac3_inside_a_wav_is_decoded(noise, offset, tmp_path):
+    import av
+
+    audio = noise(88200)
+    with av.open(str(tmp_path / "coded"), "w", format="spdif") as container:
+        stream = container.add_stream("ac3", rate=44100, layout="stereo")
+        convert = av.AudioResampler(format=stream.format, layout="stereo", rate=44100, frame_size=stream.frame_size)
+        frame = av.AudioFrame.from_ndarray(audio, format="fltp", layout="stereo")
+        frame.sample_rate = 44100
+        for converted in convert.resample(frame):
+            container.mux(stream.encode(converted))
+        container.mux(stream.encode(None))
+    path = tmp_path / "song.wav"
+    path.write_bytes(_wav((tmp_path / "coded").read_bytes()))
+    decoded, _ = _read(path)
+    late = offset(audio, decoded)
+    assert 0 <= late < 2000
+    assert np.corrcoef(audio[0, :80000], decoded[0, late : late + 80000])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("start", ["7ffe8001", "fe7f0180", "1fffe800", "ff1f00e8"])
+def test_dts_inside_a_wav_that_cannot_be_decoded_is_refused(start, tmp_path):
+    frame = bytes.fromhex(start) + np.random.default_rng(0).bytes(2044)
+    (tmp_path / "song.wav").write_bytes(_wav(frame * 100))
+    with pytest.raises(AudioError):
+        open_audio(tmp_path / "song.wav")
+
+
+def test_samples_that_look_like_dts_only_once_are_samples(noise, tmp_path):
+    data = (noise(30000).T * 20000).astype("<i2").tobytes()
+    (tmp_path / "song.wav").write_bytes(_wav(b"\xfe\x7f\x01\x80" * 100 + data))  # full scale, by turns
+    decoded, warning = _read(tmp_path / "song.wav")
+    assert decoded.shape[1] == 30100
+    assert warning is None
+
+
+@pytest.mark.parametrize("reserved", ["wav-16", "flac-16", "mp3-lame", "vorbis", "aiff-16"])
+def test_zeros_that_a_recorder_reserved_are_no_sound_and_no_damage(reserved, make, noise):
+    path = make(reserved, noise(44100))
+    whole, _ = _read(path)
+    with path.open("ab") as file:
+        file.truncate(path.stat().st_size + 2**28)
+    decoded, warning = _read(path)
+    np.testing.assert_array_equal(decoded, whole)
+    assert warning is None
+
+
+def _film(path, noise, codec, *, seconds=2, start=0.0, picture_seconds=5, options=None):
+    """A film whose sound is `seconds` long, from `start` on."""
+    import av
+
+    with av.open(str(path), "w", options=options or {}) as container:
+        picture = container.add_stream("mpeg4" if path.suffix != ".webm" else "libvpx", rate=10)
+        picture.width = picture.height = 64
+        sound = container.add_stream(codec, rate=48000, layout="stereo")
+        convert = av.AudioResampler(format=sound.format, layout="stereo", rate=48000, frame_size=sound.frame_size)
+        frame = av.AudioFrame.from_ndarray(noise(48000 * seconds), format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts = 48000, round(48000 * start)
+        for _ in range(10 * picture_seconds):
+            container.mux(picture.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8))))
+        for converted in [*convert.resample(frame), *convert.resample(None)]:
+            container.mux(sound.encode(converted))
+        container.mux(picture.encode(None))
+        container.mux(sound.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("start", [0.0, 1.5])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.mkv", "aac"),
+        ("a.mkv", "flac"),
+        ("a.webm", "libopus"),
+        ("a.mp4", "aac"),
+        ("a.mov", "pcm_s16le"),
+        ("a.ts", "aac"),
+    ],
+)
+def test_a_longer_picture_or_a_late_start_of_the_sound_is_no_damage(name, codec, start, noise, tmp_path):
+    decoded, warning = _read(_film(tmp_path / name, noise, codec, start=start))
+    assert decoded.shape[1] == pytest.approx(96000, abs=3000)
+    assert warning is None
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.mp4"])
+def test_a_film_that_is_cut_short_is_told(name, noise, tmp_path, cut):
+    options = {"movflags": "frag_keyframe+empty_moov"} if name.endswith("mp4") else None
+    film = _film(tmp_path / name, noise, "aac" if name != "a.webm" else "libopus", seconds=5, options=options)
+    assert _read(film)[1] is None
+    assert "cut short" in _read(cut(film, 0.7))[1]
+
+
+@pytest.mark.parametrize("kind", ["wav-float", "wav-double"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers_become_silence_with_a_warning(kind, value, make, noise):
+    audio = noise(88200).astype(np.float64)
+    audio[1, 44100:44110] = value
+    decoded, warning = _read(make(kind, audio))
+    assert np.isfinite(decoded).all()
+    assert not decoded[1, 44100:44110].any()
+    np.testing.assert_array_equal(decoded[0], audio[0].astype(np.float32))
+    assert "10 samples are not numbers" in warning
+    assert "at 1.000 s" in warning
+
+
+def test_few_samples_far_above_full_scale_are_told_but_not_integers_in_a_float_file(make, noise):
+    audio = noise(88200)
+    audio[0, 44100] = 1e30
+    assert "1 sample is far above full scale (1e+30 at 1.000 s)" in _read(make("wav-float", audio))[1]
+    assert _read(make("wav-float", noise(88200) * 32768))[1] is None
+    assert _read(make("wav-float", noise(88200) * 20))[1] is None

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import shutil
 import struct
 from fractions import Fraction
 
@@ -16,7 +17,7 @@ from mutagen.mp4 import MP4
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from stembridge.audio import copy_tags, open_audio, read_audio, read_tags
-from stembridge.audio.chunks import chunk_markers, read_chunks
+from stembridge.audio.chunk_tags import chunk_markers, read_chunks
 from stembridge.audio.markers import id3_markers, vorbis_markers
 from stembridge.audio.tags import _open, _read
 
@@ -485,3 +486,25 @@ def test_zeros_after_the_last_chunk_end_the_search(wav):
         file.truncate(wav.stat().st_size + 500_000_000)
     with wav.open("rb") as file:
         assert read_chunks(file) == chunks
+
+
+def test_the_texts_of_a_wav_are_found_where_a_recorder_reserved_gigabytes(make, noise):
+    path = make("wav-16", noise(3000))
+    texts = b"LIST" + (16).to_bytes(4, "little") + b"INFOIART" + (4).to_bytes(4, "little") + b"Nina"
+    with path.open("ab") as file:
+        file.write(texts)
+        file.truncate(2**34)  # FFmpeg would look at every 8 bytes of it
+    with path.open("rb") as file:
+        assert read_tags(file) == {"artist": ["Nina"]}
+
+
+def test_an_id3_tag_before_a_wav_is_copied(make, noise, tmp_path):
+    path = make("wav-16", noise(3000))
+    tags = ID3()
+    tags.add(TIT2(encoding=3, text="A title"))
+    tags.save(tmp_path / "tag")
+    path.write_bytes((tmp_path / "tag").read_bytes() + path.read_bytes())
+    shutil.copy(make("wav-24", noise(3000)), tmp_path / "out.wav")
+    assert copy_tags(path, tmp_path / "out.wav") is None
+    with (tmp_path / "out.wav").open("rb") as file:
+        assert read_tags(file) == {"title": ["A title"]}

@@ -238,3 +238,25 @@ def test_without_a_move_no_network_runs(make_song, tmp_path, tiny_model, monkeyp
     assert rendered.factor == there.factor
     assert (rendered.before, rendered.after) == (there.before, there.after)
     assert (tmp_path / "out.wav").read_bytes() == (tmp_path / "there.wav").read_bytes()
+
+
+def test_few_samples_that_would_silence_the_song_are_named(make_song, tmp_path, tiny_live_model):
+    song = make_song(name="song.wav", subtype="FLOAT")
+    audio, rate = soundfile.read(song, dtype="float32", always_2d=True)
+    audio[20_000] = 1e20
+    soundfile.write(song, audio, rate, subtype="FLOAT")
+    with pytest.raises(ValueError, match=r"song\.wav: 2 samples are far above full scale .* 400 dB; repair the file"):
+        remix_file(song, tmp_path / "out.flac", {}, tiny_live_model)
+    assert not (tmp_path / "out.flac").exists()
+    rendered = remix_file(song, tmp_path / "out.wav", {}, tiny_live_model, measure=True)  # can hold it
+    assert "far above full scale" in rendered.warnings[0]
+
+
+def test_samples_that_are_no_numbers_are_told(make_song, tmp_path, tiny_live_model):
+    song = make_song(name="song.wav", subtype="FLOAT")
+    audio, rate = soundfile.read(song, dtype="float32", always_2d=True)
+    audio[10_000:] = np.nan
+    soundfile.write(song, audio, rate, subtype="FLOAT")
+    rendered = remix_file(song, tmp_path / "out.wav", {}, tiny_live_model)
+    assert "samples are not numbers" in rendered.warnings[0]
+    assert f"at {10_000 / rate:.3f} s" in rendered.warnings[0]
