@@ -78,7 +78,8 @@ class FFmpegReader(AudioReader):
             if bare or magic in MAGIC or magic == b"\x1aE\xdf\xa3":  # Matroska
                 end = max(least, end_of_data(self._file))
                 zeros = os.fstat(self._file.fileno()).st_size - end
-                end = end if zeros >= (1 if bare else _RESERVED) else None
+                # Of a FLAC, even a few zeros spoil the last frame.
+                end = end if zeros >= (1 if magic == b"fLaC" else _RESERVED) else None
             self._bytes = start, end
             try:
                 self._container = open_container(self._file, ignore_length=ignore_length, start=start, end=end)
