@@ -178,8 +178,7 @@ class _Stream:
                     continue
                 try:
                     if decoder is None:
-                        decoder = av.AudioCodecContext.create(self.codec, "r")
-                        decoder.extradata = _extradata(self.codec, headers)
+                        decoder = _decoder(self.codec, headers)
                     frames += decoder.decode(av.Packet(packet))
                 except (av.FFmpegError, ValueError):
                     self.failed = True
@@ -206,8 +205,18 @@ def _is_header(codec: str, packet: bytes, page: Page) -> bool:
     return page.granule == 0 if codec == "speex" else packet[1:7] == b"vorbis"
 
 
+def _decoder(codec: str, headers: list[bytes]) -> av.AudioCodecContext:
+    """Return a decoder that knows the headers of a stream. Raises ValueError if some are missing."""
+    decoder = av.CodecContext.create(codec, "r")
+    assert isinstance(decoder, av.AudioCodecContext)
+    decoder.extradata = _extradata(codec, headers)
+    return decoder
+
+
 def _extradata(codec: str, headers: list[bytes]) -> bytes:
     """Return the headers as FFmpeg wants them."""
+    if not headers:
+        raise ValueError("headers are missing")
     if codec == "flac":
         return headers[0][17:51]
     if codec == "opus":
