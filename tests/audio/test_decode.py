@@ -479,12 +479,28 @@ def test_the_stream_that_is_marked_as_default_is_read_and_a_line_says_so(tones, 
         assert reader.stream_note is None
 
 
+def test_the_chosen_stream_of_an_ogg_is_read_past_lost_pages_and_into_a_joined_file(tones):
+    path = tones("several.ogg", (500, 1000))
+    one = tones("one.ogg", (2000,))
+    pages = _pages(path)
+    path.write_bytes(b"".join(pages[:-5] + pages[-4:]) + one.read_bytes())
+    for stream, hz in ((1, 500), (2, 1000)):
+        audio, rate = read_audio(path, stream)
+        assert audio.shape[1] == pytest.approx(2 * rate, abs=2000)
+        for second, expected in ((audio[0, : rate // 4], hz), (audio[0, -rate // 2 :], 2000)):
+            assert np.argmax(np.abs(np.fft.rfft(second))) * rate / len(second) == pytest.approx(expected, abs=10)
+    with open_audio(path) as reader:
+        assert reader.stream_note.startswith(f"{path} has 2 audio streams: 1 (tone 500, eng, opus, 1 channel), 2 (")
+    with pytest.raises(AudioError, match="no audio stream 3; choose from 1 "):
+        open_audio(path, 3)
+
+
 def test_a_stream_that_is_not_there_is_refused_with_those_that_are(tones, make, noise):
     path = tones("several.mp4", (500, 1000))
     for stream in (0, 3, -1):
         with pytest.raises(AudioError, match=rf"no audio stream {stream}; choose from 1 \(.*aac.*\), 2 \(.*\)$"):
             open_audio(path, stream)
-    for kind in ("wav-16", "flac-16", "vorbis"):
+    for kind in ("wav-16", "aiff-16", "flac-16", "mp3-lame", "vorbis", "ogg-flac"):
         one = make(kind, noise(2000))
         with open_audio(one, 1) as reader:
             assert reader.stream_note is None

@@ -9,6 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import soundfile as sf
 from mutagen.apev2 import BINARY, APEv2, APEValue
 from mutagen.flac import FLAC, CueSheet, CueSheetTrack, CueSheetTrackIndex, MetadataBlock, Picture
 from mutagen.id3 import APIC, CHAP, COMM, GEOB, ID3, POPM, RVA2, TCON, TIT2, TLEN, TMED, TPE1, TRCK, TSSE, TXXX
@@ -508,3 +509,44 @@ def test_an_id3_tag_before_a_wav_is_copied(make, noise, tmp_path):
     assert copy_tags(path, tmp_path / "out.wav") is None
     with (tmp_path / "out.wav").open("rb") as file:
         assert read_tags(file) == {"title": ["A title"]}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("before", ["wav-16", "aiff-16"])
+def test_chunks_behind_an_id3_tag_are_copied(before, target, files, tmp_path):
+    source, last = files(before, target)
+    if before == "wav-16":
+        _add_chunks(source, (b"cue ", CUE), (b"LIST", LABELS))
+    else:
+        marks = struct.pack(">HhI6shI4s", 2, 7, 12000, b"\x05Verse", 9, 18001, b"\x03End")
+        _add_chunks(source, (b"MARK", marks), order=">")
+    tags = ID3()
+    tags.add(TIT2(encoding=3, text="A title"))
+    tags.save(tmp_path / "tag")
+    source.write_bytes((tmp_path / "tag").read_bytes() + source.read_bytes())
+    assert copy_tags(source, last) is None
+    assert _places(last) == [(0.25, "Verse"), (0.375, "End")]
+    with last.open("rb") as file:
+        assert read_tags(file)["title"] == ["A title"]
+
+
+def test_big_endian_texts_of_a_wav_are_read(noise, tmp_path):
+    path = tmp_path / "song.wav"
+    sf.write(path, noise(3000).T, 44100, subtype="PCM_16", endian="BIG")
+    assert path.read_bytes()[:4] == b"RIFX"
+    _add_chunks(path, (b"LIST", b"INFO" + _chunk(b"IART", b"Nina", ">")), order=">")
+    with path.open("rb") as file:
+        assert read_tags(file) == {"artist": ["Nina"]}
+
+
+@pytest.mark.parametrize("zeros", [0, 500_000_000])
+@pytest.mark.parametrize("target", TARGETS)
+def test_cue_points_of_an_rf64_are_copied(target, zeros, files, tmp_path):
+    (last,) = files(target)
+    source = tmp_path / "song.wav"
+    sf.write(source, np.zeros((24000, 2)), 48000, format="RF64", subtype="PCM_16")
+    with source.open("ab") as file:
+        file.write(_chunk(b"cue ", CUE) + _chunk(b"LIST", LABELS))
+        file.truncate(file.tell() + zeros)
+    assert copy_tags(source, last) is None
+    assert _places(last) == [(0.25, "Verse"), (0.375, "End")]
