@@ -20,7 +20,8 @@ from mutagen.oggvorbis import OggVorbis
 from stembridge.audio import copy_tags, open_audio, read_audio, read_tags
 from stembridge.audio.chunk_tags import chunk_markers, read_chunks
 from stembridge.audio.markers import id3_markers, vorbis_markers
-from stembridge.audio.tags import _open, _read
+from stembridge.audio.tag_files import open_tags
+from stembridge.audio.tag_formats import read_contents
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
 TEXTS = {
@@ -76,7 +77,7 @@ def test_tags_and_cover_travel_between_all_kinds(source, target, files):
     before = read_audio(last)[0]
     assert copy_tags(first, middle) is None
     assert copy_tags(middle, last) is None
-    texts, pictures = _read(_open(last))
+    texts, pictures = read_contents(open_tags(last))
     for name in ("encoder", "metadata_block_picture"):
         texts.pop(name, None)  # the encoder of the target is its own
     assert texts == TEXTS
@@ -131,7 +132,7 @@ def test_between_id3_and_id3_every_frame_is_kept_but_what_new_sound_makes_untrue
         tags.add(frame)
     tags.save(source)
     assert copy_tags(source, last) is None
-    copied = _open(last).tags
+    copied = open_tags(last).tags
     assert {frame.HashKey for frame in copied.values()} == {frame.HashKey for frame in kept}
     for frame in kept:
         assert copied[frame.HashKey] == frame
@@ -255,7 +256,7 @@ def test_a_picture_that_is_too_large_for_flac_is_left_out_alone(target, files):
         tags.add(frame)
     tags.save(source)
     warning = copy_tags(source, last)
-    texts, pictures = _read(_open(last))
+    texts, pictures = read_contents(open_tags(last))
     assert texts["title"] == ["Title"]
     if target == "flac-16":
         assert warning == f"{source}: FLAC cannot hold all of its tags; left out: a picture (image/jpeg, 18.0 MB)"
@@ -294,7 +295,7 @@ def test_apev2_tags_of_an_mp3_are_kept_and_id3_counts_more(target, with_id3, fil
         id3.add(TIT2(encoding=3, text="ID3 title"))
         id3.save(source)
     assert copy_tags(source, last) is None
-    texts, pictures = _read(_open(last))
+    texts, pictures = read_contents(open_tags(last))
     texts.pop("encoder", None)
     title = "ID3 title" if with_id3 else "APE title"
     assert texts == {"title": [title], "artist": ["A", "B"], "tracknumber": ["3"], "tracktotal": ["9"]}
@@ -312,7 +313,7 @@ def test_all_of_several_comments_are_kept(target, files):
     id3.save(middle)
     assert copy_tags(source, middle) is None
     assert copy_tags(middle, last) is None
-    texts, _ = _read(_open(last))
+    texts, _ = read_contents(open_tags(last))
     assert sorted(texts["comment"]) == ["drei", "one", "two"]
     assert texts["comment:mood"] == ["calm"]
 
@@ -374,7 +375,7 @@ def test_a_wav_keeps_the_chunks_of_a_wav(wav, files):
     expected = [("bext", _bext(unknown)), ("cue ", CUE), ("LIST", LABELS), ("smpl", SMPL), ("iXML", b"<BWFXML/>")]
     assert chunks == [*expected, ("LIST", info)]
     np.testing.assert_array_equal(read_audio(last)[0], before)
-    assert str(_open(last).tags["TIT2"]) == "Title"
+    assert str(open_tags(last).tags["TIT2"]) == "Title"
 
 
 @pytest.mark.parametrize("target", ["flac-16", "mp3-vbr", "vorbis"])
@@ -383,15 +384,15 @@ def test_what_is_no_wav_keeps_cue_points_as_chapters_and_names_the_rest(wav, fil
     warning = copy_tags(wav, last)
     assert warning.endswith(" cannot hold all of its tags; left out: bext chunk, smpl chunk, iXML chunk")
     assert _places(last) == [(0.25, "Verse"), (0.375, "End")]
-    assert _read(_open(last))[0]["keywords"] == ["a, b"]
+    assert read_contents(open_tags(last))[0]["keywords"] == ["a, b"]
 
 
 def _places(path):
     """Chapters and cue points, to the millisecond."""
-    file = _open(path)
+    file = open_tags(path)
     with path.open("rb") as opened:
         found = chunk_markers(read_chunks(opened), 48000)
-    found = found or (id3_markers(file.tags) if isinstance(file.tags, ID3) else vorbis_markers(_read(file)[0]))
+    found = found or (id3_markers(file.tags) if isinstance(file.tags, ID3) else vorbis_markers(read_contents(file)[0]))
     return sorted((round(marker.start, 3), marker.name) for marker in found)
 
 
@@ -412,7 +413,7 @@ def test_chapters_and_cue_points_travel(source, target, files, tmp_path, request
             tags.add(CHAP(element_id=f"c{number}", start_time=start, end_time=end, sub_frames=[TIT2(text=name)]))
         tags.save(first)
     elif source in ("vorbis", "flac-16"):
-        file = _open(first)
+        file = open_tags(first)
         file.update({"CHAPTER001": "00:00:00.250", "CHAPTER001NAME": "Verse"})
         file.update({"CHAPTER002": "00:00:00.375", "CHAPTER002NAME": "End"})
         file.save()
@@ -477,7 +478,7 @@ def test_a_wav_takes_the_loops_and_texts_of_an_aiff(files):
     with last.open("rb") as file:
         chunks = dict(read_chunks(file))
     assert struct.unpack_from("<9I4I", chunks["smpl"])[2:] == (20833, 60, 0, 0, 0, 1, 0, 0, 0, 12000, 18000)
-    assert _read(_open(last))[0] == {"title": ["Title"], "artist": ["Anna"], "comment": ["hello"]}
+    assert read_contents(open_tags(last))[0] == {"title": ["Title"], "artist": ["Anna"], "comment": ["hello"]}
 
 
 def test_zeros_after_the_last_chunk_end_the_search(wav):

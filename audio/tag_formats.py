@@ -1,0 +1,306 @@
+"""Texts and pictures in ID3, Vorbis comments, MP4 atoms, APEv2 and what FFmpeg finds.
+
+Texts have the names of Vorbis comments; what has no common name keeps its own.
+"""
+
+import base64
+import re
+from collections.abc import Iterable
+from typing import Any, BinaryIO
+
+from mutagen._vorbis import VCommentDict
+from mutagen.apev2 import APEBinaryValue, APETextValue, APEv2
+from mutagen.flac import FLAC, Picture
+from mutagen.id3 import APIC, COMM, ID3, TXXX, USLT, Frames, TextFrame, UrlFrame
+from mutagen.mp4 import MP4, AtomDataType, MP4Cover, MP4FreeForm
+
+FREEFORM = "----:com.apple.iTunes:"
+# Vorbis comment, ID3 frame, MP4 atom.
+_NAMES = (
+    ("title", "TIT2", "\xa9nam"),
+    ("subtitle", "TIT3", f"{FREEFORM}SUBTITLE"),
+    ("artist", "TPE1", "\xa9ART"),
+    ("albumartist", "TPE2", "aART"),
+    ("album", "TALB", "\xa9alb"),
+    ("date", "TDRC", "\xa9day"),
+    ("originaldate", "TDOR", f"{FREEFORM}ORIGINALDATE"),
+    ("genre", "TCON", "\xa9gen"),
+    ("composer", "TCOM", "\xa9wrt"),
+    ("lyricist", "TEXT", f"{FREEFORM}LYRICIST"),
+    ("conductor", "TPE3", f"{FREEFORM}CONDUCTOR"),
+    ("remixer", "TPE4", f"{FREEFORM}REMIXER"),
+    ("copyright", "TCOP", "cprt"),
+    ("organization", "TPUB", f"{FREEFORM}LABEL"),
+    ("isrc", "TSRC", f"{FREEFORM}ISRC"),
+    ("grouping", "TIT1", "\xa9grp"),
+    ("bpm", "TBPM", "tmpo"),
+    ("initialkey", "TKEY", f"{FREEFORM}initialkey"),
+    ("language", "TLAN", f"{FREEFORM}LANGUAGE"),
+    ("compilation", "TCMP", "cpil"),
+    ("tracknumber", "TRCK", "trkn"),
+    ("discnumber", "TPOS", "disk"),
+    ("comment", "COMM", "\xa9cmt"),
+    ("lyrics", "USLT", "\xa9lyr"),
+    ("artistsort", "TSOP", "soar"),
+    ("albumsort", "TSOA", "soal"),
+    ("titlesort", "TSOT", "sonm"),
+    ("albumartistsort", "TSO2", "soaa"),
+    ("composersort", "TSOC", "soco"),
+    ("mood", "TMOO", f"{FREEFORM}MOOD"),
+    ("media", "TMED", f"{FREEFORM}MEDIA"),
+    ("discsubtitle", "TSST", f"{FREEFORM}DISCSUBTITLE"),
+    ("originalartist", "TOPE", f"{FREEFORM}ORIGINALARTIST"),
+    ("releasedate", "TDRL", f"{FREEFORM}RELEASEDATE"),
+)
+_TO_ID3 = {name: frame for name, frame, _ in _NAMES}
+_FROM_ID3 = {frame: name for name, frame, _ in _NAMES}
+_TO_MP4 = {name: atom for name, _, atom in _NAMES}
+_FROM_MP4 = {atom.lower(): name for name, _, atom in _NAMES}
+_TOTALS = {"tracknumber": "tracktotal", "discnumber": "disctotal"}  # "3/12" in ID3, a pair in MP4
+_ALIASES = {
+    "album artist": "albumartist",
+    "album_artist": "albumartist",
+    "track": "tracknumber",
+    "disc": "discnumber",
+    "totaltracks": "tracktotal",
+    "totaldiscs": "disctotal",
+    "unsyncedlyrics": "lyrics",
+    "year": "date",
+    "author": "artist",
+    "publisher": "organization",
+    "creation_time": "encodingtime",
+}
+UNTRUE = re.compile(
+    r"replaygain_|r128_|itun(smpb|norm|pgap|es_cddb)|mp3gain_|acoustid_fingerprint|accurate_?rip"
+    r"|(encoder|encoding|encoded[-_ ]?by|encoder[-_ ]?(settings|options)|tool|length|duration|bitrate)$",
+    re.IGNORECASE,
+)
+_UNTRUE_FRAMES = {"RVA2", "RVAD", "RVRB", "EQU2", "EQUA", "TLEN", "TSIZ", "TFLT", "TSSE", "TENC", "TDEN", "TDTG"}
+_UNTRUE_FRAMES |= {"TDLY", "MLLT", "ASPI", "SEEK", "RBUF"}
+_MUSICBRAINZ = "http://musicbrainz.org"
+UNTRUE_ATOMS = {"\xa9too", "\xa9enc", "pgap"}
+_COVERS = {
+    "image/jpeg": MP4Cover.FORMAT_JPEG,
+    "image/jpg": MP4Cover.FORMAT_JPEG,
+    "image/png": MP4Cover.FORMAT_PNG,
+}
+_LARGEST_BLOCK = 2**24 - 1  # bytes
+# What FFmpeg says of a container itself.
+_TECHNICAL = re.compile(r"major_brand|minor_version|compatible_brands|handler_name|vendor_id|encodingtime|_statistics")
+
+Texts = dict[str, list[str]]  # lower-case Vorbis comment names, each with its values
+
+
+def is_untrue(frame: Any) -> bool:
+    """Return whether new sound makes an ID3 frame untrue."""
+    return frame.FrameID in _UNTRUE_FRAMES or (frame.FrameID in ("TXXX", "COMM") and bool(UNTRUE.match(frame.desc)))
+
+
+def is_readable(file: Any) -> bool:
+    """Return whether `read_contents` knows this kind of tags."""
+    return isinstance(file, FLAC | MP4) or isinstance(getattr(file, "tags", None), ID3 | VCommentDict | APEv2)
+
+
+def read_contents(file: Any) -> tuple[Texts, list[Picture]]:
+    """Return the texts and pictures in the tags of a mutagen file."""
+    if isinstance(file.tags, ID3):
+        pairs, pictures = _read_id3(file.tags)
+    elif isinstance(file, MP4):
+        pairs, pictures = _read_mp4(file.tags)
+    elif isinstance(file.tags, APEv2):
+        return read_ape(file.tags)
+    else:
+        pairs, pictures = _read_vorbis(file)
+    return _joined(pairs), pictures
+
+
+def _joined(pairs: Iterable[tuple[str, Any]]) -> Texts:
+    """Return texts by name, with all values of a name that is there several times."""
+    texts: Texts = {}
+    for name, values in pairs:
+        name = _ALIASES.get(name, name)
+        kept = [str(value) for value in values if str(value)]
+        if name in _TOTALS and kept and "/" in kept[0]:
+            kept[0], total = kept[0].split("/", 1)
+            texts.setdefault(_TOTALS[name], [total])
+        if kept and name in (*_TOTALS, *_TOTALS.values()):
+            texts.setdefault(name, kept)
+        elif kept:
+            known = texts.setdefault(name, [])
+            known += [value for value in kept if value not in known]
+    return texts
+
+
+def read_ape(tags: Any) -> tuple[Texts, list[Picture]]:
+    pairs: list[tuple[str, Any]] = []
+    pictures = []
+    for name, value in tags.items():
+        if isinstance(value, APETextValue):
+            pairs.append((name.lower(), list(value)))
+        elif isinstance(value, APEBinaryValue) and name.lower().startswith("cover art"):
+            data = bytes(value).split(b"\0", 1)[-1]  # after a file's name
+            mime = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+            pictures.append(_picture(data, mime, 4 if "back" in name.lower() else 3))
+    return _joined(pairs), pictures
+
+
+def frames_without_text(tags: Any) -> list[str]:
+    """Name the frames of an ID3 tag that `_read_id3` does not read, each once."""
+    lost = [frame.FrameID for frame in tags.values() if not is_untrue(frame) and not _texts_of(frame)]
+    return [f"{name} frame" for name in dict.fromkeys(lost) if name not in ("APIC", "CHAP", "CTOC")]
+
+
+def _texts_of(frame: Any) -> list[tuple[str, Any]]:
+    """Return what an ID3 frame says, under the name of a Vorbis comment."""
+    kind, is_text, is_link = frame.FrameID, isinstance(frame, TextFrame), isinstance(frame, UrlFrame)
+    if kind in ("TXXX", "WXXX"):
+        return [((frame.desc or "website").lower(), frame.text if kind == "TXXX" else [frame.url])]
+    if kind == "COMM":
+        return [(f"comment:{frame.desc.lower()}" if frame.desc else "comment", frame.text)]
+    if kind == "USLT":
+        return [("lyrics", [frame.text])]
+    if kind in ("TIPL", "TMCL", "IPLS"):
+        return [("performer", [f"{name} ({role})" for role, name in frame.people])]
+    if kind == "UFID":
+        return [("musicbrainz_trackid", [frame.data.decode("ascii")])] if frame.owner == _MUSICBRAINZ else []
+    if is_text:
+        return [(_FROM_ID3.get(kind, kind.lower()), frame.genres if kind == "TCON" else frame.text)]
+    if is_link:
+        return [(kind.lower(), [frame.url])]
+    return []
+
+
+def _read_id3(tags: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
+    pairs: list[tuple[str, Any]] = []
+    pictures = []
+    for frame in tags.values():
+        if is_untrue(frame):
+            continue
+        if frame.FrameID == "APIC":
+            if frame.mime != "-->":  # a link
+                pictures.append(_picture(frame.data, frame.mime, int(frame.type), frame.desc))
+        else:
+            pairs += _texts_of(frame)
+    return pairs, pictures
+
+
+def _read_mp4(tags: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
+    pairs: list[tuple[str, Any]] = []
+    pictures = []
+    for atom, values in tags.items():
+        if atom in UNTRUE_ATOMS:
+            continue
+        name = _FROM_MP4.get(atom.lower())
+        if atom == "covr":
+            for cover in values:
+                mime = "image/png" if cover.imageformat == MP4Cover.FORMAT_PNG else "image/jpeg"
+                pictures.append(_picture(bytes(cover), mime))
+        elif name in _TOTALS:
+            number, total = values[0]
+            pairs += [(name, [number or ""]), (_TOTALS[name], [total or ""])]
+        elif name == "compilation":
+            pairs.append((name, ["1"] if values else []))
+        elif atom.startswith("----:"):
+            decoded = [bytes(value).decode("utf-8") for value in values if value.dataformat == AtomDataType.UTF8]
+            pairs.append((name or atom.split(":")[-1].lower(), decoded))
+        else:
+            values = values if isinstance(values, list) else [values]
+            pairs.append((name or atom.removeprefix("\xa9").lower(), [v for v in values if isinstance(v, str | int)]))
+    return pairs, pictures
+
+
+def _read_vorbis(file: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
+    comments = file.tags.as_dict() if file.tags is not None else {}  # a FLAC may have pictures alone
+    blocks = comments.pop("metadata_block_picture", [])
+    pictures = [Picture(base64.b64decode(block)) for block in blocks] + getattr(file, "pictures", [])
+    return list(comments.items()), pictures
+
+
+def read_container(file: BinaryIO) -> Texts:
+    """Return the tags that FFmpeg finds, in Matroska and others."""
+    from .ffmpeg import open_container
+
+    with open_container(file) as container:
+        texts = _joined((name.lower(), [value]) for name, value in container.metadata.items())
+    return {name: values for name, values in texts.items() if not _TECHNICAL.match(name)}
+
+
+def _picture(data: bytes, mime: str, kind: int = 3, description: str = "") -> Picture:
+    picture = Picture()
+    picture.data, picture.mime, picture.type, picture.desc = data, mime, kind, description
+    return picture
+
+
+def write_contents(file: Any, texts: Texts, pictures: list[Picture]) -> list[str]:
+    """Put texts and pictures into a file's tags; return the names of what they cannot hold."""
+    if isinstance(file.tags, ID3):
+        _write_id3(file.tags, texts, pictures)
+        return []
+    if isinstance(file, MP4):
+        return _write_mp4(file.tags, texts, pictures)
+    return _write_vorbis(file, texts, pictures)
+
+
+def _write_id3(tags: Any, texts: Texts, pictures: list[Picture]) -> None:
+    for name, values in texts.items():
+        if name in _TOTALS.values():
+            continue
+        if name in _TOTALS and _TOTALS[name] in texts:
+            values = [f"{values[0]}/{texts[_TOTALS[name]][0]}"]
+        if name == "comment" or name.startswith("comment:"):
+            tags.add(COMM(encoding=3, lang="eng", desc=name[len("comment:") :], text=values))
+        elif name == "lyrics":
+            tags.add(USLT(encoding=3, lang="eng", desc="", text="\n".join(values)))
+        elif (kind := _TO_ID3.get(name, name.upper())) in Frames and issubclass(Frames[kind], TextFrame):
+            tags.add(Frames[kind](encoding=3, text=values))
+        else:
+            tags.add(TXXX(encoding=3, desc=name.upper(), text=values))
+    for i, picture in enumerate(pictures):
+        description = picture.desc + " " * i  # ID3 wants them to differ
+        tags.add(APIC(encoding=3, mime=picture.mime, type=picture.type, desc=description, data=picture.data))
+
+
+def _write_mp4(tags: Any, texts: Texts, pictures: list[Picture]) -> list[str]:
+    for name, values in texts.items():
+        atom = _TO_MP4.get(name, FREEFORM + name.upper())
+        if name in _TOTALS:
+            tags[atom] = [(_number(values), _number(texts.get(_TOTALS[name], [])))]
+        elif name == "bpm":
+            tags[atom] = [_number(values)]
+        elif name == "compilation":
+            tags[atom] = values[0] != "0"
+        elif atom.startswith(FREEFORM):
+            if name not in _TOTALS.values():
+                tags[atom] = [MP4FreeForm(value.encode()) for value in values]
+        else:
+            tags[atom] = values
+    covers = [MP4Cover(picture.data, _COVERS[picture.mime]) for picture in pictures if picture.mime in _COVERS]
+    if covers:
+        tags["covr"] = covers
+    return [_picture_name(picture) for picture in pictures if picture.mime not in _COVERS]
+
+
+def _write_vorbis(file: Any, texts: Texts, pictures: list[Picture]) -> list[str]:
+    lost = []
+    for name, values in texts.items():
+        name = re.sub("[^ -<>-}]", "_", name)  # what such a name may consist of
+        file.tags[name] = values
+    blocks = [(picture, picture.write()) for picture in pictures]
+    if isinstance(file, FLAC):
+        lost = [_picture_name(picture) for picture, block in blocks if len(block) > _LARGEST_BLOCK]
+        for picture, block in blocks:
+            if len(block) <= _LARGEST_BLOCK:
+                file.add_picture(picture)
+    elif blocks:
+        file.tags["metadata_block_picture"] = [base64.b64encode(block).decode("ascii") for _, block in blocks]
+    return lost
+
+
+def _picture_name(picture: Picture) -> str:
+    """Return how a warning names a picture."""
+    return f"a picture ({picture.mime}, {len(picture.data) / 1e6:.1f} MB)"
+
+
+def _number(values: list[str]) -> int:
+    match = re.match(r"\s*(\d+)", values[0]) if values else None
+    return min(int(match[1]), 65535) if match else 0
