@@ -178,7 +178,7 @@ class StemProcessor:
         Returns:
             Float32 of the block's shape, in new memory, bit for bit what `process` gives `latency_samples` later.
         """
-        return self._as_channels(block).reshape(np.shape(block)).copy()
+        return as_channels(block, self.num_channels).reshape(np.shape(block)).copy()
 
     def separate(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """The stems of a block, delayed by `latency_samples` and untouched by the faders.
