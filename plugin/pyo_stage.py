@@ -122,7 +122,7 @@ class Stage:
         self._stale = True
 
     def _work(self) -> None:
-        """Fill the tables. After an error, or Ctrl-C, they hold silence, and all processors start fresh with the next."""
+        """Fill the tables. After an error or Ctrl-C they hold silence, and all processors start fresh with the next."""
         try:
             self._fill()
         except BaseException as error:

@@ -39,8 +39,8 @@ class Live:
     block: samples worked on at a time, 16 to 16384; a device has whole milliseconds, and takes the nearest.
     gains_db: where the faders start. seconds: how long to play; None for no end. driver: of devices, such as "jack".
     realtime: False plays from a file or silence to a file or nothing as fast as it can.
-    report: called with a line when a device vanishes or returns, for a file of several audio streams, and with what went
-    wrong if a `with` block ends by another exception; one that raises ends nothing.
+    report: called with a line when a device vanishes or returns, for a file of several audio streams, and with what
+    went wrong if a `with` block ends by another exception; one that raises ends nothing.
 
     It has all that StemProcessor has to move faders, so a MidiControl can, and like there they may be moved from any
     thread. They act from the next block on. Raises LiveError, ModelError or another ValueError, in one line.
