@@ -42,7 +42,11 @@ def install_plugin(
     folder: Folder = STANDARD,
 ) -> None:
     """Write a plugin that hosts find. It makes its sound in the Python environment that this command runs in."""
+    from dataclasses import replace
+
+    from ..plugin.bridge.bundle import RATES as USUAL_RATES
     from ..plugin.bridge.bundle import home_folders, write_bundle
+    from ..plugin.bridge.factory import find_latencies
     from ..plugin.hosted import describe_processor, find_processor
     from ..plugin.stemmix import describe_stem_mix
 
@@ -57,9 +61,10 @@ def install_plugin(
         if model != "live":
             raise ValueError(f"--model {model} is for StemBridge itself; leave it out with {processor}")
         sys.path.append(os.getcwd())
-        find_processor(processor)
+        factory = find_processor(processor)
         folders += home_folders(re.split("[.:]", processor)[0])
         descriptor, _ = describe_processor(processor, {}, folders, name)
+        descriptor = replace(descriptor, latencies=find_latencies(factory, {}, USUAL_RATES))
     bundle = folder.expanduser() / f"{descriptor.name}.vst3"
     write_bundle(bundle, descriptor)
     print(f"wrote {bundle}: {_sound(descriptor)}; hosts see it when they scan for plugins")

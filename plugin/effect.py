@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from ..engine import StemProcessor
 from ..engine.gains import MAX_DB, SILENCE_DB
+from ..engine.stft import FrameGrid
+from ..models import Card
 
 
 def parameter_prefixes(stems: Sequence[str]) -> dict[str, str]:
@@ -40,6 +42,13 @@ def stem_parameters(stems: Sequence[str]) -> dict[str, tuple[float, float, float
     return gains | {f"{prefix}_mute": False for prefix in prefixes}
 
 
+def stem_timing(card: Card, sample_rate: float) -> tuple[int, int]:
+    """The latency and the hop of a StemEffect with this model, in samples, without making one."""
+    grid = FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window).at(sample_rate)
+    frames = card.chunk.frames - card.chunk.overlap if card.chunk else 1
+    return grid.synthesis_window + card.delay_frames * grid.hop, grid.hop * frames
+
+
 class StemEffect:
     """A StemProcessor whose gains and mutes are attributes and moves, for a host to set by name.
 
@@ -65,6 +74,11 @@ class StemEffect:
     def hop_samples(self) -> int:
         """How many samples are worked on at a time."""
         return self._processor.hop_samples
+
+    @property
+    def tail_samples(self) -> int:
+        """After so much silence, and the latency, nothing but silence comes out and no step holds any sound."""
+        return self._processor.grid.window + self.hop_samples
 
     def reset(self) -> None:
         """Forget all audio; faders jump to where the attributes are."""

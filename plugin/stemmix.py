@@ -3,14 +3,15 @@
 import numbers
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from .. import __version__
 from ..engine.gains import SILENCE_DB, check_gain_db
 from ..models import Model, load_model
 from ..presets import load_preset
-from .bridge.bundle import Descriptor, import_folders, temporary_bundles, worker_arguments
-from .effect import parameter_prefixes, stem_parameters
+from .bridge.bundle import RATES, Descriptor, import_folders, temporary_bundles, worker_arguments
+from .effect import parameter_prefixes, stem_parameters, stem_timing
 from .hosted import HostedPlugin
 
 
@@ -30,7 +31,8 @@ class StemMix(HostedPlugin):
         self._stems = loaded.card.stems
         self._model = _lasting_name(loaded)
         gains = {} if preset is None else _preset_parameters(preset, self._stems)
-        descriptor = describe_stem_mix(loaded, "StemMix", import_folders())
+        # pedalboard takes the texts of a parameter's values for numbers, and must see -80 as the lowest.
+        descriptor = replace(describe_stem_mix(loaded, "StemMix", import_folders()), lowest={})
         super().__init__(temporary_bundles.get(descriptor), **(gains | parameters))
         self._made = StemMix, (), {"model": self._model}
 
@@ -60,7 +62,9 @@ def describe_stem_mix(model: Model, name: str, folders: list[str]) -> Descriptor
     parameters = stem_parameters(card.stems)
     arguments = worker_arguments(effect, kwargs, parameters, folders)
     identity = " ".join(f"model {card.name} {card.version} {card.sha256}".split())
-    return Descriptor(name, __version__, arguments, parameters, identity)
+    latencies = {float(rate): stem_timing(card, rate) for rate in RATES}
+    lowest = {f"{prefix}_db": "-inf" for prefix in parameter_prefixes(card.stems).values()}
+    return Descriptor(name, __version__, arguments, parameters, identity, latencies, lowest)
 
 
 def _lasting_name(model: Model) -> str:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import md5
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -22,6 +22,7 @@ from .factory import Range
 FORMAT = 1
 HERE = Path(__file__).parent
 UNITS = {"_db": "dB", "_hz": "Hz", "_ms": "ms"}
+RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000, 128000, 176400, 192000)
 BYPASS = "bypass"  # the shell's own parameter
 MAX_ARGUMENT = 100_000  # Linux lets no argument of a program be longer than 131,071 bytes
 PREFIX = "stembridge-"  # of folders in the temporary one
@@ -40,6 +41,9 @@ class Descriptor:
     arguments: how to start the process that makes the sound, first the program.
     parameters: name -> (minimum, maximum, default), or a toggle's default.
     identity: what is kept in saved states, one line.
+    latencies: sample rate in Hz -> (latency, hop) in samples, where they are known before the process runs. A hop of 0
+    stands for none. A host that asks for another rate waits for the process.
+    lowest: parameter -> how its lowest value reads, if not as a number.
     Raises BridgeError for what a host has no room for.
     """
 
@@ -48,6 +52,8 @@ class Descriptor:
     arguments: tuple[str, ...]
     parameters: Mapping[str, Range | bool]
     identity: str = ""
+    latencies: Mapping[float, tuple[int, int]] = field(default_factory=dict)
+    lowest: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9 ._+-]*[A-Za-z0-9_+-])?", self.name) or len(self.name) > MAX_NAME:
@@ -95,12 +101,15 @@ class Descriptor:
         lines += [("argument", argument) for argument in self.arguments]
         if self.identity:
             lines.append(("identity", self.identity))
+        for rate, (latency, hop) in self.latencies.items():
+            lines.append(("latency", _number(rate), str(latency), str(hop)))
         for name, declared in self.parameters.items():
             title, unit = self.titles[name]
             if isinstance(declared, bool):
                 lines.append(("toggle", name, title, str(int(declared))))
             else:
-                lines.append(("parameter", name, title, unit, *map(_number, declared)))
+                lowest = [self.lowest[name]] if name in self.lowest else []
+                lines.append(("parameter", name, title, unit, *map(_number, declared), *lowest))
         return "".join("\t".join(line) + "\n" for line in lines)
 
 
@@ -119,6 +128,8 @@ def parse_descriptor(text: str) -> Descriptor:
     single: dict[str, str] = {}
     arguments: list[str] = []
     parameters: dict[str, Range | bool] = {}
+    latencies: dict[float, tuple[int, int]] = {}
+    lowest: dict[str, str] = {}
     for line in text.split("\n"):
         key, *values = line.split("\t")
         if key == "argument":
@@ -126,13 +137,18 @@ def parse_descriptor(text: str) -> Descriptor:
         elif key == "toggle":
             parameters[values[0]] = bool(int(values[2]))
         elif key == "parameter":
-            minimum, maximum, default = map(float, values[3:])
+            minimum, maximum, default = map(float, values[3:6])
             parameters[values[0]] = minimum, maximum, default
+            if len(values) > 6:
+                lowest[values[0]] = values[6]
+        elif key == "latency":
+            latencies[float(values[0])] = int(values[1]), int(values[2])
         elif values:
             single[key] = values[0]
     if int(single["descriptor"]) > FORMAT:
         raise BridgeError("a newer version wrote it; update stembridge")
-    return Descriptor(single["name"], single["version"], tuple(arguments), parameters, single.get("identity", ""))
+    identity = single.get("identity", "")
+    return Descriptor(single["name"], single["version"], tuple(arguments), parameters, identity, latencies, lowest)
 
 
 def worker_arguments(

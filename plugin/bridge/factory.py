@@ -3,8 +3,10 @@
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from importlib import import_module
+from operator import index
 from typing import Any
 
 Range = tuple[float, float, float]  # minimum, maximum, default
@@ -47,6 +49,21 @@ def make_processor(factory: Callable[..., Any], kwargs: Mapping[str, Any], sampl
     """factory(**kwargs), told the rate in Hz and the number of channels if it wants to know."""
     audio = {"sample_rate": sample_rate, "num_channels": channels}
     return factory(**{name: value for name, value in audio.items() if _takes(factory, name)} | dict(kwargs))
+
+
+def find_latencies(
+    factory: Callable[..., Any], kwargs: Mapping[str, Any], rates: Iterable[float]
+) -> dict[float, tuple[int, int]]:
+    """Make a processor at each of these rates in Hz, to see its latency and its hop in samples.
+
+    A rate at which that fails is left out.
+    """
+    latencies = {}
+    for rate in rates:
+        with suppress(Exception):
+            processor = make_processor(factory, kwargs, rate, 2)
+            latencies[float(rate)] = index(processor.latency_samples), index(getattr(processor, "hop_samples", 0))
+    return {rate: pair for rate, pair in latencies.items() if min(pair) >= 0}
 
 
 def takes_moves(processor: Any) -> bool:

@@ -39,9 +39,20 @@ ranges = st.lists(finite, min_size=3, max_size=3, unique=True).map(sorted).map(l
 declared = st.dictionaries(names, ranges | st.booleans(), max_size=6)
 
 
-@given(parameters=declared, arguments=st.lists(lines, min_size=1, max_size=5), version=lines, identity=lines)
-def test_a_descriptor_reads_back_as_it_was_written(parameters, arguments, version, identity):
-    written = Descriptor("Some Name", version, tuple(arguments), parameters, identity)
+timings = st.tuples(st.integers(0, 10**7), st.integers(0, 10**6))
+latencies = st.dictionaries(st.floats(8000, 192000), timings, max_size=3)
+
+
+@given(
+    parameters=declared,
+    arguments=st.lists(lines, min_size=1, max_size=5),
+    version=lines,
+    identity=lines,
+    latencies=latencies,
+)
+def test_a_descriptor_reads_back_as_it_was_written(parameters, arguments, version, identity, latencies):
+    lowest = {name: "-inf" for name, value in parameters.items() if not isinstance(value, bool) and "db" in name}
+    written = Descriptor("Some Name", version, tuple(arguments), parameters, identity, latencies, lowest)
     assert parse_descriptor(written.text()) == written
     assert list(parse_descriptor(written.text()).parameters) == list(parameters), "the shell numbers them in order"
 

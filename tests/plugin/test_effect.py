@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge.engine import StemProcessor
-from stembridge.plugin.effect import StemEffect, parameter_prefixes, stem_parameters
+from stembridge.models import load_model
+from stembridge.plugin.effect import StemEffect, parameter_prefixes, stem_parameters, stem_timing
 
 STEMS = ("vocals", "drums", "bass", "other")
 N = 3000
@@ -146,3 +147,20 @@ def test_a_refused_block_moves_nothing(tiny_live_model, audio):
     np.testing.assert_array_equal(
         effect.process(audio, [(0, "vocals_mute", True)]), expected.process(audio, [(0, "vocals_mute", True)])
     )
+
+
+@pytest.mark.parametrize("model", ["live", "studio"])
+@pytest.mark.parametrize("rate", [8000, 11025, 44056, 44100, 48000, 96000, 192000])
+def test_the_timing_is_known_without_making_one(model, rate):
+    effect = StemEffect(rate, 2, model)
+    assert stem_timing(load_model(model).card, rate) == (effect.latency_samples, effect.hop_samples)
+
+
+def test_after_its_tail_of_silence_nothing_comes_out(tiny_live_model, tiny_studio_model, noise):
+    for model in tiny_live_model, tiny_studio_model:
+        effect = StemEffect(44100, 1, str(model))
+        effect.vocals_db = -80.0
+        effect.reset()
+        effect.process(noise(1, 50000))
+        effect.process(np.zeros((1, effect.latency_samples + effect.tail_samples), np.float32))
+        assert not effect.process(np.zeros((1, 50000), np.float32)).any()

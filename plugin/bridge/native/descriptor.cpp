@@ -9,6 +9,8 @@ namespace stembridge {
 
 namespace {
 
+constexpr double kLongestLatency = 1e9;  // samples; more is no latency
+
 // FNV-1a, without the top bit, which hosts keep for themselves.
 vst3::ParamId id_of(const std::string& name) {
     uint32_t hash = 2166136261u;
@@ -42,10 +44,29 @@ bool parse_parameter(const std::vector<std::string>& fields, Parameter* paramete
         parameter->name = fields[1], parameter->title = fields[2], parameter->toggle = true;
         return parse_number(fields[3], &parameter->initial);
     }
-    if (fields[0] != "parameter" || fields.size() != 7) return false;
+    if (fields[0] != "parameter" || fields.size() < 7 || fields.size() > 8) return false;
+    if (fields.size() == 8) parameter->lowest = fields[7];
     parameter->name = fields[1], parameter->title = fields[2], parameter->unit = fields[3];
     return parse_number(fields[4], &parameter->minimum) && parse_number(fields[5], &parameter->maximum) &&
            parse_number(fields[6], &parameter->initial) && parameter->minimum < parameter->maximum;
+}
+
+bool parse_latency(const std::vector<std::string>& fields, std::map<double, Latency>* latencies) {
+    double rate, samples, hop;
+    if (fields.size() != 4 || !parse_number(fields[1], &rate) || !parse_number(fields[2], &samples) ||
+        !parse_number(fields[3], &hop) || samples < 0 || hop < 0 || samples > kLongestLatency || hop > kLongestLatency)
+        return false;
+    (*latencies)[rate] = {static_cast<int64_t>(samples), static_cast<int64_t>(hop)};
+    return true;
+}
+
+// As people type: no space around, small letters.
+std::string tidy(const std::string& text) {
+    size_t start = text.find_first_not_of(" \t"), end = text.find_last_not_of(" \t");
+    std::string tidied = start == std::string::npos ? "" : text.substr(start, end - start + 1);
+    for (char& c : tidied)
+        if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
+    return tidied;
 }
 
 }  // namespace
@@ -63,16 +84,29 @@ double Parameter::normalized(double plain) const {
 
 std::string Parameter::text(double normalized) const {
     if (toggle) return normalized >= 0.5 ? "On" : "Off";
+    if (!lowest.empty() && plain(normalized) == minimum) return lowest;
     return number_text(plain(normalized), decimals_of(*this));
 }
 
 bool Parameter::parse(const std::string& text, double* value) const {
-    if (toggle && (text == "On" || text == "Off")) {
-        *value = text == "On";
+    std::string typed = tidy(text);
+    if (toggle && (typed == "on" || typed == "true" || typed == "off" || typed == "false")) {
+        *value = typed == "on" || typed == "true";
         return true;
     }
+    std::string suffix = tidy(unit);
+    if (!suffix.empty() && typed.size() > suffix.size() && typed.substr(typed.size() - suffix.size()) == suffix)
+        typed = tidy(typed.substr(0, typed.size() - suffix.size()));
+    if (typed == tidy(lowest) || (suffix == "db" && (typed == "-inf" || typed == "-infinity"))) {
+        *value = 0;
+        return !typed.empty();
+    }
+    // One comma and no point is a decimal comma; with both, nobody knows which is which.
+    size_t comma = typed.find(',');
+    if (comma != std::string::npos && typed.find('.') == std::string::npos) typed[comma] = '.';
+    if (typed.size() > 1 && typed[0] == '+' && typed[1] != '-') typed.erase(0, 1);
     double plain;
-    if (!parse_number(text, &plain)) return false;
+    if (!parse_number(typed, &plain)) return false;
     *value = normalized(plain);
     return true;
 }
@@ -88,6 +122,7 @@ bool Descriptor::read(const std::string& path, Descriptor* descriptor) {
         if (fields[0] == "identity") descriptor->identity = fields[1];
         if (fields[0] == "argument") descriptor->arguments.push_back(fields[1]);
         if (fields[0] == "uid" && !parse_uid(fields[1], &descriptor->uid)) return false;
+        if (fields[0] == "latency" && !parse_latency(fields, &descriptor->latencies)) return false;
         if (fields[0] == "parameter" || fields[0] == "toggle") {
             Parameter parameter;
             if (!parse_parameter(fields, &parameter)) return false;
@@ -116,7 +151,7 @@ std::string number_text(double number, int decimals) {
 bool parse_number(const std::string& text, double* number) {
     double parsed = 0;
     auto result = std::from_chars(text.data(), text.data() + text.size(), parsed);
-    if (result.ec != std::errc() || !std::isfinite(parsed)) return false;
+    if (result.ec != std::errc() || result.ptr != text.data() + text.size() || !std::isfinite(parsed)) return false;
     *number = parsed;
     return true;
 }
