@@ -15,6 +15,8 @@ import struct
 import sys
 import threading
 import time
+from contextlib import suppress
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -24,13 +26,14 @@ from .factory import find_factory, make_processor, takes_moves
 
 SOCKET, MEMORY = 3, 4  # file descriptors
 MAX_CHANNELS = 2
-AUDIO_OFFSET = 4096
+BEATS_OFFSET, SKIP_OFFSET, AUDIO_OFFSET = 0, 8, 4096  # in shared memory
 CONFIGURE, RESET, PROCESS, READY, DONE, FAILED = range(1, 7)
 PACKET = struct.Struct("@IIqqd")  # kind, count, position, length, value
 MOVE = struct.Struct("@iid")  # offset, parameter, value
 MAX_PACKET = PACKET.size + 1024 * MOVE.size
 MAX_TEXT = 500
 BEAT = 0.1  # seconds
+WARM_UP, WARM_BLOCK = 0.05, 256  # seconds of silence at least; samples of a block if there is no hop
 AWAKE = 200e-6  # seconds; to be woken on another core takes 50 to 100 us
 
 Move = tuple[int, str, float | bool]
@@ -38,23 +41,66 @@ Move = tuple[int, str, float | bool]
 
 def main() -> None:
     """Serve the shell until it hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's; it hangs up if it ends
+    # Ctrl-C is meant for the host; this process ends when the host does. The shell has blocked the signal until now.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     os.closerange(MEMORY + 1, 1 << 16)  # what the host had open is not ours
     connection = socket.socket(fileno=SOCKET)
     memory = mmap.mmap(MEMORY, 0)
     os.close(MEMORY)
-    threading.Thread(target=_beat, args=(memoryview(memory)[:8].cast("Q"), os.getppid()), daemon=True).start()
+    beats = memoryview(memory)[BEATS_OFFSET : BEATS_OFFSET + 8].cast("Q")
+    threading.Thread(target=_beat, args=(beats, os.getppid()), daemon=True).start()
+    code = 1
     try:
-        _serve(connection, memory, json.loads(sys.argv[-1]))
+        _serve(_Connection(connection), memory, json.loads(sys.argv[-1]))
         code = 0
-    except ConnectionError:
+    except _HungUp:
         code = 0
-    except BaseException as error:
-        text = _one_line(error).encode(errors="backslashreplace")[:MAX_TEXT]
-        connection.send(PACKET.pack(FAILED, len(text), 0, 0, 0.0) + text)
-        code = 1
-    sys.stderr.flush()
-    os._exit(code)  # at once: the host waits
+    except BaseException as error:  # SystemExit and KeyboardInterrupt of a processor, too
+        _tell(connection, error)
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)  # at once: the host waits
+
+
+class _HungUp(Exception):
+    """The shell is gone."""
+
+
+class _Connection:
+    """Packets from and to the shell. Its methods raise _HungUp when the shell is gone."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+
+    def send(self, kind: int, position: int, length: int = 0, value: float = 0.0) -> None:
+        try:
+            self._socket.send(PACKET.pack(kind, 0, position, length, value))
+        except OSError as error:
+            raise _HungUp from error
+
+    def receive(self, incoming: bytearray, eager: bool) -> int:
+        """Wait for a packet and return its size. eager: stay awake for a while, because the next one comes soon."""
+        try:
+            size = _receive(self._socket, incoming, eager)
+        except OSError as error:
+            raise _HungUp from error
+        if size == 0:
+            raise _HungUp
+        return size
+
+
+def _tell(connection: socket.socket, error: BaseException) -> None:
+    """Send the shell the reason why this process ends."""
+    try:
+        text = _one_line(error)
+    except Exception:  # its text cannot be had
+        text = type(error).__name__
+    reason = text.encode(errors="backslashreplace")[:MAX_TEXT]
+    with suppress(OSError):
+        connection.send(PACKET.pack(FAILED, len(reason), 0, 0, 0.0) + reason)
 
 
 def _beat(beats: memoryview, parent: int) -> None:
@@ -68,23 +114,45 @@ def _beat(beats: memoryview, parent: int) -> None:
             os._exit(0)
 
 
-def _serve(connection: socket.socket, memory: mmap.mmap, hosted: dict[str, Any]) -> None:
+def _serve(connection: _Connection, memory: mmap.mmap, hosted: dict[str, Any]) -> None:
     stage = _Stage(memory, hosted)
+    skip_to = memoryview(memory)[SKIP_OFFSET : SKIP_OFFSET + 8].cast("q")
     incoming = bytearray(MAX_PACKET)
-    while size := _receive(connection, incoming, eager=not stage.realtime):
+    realtime = False
+    while True:
+        size = connection.receive(incoming, eager=not realtime)
         kind, count, position, length, value = PACKET.unpack_from(incoming)
         if kind == PROCESS:
-            stage.process(position, length, stage.moves(incoming, size) if count else [])
-            connection.send(PACKET.pack(DONE, 0, position + length, 0, 0.0))
+            if realtime != bool(value):
+                realtime = bool(value)
+                _set_realtime_priority(realtime)
+            if position >= skip_to[0]:  # the shell no longer waits for what is older
+                stage.process(position, length, stage.moves(incoming, size) if count else [])
+            connection.send(DONE, position + length)
         elif kind == RESET:
             stage.reset(length, stage.moves(incoming, size))
         elif kind == CONFIGURE:
-            latency, hop = stage.configure(value, count, bool(position))
-            connection.send(PACKET.pack(READY, 0, latency, hop, 0.0))
+            if realtime:
+                realtime = False
+                _set_realtime_priority(False)  # making a processor takes long
+            connection.send(READY, *stage.configure(value, count))
+
+
+def _set_realtime_priority(on: bool) -> None:
+    """Let the calling thread compute before all ordinary ones, or no longer, where the system allows it.
+
+    Threads and processes that it starts do not inherit that.
+    """
+    if not hasattr(os, "sched_setscheduler"):
+        return
+    policy, priority = os.SCHED_OTHER, 0
+    if on:
+        policy, priority = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_get_priority_min(os.SCHED_FIFO)
+    with suppress(OSError):
+        os.sched_setscheduler(0, policy, os.sched_param(priority))
 
 
 def _receive(connection: socket.socket, incoming: bytearray, eager: bool) -> int:
-    """Wait for a packet; its size. eager: stay awake for a while, as the next block of a render comes soon."""
     until = time.perf_counter() + AWAKE
     while eager and time.perf_counter() < until:
         try:
@@ -107,7 +175,6 @@ class _Stage:
         self._input, self._output = audio
         self._ring = 1
         self._processor: Any = None
-        self.realtime = False
 
     def moves(self, packet: bytearray, size: int) -> list[Move]:
         """The moves behind a packet's head."""
@@ -117,20 +184,26 @@ class _Stage:
             moves.append((offset, name, value >= 0.5 if isinstance(declared, bool) else value))
         return moves
 
-    def configure(self, sample_rate: float, channels: int, realtime: bool) -> tuple[int, int]:
-        """Make the processor; its latency and its hop in samples, 0 if it has none."""
+    def configure(self, sample_rate: float, channels: int) -> tuple[int, int, float]:
+        """Make the processor and run it on silence, so that its first block takes no longer than the others.
+
+        Returns:
+            Its latency in samples, its hop (0 if it has none), and its tail (-1 if it has none).
+        """
         processor = make_processor(self._factory, self._kwargs, sample_rate, channels)
-        self._processor, self._channels, self.realtime = processor, channels, realtime
+        self._processor, self._channels = processor, channels
         self._process = processor.process if takes_moves(processor) else self._process_cut
-        hop = operator.index(getattr(processor, "hop_samples", 0))
-        if realtime:  # then even the first block must be quick
-            defaults = ((name, d if isinstance(d, bool) else d[2]) for name, d in self._parameters)
-            self.reset(1, [(0, name, value) for name, value in defaults])
-            self._process(np.zeros((channels, hop or 1), np.float32), [])
         latency = operator.index(processor.latency_samples)
+        hop = operator.index(getattr(processor, "hop_samples", 0))
+        tail = operator.index(getattr(processor, "tail_samples", -1))
         if latency < 0 or hop < 0:
             raise ValueError(f"latency_samples {latency} and hop_samples {hop} must not be negative")
-        return latency, hop
+        defaults = ((name, d if isinstance(d, bool) else d[2]) for name, d in self._parameters)
+        self.reset(1, [(0, name, value) for name, value in defaults])
+        block = hop or WARM_BLOCK
+        for _ in range(ceil(max(latency, WARM_UP * sample_rate) / block)):
+            self._process(np.zeros((channels, block), np.float32), [])
+        return latency, hop, tail
 
     def reset(self, ring: int, moves: list[Move]) -> None:
         """Forget all audio; from now on a ring has that many samples, and the parameters these values."""

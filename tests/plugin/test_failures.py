@@ -65,6 +65,26 @@ class Trouble(Half):
     def fail(self, out):
         raise RuntimeError("the spring\\nis broken")
 
+    def leave_politely(self, out):
+        raise SystemExit(3)
+
+    def interrupt(self, out):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+
+    def lose_a_connection(self, out):
+        raise ConnectionResetError("no route to the moon")
+
+    def fail_without_words(self, out):
+        class Silent(Exception):
+            def __str__(self):
+                raise RuntimeError("no words")
+        raise Silent
+
+    def fail_in_strange_words(self, out):
+        raise ValueError((chr(0xDCFF) + chr(0x2603)) * 400)
+
     def shorten(self, out):
         return out[:, :-1]
 
@@ -176,6 +196,11 @@ def expect_dry_once(out, audio, block):
         ("kill", "was killed by signal 9"),
         ("leave", "ended with exit code 3"),
         ("fail", "RuntimeError: the spring is broken ("),
+        ("leave_politely", "SystemExit: 3"),
+        ("interrupt", "KeyboardInterrupt"),
+        ("lose_a_connection", "ConnectionResetError: no route to the moon"),
+        ("fail_without_words", "because Silent"),
+        ("fail_in_strange_words", "ValueError: "),
         ("shorten", "ValueError: "),
         ("narrow", "ValueError: "),
     ],
@@ -403,6 +428,31 @@ def test_no_worker_outlives_a_killed_host(module, marks, state):
             host.kill()
             if fork:
                 os.kill(fork, signal.SIGKILL)
+
+
+CTRL_C = """
+import os, signal, sys, threading, time
+import numpy as np
+from stembridge import load_processor
+
+signal.signal(signal.SIGINT, lambda *_: None)
+
+def interrupt():
+    while True:
+        os.killpg(0, signal.SIGINT)
+        time.sleep(0.001)
+
+threading.Thread(target=interrupt, daemon=True).start()
+mix = load_processor(sys.argv[1])
+print((mix(np.ones((1, 4000), "float32"), 44100)[0, 1000:] == 0.5).all(), mix.dropouts)
+"""
+
+
+def test_ctrl_c_is_the_hosts_from_the_first_moment_of_its_process_on(module):
+    command = [sys.executable, "-c", CTRL_C, f"{module}:Half"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, start_new_session=True, timeout=60)
+    assert (run.stdout, run.stderr) == ("True 0\n", "")
 
 
 def left_over():

@@ -18,6 +18,10 @@ int64_t now_ns();
 // Identifies this process; a fork has another.
 int64_t process_id();
 
+// Give the calling thread ordinary scheduling, on all cores that the process may use. Threads and processes inherit
+// both from the thread that starts them, and a host's audio thread has neither.
+void use_ordinary_scheduling();
+
 // A process of ours, to whose end of a socket and memory nobody else has access. Destroying it ends the process.
 class Child {
 public:

@@ -1,6 +1,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -23,6 +24,7 @@ namespace {
 
 constexpr int kSocket = 3, kMemory = 4;         // descriptors in the child
 constexpr int64_t kPatience = 500'000'000;      // ns for a child to end by itself
+constexpr int64_t kBurial = 5'000'000'000;      // ns for the system to end one that was killed
 constexpr int kSendBuffer = 1 << 20;            // bytes, for packets the child has not read
 constexpr int64_t kAwake = 200'000;             // ns; to be woken on another core takes 50 to 100 us
 constexpr int kFirstFree = 64;                  // ours lie above all that the child's are copied to
@@ -43,9 +45,9 @@ public:
     ~LinuxChild() override {
         if (owner_ == getpid()) {
             shutdown(socket_, SHUT_RDWR);  // the child sees it even if a fork of this process still holds the socket
-            int64_t deadline = now_ns() + kPatience;
-            while (pid_ > 0 && !reaped()) {
-                if (now_ns() > deadline) kill();
+            int64_t start = now_ns();
+            while (pid_ > 0 && !reaped() && now_ns() < start + kPatience + kBurial) {
+                if (now_ns() > start + kPatience) kill();
                 pause_ns(200'000);
             }
         }
@@ -129,10 +131,12 @@ private:
         posix_spawn_file_actions_adddup2(&actions, memory, kMemory);
         posix_spawnattr_t attributes;
         posix_spawnattr_init(&attributes);
-        sigset_t none, all;
-        sigemptyset(&none);
+        // Audio threads block signals. Ctrl-C in a terminal is meant for the host: it waits until the child ignores it.
+        sigset_t interrupt, all;
+        sigemptyset(&interrupt);
+        sigaddset(&interrupt, SIGINT);
         sigfillset(&all);
-        posix_spawnattr_setsigmask(&attributes, &none);  // audio threads block signals
+        posix_spawnattr_setsigmask(&attributes, &interrupt);
         posix_spawnattr_setsigdefault(&attributes, &all);
         posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
         int code = posix_spawnp(&pid_, argv[0], &actions, &attributes, argv.data(), environ);
@@ -177,6 +181,13 @@ int64_t now_ns() {
 }
 
 int64_t process_id() { return getpid(); }
+
+void use_ordinary_scheduling() {
+    sched_param priority{};
+    pthread_setschedparam(pthread_self(), SCHED_OTHER, &priority);
+    cpu_set_t cores;
+    if (sched_getaffinity(getpid(), sizeof cores, &cores) == 0) sched_setaffinity(0, sizeof cores, &cores);
+}
 
 std::unique_ptr<Child> Child::start(const std::vector<std::string>& arguments, size_t memory_size, std::string* error) {
     auto child = std::make_unique<LinuxChild>();

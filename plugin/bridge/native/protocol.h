@@ -12,19 +12,22 @@ namespace stembridge {
 constexpr int kMaxChannels = 2;
 // Samples in a ring, always a power of two: as few as will do, so that they stay in the cache.
 constexpr int64_t kShortestRing = 1 << 14, kLongestRing = 1 << 21;
-constexpr size_t kAudioOffset = 4096;  // in shared memory; before it, at 0, a uint64_t that counts the heart's beats
+// Shared memory begins with a uint64_t that counts the heart's beats and an int64_t: blocks before this position of the
+// stream are not to be processed any more. The rings are at kAudioOffset.
+constexpr size_t kBeatsOffset = 0, kSkipOffset = 8, kAudioOffset = 4096;
 constexpr size_t kMemorySize = kAudioOffset + 2 * kMaxChannels * kLongestRing * sizeof(float);
 constexpr int kMaxMoves = 1024;  // in one packet
 constexpr int kMaxText = 500;    // bytes of a Failed packet's reason, which comes in place of moves
 
 enum Kind : uint32_t {
     // from the shell
-    kConfigure = 1,  // position: 1 if in real time; count: channels; value: sample rate in Hz
+    kConfigure = 1,  // count: channels; value: sample rate in Hz
     kReset,          // position: of the stream's first sample; length: samples in a ring; moves: the values of all parameters
-    kProcess,        // position, length: of the block, in one piece of the ring; moves: in the block
+    kProcess,        // position, length: of the block, in one piece of the ring; value: 1 in real time; moves: in the block
     // from the worker
-    kReady,   // after kConfigure. position: latency in samples; length: the hop, 0 if it has none
-    kDone,    // position: the output is there up to this sample
+    kReady,   // after each kConfigure. position: latency in samples; length: the hop, 0 if it has none; value: the tail in
+              // samples, -1 if it has none
+    kDone,    // position: the output is there, or was skipped, up to this sample
     kFailed,  // a text of `count` bytes says why; the worker ends
 };
 

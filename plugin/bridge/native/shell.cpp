@@ -185,13 +185,15 @@ public:
         int length = data->numInputs > 0 && data->numOutputs > 0 ? data->numSamples : 0;
         take_moves(data->inputParameterChanges, length);
         if (length == 0) {
-            stream_.process(nullptr, nullptr, 0, moves_);
+            stream_.process(nullptr, nullptr, 0, moves_, Mode::offline);
             return kResultOk;
         }
         AudioBusBuffers &in = data->inputs[0], &out = data->outputs[0];
         if (in.numChannels < channels_ || out.numChannels < channels_) return kInvalidArgument;
         out.silenceFlags = 0;
-        if (!stream_.process(in.channelBuffers32, out.channelBuffers32, length, moves_)) ++dropouts_;
+        int32_t mode = data->processMode;
+        Mode as = mode == kOffline ? Mode::offline : mode == kPrefetch ? Mode::prefetch : Mode::realtime;
+        if (!stream_.process(in.channelBuffers32, out.channelBuffers32, length, moves_, as)) ++dropouts_;
         return kResultOk;
     }
     uint32_t VST3_CALL getTailSamples() override { return static_cast<uint32_t>(stream_.latency()); }

@@ -1,8 +1,10 @@
 #include "stream.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <system_error>
 
 namespace stembridge {
 
@@ -13,10 +15,16 @@ constexpr int kHeldUp = 2;                 // rings have room for so many times 
 constexpr double kFade = 0.005;           // seconds between dry and wet
 constexpr double kWait = 0.75;            // of a block's time that a call in real time may wait for the worker
 constexpr int64_t kMillisecond = 1'000'000;
+constexpr int kPrefetchWait = 4;  // times as long for a prefetched block, or
+constexpr int64_t kLeastPrefetchWait = 250 * kMillisecond;  // if that is longer
+constexpr int kFewHops = 4, kFewBlocks = 2;  // a worker that is later than both goes on with what comes now
+constexpr int64_t kLongestLoad = 10'000 * kMillisecond;  // to wait for a latency that only the worker knows, in real time
+constexpr int64_t kSlowBirth = 5000 * kMillisecond;      // to try at once again would hold up the host as long again
 constexpr int64_t kProvenTime = 10'000 * kMillisecond;  // a worker that lived so long, or
 constexpr double kProvenAudio = 1;                      // was given so many seconds of sound, is in no crash loop
 constexpr int64_t kSaidAgain = 1000 * kMillisecond;
 constexpr int64_t kFirstPause = 500 * kMillisecond, kLongestPause = 30'000 * kMillisecond;
+constexpr float kSilence[kPiece] = {};
 
 int64_t power_of_two(int64_t least) {
     int64_t power = 1;
@@ -24,14 +32,19 @@ int64_t power_of_two(int64_t least) {
     return power;
 }
 
+bool is_silent(const float* samples, int length) {
+    return samples == kSilence || std::all_of(samples, samples + length, [](float sample) { return sample == 0; });
+}
+
 }  // namespace
 
-struct Stream::Restart {
+struct Stream::Start {
     std::unique_ptr<Worker> worker;
-    std::atomic<bool> finished{false};
+    std::atomic<bool> cancelled{false}, finished{false};
     std::thread thread;
 
-    ~Restart() {
+    ~Start() {
+        cancelled = true;
         if (thread.joinable()) thread.join();
     }
 };
@@ -52,30 +65,81 @@ Stream::~Stream() {
 
 void Stream::configure(double sample_rate, int channels, int longest_block, bool realtime) {
     if (process_id() != owner_) disown();
-    if (restart_) {
-        restart_->thread.join();
-        keep_worker();
-    }
-    bool same = sample_rate == sample_rate_ && channels == channels_ && realtime == realtime_ &&
-                (longest_block == longest_block_ || !realtime);
-    if (same && worker_->alive()) return;
+    if (starting_ && starting_->finished) take_started();
+    bool same_sound = sample_rate == sample_rate_ && channels == channels_;
+    bool same = same_sound && realtime == realtime_ && (longest_block == longest_block_ || !realtime);
+    bool there = same_sound && (starting_ || worker_->ready());
+    bool told = worker_->ready() ? worker_->latency() + ahead_ == latency_ : !dry_[0].empty();
+    if (same && there && told) return;
     if (!same) failures_ = 0, not_before_ns_ = 0;  // what failed before was another case
     sample_rate_ = sample_rate, channels_ = channels, longest_block_ = longest_block, realtime_ = realtime;
     step_ = std::min(1.0, 1 / (kFade * sample_rate));
     fresh_ = true;
     in_step_ = false;
-    if (!worker_->alive() && !may_start()) return;
-    if (!worker_->configure(sample_rate, channels, realtime)) {
-        report(worker_->error());
-        count_failure();
-        return;
-    }
-    ahead_ = !realtime ? 0 : worker_->hop() > 0 ? worker_->hop() : longest_block;
+    if (!there && may_start()) start_worker();
+    Latency latency;
+    if (!find_latency(&latency)) return;
+    ahead_ = !realtime ? 0 : latency.hop > 0 ? latency.hop : longest_block;
     ahead_ = std::min(ahead_, kLongestRing / 2 - kPiece);
-    latency_ = worker_->latency() + ahead_;
+    latency_ = latency.samples + ahead_;
     ring_ = realtime ? power_of_two(kHeldUp * (ahead_ + kPiece)) : kShortestRing;
     for (auto& ring : dry_) ring.assign(static_cast<size_t>(power_of_two(latency_ + kPiece)), 0.0f);
     handed_.reserve(kMaxMoves);
+}
+
+// The worker knows best, then the descriptor. If that does not know, there is nothing but to wait.
+bool Stream::find_latency(Latency* latency) {
+    auto known = descriptor_.latencies.find(sample_rate_);
+    if (!worker_->ready() && known != descriptor_.latencies.end()) {
+        *latency = known->second;
+        return true;
+    }
+    if (starting_) wait_for_start(realtime_ ? now_ns() + kLongestLoad : 0);
+    if (!worker_->ready()) {
+        report(starting_ ? "its process is still starting" : worker_->error(), true);
+        return false;
+    }
+    *latency = {worker_->latency(), worker_->hop()};
+    return true;
+}
+
+// In the background; a start that is under way goes on with what is wanted now.
+void Stream::start_worker() {
+    stop_starting();
+    starting_ = std::make_unique<Start>();
+    starting_->worker = std::move(worker_);
+    worker_ = std::make_unique<Worker>(descriptor_);  // stands in until then
+    try {
+        starting_->thread = std::thread([start = starting_.get(), rate = sample_rate_, channels = channels_] {
+            use_ordinary_scheduling();
+            start->worker->configure(rate, channels, start->cancelled);
+            start->finished = true;
+        });
+    } catch (const std::system_error&) {  // no thread can be had, as from one with a deadline for the system
+        starting_->finished = true;
+    }
+}
+
+void Stream::stop_starting() {
+    if (!starting_) return;
+    starting_->cancelled = true;
+    if (starting_->thread.joinable()) starting_->thread.join();
+    worker_ = std::move(starting_->worker);
+    starting_.reset();
+}
+
+void Stream::take_started() {
+    stop_starting();
+    if (worker_->ready()) return;
+    report(worker_->error(), true);
+    count_failure();
+}
+
+// deadline_ns: 0 to wait for as long as the worker does not fail.
+void Stream::wait_for_start(int64_t deadline_ns) {
+    while (!starting_->finished && (deadline_ns == 0 || now_ns() < deadline_ns))
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (starting_->finished) take_started();
 }
 
 void Stream::set_values(const std::vector<double>& values) {
@@ -83,7 +147,9 @@ void Stream::set_values(const std::vector<double>& values) {
     values_changed_.store(true, std::memory_order_release);
 }
 
-bool Stream::process(const float* const* inputs, float* const* outputs, int length, const std::vector<Move>& moves) {
+bool Stream::process(const float* const* inputs, float* const* outputs, int length, const std::vector<Move>& moves,
+                     Mode mode) {
+    mode_ = mode;
     if (process_id() != owner_) {
         disown();
         if (!fresh_) report("this process is a fork and starts one of its own");
@@ -93,15 +159,20 @@ bool Stream::process(const float* const* inputs, float* const* outputs, int leng
         return true;
     }
     if (dry_[0].empty()) {  // never knew a latency: what comes in goes out
-        report(worker_->error());
-        for (int c = 0; c < channels_; c++) std::memmove(outputs[c], inputs[c], length * sizeof(float));
+        report(worker_->error(), true);
+        for (int c = 0; c < channels_; c++) {
+            if (inputs[c]) std::memmove(outputs[c], inputs[c], length * sizeof(float));
+            else std::fill_n(outputs[c], length, 0.0f);
+        }
         return false;
     }
     went_dry_ = false;
     if (fresh_) begin_afresh(moves);
     for (int start = 0, next = 0; start < length;) {
         int size = std::min(kPiece, length - start);
-        deadline_ns_ = now_ns() + static_cast<int64_t>(1e9 * kWait * size / sample_rate_);
+        auto patience = static_cast<int64_t>(1e9 * kWait * size / sample_rate_);
+        if (mode == Mode::prefetch) patience = std::max(kPrefetchWait * patience, kLeastPrefetchWait);
+        deadline_ns_ = now_ns() + patience;
         handed_.clear();
         if (start == 0 && values_changed_.exchange(false, std::memory_order_acquire))
             for (int i = 0; i <= bypass_; i++)
@@ -110,7 +181,7 @@ bool Stream::process(const float* const* inputs, float* const* outputs, int leng
             handed_.push_back({std::max(0, moves[next].offset - start), moves[next].parameter, moves[next].value});
         const float* in[kMaxChannels];
         float* out[kMaxChannels];
-        for (int c = 0; c < channels_; c++) in[c] = inputs[c] + start, out[c] = outputs[c] + start;
+        for (int c = 0; c < channels_; c++) in[c] = inputs[c] ? inputs[c] + start : kSilence, out[c] = outputs[c] + start;
         process_piece(in, out, size, handed_.data(), static_cast<int>(handed_.size()));
         start += size;
     }
@@ -127,8 +198,9 @@ void Stream::take_values(const std::vector<Move>& moves) {
 void Stream::begin_afresh(const std::vector<Move>& moves) {
     fresh_ = false;
     in_step_ = false;
+    silent_ = 0;
     position_ = (position_ + ring_ - 1) & ~(ring_ - 1);  // blocks of a power of two then lie in the ring in one piece
-    origin_ = position_;
+    origin_ = sound_from_ = position_;
     switches_.clear();
     if (values_changed_.exchange(false, std::memory_order_acquire))
         for (size_t i = 0; i < values_.size(); i++) values_[i] = new_values_[i];
@@ -143,6 +215,10 @@ void Stream::begin_afresh(const std::vector<Move>& moves) {
 
 void Stream::process_piece(const float* const* inputs, float* const* outputs, int length, const Move* moves,
                            int count) {
+    bool silent = true;
+    for (int c = 0; c < channels_ && silent; c++) silent = is_silent(inputs[c], length);
+    // Silence before the first sound is before the stream's beginning, if it began in real time.
+    if (silent && sound_from_ == position_ && (mode_ != Mode::offline || sound_from_ > origin_)) sound_from_ += length;
     keep_worker();
     for (int c = 0; c < channels_; c++) {
         int64_t mask = static_cast<int64_t>(dry_[c].size()) - 1, at = position_ & mask;
@@ -150,7 +226,10 @@ void Stream::process_piece(const float* const* inputs, float* const* outputs, in
         std::memcpy(&dry_[c][at], inputs[c], first * sizeof(float));
         std::memcpy(&dry_[c][0], inputs[c] + first, (length - first) * sizeof(float));
     }
-    if (in_step_ && !hand_over(inputs, length, moves, count)) in_step_ = false;
+    silent = silent && count == 0;
+    if (in_step_) rest(silent);
+    silent_ = silent ? silent_ + length : 0;
+    if (in_step_ && !resting_ && !hand_over(inputs, length, moves, count)) in_step_ = false;
     for (int i = 0; i < count; i++) apply(moves[i]);
     render(outputs, length);
     position_ += length;
@@ -161,79 +240,131 @@ void Stream::apply(const Move& move) {
     if (move.parameter == bypass_) switches_.push_back({position_ + move.offset + latency_, move.value >= 0.5});
 }
 
-// Have a worker that follows the stream, if it can be had: without blocking in real time.
+// Have a worker that follows the stream, if it can be had: without waiting in real time.
 void Stream::keep_worker() {
-    if (restart_) {
-        if (!restart_->finished) return;
-        worker_ = std::move(restart_->worker);
-        restart_.reset();
-        if (!worker_->alive()) count_failure();
+    bool offline = mode_ == Mode::offline;
+    if (starting_) {
+        if (offline) wait_for_start(0);
+        else if (starting_->finished) take_started();
+        if (starting_ && sound_from_ <= position_) report("its process is still starting");
+        if (starting_) return;
     }
-    if (worker_->alive() && !in_step_) follow();
-    if (worker_->alive()) return;
-    if (!may_start()) {
-        report(worker_->error());
-        return;
-    }
-    if (realtime_) {
-        report(worker_->error());
-        restart_ = std::make_unique<Restart>();
-        restart_->worker = std::move(worker_);
-        worker_ = std::make_unique<Worker>(descriptor_);  // stands in until then
-        restart_->thread = std::thread([restart = restart_.get(), this] {
-            restart->worker->configure(sample_rate_, channels_, realtime_);
-            restart->finished = true;
-        });
-    } else if (worker_->configure(sample_rate_, channels_, realtime_)) {
-        follow();
-    } else {
-        report(worker_->error());
-        count_failure();
-    }
+    if (worker_->ready() && !in_step_) follow();
+    if (worker_->ready()) return;
+    if (!offline || !may_start()) report(worker_->error(), true);
+    if (!may_start()) return;
+    start_worker();
+    if (!offline) return;
+    wait_for_start(0);
+    if (worker_->ready()) follow();
 }
 
-// Let the worker begin here, once it has answered all it was given before.
+// Let the worker begin here, at the beginning of a stream at once, else when it has answered all it was given before.
 void Stream::follow() {
-    if (worker_->latency() + ahead_ != latency_) return;  // not what the host reckons with: wait for the next setup
-    Worker::Answer answer = worker_->wait(worker_->sent(), now_ns());
-    if (answer == Worker::Answer::never) count_failure();  // and nothing is dry yet
-    if (answer == Worker::Answer::late) report("it has not yet done what it was given before");
-    if (answer != Worker::Answer::in_time) return;
+    if (worker_->latency() + ahead_ != latency_) {  // not what the host reckons with: wait for the next setup
+        std::string is = std::to_string(worker_->latency() + ahead_), was = std::to_string(latency_);
+        return report("its latency is " + is + " samples and the host was told " + was + "; install it again", true);
+    }
+    if (sound_from_ > position_ && worker_->tail() < 0) sound_from_ = position_;  // who knows what it makes of silence
+    bool begins = sound_from_ >= position_;
+    Worker::Answer answer = worker_->wait(worker_->sent(), mode_ == Mode::offline ? 0 : now_ns());
+    if (answer == Worker::Answer::never) {
+        if (!begins) report(worker_->error(), true);  // else nothing is dry yet
+        count_failure();
+    }
+    if (answer == Worker::Answer::late && !begins) report("it has not yet done what it was given before");
+    if (answer == Worker::Answer::never || (answer == Worker::Answer::late && !begins)) return;
+    if (sound_from_ > position_) return;  // that is soon enough
+    // Whole hops after the first sound, so that the worker cuts the stream as if it had always been there.
+    int64_t hop = worker_->hop(), lead = hop > 0 ? (position_ - sound_from_) % hop : 0;
+    worker_->skip(position_ - lead);
     std::vector<double> values(values_.begin(), values_.end() - 1);
-    in_step_ = worker_->reset(position_, ring_, values);
-    followed_from_ = position_;
-    // At the beginning silence went before; later on its first output would have needed input it has not seen.
-    wet_from_ = position_ == origin_ ? origin_ : position_ + worker_->latency();
+    // Silence went before the first sound; later on its first output would have needed input it has not seen.
+    wet_from_ = begins ? position_ : position_ + worker_->latency();
+    in_step_ = worker_->reset(position_ - lead, ring_, values);
+    resting_ = false;
+    gap_from_ = gap_to_ = followed_from_ = position_ - lead;
+    if (in_step_) send_silence(lead);
 }
 
 bool Stream::hand_over(const float* const* inputs, int length, const Move* moves, int count) {
-    // Who has not even done what was due at the last call is not waited for: the host's thread has other work.
-    bool awaited = !realtime_ || worker_->wait(position_ - ahead_, now_ns()) == Worker::Answer::in_time;
-    for (int start = 0, next = 0; start < length;) {
-        int64_t position = position_ + start;
-        int64_t size = std::min<int64_t>(length - start, worker_->ring() - (position & (worker_->ring() - 1)));
-        if (realtime_) size = std::min(size, until_work(position));
-        int taken = take_packet(moves, count, start, &next, &size);
-        if (position + size - worker_->done() > worker_->ring()) {
-            report("it fell behind");
-            return false;
-        }
-        for (int c = 0; c < channels_; c++)
-            std::memcpy(worker_->input(c, position), inputs[c] + start, size * sizeof(float));
-        bool sent = worker_->process(position, static_cast<int>(size), packet_, taken);
-        Worker::Answer answer = Worker::Answer::in_time;
-        if (!sent) answer = worker_->wait(worker_->sent(), now_ns());
-        else if (!realtime_) answer = worker_->wait(position + size, 0);
-        if (answer == Worker::Answer::never) lose_worker();
-        else if (!sent) report("it fell behind");
-        if (!sent || answer == Worker::Answer::never) return false;
-        start += static_cast<int>(size);
-    }
-    if (!realtime_) return true;
-    Worker::Answer answer = worker_->wait(position_ + length - ahead_, awaited ? deadline_ns_ : now_ns());
+    // A worker that has not even done what was due at the last call is not waited for: the host's thread has other work.
+    bool offline = mode_ == Mode::offline;
+    Worker::Answer answer = offline ? Worker::Answer::in_time : worker_->wait(position_ - ahead_, now_ns());
+    int64_t few = std::max(kFewHops * std::max(ahead_, worker_->hop()), int64_t{kFewBlocks} * length);
+    if (answer == Worker::Answer::late && position_ - ahead_ - worker_->done() > few) return skip();
+    if (!send(inputs, position_, length, moves, count)) return false;
+    int64_t deadline = offline ? 0 : answer == Worker::Answer::in_time ? deadline_ns_ : now_ns();
+    answer = worker_->wait(position_ + length - ahead_, deadline);
     if (answer == Worker::Answer::never) lose_worker();
     if (answer == Worker::Answer::late) report("it did not answer in time");
     return answer != Worker::Answer::never;
+}
+
+// Give the worker a block that begins at that position. False if it did not go: the worker is lost or goes on later.
+bool Stream::send(const float* const* inputs, int64_t from, int length, const Move* moves, int count) {
+    bool offline = mode_ == Mode::offline;
+    for (int start = 0, next = 0; start < length;) {
+        int64_t position = from + start, ring = worker_->ring();
+        int64_t size = std::min<int64_t>(length - start, ring - (position & (ring - 1)));
+        if (!offline) size = std::min(size, until_work(position));
+        int taken = take_packet(moves, count, start, &next, &size);
+        if (offline) worker_->wait(position + size - ring, 0);  // for room
+        else if (position + size - worker_->done() > ring) return skip();
+        if (worker_->alive()) {
+            for (int c = 0; c < channels_; c++)
+                std::memcpy(worker_->input(c, position), inputs[c] + start, size * sizeof(float));
+        }
+        bool sent = worker_->process(position, static_cast<int>(size), !offline, packet_, taken);
+        if (!sent) {
+            Worker::Answer answer = worker_->wait(worker_->sent(), offline ? 0 : now_ns());
+            if (answer == Worker::Answer::never) return lose_worker(), false;
+            if (!offline) return skip();
+            sent = worker_->process(position, static_cast<int>(size), !offline, packet_, taken);
+        }
+        if (!sent) return skip();
+        start += static_cast<int>(size);
+    }
+    return true;
+}
+
+// The worker is so late that all it has yet to do would come too late as well: it goes on with what comes now.
+bool Stream::skip() {
+    report("it fell behind");
+    worker_->skip(position_);
+    wet_from_ = INT64_MAX;
+    return false;
+}
+
+// After so much silence that nothing else can come out, the worker rests until there is something else, in real time.
+void Stream::rest(bool silent) {
+    bool realtime = mode_ != Mode::offline;
+    if (resting_) {
+        if (worker_->wait(worker_->sent(), now_ns()) == Worker::Answer::never) {
+            lose_worker();
+        } else if (!silent || !realtime) {
+            wake();
+        }
+    } else if (realtime && silent && worker_->tail() >= 0 && silent_ >= latency_ + worker_->tail()) {
+        resting_ = worker_->wait(position_, now_ns()) == Worker::Answer::in_time;
+        if (resting_) gap_from_ = position_, gap_to_ = INT64_MAX;
+    }
+}
+
+// Whole hops of silence are left out, so that the worker goes on as if there had been less of it.
+void Stream::wake() {
+    resting_ = false;
+    int64_t hop = worker_->hop(), lead = hop > 0 ? (position_ - gap_from_) % hop : 0;
+    gap_to_ = position_ - lead;
+    worker_->jump(gap_to_);
+    send_silence(lead);
+}
+
+// In place of the `length` samples that came last.
+void Stream::send_silence(int64_t length) {
+    const float* silence[kMaxChannels] = {kSilence, kSilence};
+    for (int64_t from = position_ - length; in_step_ && from < position_; from += kPiece)
+        in_step_ = send(silence, from, static_cast<int>(std::min<int64_t>(kPiece, position_ - from)), nullptr, 0);
 }
 
 // The moves of `size` samples from `start` on into packet_, from moves[*next] on; fewer samples if they are too many.
@@ -257,7 +388,7 @@ int Stream::take_packet(const Move* moves, int count, int start, int* next, int6
 // not held up by it, however the host cuts its blocks.
 int64_t Stream::until_work(int64_t position) const {
     int64_t hop = worker_->hop();
-    return hop > 0 ? hop - (position - followed_from_ + 1) % hop : ahead_;
+    return hop > 0 ? hop - (position - followed_from_ + 1) % hop : ahead_ > 0 ? ahead_ : kPiece;
 }
 
 float Stream::dry(int channel, int64_t position) const {
@@ -273,7 +404,7 @@ void Stream::render(float* const* outputs, int length) {
         for (; !switches_.empty() && switches_.front().position <= position; switches_.pop_front())
             bypassed_ = switches_.front().on;
         int64_t theirs = position - ahead_;
-        bool silent = theirs < origin_, there = silent || (theirs >= wet_from_ && theirs < until);
+        bool silent = theirs < sound_from_ || in_gap(theirs), there = silent || (theirs >= wet_from_ && theirs < until);
         if (!there) {
             went_dry_ |= !bypassed_;
             fading_out_ = true;
@@ -299,8 +430,9 @@ bool Stream::render_wet(float* const* outputs, int length) {
     int64_t from = position_ - ahead_;
     bool still = wetness_ == 1 && !fading_out_ && !bypassed_ &&
                  (switches_.empty() || switches_.front().position >= position_ + length);
-    if (!still || !worker_->started() || from < std::max(origin_, wet_from_) || from + length > worker_->done())
+    if (!still || !worker_->started() || from < std::max(sound_from_, wet_from_) || from + length > worker_->done())
         return false;
+    if (from < gap_to_ && from + length > gap_from_) return false;
     int64_t first = std::min<int64_t>(length, worker_->ring() - (from & (worker_->ring() - 1)));
     for (int c = 0; c < channels_; c++) {
         std::memcpy(outputs[c], worker_->output(c, from), first * sizeof(float));
@@ -312,7 +444,7 @@ bool Stream::render_wet(float* const* outputs, int length) {
 }
 
 void Stream::lose_worker() {
-    report(worker_->error());
+    report(worker_->error(), true);
     count_failure();
     in_step_ = false;
 }
@@ -323,6 +455,7 @@ void Stream::count_failure() {
     if (worker_->lived_ns() > kProvenTime || given > kProvenAudio) failures_ = 0;
     int64_t pause = 0;
     if (failures_ > 0) pause = std::min(kFirstPause << std::min(failures_ - 1, 10), kLongestPause);
+    if (!worker_->was_ready() && worker_->lived_ns() > kSlowBirth) pause = kLongestPause;
     failures_++;
     not_before_ns_ = now_ns() + pause;
 }
@@ -330,23 +463,25 @@ void Stream::count_failure() {
 // This is a fork of the process that has the worker: leave it alone and have one of our own.
 void Stream::disown() {
     owner_ = process_id();
-    (void)restart_.release();  // its thread is not here
+    (void)starting_.release();  // its thread is not here
     worker_ = std::make_unique<Worker>(descriptor_);
     in_step_ = false;
     failures_ = 0;
     not_before_ns_ = 0;
 }
 
-// One line for each time it goes dry, not for each block, nor for each time a host that loads a plugin tries it.
-void Stream::report(const std::string& why) {
-    bool said = why == reported_why_ && now_ns() < reported_ns_ + kSaidAgain;
-    if (reported_ || said) return;
+// One line for each time it goes dry, not for each block, nor for each time a host that loads a plugin tries it. lost: the
+// worker is, which is said once more if the sound was dry already for another reason.
+void Stream::report(const std::string& why, bool lost) {
+    bool again = why == reported_why_;
+    if (reported_ ? again || !lost : again && now_ns() < reported_ns_ + kSaidAgain) return;
+    double seconds = sample_rate_ > 0 && !fresh_ ? static_cast<double>(position_ - origin_) / sample_rate_ : 0;
+    std::fprintf(stderr, "stembridge: %s: %s %.3f s%s, because %s\n", descriptor_.name.c_str(),
+                 reported_ ? "still dry at" : "dry from", seconds, reported_ ? "" : " on",
+                 why.empty() ? "its process is not there" : why.c_str());
     reported_ = true;
     reported_why_ = why;
     reported_ns_ = now_ns();
-    double seconds = sample_rate_ > 0 && !fresh_ ? static_cast<double>(position_ - origin_) / sample_rate_ : 0;
-    std::fprintf(stderr, "stembridge: %s: dry from %.3f s on, because %s\n", descriptor_.name.c_str(), seconds,
-                 why.empty() ? "its process is not there" : why.c_str());
 }
 
 }  // namespace stembridge

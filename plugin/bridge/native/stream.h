@@ -13,26 +13,36 @@
 
 namespace stembridge {
 
+// How a block is to be processed. In real time the worker has a part of the block's time. Prefetched blocks come in
+// bursts, so it has some time more. Offline it has as long as it takes.
+enum class Mode { realtime, prefetch, offline };
+
 class Stream {
 public:
     explicit Stream(const Descriptor& descriptor);
     ~Stream();
 
-    // Before audio flows, and blocks while the worker starts. Says by latency() what it found.
+    // Before audio flows. A worker is started in the background; blocks only if nothing but the worker knows the latency,
+    // and in real time not for long. `realtime` decides the latency; each block has a mode of its own.
     void configure(double sample_rate, int channels, int longest_block, bool realtime);
     // Forget all audio. The next block's parameters at offset 0 act at once, without a glide.
     void reset() { fresh_ = true; }
     // Plain values of all parameters, for when they changed outside a block. Any thread.
     void set_values(const std::vector<double>& values);
-    // inputs may be outputs. moves: sorted by offset; `parameter` may be the bypass. False if some of it went out dry
-    // that should not have.
-    bool process(const float* const* inputs, float* const* outputs, int length, const std::vector<Move>& moves);
+    // A null input is silence; inputs may be outputs. moves: sorted by offset; `parameter` may be the bypass. False if
+    // some of it went out dry that should not have.
+    bool process(const float* const* inputs, float* const* outputs, int length, const std::vector<Move>& moves, Mode mode);
 
     int64_t latency() const { return latency_; }
 
 private:
-    struct Restart;  // of the worker, on a thread of its own
+    struct Start;  // of the worker, on a thread of its own
 
+    void start_worker();
+    void stop_starting();
+    void take_started();
+    void wait_for_start(int64_t deadline_ns);
+    bool find_latency(Latency* latency);
     void take_values(const std::vector<Move>& moves);
     void begin_afresh(const std::vector<Move>& moves);
     void process_piece(const float* const* inputs, float* const* outputs, int length, const Move* moves, int count);
@@ -40,27 +50,34 @@ private:
     void keep_worker();
     void follow();
     bool hand_over(const float* const* inputs, int length, const Move* moves, int count);
+    bool send(const float* const* inputs, int64_t from, int length, const Move* moves, int count);
+    bool skip();
+    void rest(bool silent);
+    void wake();
+    void send_silence(int64_t length);
     void render(float* const* outputs, int length);
     bool render_wet(float* const* outputs, int length);
     int take_packet(const Move* moves, int count, int start, int* next, int64_t* size);
     int64_t until_work(int64_t position) const;
     float dry(int channel, int64_t position) const;
+    bool in_gap(int64_t position) const { return position >= gap_from_ && position < gap_to_; }
     bool may_start() const { return now_ns() >= not_before_ns_; }
     void lose_worker();
     void count_failure();
     void disown();
-    void report(const std::string& why);
+    void report(const std::string& why, bool lost = false);
 
     const Descriptor& descriptor_;
     const int bypass_;  // index of that parameter
     double sample_rate_ = 0;
     int channels_ = 0, longest_block_ = 0;
-    bool realtime_ = false;
+    bool realtime_ = false;  // as set up
+    Mode mode_ = Mode::offline;  // of the block
     int64_t ring_ = kShortestRing;     // of the worker, in samples
     int64_t latency_ = 0, ahead_ = 0;  // ahead: the head start the worker has in real time, part of the latency
 
     std::unique_ptr<Worker> worker_;
-    std::unique_ptr<Restart> restart_;
+    std::unique_ptr<Start> starting_;
     int64_t owner_;  // the process this was made in: a fork starts a worker of its own
     int failures_ = 0;
     int64_t not_before_ns_ = 0;  // the circuit breaker
@@ -69,8 +86,12 @@ private:
     bool in_step_ = false;  // the worker follows the stream
     int64_t position_ = 0;  // of the next sample; never goes back
     int64_t origin_ = 0;    // of the first sample since the reset
+    int64_t sound_from_ = 0;  // of the first sound since then; while there is none, of the next sample
     int64_t followed_from_ = 0;  // of the first sample the worker was given since its reset
     int64_t wet_from_ = 0;  // the worker's output is good from here on
+    int64_t silent_ = 0;    // samples of silence that came last, without a move
+    bool resting_ = false;  // the worker is not given the silence that comes
+    int64_t gap_from_ = 0, gap_to_ = 0;  // what it was not given: its output is silence there
     int64_t deadline_ns_ = 0;
     std::vector<double> values_;            // of all parameters, at position_
     std::vector<float> dry_[kMaxChannels];  // rings of the input

@@ -1,7 +1,6 @@
 #include "worker.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 
 namespace stembridge {
@@ -9,37 +8,49 @@ namespace stembridge {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
-constexpr int64_t kHeartStopped = 5 * kSecond;   // without a beat it is given up
-constexpr int64_t kBirth = 20 * kSecond;         // until the first beat: an interpreter on a cold, busy disk
-constexpr int64_t kLook = kSecond / 20;          // how often a waiting thread feels the pulse
+constexpr int64_t kHeartStopped = 5 * kSecond;    // without a beat it is given up
+constexpr int64_t kBirth = 20 * kSecond;          // until the first beat: an interpreter on a cold, busy disk
+constexpr int64_t kLongestAnswer = 300 * kSecond; // its heart may beat while its work hangs
+constexpr int64_t kLook = kSecond / 20;           // how often a waiting thread feels the pulse
 
 }  // namespace
 
-bool Worker::configure(double sample_rate, int channels, bool realtime) {
-    if (!alive()) {
-        child_.reset();
-        failed_.clear();
-        beats_ = 0;
-        sent_ = done_ = given_ = silent_ns_ = 0;
-        ready_ns_ = last_look_ns_ = now_ns();
-        std::string error;
-        child_ = Child::start(descriptor_.arguments, kMemorySize, &error);
-        if (!child_) {
-            failed_ = error;
-            return false;
-        }
-    }
-    send(kConfigure, realtime, 0, sample_rate, nullptr, channels);
-    while (alive()) {
-        if (receive(kLook, false) > 0 && received_.head.kind == kReady) {
+Worker::~Worker() {
+    if (child_ && !was_ready_) child_->kill();  // an interpreter that only starts does not see that we hang up
+}
+
+void Worker::configure(double sample_rate, int channels, const std::atomic<bool>& cancelled) {
+    if (!alive() && !start()) return;
+    skip(sent_);
+    int64_t deadline = now_ns() + kLongestAnswer;
+    // It may have yet to read what it was sent before, so that there is no room.
+    bool sent = false;
+    while (alive() && !cancelled && (!sent || unanswered_ > 0)) {
+        if (!sent && (sent = send(kConfigure, 0, 0, sample_rate, nullptr, channels))) unanswered_++;
+        if (receive(kLook, false) > 0 && received_.head.kind == kReady && --unanswered_ == 0) {
             latency_ = received_.head.position;
             hop_ = received_.head.length;
-            ready_ns_ = now_ns();
+            tail_ = static_cast<int64_t>(received_.head.value);
+            born_ns_ = now_ns();
+            was_ready_ = true;
             done_ = sent_;  // it answers in turn: whatever it was given before is done
-            return true;
         }
+        if (alive() && now_ns() > deadline) give_up("its process did not become ready");
     }
-    return false;
+}
+
+bool Worker::start() {
+    child_.reset();
+    failed_.clear();
+    beats_ = 0;
+    sent_ = done_ = given_ = silent_ns_ = 0;
+    unanswered_ = 0;
+    was_ready_ = false;
+    born_ns_ = last_look_ns_ = now_ns();
+    std::string error;
+    child_ = Child::start(descriptor_.arguments, kMemorySize, &error);
+    if (!child_) failed_ = error;
+    return child_ != nullptr;
 }
 
 bool Worker::reset(int64_t position, int64_t ring, const std::vector<double>& values) {
@@ -51,22 +62,32 @@ bool Worker::reset(int64_t position, int64_t ring, const std::vector<double>& va
     return true;
 }
 
-bool Worker::process(int64_t position, int length, const Move* moves, int count) {
-    if (!send(kProcess, position, length, 0, moves, count)) return false;
+bool Worker::process(int64_t position, int length, bool realtime, const Move* moves, int count) {
+    if (!send(kProcess, position, length, realtime, moves, count)) return false;
     sent_ = position + length;
     given_ += length;
     return true;
 }
 
+void Worker::skip(int64_t position) {
+    auto* skipped = reinterpret_cast<std::atomic<int64_t>*>(child_->memory() + kSkipOffset);
+    skipped->store(position, std::memory_order_relaxed);
+}
+
 Worker::Answer Worker::wait(int64_t position, int64_t deadline_ns) {
+    int64_t last_chance = deadline_ns ? 0 : now_ns() + kLongestAnswer;
     while (alive()) {
-        int64_t left = deadline_ns ? deadline_ns - now_ns() : kLook;
+        int64_t now = now_ns(), left = deadline_ns ? deadline_ns - now : kLook;
         bool in_time = done_ >= position;
         // What is already there is taken in any case, so that the socket does not fill.
         long size = receive(in_time ? 0 : std::clamp<int64_t>(left, 0, kLook), deadline_ns == 0);
-        if (size > 0 && received_.head.kind == kDone) done_ = std::max(done_, received_.head.position);
+        if (size > 0 && received_.head.kind == kDone) {
+            done_ = std::max(done_, received_.head.position);
+            if (last_chance) last_chance = now + kLongestAnswer;
+        }
         if (size == 0 && in_time) return Answer::in_time;
         if (size == 0 && deadline_ns && left <= 0) return Answer::late;
+        if (size == 0 && last_chance && now > last_chance && alive()) give_up("its process did not answer for 5 minutes");
     }
     return Answer::never;
 }
@@ -82,20 +103,18 @@ bool Worker::send(Kind kind, int64_t position, int64_t length, double value, con
 // One packet into received_, or the worker's end into failed_.
 long Worker::receive(int64_t timeout_ns, bool eager) {
     long size = child_->receive(&received_, sizeof received_, timeout_ns, eager);
-    if (size < 0) fail("its process " + child_->end());
+    if (size < 0) failed_ = "its process " + child_->end();
     if (size > 0 && received_.head.kind == kFailed) {
         size_t length = std::min<size_t>({received_.head.count, size - sizeof(Packet), kMaxText});
-        fail(std::string(received_.text, length));
+        failed_ = "its processor failed";
+        if (length > 0) failed_ = std::string(received_.text, length);
     }
-    if (size == 0 && !heart_beats()) {
-        child_->kill();
-        fail("its process stopped answering");
-    }
+    if (size == 0 && !heart_beats()) give_up(beats_ ? "its process stopped answering" : "its process does not start");
     return size;
 }
 
 bool Worker::heart_beats() {
-    auto* counter = reinterpret_cast<std::atomic<uint64_t>*>(child_->memory());
+    auto* counter = reinterpret_cast<std::atomic<uint64_t>*>(child_->memory() + kBeatsOffset);
     uint64_t beats = counter->load(std::memory_order_relaxed);
     int64_t now = now_ns();
     // Only what was seen counts: a host that was itself stopped for a while must not blame the worker.
@@ -105,6 +124,9 @@ bool Worker::heart_beats() {
     return silent_ns_ < (beats_ ? kHeartStopped : kBirth);
 }
 
-void Worker::fail(const std::string& why) { failed_ = why; }
+void Worker::give_up(const std::string& why) {
+    child_->kill();
+    failed_ = why;
+}
 
 }  // namespace stembridge

@@ -1,6 +1,7 @@
 // The shell's end of the worker: the Python process that makes the sound.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,24 +17,35 @@ public:
     enum class Answer { in_time, late, never };
 
     explicit Worker(const Descriptor& descriptor) : descriptor_(descriptor) {}
+    ~Worker();
 
-    // Start it if it does not run, and make it ready for a stream. Blocks while it starts. False: see error().
-    bool configure(double sample_rate, int channels, bool realtime);
+    // Start the process if it does not run, and have it make a processor. Blocks until that is ready, the process has
+    // failed (see error()), or `cancelled` is set; then configure() again goes on with the same process.
+    void configure(double sample_rate, int channels, const std::atomic<bool>& cancelled);
     // Forget all audio and set all parameters. position: of the next sample. ring: in samples.
     bool reset(int64_t position, int64_t ring, const std::vector<double>& values);
-    // Hand over a block whose samples lie at input(). It must not cross the ring's end. Never blocks.
-    bool process(int64_t position, int length, const Move* moves, int count);
-    // Until its output is there up to `position`. deadline_ns: 0 to wait for as long as its heart beats.
+    // Hand over a block whose samples lie at input(). It must not cross the ring's end. Never blocks. False if it did not
+    // go: the process is gone, or has not read what it was sent before.
+    bool process(int64_t position, int length, bool realtime, const Move* moves, int count);
+    // What it was given before this position is not worth processing any more.
+    void skip(int64_t position);
+    // Go on at a later position, once all it was given is done.
+    void jump(int64_t position) { sent_ = done_ = position; }
+    // Until its output is there up to `position`. deadline_ns: 0 to wait for as long as its heart beats, and no longer
+    // than kLongestAnswer.
     Answer wait(int64_t position, int64_t deadline_ns);
 
     bool started() const { return child_ != nullptr; }  // its output can be read, even after its end
     bool alive() const { return child_ != nullptr && failed_.empty(); }
+    bool ready() const { return alive() && was_ready_ && unanswered_ == 0; }
+    bool was_ready() const { return was_ready_; }
     int64_t done() const { return done_; }  // its output is there up to this position
     int64_t sent() const { return sent_; }  // it was given input up to this position
     int64_t given() const { return given_; }  // samples in all, since it was started
     int64_t latency() const { return latency_; }
     int64_t hop() const { return hop_; }
-    int64_t lived_ns() const { return now_ns() - ready_ns_; }
+    int64_t tail() const { return tail_; }  // after so much silence it need not be called; -1 if it always must
+    int64_t lived_ns() const { return now_ns() - born_ns_; }  // since it was ready, or else since it was started
     const std::string& error() const { return failed_; }
 
     int64_t ring() const { return ring_; }  // in samples
@@ -45,17 +57,20 @@ private:
         auto* audio = reinterpret_cast<float*>(child_->memory() + kAudioOffset);
         return audio + index * kLongestRing + (position & (ring_ - 1));
     }
+    bool start();
     bool send(Kind kind, int64_t position, int64_t length, double value, const Move* moves, int count);
     long receive(int64_t timeout_ns, bool eager);
     bool heart_beats();
-    void fail(const std::string& why);
+    void give_up(const std::string& why);
 
     const Descriptor& descriptor_;
     std::unique_ptr<Child> child_;
     std::string failed_;
-    int64_t done_ = 0, sent_ = 0, given_ = 0, latency_ = 0, hop_ = 0, ring_ = kShortestRing;
+    bool was_ready_ = false;
+    int unanswered_ = 0;  // times it was configured and has not yet said that it is ready
+    int64_t done_ = 0, sent_ = 0, given_ = 0, latency_ = 0, hop_ = 0, tail_ = -1, ring_ = kShortestRing;
     uint64_t beats_ = 0;
-    int64_t last_look_ns_ = 0, silent_ns_ = 0, ready_ns_ = 0;
+    int64_t last_look_ns_ = 0, silent_ns_ = 0, born_ns_ = 0;
     struct {
         Packet head;
         char text[kMaxText];
