@@ -20,14 +20,32 @@ using namespace vst3;
 // Blocks that went out dry, by instance; told to Python by the functions at the end.
 std::mutex counters_mutex;
 std::map<int64_t, std::atomic<int64_t>> counters;
+int64_t counters_made = 0;
 // A host that reloads an instance destroys it and makes the next one: on that thread it goes on counting.
 thread_local int64_t newest = 0, orphan = 0;
 
 std::atomic<int64_t>& take_counter() {
     std::lock_guard<std::mutex> lock(counters_mutex);
-    newest = orphan ? orphan : static_cast<int64_t>(counters.size()) + 1;
+    newest = orphan ? orphan : ++counters_made;
     orphan = 0;
     return counters[newest];
+}
+
+void leave_counter(int64_t counter) {
+    std::lock_guard<std::mutex> lock(counters_mutex);
+    if (orphan) counters.erase(orphan);
+    orphan = counter;
+}
+
+constexpr double kLowestRate = 8000, kHighestRate = 192000;  // Hz
+
+// Flags of the channels that are silence, bit for bit.
+uint64_t silent_channels(float* const* channels, int count, int length) {
+    uint64_t flags = 0;
+    for (int c = 0; c < count; c++)
+        if (std::all_of(channels[c], channels[c] + length, [](float sample) { return sample == 0; }))
+            flags |= uint64_t{1} << c;
+    return flags;
 }
 
 const Descriptor* descriptor() {
@@ -40,6 +58,14 @@ void copy(const std::string& text, char16_t* target, size_t size = 128) {
     size_t length = std::min(text.size(), size - 1);
     for (size_t i = 0; i < length; i++) target[i] = static_cast<unsigned char>(text[i]);  // names are ASCII
     target[length] = 0;
+}
+
+// What people type, or a host pastes, for a number: a true minus, the sign of infinity, spaces that do not break.
+std::string ascii_of(char16_t c) {
+    if (c == 0x2212) return "-";
+    if (c == 0x221E) return "inf";
+    if (c == 0xA0 || c == 0x202F) return " ";
+    return std::string(1, c < 128 ? static_cast<char>(c) : '?');
 }
 
 template <size_t size>
@@ -55,7 +81,10 @@ std::string read_all(IBStream* stream) {
     return text;
 }
 
-class Plugin : public IComponent, public IAudioProcessor, public IEditController {
+class Plugin : public IComponent,
+               public IAudioProcessor,
+               public IEditController,
+               public IProcessContextRequirements {
 public:
     explicit Plugin(const Descriptor& descriptor)
         : descriptor_(descriptor), stream_(descriptor), normalized_(descriptor.parameters.size()) {
@@ -75,6 +104,8 @@ public:
             *object = static_cast<IAudioProcessor*>(this);
         else if (id == IEditController::kId)
             *object = static_cast<IEditController*>(this);
+        else if (id == IProcessContextRequirements::kId)
+            *object = static_cast<IProcessContextRequirements*>(this);
         else
             return *object = nullptr, kNoInterface;
         addRef();
@@ -89,8 +120,13 @@ public:
 
     // IPluginBase
 
-    Result VST3_CALL initialize(FUnknown*) override { return kResultOk; }
+    Result VST3_CALL initialize(FUnknown*) override {
+        if (initialized_) return kResultFalse;
+        initialized_ = true;
+        return kResultOk;
+    }
     Result VST3_CALL terminate() override {
+        initialized_ = false;
         setComponentHandler(nullptr);
         return kResultOk;
     }
@@ -112,7 +148,7 @@ public:
     }
     Result VST3_CALL setActive(uint8_t state) override {
         if (state && !active_) {
-            configure();
+            configure();  // which waits for a valid set-up, as in a scan
             stream_.set_values(plain_values());
             stream_.reset();
         }
@@ -152,9 +188,11 @@ public:
 
     Result VST3_CALL setBusArrangements(SpeakerArrangement* inputs, int32_t numIns, SpeakerArrangement* outputs,
                                         int32_t numOuts) override {
-        if (numIns != 1 || numOuts != 1 || inputs[0] != outputs[0]) return kResultFalse;
+        if (active_ || numIns != 1 || numOuts != 1 || inputs[0] != outputs[0]) return kResultFalse;
         if (inputs[0] != kMono && inputs[0] != kStereo) return kResultFalse;
-        channels_ = inputs[0] == kMono ? 1 : 2;
+        int channels = inputs[0] == kMono ? 1 : 2;
+        configured_ = configured_ && channels == channels_;
+        channels_ = channels;
         return kResultOk;
     }
     Result VST3_CALL getBusArrangement(int32_t, int32_t index, SpeakerArrangement* arrangement) override {
@@ -163,14 +201,21 @@ public:
     }
     Result VST3_CALL canProcessSampleSize(int32_t size) override { return size == kSample32 ? kResultOk : kResultFalse; }
     uint32_t VST3_CALL getLatencySamples() override {
-        if (setup_.sampleRate > 0 && !configured_) configure();
-        return static_cast<uint32_t>(stream_.latency());
+        if (!configured_) configure();
+        return static_cast<uint32_t>(set_up_ ? stream_.latency() : 0);
     }
     Result VST3_CALL setupProcessing(ProcessSetup* setup) override {
         if (setup->symbolicSampleSize != kSample32) return kResultFalse;
-        bool same = setup->sampleRate == setup_.sampleRate && setup->processMode == setup_.processMode;
+        bool same = set_up_ && setup->sampleRate == setup_.sampleRate && setup->processMode == setup_.processMode;
+        set_up_ = setup->sampleRate >= kLowestRate && setup->sampleRate <= kHighestRate && setup->maxSamplesPerBlock > 0;
         setup_ = *setup;
         configured_ = configured_ && same;
+        if (!set_up_) {
+            std::fprintf(stderr, "stembridge: %s: %g Hz and blocks of %d samples do not work; use %g to %g Hz\n",
+                         descriptor_.name.c_str(), setup->sampleRate, setup->maxSamplesPerBlock, kLowestRate,
+                         kHighestRate);
+            return kResultFalse;
+        }
         // A host may ask for longer blocks in the middle of a stream, which make no difference here.
         if (active_ && !same) configure();
         return kResultOk;
@@ -181,22 +226,31 @@ public:
         return kResultOk;
     }
     Result VST3_CALL process(ProcessData* data) override {
-        if (data->symbolicSampleSize != kSample32) return kResultFalse;
-        int length = data->numInputs > 0 && data->numOutputs > 0 ? data->numSamples : 0;
+        if (data->symbolicSampleSize != kSample32 || data->numSamples < 0) return kResultFalse;
+        int length = data->numOutputs > 0 ? data->numSamples : 0;
         take_moves(data->inputParameterChanges, length);
         if (length == 0) {
             stream_.process(nullptr, nullptr, 0, moves_, Mode::offline);
             return kResultOk;
         }
-        AudioBusBuffers &in = data->inputs[0], &out = data->outputs[0];
-        if (in.numChannels < channels_ || out.numChannels < channels_) return kInvalidArgument;
-        out.silenceFlags = 0;
-        int32_t mode = data->processMode;
-        Mode as = mode == kOffline ? Mode::offline : mode == kPrefetch ? Mode::prefetch : Mode::realtime;
-        if (!stream_.process(in.channelBuffers32, out.channelBuffers32, length, moves_, as)) ++dropouts_;
+        AudioBusBuffers& out = data->outputs[0];
+        const float* inputs[kMaxChannels] = {};  // null where there is silence, or no input
+        for (int c = 0; c < channels_; c++) {
+            if (c >= out.numChannels || !out.channelBuffers32 || !out.channelBuffers32[c]) return kInvalidArgument;
+            AudioBusBuffers* in = data->numInputs > 0 ? &data->inputs[0] : nullptr;
+            if (!in || c >= in->numChannels || !in->channelBuffers32) continue;
+            if (!(in->silenceFlags >> c & 1)) inputs[c] = in->channelBuffers32[c];
+        }
+        if (!process(inputs, out.channelBuffers32, length, data->processMode)) ++dropouts_;
+        for (int c = channels_; c < out.numChannels; c++) std::fill_n(out.channelBuffers32[c], length, 0.0f);
+        out.silenceFlags = silent_channels(out.channelBuffers32, out.numChannels, length);
         return kResultOk;
     }
     uint32_t VST3_CALL getTailSamples() override { return static_cast<uint32_t>(stream_.latency()); }
+
+    // IProcessContextRequirements
+
+    uint32_t VST3_CALL getProcessContextRequirements() override { return 0; }
 
     // IEditController
 
@@ -224,7 +278,7 @@ public:
     Result VST3_CALL getParamValueByString(ParamId id, char16_t* text, double* value) override {
         int index = index_of(id);
         std::string ascii;
-        for (; text && *text && ascii.size() < 128; text++) ascii += *text < 128 ? static_cast<char>(*text) : '?';
+        for (; text && *text && ascii.size() < 128; text++) ascii += ascii_of(*text);
         return index >= 0 && descriptor_.parameters[index].parse(ascii, value) ? kResultOk : kResultFalse;
     }
     double VST3_CALL normalizedParamToPlain(ParamId id, double value) override {
@@ -256,10 +310,25 @@ public:
 private:
     virtual ~Plugin() {
         setComponentHandler(nullptr);
-        orphan = counter_;
+        leave_counter(counter_);
     }
 
+    // False if some of it went out dry that should not have.
+    bool process(const float* const* inputs, float* const* outputs, int length, int32_t mode) {
+        if (set_up_ && configured_) {
+            Mode as = mode == kOffline ? Mode::offline : mode == kPrefetch ? Mode::prefetch : Mode::realtime;
+            return stream_.process(inputs, outputs, length, moves_, as);
+        }
+        for (int c = 0; c < channels_; c++) {
+            if (inputs[c]) std::memmove(outputs[c], inputs[c], length * sizeof(float));
+            else std::fill_n(outputs[c], length, 0.0f);
+        }
+        return false;
+    }
+
+    // Nothing is started before the host has said a rate that works.
     void configure() {
+        if (!set_up_) return;
         int64_t before = stream_.latency();
         stream_.configure(setup_.sampleRate, channels_, setup_.maxSamplesPerBlock, setup_.processMode != kOffline);
         bool first = !configured_;
@@ -320,7 +389,8 @@ private:
     IComponentHandler* handler_ = nullptr;
     ProcessSetup setup_{kRealtime, kSample32, 0, 0};
     int channels_ = 2;
-    bool active_ = false, processing_ = false, configured_ = false;
+    bool initialized_ = false, active_ = false, processing_ = false;
+    bool set_up_ = false, configured_ = false;  // by the host, validly; the stream, as it was set up last
     std::atomic<int64_t>& dropouts_ = take_counter();
     const int64_t counter_ = newest;
 };
@@ -337,6 +407,8 @@ public:
     Result VST3_CALL getFactoryInfo(PFactoryInfo* info) override {
         *info = {};
         copy("StemBridge", info->vendor);
+        copy("no web site yet", info->url);
+        copy("no e-mail address yet", info->email);
         info->flags = kUnicode;
         return kResultOk;
     }

@@ -187,6 +187,12 @@ struct IAudioProcessor : FUnknown {
     virtual uint32_t VST3_CALL getTailSamples() = 0;
 };
 
+// What the host is to say of its transport with each block: flags, none of which the shell needs.
+struct IProcessContextRequirements : FUnknown {
+    static constexpr Uid kId = uid(0x2A654303, 0xEF764E3D, 0x95B5FE83, 0x730EF6D0);
+    virtual uint32_t VST3_CALL getProcessContextRequirements() = 0;
+};
+
 // The controller
 
 enum RestartFlags : int32_t { kParamValuesChanged = 1 << 2, kLatencyChanged = 1 << 3 };
