@@ -3,8 +3,8 @@
 import os
 from typing import TYPE_CHECKING
 
-# Otherwise ONNX Runtime writes a device id to ~/.cache and sends it with data on the machine, from its import on. It is
-# set whatever the user has set: nothing here phones home. Processes that this one starts inherit it.
+# Turn off ONNX Runtime's telemetry, whatever the user has set. Otherwise ONNX Runtime, once imported, writes a device
+# id to ~/.cache and sends it with data about the machine. Child processes inherit the setting.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"

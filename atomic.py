@@ -1,8 +1,7 @@
 """Files that appear whole or not at all.
 
-A new file is written under a hidden name, in the folder where it will be, and then takes its name. Where that name is a
-link, the file that the link leads to is replaced and the link stays. Other hard links to a replaced file keep the old
-content.
+A new file is written under a hidden name in its final folder, and then renamed. If the final name is a symbolic link,
+the link stays and the file it points to is replaced. Other hard links to a replaced file keep the old content.
 """
 
 import errno
@@ -16,10 +15,10 @@ from pathlib import Path
 
 
 def final_path(path: str | os.PathLike[str]) -> Path:
-    """Follow links to the file that a write to `path` reaches; it need not exist.
+    """Follow symbolic links from `path` to the file that would be written, which need not exist.
 
     Raises:
-        OSError: Links lead in a circle, or to something that is not a file: a folder, a device, a pipe, a socket.
+        OSError: The links form a loop, or end at something that is not a file: a folder, a device, a pipe, a socket.
     """
     path = Path(path)
     with suppress(FileNotFoundError, NotADirectoryError):
@@ -29,7 +28,7 @@ def final_path(path: str | os.PathLike[str]) -> Path:
         if not stat.S_ISREG(mode):
             raise _not_a_file(path)
     while True:
-        if path.parent.resolve().is_relative_to("/proc"):  # /dev/stdout leads there, whatever it is connected to
+        if path.parent.resolve().is_relative_to("/proc"):  # where /dev/stdout links, even if redirected to a file
             raise _not_a_file(path)
         if not path.is_symlink():
             return path
@@ -37,7 +36,7 @@ def final_path(path: str | os.PathLike[str]) -> Path:
 
 
 def final_paths(targets: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """As `final_path`, of several files; raises OSError also if two of them are the same file."""
+    """Return `final_path` of several files. Also raises OSError if two of them are the same file."""
     places = [final_path(target) for target in targets]
     seen: set[str] = set()
     for target, place in zip(targets, places, strict=True):
@@ -48,13 +47,13 @@ def final_paths(targets: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 
 def hidden_path(path: str | os.PathLike[str], suffix: str = "") -> Path:
-    """Return a new hidden name next to the file that a write to `path` reaches; raises OSError as `final_path` does."""
+    """Return a new hidden name next to `final_path(path)`. Raises OSError as `final_path` does."""
     return final_path(path).with_name(f".stembridge-{secrets.token_hex(6)}{suffix}")
 
 
 @contextmanager
 def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give the block a path to write to, and put what it wrote in the place of `path`; if it raises, nothing changes.
+    """Yield a temporary path to write to, then move that file to `path`. If the block raises, nothing changes.
 
     Raises:
         OSError: The file cannot be written; the error names `path`.
@@ -69,7 +68,7 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file, in the place of an older one; raises OSError, and then nothing has changed."""
+    """Write a file, replacing an older one. If it raises OSError, nothing has changed."""
     with new_file(path) as part:
         part.write_bytes(content)
 
@@ -80,11 +79,11 @@ def publish(parts: Sequence[Path], targets: Sequence[str | os.PathLike[str]]) ->
     A file that replaces another takes over its permissions and, where that is allowed, its owner.
 
     Args:
-        parts: The files; they may be lost if this fails.
-        targets: Where each of them goes, on this file system or another; older files there are replaced.
+        parts: The finished files. They may be lost if this fails.
+        targets: The final path of each, on this file system or another. Older files there are replaced.
 
     Raises:
-        OSError: A file cannot be put in its place; the error names its target. Older files are then there again.
+        OSError: A file cannot be moved; the error names its target. The older files have been restored.
     """
     places = final_paths(targets)
     staged = []
@@ -101,7 +100,7 @@ def publish(parts: Sequence[Path], targets: Sequence[str | os.PathLike[str]]) ->
 
 
 def _staged(part: Path, place: Path, temporary: ExitStack) -> Path:
-    """Bring a finished file into the folder of its place, with the permissions of what it will replace."""
+    """Move a finished file into its final folder, with the permissions of the file it will replace."""
     if part.parent != place.parent:
         finished, part = part, hidden_path(place)
         temporary.callback(part.unlink, missing_ok=True)
@@ -121,7 +120,7 @@ def _staged(part: Path, place: Path, temporary: ExitStack) -> Path:
 
 
 def _be_ready_to_undo(place: Path, temporary: ExitStack, undo: ExitStack) -> None:
-    """Let `undo` bring back what is at a place now."""
+    """Make `undo` restore what is at `place` now."""
     if not place.exists():
         undo.callback(place.unlink, missing_ok=True)
         return
@@ -136,7 +135,7 @@ def _be_ready_to_undo(place: Path, temporary: ExitStack, undo: ExitStack) -> Non
 
 @contextmanager
 def _named(target: str | os.PathLike[str]) -> Iterator[None]:
-    """Let errors name the target, as the user knows no hidden files."""
+    """Make errors name the target, because the user has never seen the hidden file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Texts, markers and more in the chunks of WAV and AIFF files."""
+"""Read and write texts, markers and sampler data in the chunks of WAV and AIFF files."""
 
 import os
 import struct
@@ -9,7 +9,7 @@ from typing import BinaryIO
 from .chunks import read_form, walk_chunks
 from .markers import Marker
 
-# Left out: the sound, tags that mutagen reads, and what new sound makes untrue, such as peaks and drawn waveforms.
+# Chunks that are not copied: the sound, tags that mutagen reads, and data that is wrong for new sound, such as peaks.
 _NOT_READ = {"fmt ", "data", "fact", "ds64", "JUNK", "junk", "PAD ", "FLLR", "PEAK", "levl", "id3 ", "ID3 ", "LGWV"}
 _NOT_READ |= {"SSND", "COMM", "FVER", "CHAN", "elm1", "minf", "umid", "regn"}
 _INFO = {
@@ -35,8 +35,8 @@ _INFO = {
     "ISFT": "encoder",
 }
 _AIFF = {"NAME": "title", "AUTH": "artist", "(c) ": "copyright", "ANNO": "comment"}
-_LARGEST = 1 << 26  # bytes; a chunk that is said to be larger is skipped
-_LOUDNESS_OF_BEXT = slice(412, 422)  # five numbers that new sound makes untrue
+_LARGEST = 1 << 26  # bytes; larger chunks are skipped
+_LOUDNESS_OF_BEXT = slice(412, 422)  # five numbers that are wrong for new sound
 _UNKNOWN_LOUDNESS = struct.pack("<h", 0x7FFF) * 5
 
 _KINDS = {b"WAVE": "WAV", b"AIFF": "AIFF", b"AIFC": "AIFF"}
@@ -45,12 +45,12 @@ Chunks = list[tuple[str, bytes]]
 
 
 def chunk_kind(file: BinaryIO) -> str:
-    """Return "WAV" or "AIFF" for a file of chunks that `read_chunks` reads, "" for any other."""
+    """Return "WAV" or "AIFF" if `read_chunks` can read the file, else ""."""
     return _KINDS.get(read_form(file)[1], "")
 
 
 def read_chunks(file: BinaryIO) -> Chunks:
-    """Return the chunks of a WAV or AIFF, without the sound; none of any other file."""
+    """Return the chunks of a WAV or AIFF file, except the sound; an empty list for any other file."""
     chunks: Chunks = []
     magic, form = read_form(file)
     for name_bytes, start, size in walk_chunks(file) if form in _KINDS else ():
@@ -59,7 +59,7 @@ def read_chunks(file: BinaryIO) -> Chunks:
             continue
         file.seek(start)
         data = file.read(size)
-        if magic == b"RIFX":  # numbers are the other way round; only texts are worth it
+        if magic == b"RIFX":  # big-endian numbers; keep the texts only
             if (name, data[:4]) != ("LIST", b"INFO"):
                 continue
             data = data[:4] + b"".join(_chunk(*item) for item in _items(data[4:], ">"))
@@ -84,7 +84,7 @@ def _append(file: BinaryIO, data: bytes) -> None:
 
 
 def kept_chunks(chunks: Chunks) -> Chunks:
-    """Return a WAV file's chunks as they are for another of the same rate and length with new sound."""
+    """Return the chunks to copy from a WAV file to one of the same rate and length with new sound."""
     kept = []
     for name, data in chunks:
         if name == "bext" and data[346:348] >= b"\x02\0" and len(data) >= 602:
@@ -96,7 +96,7 @@ def kept_chunks(chunks: Chunks) -> Chunks:
 
 
 def chunk_texts(chunks: Chunks) -> dict[str, list[str]]:
-    """Return the texts of an INFO list or of AIFF's text chunks: name of a Vorbis comment -> values."""
+    """Return the texts of an INFO list or of AIFF text chunks: Vorbis comment name to values."""
     texts: dict[str, list[str]] = {}
     for name, data in chunks:
         if name == "LIST" and data[:4] == b"INFO":
@@ -114,7 +114,7 @@ def chunk_texts(chunks: Chunks) -> dict[str, list[str]]:
 
 
 def chunk_markers(chunks: Chunks, sample_rate: int) -> list[Marker]:
-    """Return the cue points of a WAV, with their labels and lengths, or the markers of an AIFF."""
+    """Return the cue points of a WAV file with their labels and lengths, or the markers of an AIFF file."""
     last = dict(chunks)
     if "MARK" in last:
         found = _aiff_markers(last["MARK"]).values()
@@ -142,7 +142,7 @@ def chunk_markers(chunks: Chunks, sample_rate: int) -> list[Marker]:
 
 
 def marker_chunks(markers: Iterable[Marker], sample_rate: int) -> Chunks:
-    """Return the cue points, labels and lengths of a WAV for markers."""
+    """Return WAV chunks that hold the markers as cue points with labels and lengths."""
     cue, labels = b"", b"adtl"
     number = 0
     for number, marker in enumerate(markers, 1):
@@ -157,14 +157,14 @@ def marker_chunks(markers: Iterable[Marker], sample_rate: int) -> Chunks:
 
 
 def sampler_chunks(chunks: Chunks, sample_rate: int) -> Chunks:
-    """Return the `smpl` and `inst` chunks of a WAV for the instrument of an AIFF, if it has one."""
+    """Convert the instrument chunk of an AIFF file, if it has one, to `smpl` and `inst` chunks for a WAV file."""
     last = dict(chunks)
     if len(instrument := last.get("INST", b"")) < 20:
         return []
     note, detune, low, high, low_velocity, high_velocity, gain = struct.unpack_from(">bbbbbbh", instrument)
     places = {number: position for number, (position, _) in _aiff_markers(last.get("MARK", b"")).items()}
     loops = b""
-    for offset in (8, 14):  # while the note is held, and after
+    for offset in (8, 14):  # the sustain loop and the release loop
         mode, begin, end = struct.unpack_from(">hhh", instrument, offset)
         if mode in (1, 2) and {begin, end} <= places.keys() and places[end] > places[begin]:
             loops += struct.pack("<IIIIII", len(loops) // 24, mode - 1, places[begin], places[end] - 1, 0, 0)
@@ -175,7 +175,7 @@ def sampler_chunks(chunks: Chunks, sample_rate: int) -> Chunks:
 
 
 def _aiff_markers(data: bytes) -> Mapping[int, tuple[int, str]]:
-    """Return the markers of an AIFF: number -> sample and name."""
+    """Return the markers of an AIFF file: number to position in samples and name."""
     markers, at = {}, 2
     while at + 7 <= len(data):
         number, position, length = struct.unpack_from(">hIB", data, at)

@@ -1,4 +1,4 @@
-"""Chunks of WAV and AIFF files: where they are, and how much sound the header declares."""
+"""Find the chunks of WAV and AIFF files, and how much sound the header declares."""
 
 import os
 import struct
@@ -6,19 +6,22 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM")
-# Sizes that programs write when they stream a file and cannot know its length: 0, and 2 or 4 GiB, less some.
+# Sizes that programs write when they stream a file and do not know its length: 0, or slightly below 2 or 4 GiB.
 _UNKNOWN = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFF000, 0x100000000))
-_TAGS = (b"ID3", b"TAG", b"APETAGEX")  # what tag editors append without a chunk around it
+_TAGS = (b"ID3", b"TAG", b"APETAGEX")  # tags that editors append without a chunk around them
 _BLOCK = 1 << 20
 _MOST_CHUNKS = 10_000
-_PROBES, _PROBE = 64, 4096  # places in which bytes that no chunk explains are looked at, and bytes in each
+_PROBES, _PROBE = 64, 4096  # samples taken of bytes outside all chunks, and bytes in each sample
 
 
 class Sound(NamedTuple):
-    """The sound of a WAV or AIFF file, in bytes.
+    """Where the sound of a WAV or AIFF file is, in bytes.
 
-    start: where it begins. declared: its length by the header, None if the header does not say. present: how much of
-    that is in the file. surplus: bytes behind the last chunk, 0 if they are zeros or tags.
+    Attributes:
+        start: Where it begins.
+        declared: Its length according to the header; None if the header does not say.
+        present: How much of that is in the file.
+        surplus: Bytes after the last chunk; 0 if they are zeros or tags.
     """
 
     start: int
@@ -28,7 +31,13 @@ class Sound(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """name: 4 bytes. start: of its content. size: of its content, as the header says."""
+    """A chunk.
+
+    Attributes:
+        name: 4 bytes.
+        start: Where its content begins.
+        size: Bytes of content according to the header.
+    """
 
     name: bytes
     start: int
@@ -36,7 +45,7 @@ class Chunk(NamedTuple):
 
 
 def skip_id3(file: BinaryIO) -> int:
-    """Go behind the ID3v2 tags, if any, that a file starts with; return where that is."""
+    """Seek past the ID3v2 tags at the start of a file, if there are any; return that position."""
     position = 0
     while True:
         file.seek(position)
@@ -44,7 +53,7 @@ def skip_id3(file: BinaryIO) -> int:
         if len(head) < 10 or head[:3] != b"ID3":
             file.seek(position)
             return position
-        # 28 bits of length, seven a byte; a footer of 10 bytes if the flag says so
+        # The length has 28 bits, seven in each byte; a flag announces a footer of 10 bytes.
         length = sum((byte & 127) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
         position += 10 + length + (10 if head[5] & 16 else 0)
 
@@ -54,7 +63,7 @@ def _size(file: BinaryIO) -> int:
 
 
 def end_of_data(file: BinaryIO) -> int:
-    """Return where a file ends without the zeros at its end, which recorders and download programs reserve."""
+    """Return where a file's data ends, without the zeros that recorders and download programs reserve at its end."""
     end = _size(file)
     while end:
         start = max(0, end - _BLOCK)
@@ -66,7 +75,7 @@ def end_of_data(file: BinaryIO) -> int:
 
 
 def find_sound(file: BinaryIO) -> Sound | None:
-    """Return where the sound of a WAV or AIFF file is; None if it has none, or is another kind of file."""
+    """Return where the sound of a WAV or AIFF file is; None if it has no sound, or is another kind of file."""
     size = _size(file)
     sound, end = None, 0
     for chunk in walk_chunks(file):
@@ -86,9 +95,9 @@ def _is_unknown(size: int) -> bool:
 
 
 def read_form(file: BinaryIO) -> tuple[bytes, bytes]:
-    """Return the first four bytes of a file, after any ID3 tag, and its form, such as (b"RIFF", b"WAVE").
+    """Return the first four bytes of a file, after any ID3 tag, and its form type, such as (b"RIFF", b"WAVE").
 
-    Both are empty if it has no chunks.
+    Both are empty if it is not a file of chunks.
     """
     skip_id3(file)
     head = file.read(12)
@@ -96,9 +105,9 @@ def read_form(file: BinaryIO) -> tuple[bytes, bytes]:
 
 
 def walk_chunks(file: BinaryIO) -> Iterator[Chunk]:
-    """Yield the chunks after the file's own header, as far as they are well formed.
+    """Yield the chunks after the file's header, up to the first malformed one.
 
-    The file may be read elsewhere between two chunks. Another file that was appended to this one is left out.
+    The caller may move the file position between chunks. A second file that was appended to this one is ignored.
     """
     magic, _ = read_form(file)
     if not magic:
@@ -119,11 +128,11 @@ def walk_chunks(file: BinaryIO) -> Iterator[Chunk]:
         yield Chunk(name, position + 8, size)
         position += 8 + size
         if size % 2 and (_header(file, position + 1, order, end) or not _header(file, position, order, end)):
-            position += 1  # a byte of padding, which some writers forget
+            position += 1  # a padding byte, which some programs omit
 
 
 def _header(file: BinaryIO, position: int, order: str, end: int) -> tuple[bytes, int] | None:
-    """Return the name and size of the chunk at a position; None if there is no chunk. end: of the file."""
+    """Return the name and size of the chunk at a position, None if there is no chunk. `end` is the file's end."""
     file.seek(position)
     header = file.read(8)
     if len(header) < 8 or not all(32 <= byte < 127 for byte in header[:4]):
@@ -134,7 +143,7 @@ def _header(file: BinaryIO, position: int, order: str, end: int) -> tuple[bytes,
 
 
 def _surplus(file: BinaryIO, start: int, end: int) -> int:
-    """Return how many bytes lie between two places, or 0 if they are tags or, at a few places, all zeros."""
+    """Return how many bytes lie between two positions, or 0 if they are tags, or zeros wherever they are sampled."""
     file.seek(start)
     if start >= end or file.read(8).startswith(_TAGS):
         return 0

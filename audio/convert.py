@@ -1,4 +1,4 @@
-"""Sound that changes its rate or channels on the way, all in the format of its first frame."""
+"""Convert sound whose rate or channels change midway to the format of its first frame."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,24 +8,25 @@ import av
 import numpy as np
 from av.filter import Graph
 
-_PULLED = 1024  # frames that come out together
-_HELD = 4096  # frames, more than the resampler holds back
+_PULLED = 1024  # frames pulled at once
+_HELD = 4096  # frames; the resampler holds back fewer
 
 
 class Unifier:
-    """Gives all sound the rate and channels of the first.
+    """Converts all frames to the rate and channels of the first one.
 
     Attributes:
-        position: frames of the first format that were pushed so far; a few may not have been returned yet.
-        changes: how often the format changed. first_change: where and how it did first, as (frame, words).
+        position: How many frames were pushed so far, counted in the first format. The last few may not be returned yet.
+        changes: How often the format changed.
+        first_change: The first change, as (frame, description).
     """
 
     def __init__(self, first: av.AudioFrame) -> None:
         self._own = self._current = (first.sample_rate, first.layout.nb_channels)
         self._layout = first.layout.name
         self._converter: _Converter | None = None
-        self._start = 0  # position at which the present format began
-        self._pushed = 0  # frames of the present format since
+        self._start = 0  # position at which the current format began
+        self._pushed = 0  # frames in the current format since then
         self.changes = 0
         self.first_change: tuple[int, str] = (0, "")
 
@@ -35,15 +36,15 @@ class Unifier:
 
     @property
     def current_rate(self) -> int:
-        """The rate of the present format, in Hz."""
+        """The current format's rate, in Hz."""
         return self._current[0]
 
     def differs(self, frame: av.AudioFrame) -> bool:
-        """Whether the format of a frame is another than that of the frame before it."""
+        """Return whether a frame's format differs from that of the frame before it."""
         return (frame.sample_rate, frame.layout.nb_channels) != self._current
 
     def push(self, frame: av.AudioFrame, samples: np.ndarray) -> Iterator[np.ndarray]:
-        """Take a frame's samples (channels, n), and yield what is ready."""
+        """Take a frame's samples, (channels, n), and yield converted samples as they become ready."""
         if self.differs(frame):
             yield from self.flush()
             new = frame.sample_rate, frame.layout.nb_channels
@@ -57,14 +58,14 @@ class Unifier:
         yield samples if self._converter is None else self._converter.push(samples)
 
     def flush(self) -> Iterator[np.ndarray]:
-        """Yield what was held back."""
+        """Yield the samples that were held back."""
         if self._converter is not None:
             yield self._converter.finish()
             self._converter = None
         self._start, self._pushed = self.position, 0
 
     def skip(self, length: int) -> None:
-        """Move the position on, after a `flush`, by frames that others make."""
+        """Advance the position, after a `flush`, by frames that the caller fills in itself."""
         self._start += length
 
 
@@ -74,9 +75,9 @@ def _words(sample_rate: int, num_channels: int) -> str:
 
 
 class _Converter:
-    """Converts a stretch of sound: what goes in with `push` comes out, in all, with the last from `finish`.
+    """Converts a section of sound in one format. `finish` returns the last of it.
 
-    Mono keeps its level in every channel of stereo.
+    Mono is copied to both channels of stereo at its full level.
     """
 
     def __init__(self, sample_rate: int, layout: str, to_rate: int, to_layout: str) -> None:
@@ -101,7 +102,7 @@ class _Converter:
         frame.sample_rate, frame.pts, frame.time_base = self._rate, self._pushed, Fraction(1, self._rate)
         self._pushed += samples.shape[1]
         self._graph.push(frame)
-        # Nothing is pulled before it is there: as PyAV makes the exception that says so, a Ctrl-C would be lost.
+        # Pull only frames that are ready: a Ctrl-C would be lost while PyAV creates the exception for a missing one.
         ready = []
         while self._pulled + _PULLED + _HELD <= self._length():
             ready.append(self._pull())
@@ -119,7 +120,7 @@ class _Converter:
         return np.pad(last, ((0, 0), (0, missing))) if missing >= 0 else last[:, :missing]
 
     def _length(self) -> int:
-        """How many frames all that was pushed makes."""
+        """Return how many converted frames the pushed frames make."""
         return round(self._pushed * self._to_rate / self._rate)
 
     def _pull(self) -> np.ndarray:

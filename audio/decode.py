@@ -17,19 +17,19 @@ from .chunks import MAGIC, find_sound, skip_id3
 from .errors import AudioError
 from .reader import AudioReader
 
-_SURPLUS_S = 0.1  # seconds of sound that bytes behind the last chunk must make to be worth a warning
+_SURPLUS_S = 0.1  # warn if the bytes after the last chunk would be at least this many seconds of sound
 
 
 def open_audio(path: str | os.PathLike[str], stream: int | None = None) -> AudioReader:
-    """Open an audio file: WAV, AIFF, FLAC, Ogg Vorbis, Opus, MP3, M4A/AAC and what else FFmpeg decodes.
+    """Open an audio file: WAV, AIFF, FLAC, Ogg Vorbis, Opus, MP3, M4A/AAC or any other format that FFmpeg decodes.
 
     Args:
         path: The file.
-        stream: Which of its audio streams to read, counted from 1; by default the one that the file marks as default,
-            else the first.
+        stream: Number of the audio stream to read, counted from 1; by default the stream that the file marks as
+            default, else the first.
 
     Raises:
-        AudioError: The file is missing, unreadable, empty, no audio, holds no samples or has no such stream.
+        AudioError: The file is missing, unreadable, empty or not audio, or has no samples or no such stream.
     """
     path = Path(path)
     magic, tagged = _magic(path)
@@ -49,7 +49,7 @@ def open_audio(path: str | os.PathLike[str], stream: int | None = None) -> Audio
 
 
 def _open_chunked(path: Path, magic: bytes, tagged: bool, stream: int | None) -> AudioReader:
-    """Open a WAV or AIFF file, and note where its header is wrong."""
+    """Open a WAV or AIFF file, and note errors in its header."""
     from .sndfile import SndfileReader, Unsuited
 
     with path.open("rb") as file:
@@ -65,10 +65,10 @@ def _open_chunked(path: Path, magic: bytes, tagged: bool, stream: int | None) ->
         reader = FFmpegReader(path, stream, ignore_length=length_is_unknown, least=least)
         if unsuited.coded and reader.codec.startswith("pcm"):
             reader.close()
-            line = f"{path}: holds DTS or AC-3 as if it were plain samples; decode it to 16-bit WAV first"
+            line = f"{path}: holds DTS or AC-3 marked as plain samples; decode it to 16-bit WAV first"
             raise AudioError(line) from None
         if length_is_unknown and magic == b"RF64":
-            reader.note("its ds64 chunk, which should say how long it is, was never filled in; it was read to the end")
+            reader.note("its ds64 chunk does not give the file's length; it was read to the end")
     if tagged:
         reader.note("it starts with an ID3 tag, which belongs in a chunk; the tag was skipped")
     if sound is not None and sound.declared is not None and sound.present and reader.num_frames:
@@ -80,7 +80,7 @@ def _open_chunked(path: Path, magic: bytes, tagged: bool, stream: int | None) ->
                 remedy = "run ffmpeg -ignore_length 1 -i SONG -c copy whole.wav"
             read = reader.num_frames / reader.sample_rate
             reader.note(
-                f"its header says {read:.2f} s, which were read, but it holds enough bytes for {seconds:.2f} s more; "
+                f"its header says {read:.2f} s, and these were read, but the file has bytes for {seconds:.2f} s more; "
                 f"if they are sound too, {remedy}"
             )
     return reader
@@ -93,7 +93,7 @@ def read_audio(path: str | os.PathLike[str], stream: int | None = None) -> tuple
 
 
 def _magic(path: Path) -> tuple[bytes, bool]:
-    """Return the four bytes that say what a file is, and whether they are behind an ID3 tag.
+    """Return the four bytes that identify a file's format, and whether they follow an ID3 tag.
 
     Raises AudioError if the file cannot be read or is empty.
     """

@@ -108,7 +108,7 @@ class _Worker:
             ticket, function, arguments = call
             try:
                 self._answers.put((ticket, function(*arguments), None))
-            except BaseException as error:  # of any kind: somebody waits for the answer
+            except BaseException as error:  # of any kind, because another thread waits for the answer
                 self._answers.put((ticket, None, error))
 
 

@@ -30,24 +30,31 @@ _CONTAINERS = (
 )
 SAMPLE_FORMATS = {"u8": "int16", "s16": "int16", "s32": "int24"}
 _HEADERED = {"aiff", "caf", "flac", "matroska", "mov", "tta", "w64", "wav", "wv"}  # whose headers tell the length
-_TRACK_TOLERANCE_S = 0.1  # what the tags of a Matroska track may be wrong by
-_CLOCKLESS = {"aac", "ac3", "dts", "eac3", "loas", "mp3", "truehd"}  # whose frames do not say when they are
-# How another file begins that was joined to the first one. Those of other kinds can be read as one.
+_TRACK_TOLERANCE_S = 0.1  # allowed error of the length in a Matroska track's tags
+_CLOCKLESS = {"aac", "ac3", "dts", "eac3", "loas", "mp3", "truehd"}  # formats whose frames have no time stamps
+# How a second file begins that was appended to the first. In other formats FFmpeg reads appended files as one.
 _JOINS = {
     "flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL),
     "mp3": re.compile(rb"ID3[\x02-\x04]\x00[\x00-\xff][\x00-\x7f]{4}", re.DOTALL),
 }
-_RESERVED = 1 << 24  # bytes: so many zeros at the end are not silence, but what a recorder reserved
-_PRIMING = 4096  # frames that may stand before sound that starts late, and no more
+_RESERVED = 1 << 24  # bytes; this many zeros at the end are not silence, but space that a recorder reserved
+_PRIMING = 4096  # the most frames that an encoder puts before sound that starts late
 _SECOND = 1_000_000  # FFmpeg's clock for a whole container
 
 
 def open_container(
     file: BinaryIO, *, ignore_length: bool = False, start: int = 0, end: int | None = None
 ) -> InputContainer:
-    """Open whatever FFmpeg takes for audio or video, by its content; raises av.FFmpegError.
+    """Open an audio or video file, identified by its content.
 
-    ignore_length: read a WAV to the end of the file, whatever its header says. start, end: the bytes to read.
+    Args:
+        file: The open file.
+        ignore_length: Read a WAV to the end of the file, whatever its header says.
+        start: First byte to read.
+        end: End of the bytes to read; None for the end of the file.
+
+    Raises:
+        av.FFmpegError: FFmpeg cannot read the file.
     """
     # By descriptor: given a path, FFmpeg would look at the suffix, and take "name:" for a protocol.
     options = {"fd": str(file.fileno()), "protocol_whitelist": "fd,subfile", "format_whitelist": _CONTAINERS}
@@ -59,9 +66,13 @@ def open_container(
 
 
 class FFmpegReader(AudioReader):
-    """Reads one audio stream of any container: number `stream`, from 1, else the default one.
+    """Reads one audio stream of any container.
 
-    ignore_length: as in `open_container`. least: bytes at the start that belong to the sound even if they are zeros.
+    Args:
+        path: The file.
+        stream: Number of the stream, counted from 1; None for the default one.
+        ignore_length: As in `open_container`.
+        least: Bytes from the start that belong to the sound even if they are zeros.
     """
 
     def __init__(self, path: Path, stream: int | None = None, *, ignore_length: bool = False, least: int = 0) -> None:
@@ -70,15 +81,15 @@ class FFmpegReader(AudioReader):
             self._file = stack.enter_context(path.open("rb"))
             start = skip_id3(self._file)
             magic = self._file.read(4)
-            # An ID3 tag is for FFmpeg to read, except where it does not expect one.
+            # FFmpeg reads ID3 tags itself, except in front of a file of chunks.
             start = start if magic in MAGIC else 0
-            # In zeros FFmpeg would look for more for minutes, and would not hear a Ctrl-C.
+            # Cut off zeros: FFmpeg would search them for minutes, and not react to Ctrl-C.
             bare = magic == b"fLaC" or (len(magic) == 4 and magic[0] == 0xFF and magic[1] >= 0xE0)
             end: int | None = None
             if bare or magic in MAGIC or magic == b"\x1aE\xdf\xa3":  # Matroska
                 end = max(least, end_of_data(self._file))
                 zeros = os.fstat(self._file.fileno()).st_size - end
-                # Of a FLAC, even a few zeros spoil the last frame.
+                # In a FLAC file even a few zeros spoil the last frame.
                 end = end if zeros >= (1 if magic == b"fLaC" else _RESERVED) else None
             self._bytes = start, end
             try:
@@ -109,7 +120,7 @@ class FFmpegReader(AudioReader):
         self.sample_rate = first.sample_rate
         self.num_channels = first.layout.nb_channels
         self.sample_format = "lossy"
-        if self._stream.codec_context.codec.lossless and self.codec != "dca":  # DTS can be, but seldom is
+        if self._stream.codec_context.codec.lossless and self.codec != "dca":  # DTS can be lossless, but rarely is
             self.sample_format = SAMPLE_FORMATS.get(first.format.packed.name, "float32")
         self._frame_iterator = itertools.chain([first], frames)
         self._measure()
@@ -120,7 +131,7 @@ class FFmpegReader(AudioReader):
         return self._stream.codec_context.name
 
     def _measure(self) -> None:
-        """Find how long the sound is, and what the header of its own stream, not of the whole file, promises."""
+        """Find the length of the sound, and the length that the stream's own header promises."""
         container, stream, kind = self._container, self._stream, self._kind
         own = None
         if stream.duration is not None and stream.time_base is not None:
@@ -143,12 +154,12 @@ class FFmpegReader(AudioReader):
         if kind == "mp3":
             self._promised = _mp3_frames(self.path)
             if self._promised and abs(self._promised - (self.num_frames or 0)) > self._tolerance:
-                self.num_frames = self._promised  # FFmpeg estimates it where the file is longer than its header says
+                self.num_frames = self._promised  # FFmpeg only estimates it if the file is longer than its header says
         elif kind in _HEADERED and not (kind == "mov" and self._end is None and not self._damaged):
-            self._promised = own  # of a fragmented MP4, silence between its fragments would count
+            self._promised = own  # not for a fragmented MP4, where it includes silence between the fragments
 
     def _frames(self) -> Iterator[av.AudioFrame]:
-        """Decoded frames of all files that were joined to this one; damaged packets are left out."""
+        """Yield the decoded frames of this file and of files appended to it, without damaged packets."""
         while (join := (yield from self._frames_until_join())) is not None:
             try:
                 container = open_container(self._file, start=join, end=self._bytes[1])
@@ -164,7 +175,7 @@ class FFmpegReader(AudioReader):
                 self.num_frames += round(container.duration * self.sample_rate / _SECOND)
 
     def _frames_until_join(self) -> Generator[av.AudioFrame, None, int | None]:
-        """Decoded frames up to where another file was joined to this one; returns that place, or None for the end."""
+        """Yield decoded frames up to the next appended file; return its position, or None at the end."""
         codec = self._stream.codec_context
         pattern = _JOINS.get(self._kind)
         try:
@@ -179,7 +190,7 @@ class FFmpegReader(AudioReader):
                     self._damaged = self._lost_packet = True
                     continue
                 yield from frames
-        except (av.FFmpegError, IndexError):  # the latter: a stream that begins in mid-file
+        except (av.FFmpegError, IndexError):  # IndexError: a stream that begins in mid-file
             self._damaged = True
         return None
 
@@ -210,11 +221,11 @@ class FFmpegReader(AudioReader):
 
     def _is_gap(self, length: int, position: int, frame: av.AudioFrame) -> bool:
         """Return whether the frame is late by `length` frames because sound before it is missing."""
-        if length < frame.samples:  # a coarse clock's jitter
+        if length < frame.samples:  # rounding of coarse time stamps
             return False
         if position + length >= (self.num_frames or 0):
             return False
-        if self._kind in _CLOCKLESS:  # their clock counts samples, some of which were trimmed
+        if self._kind in _CLOCKLESS:  # time stamps are counted from samples, some of which were trimmed
             return self._lost_packet
         return not (self._kind == "mov" and position <= _PRIMING)  # sound that starts late
 
@@ -223,7 +234,7 @@ class FFmpegReader(AudioReader):
 
 
 def stream_descriptions(path: Path) -> list[str]:
-    """Return what a user may know each audio stream of a file by; nothing if FFmpeg cannot read the file."""
+    """Return a description of each audio stream of a file; an empty list if FFmpeg cannot read the file."""
     try:
         with path.open("rb") as file, open_container(file, start=skip_id3(file)) as container:
             return _descriptions(container.streams.audio)
@@ -236,13 +247,13 @@ def _descriptions(streams: Sequence[AudioStream]) -> list[str]:
 
 
 def _default(streams: Sequence[AudioStream]) -> int:
-    """Return which stream to read, from 1: the first with the default flag, else the first; one that can be decoded."""
+    """Return the number, from 1, of the first decodable stream with the default flag, else of the first decodable."""
     numbers = [i for i, stream in enumerate(streams, 1) if stream.codec_context] or [1]
     return next((i for i in numbers if streams[i - 1].disposition & Disposition.default), numbers[0])
 
 
 def _described(stream: AudioStream) -> str:
-    """Return what a user may know a stream by: title, language, codec and channels.
+    """Describe a stream to a user: title, language, codec and channels.
 
     >>> _described(streams[1])  # doctest: +SKIP
     'drums, eng, aac, 2 channels'
@@ -256,7 +267,7 @@ def _described(stream: AudioStream) -> str:
 
 
 def _last_frames(codec: av.AudioCodecContext, packet: av.Packet, size: int) -> Iterator[av.AudioFrame]:
-    """Decode the first bytes of the last packet before a join. What cannot be decoded there are tags."""
+    """Decode the start of the last packet before an appended file. Bytes that cannot be decoded are tags."""
     if size:
         rest = av.Packet(bytes(packet)[:size])
         rest.pts, rest.time_base = packet.pts, packet.time_base
@@ -273,7 +284,7 @@ def frame_samples(frame: av.AudioFrame) -> np.ndarray:
     Ctrl-C would be lost.
     """
     audio: np.ndarray
-    if frame.format.name == "s64":  # which PyAV turns into no array
+    if frame.format.name == "s64":  # PyAV cannot convert it
         audio = np.frombuffer(memoryview(frame.planes[0]), np.int64)[: frame.samples * frame.layout.nb_channels]
     else:
         audio = frame.to_ndarray()
@@ -286,7 +297,7 @@ def frame_samples(frame: av.AudioFrame) -> np.ndarray:
 
 
 def _mp3_frames(path: Path) -> int | None:
-    """Return how long an MP3 is by its Xing, Info or VBRI header, in frames; None if it has none."""
+    """Return the length of an MP3 in samples from its Xing, Info or VBRI header; None if it has no such header."""
     try:
         info: Any = MP3(path).info
     except MutagenError:

@@ -1,4 +1,4 @@
-"""Markers: places in a song that have a name, such as chapters, cue points and the tracks of a cue sheet."""
+"""Markers: named points in a song, such as chapters, cue points and the tracks of a cue sheet."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from mutagen.id3 import CHAP, CTOC, ID3, TIT2, CTOCFlags
 
-VORBIS_CHAPTER = re.compile(r"chapter\d{3}(name)?")  # the names of Vorbis comments, in small letters
-MOST = {"ID3": 255, "Vorbis": 999}  # that each kind of tags can count
+VORBIS_CHAPTER = re.compile(r"chapter\d{3}(name)?")  # names of Vorbis comments, in lower case
+MOST = {"ID3": 255, "Vorbis": 999}  # most markers that each kind of tag can hold
 
 
 class Marker(NamedTuple):
-    """A place, or a stretch, in seconds."""
+    """A named point, or a section if it has an end; times are in seconds."""
 
     start: float
     end: float | None
@@ -51,7 +51,7 @@ def cuesheet_markers(cuesheet: Any, sample_rate: int) -> list[Marker]:
 
 
 def container_markers(path: str | Path) -> list[Marker]:
-    """Return the chapters that FFmpeg finds in MP4, Matroska and others, on the time line of their sound."""
+    """Return the chapters that FFmpeg finds in MP4, Matroska and others, in seconds from the start of the sound."""
     from .ffmpeg import open_container
 
     with Path(path).open("rb") as file, open_container(file) as container:
@@ -67,7 +67,7 @@ def container_markers(path: str | Path) -> list[Marker]:
 
 
 def write_id3(tags: ID3, markers: Sequence[Marker], length: float) -> None:
-    """Add chapters to an ID3 tag. length: of the song, in seconds; it ends the last one."""
+    """Add chapters to an ID3 tag. `length` is the song's, in seconds, where the last chapter ends."""
     if not markers:
         return
     starts = [marker.start for marker in markers[1:]] + [length]
@@ -80,7 +80,7 @@ def write_id3(tags: ID3, markers: Sequence[Marker], length: float) -> None:
                 element_id=names[-1],
                 start_time=round(1000 * marker.start),
                 end_time=round(1000 * end),
-                start_offset=0xFFFFFFFF,  # bytes, which count for nothing then
+                start_offset=0xFFFFFFFF,  # no byte offset, so readers use the times
                 end_offset=0xFFFFFFFF,
                 sub_frames=[TIT2(encoding=3, text=marker.name)] if marker.name else [],
             )
@@ -90,7 +90,7 @@ def write_id3(tags: ID3, markers: Sequence[Marker], length: float) -> None:
 
 
 def vorbis_texts(markers: Sequence[Marker]) -> dict[str, list[str]]:
-    """Return the Vorbis comments that say where chapters are, and their names."""
+    """Return Vorbis comments with the times and names of chapters."""
     texts = {}
     for number, marker in enumerate(markers, 1):
         milliseconds = round(1000 * marker.start)

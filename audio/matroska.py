@@ -10,9 +10,9 @@ _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 
 
 def track_seconds(tags: Mapping[str, str], start: float) -> float | None:
-    """Return the length of a track from its tags, such as DURATION = 00:00:07.000000000, where it ends.
+    """Return the length of a track from its tags, such as DURATION = 00:00:07.000000000, the time where it ends.
 
-    The duration in the file's header is that of all tracks together. start: of the track, in seconds.
+    The duration in the file's header is that of all tracks together. `start` is where the track starts, in seconds.
     """
     for name, value in tags.items():
         match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", value.strip())
@@ -22,7 +22,7 @@ def track_seconds(tags: Mapping[str, str], start: float) -> float | None:
 
 
 def matroska_is_cut(path: Path) -> bool:
-    """Return whether the file ends before its Segment, which holds all of it, does."""
+    """Return whether the file ends before the end of its Segment, the element that holds everything."""
     with path.open("rb") as file:
         if _number(file, marked=True) != _EBML:
             return False
@@ -34,9 +34,9 @@ def matroska_is_cut(path: Path) -> bool:
 
 
 def _number(file: BinaryIO, *, marked: bool = False) -> int | None:
-    """Read a number of 1 to 8 bytes, of which the first one's leading zeros say how many; None if it is unknown.
+    """Read a number of 1 to 8 bytes; leading zero bits of the first byte give the size. None if it is unknown.
 
-    marked: keep the bit that ends those zeros, as the names of elements do.
+    marked: Keep the bit after those zeros, as the ids of elements do.
     """
     first = file.read(1)
     if not first or not first[0]:

@@ -9,7 +9,7 @@ from mutagen.mp4 import Atoms
 
 
 def mp4_frames(path: Path, sample_rate: int, smpb: str | None = None, track: int = 1) -> int | None:
-    """Return the samples per channel that the headers of an MP4 give an audio track; None if they do not say.
+    """Return an audio track's length in samples from the headers of an MP4; None if they do not give it.
 
     Args:
         path: The file.
@@ -33,7 +33,7 @@ def mp4_frames(path: Path, sample_rate: int, smpb: str | None = None, track: int
 
 
 def mp4_is_cut(path: Path) -> bool:
-    """Return whether the last of the outermost boxes ends behind the end of the file."""
+    """Return whether the last top-level box extends past the end of the file."""
     with path.open("rb") as file:
         size, position = os.fstat(file.fileno()).st_size, 0
         while len(header := file.read(16)) >= 8:

@@ -1,4 +1,4 @@
-"""Pages of an Ogg file: whether all are there and whole, and what streams they make (RFC 3533)."""
+"""Read the pages of an Ogg file, check that they are complete, and sort them into streams (RFC 3533)."""
 
 import struct
 import zlib
@@ -12,9 +12,12 @@ _CONTINUED, _BEGIN, _END = 1, 2, 4  # flags of a page
 
 
 class Page(NamedTuple):
-    """One page. offset, size: in the file, in bytes. sequence: its number. granule: the time at its end, in samples.
+    """One page.
 
-    The granule of a page on which no packet ends is -1.
+    Attributes:
+        offset, size: In the file, in bytes.
+        sequence: The page's number in its stream.
+        granule: The time at its end, in samples; -1 if no packet ends on it.
     """
 
     offset: int
@@ -35,11 +38,11 @@ class Page(NamedTuple):
 
     @property
     def continues(self) -> bool:
-        """Whether its first packet began on the page before."""
+        """Whether its first packet began on an earlier page."""
         return bool(self.flags & _CONTINUED)
 
     def packets(self, file: BinaryIO) -> tuple[list[bytes], bytes | None]:
-        """Read what its packets hold: those that end on it, and the start of one that does not, or None."""
+        """Read its packets: those that end on it, and the start of one that continues on the next page, or None."""
         file.seek(self.offset)
         page = file.read(self.size)
         lacing = page[27 : 27 + page[26]]
@@ -53,7 +56,7 @@ class Page(NamedTuple):
 
 
 class Pages:
-    """The pages of a file that are whole. spoiled: after them all, whether there was anything else between them."""
+    """Iterates over the undamaged pages of a file. After that, `spoiled` says whether other bytes lay between them."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -73,7 +76,7 @@ class Pages:
                 yield Page(position, len(blank), *struct.unpack("<xBqIII", header[4:26]))
                 position += len(blank)
                 continue
-            # The lengths may be wrong as well, so look for the next page.
+            # The page's lengths may be wrong too, so search for the next page.
             following = _find_page(file, position + 1) if position < end_of_data(file) else None
             if following is None:
                 return
@@ -82,7 +85,7 @@ class Pages:
 
 
 def find_links(pages: Pages) -> list[dict[int, list[Page]]]:
-    """Return the streams (serial number -> pages) that begin together, for each time that streams begin."""
+    """Return one entry per link of a chained file: the streams that begin together, serial number to pages."""
     links: list[dict[int, list[Page]]] = []
     beginning = False
     for page in pages:
@@ -97,13 +100,13 @@ def find_links(pages: Pages) -> list[dict[int, list[Page]]]:
 
 
 def in_order(pages: list[Page]) -> list[Page]:
-    """Return the pages of a stream by their numbers, each once."""
+    """Return the pages of a stream in order of their numbers, without duplicates."""
     unique = {(page.sequence, page.checksum): page for page in pages}
     return sorted(unique.values(), key=lambda page: page.sequence)
 
 
 def is_simple(file: BinaryIO) -> tuple[bool, bool]:
-    """Return whether a file is one stream with all its pages in order, and whether its last page is there."""
+    """Return whether a file is one stream with all its pages in order, and whether it has a last page."""
     pages = Pages(file)
     last: Page | None = None
     simple = True
@@ -116,7 +119,7 @@ def is_simple(file: BinaryIO) -> tuple[bool, bool]:
 
 
 def _find_page(file: BinaryIO, start: int) -> int | None:
-    """Return where the first page from `start` on is, None if there is none."""
+    """Return the position of the first page at or after `start`, None if there is no more page."""
     file.seek(start)
     kept = b""
     while data := file.read(65536):

@@ -1,6 +1,6 @@
-"""Ogg files that libsndfile does not read whole: with lost or damaged pages, several streams, FLAC or Speex.
+"""Read Ogg files that libsndfile cannot: with lost or damaged pages, several streams, FLAC or Speex.
 
-Each page has a number, and the time at which its sound ends. So what follows a lost page is put where it was.
+Each page has a number, and the time at which its sound ends, so the sound after a lost page keeps its place.
 """
 
 import itertools
@@ -17,16 +17,18 @@ from .ffmpeg import SAMPLE_FORMATS, frame_samples, stream_descriptions
 from .ogg import Page, Pages, find_links, in_order
 from .reader import AudioReader
 
-_MAGIC = {b"OpusHead": "opus", b"\x01vorbis": "vorbis", b"\x7fFLAC": "flac", b"Speex   ": "speex"}  # of first packets
-# Silence stands for so many lost pages at the start. Where more are missing, a recorder joined a broadcast late.
+# How the first packet of a stream begins.
+_MAGIC = {b"OpusHead": "opus", b"\x01vorbis": "vorbis", b"\x7fFLAC": "flac", b"Speex   ": "speex"}
+# Up to this many lost pages at the start are replaced with silence. If more are missing, a recorder joined a broadcast
+# late.
 _MOST_LOST_AT_START = 16
 
-Head = tuple[list[Page], str, bytes]  # of a stream: its pages, its codec and its first packet
-Sound = tuple[av.AudioFrame, np.ndarray]  # a frame that tells the format, and samples (channels, n)
+Head = tuple[list[Page], str, bytes]  # a stream's pages, codec and first packet
+Sound = tuple[av.AudioFrame, np.ndarray]  # a frame that has the format, and samples (channels, n)
 
 
 class OggReader(AudioReader):
-    """Reads one stream of sound, number `stream`, from 1, and those that follow it, page by page."""
+    """Reads one audio stream, and the streams chained to it, page by page. `stream` is its number, counted from 1."""
 
     def __init__(self, path: Path, stream: int | None = None) -> None:
         super().__init__(path)
@@ -80,7 +82,7 @@ class OggReader(AudioReader):
         self._note_changes(unifier)
 
     def _names(self, streams: list[Head]) -> list[str]:
-        """Return what a user may know the streams by."""
+        """Describe the streams to a user."""
         codecs = [codec for _, codec, _ in streams]
         names = stream_descriptions(self.path) if len(streams) > 1 else []
         return names if len(names) == len(codecs) else codecs
@@ -90,7 +92,7 @@ class OggReader(AudioReader):
 
 
 def _find_sound(file: BinaryIO, streams: dict[int, list[Page]]) -> list[Head]:
-    """Return the streams of sound among those that begin together."""
+    """Return the audio streams among streams that begin together."""
     found = []
     for pages in streams.values():
         packets, _ = pages[0].packets(file)
@@ -101,10 +103,13 @@ def _find_sound(file: BinaryIO, streams: dict[int, list[Page]]) -> list[Head]:
 
 
 class _Stream:
-    """One stream of sound.
+    """One audio stream.
 
-    num_frames: its length, also of what is missing. is_lacking: whether pages are missing. is_shuffled: whether they
-    are out of order. failed: whether packets could not be decoded so far.
+    Attributes:
+        num_frames: Its length, including missing sound.
+        is_lacking: Whether pages are missing.
+        is_shuffled: Whether pages are repeated or out of order.
+        failed: Whether any packet so far could not be decoded.
     """
 
     def __init__(self, file: BinaryIO, pages: list[Page], codec: str, head: bytes) -> None:
@@ -114,15 +119,15 @@ class _Stream:
         self.is_lacking = not self._pages[-1].ends
         self.failed = False
         self.sample_rate = _rate(codec, head)
-        self._skipped = int.from_bytes(head[10:12], "little") if codec == "opus" else 0  # samples that warm up
+        self._skipped = int.from_bytes(head[10:12], "little") if codec == "opus" else 0  # warm-up samples
         timed = [page for page in self._pages if page.granule > 0]
-        self._longest = timed[0].granule if len(timed) == 1 else 0  # a page's length, at most, in samples
+        self._longest = timed[0].granule if len(timed) == 1 else 0  # length of the longest page, in samples
         for early, late in itertools.pairwise(self._pages):
             lost = max(0, late.sequence - early.sequence - 1)
             self.is_lacking = self.is_lacking or lost > 0
             if early.granule > 0:
                 self._longest = max(self._longest, (late.granule - early.granule) // (lost + 1))
-        # The sound begins at 0, unless it was recorded from a broadcast that had begun before.
+        # The sound begins at 0, unless it was recorded from a broadcast that was already running.
         self._start = 0
         for page, frames, lost in itertools.islice(self._decoded_pages(), 1):
             if not 0 < lost <= _MOST_LOST_AT_START:
@@ -130,13 +135,15 @@ class _Stream:
         self.num_frames = max(0, timed[-1].granule - self._start - self._skipped) if timed else 0
 
     def sound(self) -> Iterator[Sound | int]:
-        """Yield the sound, and instead of sound that is missing, how many samples it had."""
-        position = self._start  # of the next sample, as granules count
+        """Yield the sound. In place of missing sound, yield its length in samples."""
+        position = self._start  # of the next sample, in the time of granules
         skipped, is_first = self._skipped, True
         for page, frames, lost in self._decoded_pages():
             samples = np.concatenate([frame_samples(frame) for frame in frames], axis=1)
             start = page.granule - samples.shape[1]
-            if is_first and not page.ends:  # its sound may begin before 0, as that of the last page may end too late
+            if (
+                is_first and not page.ends
+            ):  # its sound may begin before 0; that of a last page is cut at its end instead
                 lost, is_first = max(lost, 1), False
             if lost and 0 < start - position <= lost * max(self._longest, samples.shape[1]) + samples.shape[1]:
                 gap = start - position
@@ -153,7 +160,7 @@ class _Stream:
                 yield frames[0], samples
 
     def _decoded_pages(self) -> Iterator[tuple[Page, list[av.AudioFrame], int]]:
-        """Yield each page with sound, what it decodes to, and how many pages were lost since the one before."""
+        """Yield each page with sound, its decoded frames, and how many pages were lost before it."""
         headers: list[bytes] = []
         decoder: av.AudioCodecContext | None = None
         previous, lost = self._pages[0], 0
@@ -206,7 +213,7 @@ def _is_header(codec: str, packet: bytes, page: Page) -> bool:
 
 
 def _decoder(codec: str, headers: list[bytes]) -> av.AudioCodecContext:
-    """Return a decoder that knows the headers of a stream. Raises ValueError if some are missing."""
+    """Return a decoder set up with the headers of a stream. Raises ValueError if headers are missing."""
     decoder = av.CodecContext.create(codec, "r")
     assert isinstance(decoder, av.AudioCodecContext)
     decoder.extradata = _extradata(codec, headers)
@@ -214,13 +221,13 @@ def _decoder(codec: str, headers: list[bytes]) -> av.AudioCodecContext:
 
 
 def _extradata(codec: str, headers: list[bytes]) -> bytes:
-    """Return the headers as FFmpeg wants them."""
+    """Return the headers in FFmpeg's format."""
     if not headers:
         raise ValueError("headers are missing")
     if codec == "flac":
         return headers[0][17:51]
     if codec == "opus":
-        return headers[0][:10] + bytes(2) + headers[0][12:]  # it would leave out the samples that warm it up itself
+        return headers[0][:10] + bytes(2) + headers[0][12:]  # no pre-skip: we skip those samples
     if codec != "vorbis":
         return headers[0]
     if len(headers) != 3:

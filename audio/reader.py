@@ -14,19 +14,19 @@ from .errors import AudioError
 if TYPE_CHECKING:
     from .convert import Unifier
 
-_LOUDEST = 100.0  # 40 dB above full scale: no music is that loud, but files that hold unscaled integers are
-_FEW = 0.01  # part of a file's samples; files of unscaled integers have more than that above _LOUDEST
+_LOUDEST = 100.0  # 40 dB above full scale: no music is that loud, but unscaled integers are
+_FEW = 0.01  # fraction of all samples; in files of unscaled integers more than that are above _LOUDEST
 
 
 @dataclass
 class _Odd:
-    """Samples of one kind that should not be there. first: the first one's value, and its place in frames."""
+    """Invalid samples of one kind: how many, and the first one's value and position in frames."""
 
     count: int = 0
     first: tuple[float, int] = (0.0, 0)
 
     def add(self, piece: np.ndarray, odd: np.ndarray, start: int) -> None:
-        """Count the samples of `piece` (channels, n), which begins at frame `start`, where the mask `odd` is true."""
+        """Count the samples where the mask `odd` is true. `piece`, (channels, n), begins at frame `start`."""
         if not self.count:
             frame = int(odd.any(axis=0).argmax())
             self.first = float(piece[int(odd[:, frame].argmax()), frame]), start + frame
@@ -43,9 +43,9 @@ class AudioReader(ABC):
         num_frames: samples per channel: exact where the file says it, else an estimate, or None.
         sample_format: "int16", "int24", "float32" (also 32-bit integers and 64-bit floats) or "lossy".
         warning: None, or, once all blocks are read, one line that says what is wrong with the file.
-        stream_note: None, or, for a file of several audio streams, one line that says which was chosen by default.
-        num_invalid: samples so far that were not numbers, or infinite; the blocks have silence in their place.
-        outliers: None, or, once all blocks are read, the words about a few samples that are far above full scale.
+        stream_note: None, or one line that says which of several audio streams was chosen by default.
+        num_invalid: how many samples so far were NaN or infinite; in the blocks they are replaced with silence.
+        outliers: None, or, once all blocks are read, a clause about a few samples that are far above full scale.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class AudioReader(ABC):
     _promised: int | None = None  # frames that the file's own header promises
     _tolerance: int = 0  # frames by which a sound file may miss that promise
     _damaged: bool = False
-    _filled: int = 0  # frames of silence in place of sound that is missing
+    _filled: int = 0  # frames of silence in place of missing sound
     _started: bool = False
 
     def __init__(self, path: Path) -> None:
@@ -71,13 +71,19 @@ class AudioReader(ABC):
         self._invalid, self._loud = _Odd(), _Odd()
 
     def expect(self, num_frames: int) -> None:
-        """Warn if there are fewer frames than this, which the file's header promises."""
+        """Warn at the end if fewer than `num_frames` frames, the number that the file's header gives, were read."""
         self._promised = max(self._promised or 0, num_frames)
 
     def _choose_stream(self, number: int | None, names: Sequence[str], default: int = 1) -> int:
-        """Return which stream to read, from 1: `number`, or else `default`, which is noted if there are several.
+        """Return the number of the stream to read: `number`, or `default` with a note if there are several.
 
-        names: what a user may know each audio stream by. Raises AudioError if there is no such stream.
+        Args:
+            number: From 1; None if the user chose no stream.
+            names: A description of each audio stream.
+            default: From 1.
+
+        Raises:
+            AudioError: There is no such stream.
         """
         listed = ", ".join(f"{i} ({name})" for i, name in enumerate(names, 1))
         if number is not None and not 1 <= number <= len(names):
@@ -109,7 +115,7 @@ class AudioReader(ABC):
     def blocks(self, size: int = 65536) -> Iterator[np.ndarray]:
         """Yield the audio once, as float32 blocks (channels, size), the last one shorter. Full scale is 1.0.
 
-        Samples that are not numbers, or infinite, become silence, and `warning` says so in the end.
+        NaN and infinite samples are replaced with silence, and `warning` says so at the end.
         """
         if self._started:
             raise ValueError(f"{self.path}: its blocks were read already; open the file again")
@@ -135,7 +141,7 @@ class AudioReader(ABC):
             self.warning = f"{self.path}: {'; '.join(clauses)}"
 
     def _checked(self, piece: np.ndarray, start: int) -> np.ndarray:
-        """Return a piece (channels, n) of finite samples; count those that are not, and those that are far too loud."""
+        """Return a piece, (channels, n), with silence for non-finite samples; count these and far too loud ones."""
         if (invalid := ~np.isfinite(piece)).any():
             self._invalid.add(piece, invalid, start)
             piece = np.where(invalid, np.float32(0), piece)
@@ -144,21 +150,23 @@ class AudioReader(ABC):
         return piece
 
     def _note_changes(self, unifier: "Unifier") -> None:
-        """Note that the format of the sound changed on the way."""
+        """Note that the format of the sound changed midway."""
         if unifier.changes:
             place, words = unifier.first_change
-            times = "" if unifier.changes == 1 else f", and changes {unifier.changes} times in all"
-            self.note(f"its format changes at {self._at(place)} {words}{times}; all was converted to the first one")
+            times = "" if unifier.changes == 1 else f" ({unifier.changes} changes in all)"
+            self.note(
+                f"its format changes at {self._at(place)} {words}{times}; all sound was converted to the first format"
+            )
 
     def _fill(self, start: int, length: int) -> Iterator[np.ndarray]:
-        """Yield silence in place of sound that is missing: `length` frames from frame `start` on."""
+        """Yield silence in place of missing sound: `length` frames from frame `start` on."""
         self._gaps.append(start)
         self._filled += length
         for done in range(0, length, 65536):
             yield np.zeros((self.num_channels, min(65536, length - done)), np.float32)
 
     def _clauses(self, total: int) -> list[str]:
-        """What is wrong with the file, now that all `total` frames are read."""
+        """Return the clauses of the warning, once all `total` frames are read."""
         clauses = []
         if self._damaged or (self._promised or 0) - total > self._tolerance:
             seconds = f"{(total - self._filled) / self.sample_rate:.2f} s"
@@ -172,8 +180,8 @@ class AudioReader(ABC):
             clauses.append(f"sound is missing: {gaps}, {length:.2f} s in all, {first}, filled with silence")
         if self._invalid.count:
             words = (
-                "is not a number, or is infinite, and was made silent",
-                "are not numbers, or are infinite, and were made silent",
+                "is not a finite number, and was replaced with silence",
+                "are not finite numbers, and were replaced with silence",
             )
             clauses.append(self._clause(self._invalid, *words))
         if self.outliers:

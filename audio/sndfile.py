@@ -21,14 +21,14 @@ _SAMPLE_FORMATS = {
     "DOUBLE": "float32",
 }
 
-# How DTS and what goes through S/PDIF (IEC 61937: AC-3 and others) begin each frame, as 16-bit samples of either order.
+# First bytes of a frame of DTS, and of AC-3 and other codecs as sent over S/PDIF (IEC 61937), in either byte order.
 _CODED = tuple(map(bytes.fromhex, ("7ffe8001", "fe7f0180", "1fffe800", "ff1f00e8", "72f81f4e", "f8724e1f")))
-_LOOKED_AT = 1 << 18  # bytes in which a few such frames would show
+_LOOKED_AT = 1 << 18  # bytes that would hold a few such frames
 _SHORTEST_FRAME = 96  # bytes
 
 
 class Unsuited(Exception):
-    """libsndfile cannot read this file, or not all of it. coded: its samples are the frames of another codec."""
+    """libsndfile cannot read all of this file. `coded` says that its samples are frames of another codec."""
 
     def __init__(self, coded: bool = False) -> None:
         self.coded = coded
@@ -53,7 +53,7 @@ class SndfileReader(AudioReader):
             raise
 
     def _check(self) -> None:
-        """Take over what libsndfile found; raise Unsuited if another decoder finds more."""
+        """Set the attributes from libsndfile's header; raise Unsuited if another decoder would read more."""
         found = self._file
         if found.frames == 0:
             raise Unsuited
@@ -85,14 +85,14 @@ class SndfileReader(AudioReader):
 
 
 def _is_coded(file: BinaryIO, sound: Sound) -> bool:
-    """Return whether 16-bit samples are the frames of another codec, such as DTS, which would be noise."""
+    """Return whether the 16-bit samples are frames of another codec, such as DTS, and would sound as noise."""
     file.seek(sound.start)
     data = file.read(min(_LOOKED_AT, sound.present))
     return any(data.count(start) > 2 and _evenly(data, start) for start in _CODED)
 
 
 def _evenly(data: bytes, start: bytes) -> bool:
-    """Return whether the first three occurrences of `start` are at samples, and equally far apart, as frames are."""
+    """Return whether the first three occurrences of `start` are aligned to samples and equally spaced, like frames."""
     first = data.find(start)
     second = data.find(start, first + 4)
     third = data.find(start, second + 4)

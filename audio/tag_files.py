@@ -1,4 +1,4 @@
-"""Audio files whose tags mutagen reads and writes, by their content."""
+"""Open audio files with mutagen according to their content, and save their tags."""
 
 import os
 from collections.abc import Callable
@@ -21,20 +21,20 @@ from .chunks import MAGIC, skip_id3
 
 
 def open_tags(path: str | os.PathLike[str]) -> Any:
-    """Return the mutagen file of what the first bytes say it is; None for a kind without tags."""
+    """Open a file with the mutagen class that its first bytes call for; None if its format has no tags."""
     with Path(path).open("rb") as file:
         kind = tag_opener(file)
     return kind(path)
 
 
 def tag_opener(file: BinaryIO) -> Callable[[Any], Any]:
-    """Return what opens the file, by its first bytes; mutagen's own guess only where these say nothing."""
-    # It trusts suffixes, and the file may have a temporary name.
+    """Return the mutagen class for the file's first bytes, or `mutagen.File` if they are unknown."""
+    # mutagen.File alone would trust suffixes, and the file may have a temporary name.
     head = file.read(128)
     if head[:3] == b"ID3":  # an MP3 or a FLAC may follow
         skip_id3(file)
         behind = file.read(4)
-        if behind in MAGIC:  # which should have the tag in a chunk
+        if behind in MAGIC:  # a WAV or AIFF file; the tag should be in a chunk
             return ID3FileType
         head = head if behind != b"fLaC" else b"fLaC"
     kinds: dict[bytes, Callable[[Any], Any]] = {b"RIFF": WAVE, b"FORM": AIFF, b"fLaC": FLAC}
@@ -52,7 +52,7 @@ def tag_opener(file: BinaryIO) -> Callable[[Any], Any]:
 
 
 def kind_name(file: Any) -> str:
-    """Return the name of a mutagen file's kind, for a warning."""
+    """Return the name of a mutagen file's format, for a warning."""
     kinds = {WAVE: "WAV", OggVorbis: "Ogg Vorbis", OggOpus: "Opus", OggFLAC: "Ogg FLAC", MP4: "MP4"}
     return kinds.get(type(file), type(file).__name__)
 
@@ -67,7 +67,7 @@ def save_tags(file: Any, path: str | os.PathLike[str]) -> None:
 
 
 def _save_vorbis(tags: Any, file: BinaryIO) -> None:
-    """Write Vorbis comments. Mutagen would copy all the rest of them for each 4 KiB, half a minute for 18 MB."""
+    """Write Vorbis comments in large pages. mutagen itself would need half a minute for comments of 18 MB."""
     page = OggPage(file)
     while not page.packets[0].startswith(b"\x03vorbis"):
         page = OggPage(file)

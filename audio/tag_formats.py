@@ -1,6 +1,6 @@
-"""Texts and pictures in ID3, Vorbis comments, MP4 atoms, APEv2 and what FFmpeg finds.
+"""Read and write texts and pictures in ID3, Vorbis comments, MP4 atoms, APEv2, and read the tags FFmpeg finds.
 
-Texts have the names of Vorbis comments; what has no common name keeps its own.
+Texts have the names of Vorbis comments, or keep their own name if there is no common one.
 """
 
 import base64
@@ -85,19 +85,19 @@ _COVERS = {
     "image/png": MP4Cover.FORMAT_PNG,
 }
 _LARGEST_BLOCK = 2**24 - 1  # bytes
-# What FFmpeg says of a container itself.
+# FFmpeg's tags about the container, not the song.
 _TECHNICAL = re.compile(r"major_brand|minor_version|compatible_brands|handler_name|vendor_id|encodingtime|_statistics")
 
 Texts = dict[str, list[str]]  # lower-case Vorbis comment names, each with its values
 
 
 def is_untrue(frame: Any) -> bool:
-    """Return whether new sound makes an ID3 frame untrue."""
+    """Return whether an ID3 frame is wrong for new sound."""
     return frame.FrameID in _UNTRUE_FRAMES or (frame.FrameID in ("TXXX", "COMM") and bool(UNTRUE.match(frame.desc)))
 
 
 def is_readable(file: Any) -> bool:
-    """Return whether `read_contents` knows this kind of tags."""
+    """Return whether `read_contents` can read this kind of tags."""
     return isinstance(file, FLAC | MP4) or isinstance(getattr(file, "tags", None), ID3 | VCommentDict | APEv2)
 
 
@@ -115,7 +115,7 @@ def read_contents(file: Any) -> tuple[Texts, list[Picture]]:
 
 
 def _joined(pairs: Iterable[tuple[str, Any]]) -> Texts:
-    """Return texts by name, with all values of a name that is there several times."""
+    """Return texts by name, with the values of repeated names combined."""
     texts: Texts = {}
     for name, values in pairs:
         name = _ALIASES.get(name, name)
@@ -138,7 +138,7 @@ def read_ape(tags: Any) -> tuple[Texts, list[Picture]]:
         if isinstance(value, APETextValue):
             pairs.append((name.lower(), list(value)))
         elif isinstance(value, APEBinaryValue) and name.lower().startswith("cover art"):
-            data = bytes(value).split(b"\0", 1)[-1]  # after a file's name
+            data = bytes(value).split(b"\0", 1)[-1]  # the picture follows a file name
             mime = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
             pictures.append(_picture(data, mime, 4 if "back" in name.lower() else 3))
     return _joined(pairs), pictures
@@ -151,7 +151,7 @@ def frames_without_text(tags: Any) -> list[str]:
 
 
 def _texts_of(frame: Any) -> list[tuple[str, Any]]:
-    """Return what an ID3 frame says, under the name of a Vorbis comment."""
+    """Return the texts of an ID3 frame as pairs of Vorbis comment name and values."""
     kind, is_text, is_link = frame.FrameID, isinstance(frame, TextFrame), isinstance(frame, UrlFrame)
     if kind in ("TXXX", "WXXX"):
         return [((frame.desc or "website").lower(), frame.text if kind == "TXXX" else [frame.url])]
@@ -177,7 +177,7 @@ def _read_id3(tags: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
         if is_untrue(frame):
             continue
         if frame.FrameID == "APIC":
-            if frame.mime != "-->":  # a link
+            if frame.mime != "-->":  # "-->" is a link to a picture
                 pictures.append(_picture(frame.data, frame.mime, int(frame.type), frame.desc))
         else:
             pairs += _texts_of(frame)
@@ -210,14 +210,14 @@ def _read_mp4(tags: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
 
 
 def _read_vorbis(file: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
-    comments = file.tags.as_dict() if file.tags is not None else {}  # a FLAC may have pictures alone
+    comments = file.tags.as_dict() if file.tags is not None else {}  # a FLAC may have only pictures
     blocks = comments.pop("metadata_block_picture", [])
     pictures = [Picture(base64.b64decode(block)) for block in blocks] + getattr(file, "pictures", [])
     return list(comments.items()), pictures
 
 
 def read_container(file: BinaryIO) -> Texts:
-    """Return the tags that FFmpeg finds, in Matroska and others."""
+    """Return the tags that FFmpeg finds in Matroska and other containers."""
     from .ffmpeg import open_container
 
     with open_container(file) as container:
@@ -232,7 +232,7 @@ def _picture(data: bytes, mime: str, kind: int = 3, description: str = "") -> Pi
 
 
 def write_contents(file: Any, texts: Texts, pictures: list[Picture]) -> list[str]:
-    """Put texts and pictures into a file's tags; return the names of what they cannot hold."""
+    """Write texts and pictures into a file's tags; return the names of those that the tags cannot hold."""
     if isinstance(file.tags, ID3):
         _write_id3(file.tags, texts, pictures)
         return []
@@ -256,7 +256,7 @@ def _write_id3(tags: Any, texts: Texts, pictures: list[Picture]) -> None:
         else:
             tags.add(TXXX(encoding=3, desc=name.upper(), text=values))
     for i, picture in enumerate(pictures):
-        description = picture.desc + " " * i  # ID3 wants them to differ
+        description = picture.desc + " " * i  # in ID3 they must differ
         tags.add(APIC(encoding=3, mime=picture.mime, type=picture.type, desc=description, data=picture.data))
 
 
@@ -283,7 +283,7 @@ def _write_mp4(tags: Any, texts: Texts, pictures: list[Picture]) -> list[str]:
 def _write_vorbis(file: Any, texts: Texts, pictures: list[Picture]) -> list[str]:
     lost = []
     for name, values in texts.items():
-        name = re.sub("[^ -<>-}]", "_", name)  # what such a name may consist of
+        name = re.sub("[^ -<>-}]", "_", name)  # replace characters that are not allowed in names
         file.tags[name] = values
     blocks = [(picture, picture.write()) for picture in pictures]
     if isinstance(file, FLAC):
@@ -297,7 +297,7 @@ def _write_vorbis(file: Any, texts: Texts, pictures: list[Picture]) -> list[str]
 
 
 def _picture_name(picture: Picture) -> str:
-    """Return how a warning names a picture."""
+    """Return the name of a picture for a warning."""
     return f"a picture ({picture.mime}, {len(picture.data) / 1e6:.1f} MB)"
 
 

@@ -62,18 +62,18 @@ from .tag_formats import (
 )
 
 _APPLICATION, _CUESHEET = 2, 5  # blocks of FLAC
-_TEXT_CHUNKS = {"cue ", "MARK", "NAME", "AUTH", "(c) ", "ANNO", "COMT"}  # that become tags or markers
+_TEXT_CHUNKS = {"cue ", "MARK", "NAME", "AUTH", "(c) ", "ANNO", "COMT"}  # these become tags or markers
 _TEXT_LISTS = {b"INFO", b"adtl"}
-# Kinds whose tags mutagen reads. FFmpeg is asked about others only, and not about WAV and AIFF: behind the sound it
-# would look for more, and where a recorder has reserved a gigabyte that takes minutes.
+# Formats whose tags mutagen reads; FFmpeg reads those of all others. It must not read WAV and AIFF: it searches the
+# bytes after the sound, which takes minutes if a recorder has reserved a gigabyte.
 _KNOWN = (FLAC, OggVorbis, OggOpus, OggFLAC, MP3, WAVE, AIFF)
 
 
 def copy_tags(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> str | None:
-    """Give the tags, cover art and markers of one audio file to another of the same length, as far as it can hold them.
+    """Copy tags, cover art and markers from one audio file to another of the same length, as far as it can hold them.
 
     Returns:
-        None, or one line that says what was left out: tags that cannot be read are no reason to fail.
+        None, or one line that says which were left out. Unreadable tags do not raise an error.
 
     Raises:
         OSError: Writing the target failed; it is then damaged.
@@ -108,7 +108,7 @@ def copy_tags(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
 
 
 def _copy(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> list[str]:
-    """Copy texts and pictures; return the names of what the new file cannot hold. kind: as `chunk_kind` says."""
+    """Copy texts and pictures; return the names of those that the new file cannot hold. kind: From `chunk_kind`."""
     ape = _ape_tags(source) if isinstance(old, MP3) else None
     has_id3 = old is not None and isinstance(old.tags, ID3)
     if has_id3 and isinstance(new.tags, ID3):
@@ -143,7 +143,7 @@ def _copy(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> list[s
 def _copy_markers(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> tuple[Chunks, list[str]]:
     """Copy cue points, loops, chapters and other chunks.
 
-    Returns the chunks to append to a WAV, and the names of what the new file cannot hold.
+    Returns the chunks to append to a WAV file, and the names of data that the new file cannot hold.
     """
     names = [
         f"{name.strip()} chunk" for name, data in chunks if name not in _TEXT_CHUNKS and data[:4] not in _TEXT_LISTS
@@ -181,12 +181,12 @@ def _copy_markers(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -
 
 
 def _rate(file: Any) -> int:
-    """Return a file's sample rate in Hz, 0 where mutagen does not say it: Opus always has 48 kHz."""
+    """Return a file's sample rate in Hz, or 0 if mutagen does not give it, as for Opus."""
     return getattr(getattr(file, "info", None), "sample_rate", 0)
 
 
 def _markers(source: Path, old: Any, kind: str, chunks: Chunks, rate: int) -> list[Marker]:
-    """Return the markers of a file, wherever its kind has them."""
+    """Return the markers of a file of any format."""
     if found := chunk_markers(chunks, rate):
         return found
     if isinstance(getattr(old, "tags", None), ID3):
@@ -203,7 +203,7 @@ def _beyond(markers: list[Marker], most: int) -> list[str]:
 
 
 def _lengths(markers: list[Marker], length: float) -> list[str]:
-    """Name the lengths of markers that do not reach to the next one: Vorbis comments have none."""
+    """Return "lengths of markers" if a marker ends before the next one begins: Vorbis comments have no lengths."""
     following = [marker.start for marker in markers[1:]] + [length]
     ends = [(marker.end, start) for marker, start in zip(markers, following, strict=False) if marker.end is not None]
     return ["lengths of markers"] if any(end < start - 0.05 for end, start in ends) else []

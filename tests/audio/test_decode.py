@@ -768,7 +768,7 @@ def test_samples_that_are_no_numbers_become_silence_with_a_warning(kind, value, 
     assert np.isfinite(decoded).all()
     assert not decoded[1, 44100:44110].any()
     np.testing.assert_array_equal(decoded[0], audio[0].astype(np.float32))
-    assert "10 samples are not numbers" in warning
+    assert "10 samples are not finite numbers" in warning
     assert "at 1.000 s" in warning
 
 
