@@ -49,7 +49,7 @@ class Automation:
         self.unit = unit
         self._lanes: dict[str, list[Point]] = {}
         self._sources: dict[str, str] = {}  # stem -> what named it first
-        self._about = "this automation", "; it has no points"  # what it is called, and why it is empty if it is
+        self._about = "this automation", "; it has no points"  # for warnings: its name, and why it is empty
         self._drawn: tuple[float, dict[str, Curve]] | None = None
         for point in sorted((self._checked(*_values(point)) for point in points), key=attrgetter("at")):
             self._lanes.setdefault(point.stem, []).append(point)
@@ -82,18 +82,18 @@ class Automation:
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike) -> Self:
-        """Read a CSV file with the header `seconds,stem,gain_db` or `samples,...` and perhaps a column `shape`.
+        """Read a CSV file with the header `seconds,stem,gain_db` or `samples,stem,gain_db`, optionally with `shape`.
 
-        Lines are in order of time; shape is "step" where it is missing or empty. Columns may be separated by semicolons
-        too, or with a UserWarning by tabs; numbers may then have decimal commas. See docs/automation.md.
+        Lines are in order of time; a missing or empty shape is "step". Columns may also be separated by semicolons, or
+        by tabs, which give a UserWarning; numbers may then have decimal commas. See docs/automation.md.
 
         Raises:
             ControlError: Names the file and the line.
         """
         text = _text(path)
-        # Spreadsheets separate columns by semicolons or tabs where the comma is the decimal separator.
+        # Spreadsheets separate columns with semicolons or tabs if the comma is the decimal separator.
         header = next((line for line in text.split("\n") if line.strip()), "")
-        if declared := re.fullmatch(r'"?sep=(.)"?\s*', header, re.IGNORECASE):  # so Excel begins some files
+        if declared := re.fullmatch(r'"?sep=(.)"?\s*', header, re.IGNORECASE):  # Excel writes this line
             separator, text = declared[1], text.replace(header, "", 1)
         else:
             separator = next((sign for sign in "\t;" if sign in header), ",")
@@ -123,7 +123,7 @@ class Automation:
         except (ControlError, csv.Error) as error:
             raise ControlError(f"{path}, line {max(1, reader.line_num)}: {error}") from error
         if separator == "\t":
-            warnings.warn(f"{path} has tabs between its columns, not commas; it was read all the same", stacklevel=2)
+            warnings.warn(f"{path} has tabs instead of commas between its columns; it was read anyway", stacklevel=2)
         automation._about = str(path), "; it has no line after the header"
         return automation
 
@@ -134,7 +134,7 @@ class Automation:
         """Read a MIDI file through a map.
 
         Mutes and solos become -80 dB. A solo silences the other stems that the map or `gains_db` names. A file with
-        faults that other programs live with gives a UserWarning. See docs/automation.md for the kinds of files.
+        faults that other programs tolerate gives a UserWarning. docs/automation.md describes the supported files.
 
         Args:
             path: A standard MIDI file.
@@ -142,7 +142,7 @@ class Automation:
             gains_db: Where the faders stand when the file begins, stem to dB; 0 dB if not named.
 
         Raises:
-            ControlError: Names the file, and the track and the event if one of them is the reason.
+            ControlError: Names the file, and the invalid event and its track if there is one.
         """
         from .midifile import describe, read
 
@@ -159,7 +159,7 @@ class Automation:
             found = (
                 f"{describe(message for _, message in messages)}; {remedy}" if messages else "no message for a fader"
             )
-            automation._about = str(path), f" by map {midi_map.name}; it has {found}"
+            automation._about = str(path), f" with map {midi_map.name}; it has {found}"
         return automation
 
     @property
@@ -216,7 +216,7 @@ class Automation:
         return self
 
     def moves_faders(self, gains_db: Mapping[str, float]) -> bool:
-        """Whether any fader ever leaves where it stands, stem to dB, 0 dB if not named."""
+        """Return whether any fader moves from its gain in `gains_db`, stem to dB; stems not named are at 0 dB."""
         return any(
             point.gain_db != max(gains_db.get(stem, 0.0), SILENCE_DB)
             for stem, lane in self._lanes.items()
@@ -224,22 +224,22 @@ class Automation:
         )
 
     def starting(self, gains_db: Mapping[str, float]) -> Self:
-        """Return the same automation for faders that start there, stem to dB, except stems that have a point at 0.
+        """Return the same automation for faders that start at given gains. Stems with a point at time 0 start there.
 
-        A UserWarning says so if it moves none of them.
+        If it moves none of the faders, it gives a UserWarning.
 
         Args:
-            gains_db: All stems of the song.
+            gains_db: Stem to dB, for all stems of the song.
 
         Raises:
-            ControlError: The automation moves a stem that is not named there.
+            ControlError: The automation moves a stem that is not in `gains_db`.
         """
         if unknown := [stem for stem in self._lanes if stem not in gains_db]:
             where = f"{self._sources[unknown[0]]}: " if unknown[0] in self._sources else ""
             raise ControlError(f"{where}unknown stem {shortened(unknown[0])}; the stems are {', '.join(gains_db)}")
         if not self.moves_faders(gains_db):
             name, reason = self._about
-            why = "; its gains are where the faders stand already" if self._lanes else reason
+            why = "; its gains are the same as those of the faders" if self._lanes else reason
             warnings.warn(f"nothing in {name} moves a fader{why}", stacklevel=2)
         started = type(self)(unit=self.unit)
         for stem, gain in gains_db.items():
@@ -356,7 +356,7 @@ def _translated(
     midi_map: MidiMap,
     gains_db: Mapping[str, float],
 ) -> list[Point]:
-    """What the messages of a MIDI file do to faders that start at `gains_db`. Raises ControlError."""
+    """Return the points that a MIDI file's messages make of faders that start at `gains_db`. Raises ControlError."""
     from .translator import Translator
 
     faders: dict[str, float] = dict.fromkeys(midi_map.stems, 0.0) | dict(gains_db)
@@ -400,14 +400,14 @@ def _plain(number: Any) -> Any:
 
 
 def _text(path: str | os.PathLike) -> str:
-    """The text of a CSV file, its lines ended by "\\n" and without comments. Raises ControlError."""
+    """Return the text of a CSV file, with "\\n" as line ends and without comments. Raises ControlError."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ControlError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a name that no file can have
+    except ValueError as error:  # not a possible file name
         raise ControlError(f"{str(path)!r} cannot be read: {error}") from error
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as Excel writes "Unicode text"
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
     try:
         text = data.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError:

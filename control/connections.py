@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Receive = Callable[["Message"], None]
 
 CONNECT = 2.0  # seconds in which a connection must stand
-RESET = b"\xff"  # system reset, which may come in the middle of another message
+RESET = b"\xff"  # system reset; it may come in the middle of another message
 PIECE = 96  # bytes read at a time, so that a flood lets go of the interpreter often, and audio goes on
 # A machine that vanished without a word is missed after about ten seconds.
 KEEPALIVE = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
@@ -150,7 +150,7 @@ class Parser:
 
 @lru_cache(1024)
 def _decoded(*data: int) -> "Message":
-    """A message. The same ones come again and again, and making one takes longest of all that is done to it."""
+    """Return a message. It is cached, because messages repeat and creating one is the slowest step."""
     from mido import Message
 
     return Message.from_bytes(data)

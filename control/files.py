@@ -7,7 +7,7 @@ from .errors import ControlError
 
 
 def write_whole(path: str | os.PathLike, content: bytes) -> None:
-    """Write a file, in the place of an older one. Raises ControlError, and then nothing has changed."""
+    """Write a file, replacing an older one. If it raises ControlError, nothing has changed."""
     try:
         atomic.write_whole(path, content)
     except OSError as error:

@@ -19,9 +19,9 @@ class Latest:
     It does so a thousand times a second at most, and the table is as large as there are keys, however fast values come.
 
     Args:
-        use: Called with the table. If it raises, the values are lost, and the thread goes on.
-        name: Of the thread.
-        report: Called with a line for the first error of each type that `use` raises.
+        use: Called with the table. If it raises an error, these values are lost, and the thread goes on.
+        name: The thread's name.
+        report: Called with a line for the first error of each type from `use`.
     """
 
     def __init__(self, use: Callable[[dict[Key, Any]], None], name: str, report: Callable[[str], None]) -> None:
@@ -43,7 +43,7 @@ class Latest:
 
     @property
     def pending(self) -> dict[Key, Any]:
-        """The values that were handed over and are not used yet, or just being used."""
+        """The values that are not used yet or are being used now."""
         with self._changed:
             return self._in_use | self._table
 
@@ -67,7 +67,7 @@ class Latest:
             except Exception as error:
                 if type(error) not in self._reported:
                     self._reported.add(type(error))
-                    tell(self._report, f"{self._name}: an error was passed over ({named(error)})")
+                    tell(self._report, f"{self._name}: an error was ignored ({named(error)})")
             with self._changed:
                 self._in_use = {}
             time.sleep(REST)

@@ -83,7 +83,7 @@ class MidiControl:
         self._listener.start()
 
     def close(self) -> None:
-        """Close the port, let its momentary buttons go, and set what is yet to be set. What was recorded stays."""
+        """Close the port, release momentary buttons and apply pending changes. The recording stays."""
         if self._listener is not None:
             self._listener.close()
         self._release()
@@ -115,8 +115,8 @@ class MidiControl:
 
     @property
     def gains_db(self) -> dict[str, float]:
-        """Where the faders were last sent, stem -> dB, by whomever; the target may have yet to follow."""
-        pending = self._pending("gain")  # first: what is no longer pending then, the target has
+        """The last gain sent to each fader, stem to dB, from any source. The target may still have to follow."""
+        pending = self._pending("gain")  # first, so that a change done in between is read from the target
         return dict(self._target.gains_db) | pending
 
     @property
@@ -176,7 +176,7 @@ class MidiControl:
         return tuple(stem for stem in self._target.stems if on.get(stem))
 
     def _pending(self, kind: str) -> dict[str, Any]:
-        """What was asked of the target and is not done yet, stem -> value."""
+        """Return the changes of this kind that are not applied yet, stem to value."""
         pending = {} if (wanted := self._wanted) is None else wanted.pending
         return {stem: value for (key, stem), value in pending.items() if key == kind and stem is not None}
 
@@ -185,7 +185,7 @@ class MidiControl:
             self._do(self._translator.feed(message))
 
     def _release(self) -> None:
-        """Let momentary buttons go: nobody is there any more to say so."""
+        """Release momentary buttons, because the port that would send their releases is gone."""
         with self._lock:
             self._do(self._translator.release())
 

@@ -21,32 +21,32 @@ FRAME_RATES = {24: (24, 1), 25: (25, 1), 29: (30_000, 1001), 30: (30, 1)}
 BEATS = (2, 1, 4, 8)  # a second, of which what is written has the first that makes ticks of samples
 FINEST = 32_767  # ticks a beat that a file can have
 LONGEST = (1 << 28) - 1  # ticks between two events that a file can hold
-HIGHEST = 0x7F  # that a data byte can be
+HIGHEST = 0x7F  # the largest data byte
 TRACK = b"MTrk"
 
 
 class _Event(NamedTuple):
     tick: int
     tempo: int | None  # microseconds a beat
-    message: "Message | None"  # of a channel, or a system reset, where it is no tempo
+    message: "Message | None"  # a channel message or system reset; None for a tempo
 
 
 def read(path: str | os.PathLike) -> "list[tuple[float, Message]]":
     """Read the channel messages and system resets of a MIDI file.
 
-    Types 0 and 1: all tracks are merged, and a tempo change in any track acts on all. Type 2: the tracks come one after
-    another, each with its own tempo. The tempo is 120 beats a minute until one is set. Where ticks are parts of SMPTE
-    frames (24, 25, 29.97 or 30 a second) tempos mean nothing. Times are exact except for the last rounding.
+    In types 0 and 1 all tracks are merged, and a tempo change in any track acts on all. In type 2 the tracks follow one
+    another, each with its own tempo. The tempo is 120 beats a minute until one is set. If ticks are parts of SMPTE
+    frames (24, 25, 29.97 or 30 a second), tempos are ignored. Times are exact except for a final rounding.
 
-    A file with faults that other programs live with is read too, with one UserWarning: tracks that the header does not
-    count, wrong lengths, a missing end, data bytes above 0x7f (taken as 0x7f).
+    A file with faults that other programs tolerate is read too, with one UserWarning: a wrong number of tracks in the
+    header, wrong lengths, a missing end, data bytes above 0x7f (taken as 0x7f).
 
     Returns:
         (seconds from the start, message), in order of time.
 
     Raises:
-        ControlError: The file cannot be read, or is no MIDI file. Names the track and the event, both counted from 1,
-            where one makes no sense.
+        ControlError: The file cannot be read, is not a MIDI file or has an invalid event; the error names the event and
+            its track, both counted from 1.
     """
     data = _content(path)
     kind, num_tracks, division, start = _header(data, path)
@@ -54,7 +54,7 @@ def read(path: str | os.PathLike) -> "list[tuple[float, Message]]":
     if num_tracks and not tracks:
         raise ControlError(f"{path} has no track; save or download it again")
     if num_tracks != len(tracks):
-        faults.insert(0, f"its header says {_count(num_tracks, 'track')}, and it has {len(tracks)}")
+        faults.insert(0, f"its header says {_count(num_tracks, 'track')}, but it has {len(tracks)}")
     if faults:
         told = "; ".join(faults[:3] + ["..."] * (len(faults) > 3))
         warnings.warn(f"{path} is damaged: {told}; the rest was read", stacklevel=2)
@@ -82,7 +82,7 @@ def read(path: str | os.PathLike) -> "list[tuple[float, Message]]":
 
 
 def describe(messages: "Iterable[Message]") -> str:
-    """Say in a few words what kinds of messages there are, with numbers as in maps.
+    """Describe in a few words what kinds of messages there are, with numbers as in maps.
 
     >>> from mido import Message
     >>> describe([Message("control_change", control=n) for n in (0, 1, 2, 7)] + [Message("note_on", note=60)])
@@ -104,7 +104,7 @@ def describe(messages: "Iterable[Message]") -> str:
 
 
 def _ranges(numbers: set[int]) -> str:
-    """Numbers in words, neighbours together, the first eight groups of them."""
+    """Return numbers as text, such as "0 to 2, 7"; at most eight groups."""
     groups: list[list[int]] = []
     for number in sorted(numbers):
         if groups and number == groups[-1][-1] + 1:
@@ -116,7 +116,7 @@ def _ranges(numbers: set[int]) -> str:
 
 
 def has_midi_header(start: bytes) -> bool:
-    """Whether a file that begins with these bytes, 12 or more, is a MIDI file, by itself or in RIFF (.rmi)."""
+    """Return whether a file's first 12 bytes are those of a MIDI file, plain or in RIFF (.rmi)."""
     return start[:4] == b"MThd" or (start[:4] == b"RIFF" and start[8:12] == b"RMID")
 
 
@@ -152,7 +152,7 @@ def write(path: str | os.PathLike, messages: "Iterable[tuple[int, Message]]", sa
 
 
 def _content(path: str | os.PathLike) -> bytes:
-    """The bytes of a MIDI file, without the RIFF around it if there is one."""
+    """Return the bytes of a MIDI file, without a RIFF header."""
     try:
         with open(path, "rb") as file:
             data = file.read(12)
@@ -160,7 +160,7 @@ def _content(path: str | os.PathLike) -> bytes:
                 data += file.read()
     except OSError as error:
         raise ControlError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a name that no file can have
+    except ValueError as error:  # not a possible file name
         raise ControlError(f"{str(path)!r} cannot be read: {error}") from error
     if data[:4] == b"RIFF" and (start := data.find(b"MThd")) > 0:
         data = data[start : start + int.from_bytes(data[start - 4 : start], "little")]
@@ -181,7 +181,7 @@ def _header(data: bytes, path: str | os.PathLike) -> tuple[int, int, int, int]:
         frames, ticks = 256 - (division >> 8), division & 0xFF
         if frames not in FRAME_RATES or not ticks:
             raise ControlError(
-                f"{path}: {ticks} ticks in each of {frames} frames a second do not work; save it again as type 0 or 1"
+                f"{path}: {ticks} ticks a frame at {frames} frames a second do not work; save it again as type 0 or 1"
             )
     elif not division:
         raise ControlError(f"{path}: 0 ticks a beat do not work; save it again as type 0 or 1")
@@ -189,26 +189,26 @@ def _header(data: bytes, path: str | os.PathLike) -> tuple[int, int, int, int]:
 
 
 def _tracks(data: bytes, start: int, path: str | os.PathLike) -> tuple[list[tuple[list[_Event], int]], list[str]]:
-    """The events of each track and the tick at which it ends, and what is wrong with them, in words."""
+    """Return the events and last tick of each track, and descriptions of the faults."""
     tracks: list[tuple[list[_Event], int]] = []
     faults, clipped = [], 0
     while start < len(data):
         length = int.from_bytes(data[start + 4 : start + 8])
         stated = start + 8 + length
         if data[start : start + 4] != TRACK:
-            if _is_chunk(data, start) and stated <= len(data):  # of another kind, which is to be skipped
+            if _is_chunk(data, start) and stated <= len(data):  # not a track; skip it
                 start = stated
                 continue
             following = data.find(TRACK, start)
             if following < 0 and tracks:
-                faults.append(f"{_count(len(data) - start, 'byte')} after the last track are no track")
+                faults.append(f"{_count(len(data) - start, 'byte')} after the last track are not a track")
             if following < 0:
                 break
-            faults.append(f"{_count(following - start, 'byte')} before track {len(tracks) + 1} are no track")
+            faults.append(f"{_count(following - start, 'byte')} before track {len(tracks) + 1} are not a track")
             start = following
             continue
         name = f"track {len(tracks) + 1}"
-        # A length is to be believed if a chunk or the file's end is there.
+        # A length is right if it leads to another chunk or the file's end.
         believed = stated == len(data) or _is_chunk(data, stated)
         following = stated if believed else data.find(TRACK, start + 8)
         track = _read_track(data[start + 8 : following if following > 0 else len(data)], f"{path}, {name}")
@@ -218,7 +218,7 @@ def _tracks(data: bytes, start: int, path: str | os.PathLike) -> tuple[list[tupl
         if not track.ended and (track.broken or stated > len(data)):
             faults.append(f"{name} is cut short after {_count(track.whole, 'event')}")
         elif not track.ended:
-            faults.append(f"{name} does not say that it ends")
+            faults.append(f"{name} has no end event")
         elif not believed and end != stated:
             faults.append(f"the length of {name} is wrong")
         start = end if following < 0 else following
@@ -228,7 +228,7 @@ def _tracks(data: bytes, start: int, path: str | os.PathLike) -> tuple[list[tupl
 
 
 def _is_chunk(data: bytes, start: int) -> bool:
-    """Whether a chunk may begin there: four letters, and a length."""
+    """Return whether a chunk may begin at `start`: four letters and a length."""
     return data[start : start + 4].isalpha() and start + 8 <= len(data)
 
 
@@ -237,13 +237,19 @@ def _count(number: int, thing: str) -> str:
 
 
 class _MalformedError(Exception):
-    """An event that makes no sense."""
+    """An invalid event."""
 
 
 class _Track(NamedTuple):
-    """end: the tick at which it ends. length: bytes that its events take. ended: whether it says that it ends.
+    """A track that was read.
 
-    whole: events that are whole. broken: whether its bytes end in one that is not. clipped: data bytes above 0x7f.
+    Attributes:
+        end: Its last tick.
+        length: Bytes that its events take.
+        ended: Whether it has an end event.
+        whole: Number of complete events.
+        broken: Whether its bytes end within an event.
+        clipped: Number of data bytes above 0x7f.
     """
 
     events: list[_Event]
@@ -256,10 +262,9 @@ class _Track(NamedTuple):
 
 
 def _read_track(data: bytes, where: str) -> _Track:
-    """The tempos, channel messages and system resets of a track.
+    """Read the tempos, channel messages and system resets of a track.
 
-    mido reads files too, but neither past chunks, key signatures and lengths that it does not understand, nor can it
-    say where a file is malformed.
+    mido's reader fails at chunks, key signatures and lengths that it does not know, and cannot say where.
     """
     from mido import Message
 

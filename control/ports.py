@@ -39,10 +39,10 @@ class Listener:
         port: The name of a port of this machine, or a part of it; "host:port" for a server of mido.sockets; ":port" to
             be such a server; an object like mido's ports, which stays open; or None for this machine's first device.
         receive: Called with each message, on a thread of the port.
-        connected: Called whenever there is somebody to send to.
-        report: Called with a line when the port vanishes or fails, when it is back, and when `receive`, `connected`,
-            `disconnected` or `send` raises something for the first time, which ends nothing.
-        disconnected: Called whenever nobody is there any more, or the port is closed.
+        connected: Called whenever a device connects.
+        report: Called with a line when the port vanishes, fails or is back, and for the first error of each type from
+            `receive`, `connected`, `disconnected` or `send`. Such errors do not stop the listener.
+        disconnected: Called whenever the device disconnects or the port is closed.
         sends: Whether `send` will be used.
 
     Raises:
@@ -88,7 +88,7 @@ class Listener:
     def send(self, message: "Message") -> None:
         """Send a message back; where nobody is there, it is lost."""
         with self._sending, self._going_on("sending"), suppress(OSError, ValueError):
-            self._source.send(message)  # ValueError: of a port of mido that was closed
+            self._source.send(message)  # ValueError: a mido port that was closed
 
     def close(self) -> None:
         """Listen no more."""
@@ -103,9 +103,9 @@ class Listener:
             what = "is gone; it is picked up when it returns"
             try:
                 self._source.listen(self._found)
-            except OSError:  # so a connection that breaks says it
+            except OSError:  # the connection broke
                 pass
-            except Exception as error:  # whatever a port's driver raises
+            except Exception as error:  # a driver may raise anything
                 what = f"failed ({named(error)}); it is opened again"
             self._close_source()
             with self._going_on("disconnecting"):
@@ -114,7 +114,9 @@ class Listener:
                 return
             self._lost = True
             self._tell(what)
-            self._closed.wait(began + RETRY - time.monotonic())  # a port that fails at once is not opened all the time
+            self._closed.wait(
+                began + RETRY - time.monotonic()
+            )  # so that a port that fails at once is not retried in a tight loop
             while not self._reopened():
                 if self._closed.wait(RETRY):
                     return
@@ -137,7 +139,7 @@ class Listener:
 
     @contextmanager
     def _going_on(self, doing: str) -> Iterator[None]:
-        """Report an error while doing this, once for each type: a flood of messages must not become one of lines."""
+        """Report an error in the block, once for each type, so that a flood of messages is not a flood of lines."""
         try:
             yield
         except Exception as error:
@@ -150,7 +152,7 @@ class Listener:
         tell(self._report, f"MIDI port {self.name} {what}")
 
     def _reopened(self) -> bool:
-        """Whether the port could be opened."""
+        """Try to open the port; return whether it is open."""
         opened = False
         with self._going_on("opening"), suppress(ControlError):  # it is not there yet
             self._source.open()
@@ -173,7 +175,7 @@ def tell(report: Callable[[str], None], line: str) -> None:
 
 
 def named(error: Exception) -> str:
-    """An error in one line: its type and its text."""
+    """Return an error's type and text in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
@@ -186,7 +188,7 @@ class _Source(Protocol):
         """Be ready to listen. Raises ControlError if the port is not there."""
 
     def listen(self, found: Callable[[], None]) -> None:
-        """Call `found` once somebody is there, and `receive` for each message. Return, or raise, when it is gone."""
+        """Call `found` once a device is there, and `receive` for each message. Return, or raise, when it is gone."""
 
     def send(self, message: "Message") -> None: ...
     def interrupt(self) -> None:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 PRESSED = 64  # from this value on a controller that is a button is down
 DOWN, UP = 127, 0  # a key, however softly it is struck
 NULL = 127, 127  # the parameter number that means none
-# All sound off, reset all controllers, all notes off, and four that mean that too. A device sends one when it may have
-# lost what lets a button go.
+# All sound off, reset all controllers, all notes off, and four mode messages that imply it. A device sends one when
+# releases of buttons may have been lost.
 RELEASING = 120, 121, 123, 124, 125, 126, 127
 
 
@@ -57,10 +57,10 @@ class Translator:
         self._parameter: dict[int, dict[int, int]] = {}  # channel -> controllers 99 and 98, which choose a parameter
 
     def feed(self, message: "Message") -> list[Change]:
-        """Return what a message changes: nothing if the map does not know it.
+        """Return the changes that a message makes; none if the map does not bind it.
 
-        All notes off (controller 123) and what is like it lets the channel's momentary buttons go, unless the map binds
-        that controller; a system reset lets all of them go.
+        The messages in RELEASING, such as all notes off, release the channel's momentary buttons, unless the map binds
+        that controller; a system reset releases all of them.
         """
         if getattr(message, "type", None) == "reset":
             return self.release()
@@ -82,9 +82,9 @@ class Translator:
         return changes
 
     def release(self, channel: int | None = None) -> list[Change]:
-        """Let momentary buttons go whose release may never come; return what that changes.
+        """Release momentary buttons whose release message may be lost; return the changes.
 
-        channel: 0 to 15, that of the buttons; None for all.
+        channel: 0 to 15, only buttons of this channel; None for all.
         """
         held = [(button, where) for button, where in self._held if channel in (None, where)]
         return [change for button, where in held if (change := self._press(button, where, UP)) is not None]
@@ -100,7 +100,7 @@ class Translator:
             self._let_go(gains_db)
 
     def switched(self, action: str, stem: str, on: bool) -> None:
-        """Something else has set or ended a mute or a solo, as action says; no button holds it any more."""
+        """Note that something else has changed a mute or solo (`action`), so that no button holds it any more."""
         self._held = [held for held in self._held if (held[0].action, held[0].stem) != (action, stem)]
         (self._on[action].add if on else self._on[action].discard)(stem)
 

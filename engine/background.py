@@ -1,4 +1,4 @@
-"""A thread that runs one job after the other while its owner goes on."""
+"""A thread that runs jobs one after another while its owner goes on."""
 
 import os
 import threading
@@ -10,42 +10,42 @@ from weakref import finalize
 
 
 class BackgroundWorker:
-    """Runs jobs in a thread, in the order in which they are submitted, and returns their results in that order.
+    """Runs jobs in a thread and returns their results, both in the order of submission.
 
-    Its methods belong to one thread. Ctrl-C may interrupt any of them at any moment: none waits for ever after that,
-    and `discard` puts all in order again.
+    Only one thread may call its methods. Ctrl-C may interrupt any of them at any moment: later calls still do not hang,
+    and `discard` restores a consistent state.
 
-    The thread ends with its owner, and with the program. All methods raise RuntimeError where the thread does not run:
-    when the program is ending, and in a forked process.
+    The thread ends with its owner or the program. All methods raise RuntimeError when the program is ending or in a
+    forked process, where the thread does not run.
     """
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[_Ticket | None] = SimpleQueue()
-        self._tickets: deque[_Ticket] = deque()  # of the results not returned yet; all of them are, or were, queued
+        self._tickets: deque[_Ticket] = deque()  # jobs whose results were not returned yet; all were queued
         thread = threading.Thread(target=_run, args=(self._queue,), name="background", daemon=True)
         thread.start()
         self._process = os.getpid()
         self._end = finalize(self, _end, self._queue, thread)
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> None:
-        """Run work(*arguments) after all that was submitted before."""
+        """Run work(*arguments) after all jobs submitted before."""
         self._check()
         ticket = _Ticket(work, arguments)
-        self._queue.put(ticket)  # first: nobody may wait for a job that was not queued
+        self._queue.put(ticket)  # first, because nobody may wait for a job that was not queued
         self._tickets.append(ticket)
 
     def result(self) -> Any:
         """Wait for the oldest result that was not returned yet.
 
         Raises:
-            IndexError: There is no such result.
-            BaseException: What the work raised.
+            IndexError: No job is waiting to be returned.
+            BaseException: The job's own error.
         """
         self._check()
         ticket = self._tickets[0]
         ticket.wait()
         self._tickets.popleft()
-        error, ticket.error = ticket.error, None  # which holds the ticket: without a circle both end at once
+        error, ticket.error = ticket.error, None  # the error's traceback holds the ticket: avoid a reference cycle
         if error is not None:
             raise error
         return ticket.result
@@ -53,16 +53,17 @@ class BackgroundWorker:
     def discard(self) -> None:
         """Wait until all jobs have run, and drop their results."""
         self._check()
-        last = _Ticket(_nothing, ())  # so that also a job counts whose `submit` was interrupted
+        last = _Ticket(_nothing, ())  # queued last, so also after a job whose `submit` was interrupted
         self._queue.put(last)
         last.wait()
         self._tickets.clear()
 
     def _check(self) -> None:
-        # Not thread.is_alive(): Ctrl-C in there marks a thread that runs as ended.
+        # Not thread.is_alive(): a Ctrl-C in it marks a running thread as ended.
         if not self._end.alive or self._process != os.getpid():
             raise RuntimeError(
-                "the background thread has ended with the program, or its process was forked; make a new one there"
+                "the background thread does not run: the program is ending, or this process was forked; "
+                "make a new object here"
             )
 
 
@@ -81,7 +82,7 @@ class _Ticket:
         """Run the job."""
         assert self._job is not None
         work, arguments = self._job
-        self._job = None  # it may hold the worker's owner, which a ticket must not keep alive
+        self._job = None  # a ticket must not keep the worker's owner alive, which the job may hold
         try:
             self.result = work(*arguments)
         except BaseException as error:
@@ -92,7 +93,7 @@ class _Ticket:
 
     def wait(self) -> None:
         """Wait for the result; harmless when repeated."""
-        if not self._done:  # else the lock may be taken: by a wait that Ctrl-C ended
+        if not self._done:  # once done, do not lock: an interrupted wait may still hold the lock
             self._running.acquire()
 
 
@@ -103,10 +104,10 @@ def _nothing() -> None:
 def _run(queue: "SimpleQueue[_Ticket | None]") -> None:
     while (ticket := queue.get()) is not None:
         ticket.run()
-        del ticket  # or the last would keep its result alive
+        del ticket  # otherwise the last ticket's result stays alive
 
 
 def _end(queue: "SimpleQueue[_Ticket | None]", thread: threading.Thread) -> None:
     queue.put(None)
     if thread is not threading.current_thread():
-        thread.join()  # when the program ends nothing may still run in ONNX Runtime
+        thread.join()  # nothing may still run in ONNX Runtime when the program ends

@@ -102,7 +102,7 @@ class Faders:
         return checked
 
     def schedule(self, moves: Iterable[Move], n: int) -> None:
-        """Take moves, as `check_moves` returns them, of the next n samples, which `advance` reaches in time."""
+        """Take the moves of the next n samples, as `check_moves` returns them. `advance` applies them in time."""
         for offset, stem, gain in moves:
             self._order += 1  # moves at one sample act in the order they came
             heapq.heappush(self._moves, (self._scheduled + offset, self._order, stem, gain))
@@ -159,7 +159,7 @@ class Faders:
         return np.where(age < self._glide, start + (target - start) * (age / self._glide), target)
 
     def _set(self, **changes: Any) -> None:
-        """Change the desk, in one assignment: no interrupt leaves gains that are told but not heard."""
+        """Change the desk in one assignment, so that no interrupt leaves gains that are reported but not heard."""
         desk = self._desk._replace(**changes)
         heard = desk.soloed or set(self.stems)
         gains = [
@@ -169,9 +169,9 @@ class Faders:
 
 
 class _Desk(NamedTuple):
-    """Where faders and buttons stand, and what that makes of each stem.
+    """The state of faders and buttons, and the resulting gains.
 
-    linear: the gains that are heard, (stems,); a new array for each change, which is seen by its identity.
+    linear: The gains that are heard, (stems,). Each change makes a new array, so that a change shows in its identity.
     """
 
     gains_db: dict[str, float]

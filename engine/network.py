@@ -79,7 +79,7 @@ def _new_session(model: Model, threads: int, providers: list[str]) -> Any:
     if isinstance(made, Exception):
         reason = " ".join(str(made).split())[:200]
         if "bad_alloc" in reason:
-            raise MemoryError(f"{model.path}: no memory for this model") from made
+            raise MemoryError(f"{model.path}: not enough memory for this model") from made
         raise ModelError(f"{model.path}: ONNX Runtime cannot load this graph: {reason}") from made
     # What it took to optimise the graph is free again, 50 MB for `studio`, but the C library keeps it for that thread.
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):

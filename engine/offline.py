@@ -18,8 +18,8 @@ class Automation(Protocol):
 
     starting: the same for a song whose faders, stem -> dB, start there if it does not say otherwise; raises ValueError
     for stems that the song has not. initial: where faders start, stem -> dB. moves: of the input samples start to stop,
-    (offset from start, stem, gain in dB), the same however a song is cut. moves_faders, which it may lack: whether any
-    fader ever leaves where it stands, stem -> dB.
+    (offset from start, stem, gain in dB), the same however a song is cut. moves_faders (optional): whether any fader
+    ever moves from its gain in a mapping of stem to dB.
     """
 
     def starting(self, gains_db: Mapping[str, float]) -> "Automation": ...
@@ -68,10 +68,10 @@ def remix(
 def remixing(
     processor: StemProcessor, automation: Automation | None
 ) -> tuple[Callable[[NDArray[Any]], NDArray[np.float32]], int]:
-    """Return what remixes the consecutive blocks of a song, and by how many samples its output is late.
+    """Return a function that remixes consecutive blocks of a song, and its latency in samples.
 
-    If all faders stay at 0 dB, that is `pass_through`, which needs no network. The processor and what is raised are as
-    for `automated`.
+    If all faders stay at 0 dB, the function is `pass_through`, which needs no network. Takes and raises the same as
+    `automated`.
     """
     process = automated(processor, automation)
     if any(processor.gains_db.values()) or moves_faders(automation, processor.gains_db):
@@ -80,7 +80,7 @@ def remixing(
 
 
 def moves_faders(automation: Automation | None, gains_db: Mapping[str, float]) -> bool:
-    """Whether an automation may move any fader from where it stands, stem to dB."""
+    """Return whether an automation may move any fader from its gain in `gains_db`, stem to dB."""
     return automation is not None and getattr(automation, "moves_faders", lambda _: True)(gains_db)
 
 
@@ -103,7 +103,7 @@ def automated(processor: StemProcessor, automation: Automation | None) -> Callab
         nonlocal position
         stop = position + block.shape[-1]
         out = processor.process(block, automation.moves(position, stop, processor.sample_rate))
-        position = stop  # only now: a block that was refused has taken no time
+        position = stop  # only now, because a refused block does not count
         return out
 
     return process

@@ -39,12 +39,12 @@ class StemProcessor:
     Where that leaves the network too little time, the latency is longer by as much as it takes.
     Raises ModelError or ValueError, in one line, for a model, rate, channel count or gain it cannot use.
 
-    After any error while audio is processed (of the network, of `on_stems`, for lack of memory, by Ctrl-C) the stream
-    starts fresh, as after `reset`. A wrong block or move is refused before that, and changes nothing.
+    After any error while audio is processed (from the network or `on_stems`, out of memory, Ctrl-C) the stream starts
+    again, as after `reset`. An invalid block or move is refused first, and changes nothing.
 
-    on_stems: None, or a function to call with the stems of each slice that is processed or separated, delayed like the
-    output, (stems, channels, n), and the gains of their faders, (stems, n), or (stems, 1) while none moves. Both are
-    valid until it returns. It is called by the thread that processes the audio, so it should be quick.
+    on_stems: None, or a function called for each slice that is processed or separated, with its stems, delayed like the
+    output, (stems, channels, n), and their fader gains, (stems, n), or (stems, 1) while no fader moves. Both are valid
+    until it returns. It runs in the thread that processes the audio, so it should be quick.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class StemProcessor:
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "a StemProcessor cannot be pickled or copied: it is in the middle of a stream; "
-            "make a new one from the same model, sample rate and gains, in the other process if it is for that"
+            "make a new one from the same model, sample rate and gains where you need it"
         )
 
     def set_gains_db(self, **gains_db: float) -> None:
@@ -140,7 +140,7 @@ class StemProcessor:
 
     def reset(self) -> None:
         """Forget all audio and all moves not yet heard. Faders stay where they are, without a glide."""
-        self._stale = True  # until all is done: Ctrl-C may come at any moment
+        self._stale = True  # until the reset is complete, because Ctrl-C may come at any moment
         if self._worker is not None:
             self._worker.discard()
         self._analysis.reset()
@@ -168,15 +168,15 @@ class StemProcessor:
         return mix
 
     def pass_through(self, block: NDArray[Any]) -> NDArray[np.float32]:
-        """Return what a block would be with all faders at 0 dB, at once: without the network and without latency.
+        """Return a block as it sounds with all faders at 0 dB, without the network and without latency.
 
-        The stream that `process` and `separate` are in the middle of is not touched.
+        It does not change the stream that `process` and `separate` work on.
 
         Args:
             block: As for `process`.
 
         Returns:
-            Float32 of the block's shape, in new memory, bit for bit what `process` gives `latency_samples` later.
+            A new float32 array of the block's shape, bit for bit the output of `process` without its latency.
         """
         return as_channels(block, self.num_channels).reshape(np.shape(block)).copy()
 
@@ -193,11 +193,11 @@ class StemProcessor:
         return stems
 
     def _run(self, audio: Block, moves: list[Move], out: Block, make: Callable[[Block, Block, Block], Block]) -> None:
-        """Take audio (channels, n) and fill `out`, (..., n), with what `make` returns for each slice.
+        """Process audio, (channels, n), in slices, and fill `out`, (..., n), with the results of `make`.
 
-        make: called with the delayed input, the delayed stems except the last, and the gains of all stems.
+        make: Called for each slice with the delayed input, the delayed stems except the last, and all stems' gains.
         """
-        if self._stale:  # an earlier call was interrupted, and so was the reset after it
+        if self._stale:  # an earlier call and the reset after it were interrupted
             self.reset()
         self._stale = True
         try:
@@ -208,17 +208,17 @@ class StemProcessor:
                 self._push(piece)
                 dry, separated, gains = self._dry.peek(n), self._separated.peek(n), self._faders.advance(n)
                 out[..., start : start + n] = make(dry, separated, gains)
-                if on_stems := self.on_stems:  # another thread may take it away
+                if on_stems := self.on_stems:  # read once, because another thread may remove it
                     on_stems(_with_rest(dry, separated), gains)
                 self._dry.drop(n)
                 self._separated.drop(n)
-        except BaseException:  # Ctrl-C, too
+        except BaseException:  # including Ctrl-C
             self.reset()
             raise
         self._stale = False
 
     def _push(self, piece: Block) -> None:
-        """Take a slice of the input, and have as much of it separated as its output needs."""
+        """Take a slice of the input, and separate as much as the slice's output needs."""
         self._dry.push(piece)
         spectra = self._analysis.push(_limited(piece))
         if self._worker is None:
@@ -235,7 +235,7 @@ class StemProcessor:
 
 
 def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
-    """Return a block as finite float32 (channels, n), never the caller's own memory where it is changed.
+    """Return a block as finite float32, (channels, n). It may share the caller's memory, but never changes it.
 
     Raises ValueError for a wrong shape or type.
     """

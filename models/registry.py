@@ -51,7 +51,7 @@ def load_model(model: str | os.PathLike) -> Model:
     try:
         graph = path.read_bytes()
     except OSError as error:
-        if not os.path.isfile(beside):  # else a save may have been stopped
+        if not os.path.isfile(beside):  # if there is a card, a save may have been stopped
             raise ModelError(f"{path}: cannot read the model ({error.strerror}); check the path") from error
         graph = b""
     values = read_card(beside)
@@ -72,10 +72,10 @@ def load_model(model: str | os.PathLike) -> Model:
 def save_model(path: str | os.PathLike, graph: bytes, values: dict[str, Any]) -> Model:
     """Write a graph to `path` (.onnx) and its card, with the checksum filled in, next to it.
 
-    Stopped anywhere, even by SIGKILL, it leaves the older model or the new one, never half of each.
+    If it is stopped at any moment, even by SIGKILL, the old model or the new one is left, never a mixture.
 
     Args:
-        path: Of the graph.
+        path: Path of the graph.
         graph: The ONNX file.
         values: The card's JSON object without "format" and "sha256".
 
@@ -90,7 +90,7 @@ def save_model(path: str | os.PathLike, graph: bytes, values: dict[str, Any]) ->
     card = Card.from_dict(values, path.with_suffix(".json"))
     waiting = _waiting(path, card.sha256)
     try:
-        # The card decides: until it is written the old graph is used, and from then on the new one, wherever it is.
+        # The card decides: the old graph is used until the new card is written, then the new graph, under either name.
         write_whole(waiting, graph)
         write_whole(path.with_suffix(".json"), (json.dumps(values, indent=2) + "\n").encode())
         publish([waiting], [path])
@@ -100,13 +100,13 @@ def save_model(path: str | os.PathLike, graph: bytes, values: dict[str, Any]) ->
 
 
 def _waiting(path: Path, checksum: str) -> Path:
-    """Return where a new graph waits for its card."""
+    """Return the hidden path of a new graph until its card is written."""
     place = final_path(path)
     return place.with_name(f".{place.name}-{checksum[:16]}")
 
 
 def _remove_waiting(path: Path) -> None:
-    """Remove the graphs that wait, of this save and of others that were stopped, except the one that the card needs."""
+    """Remove hidden graphs of this save and of stopped ones, except a graph that the card still needs."""
     needed = ""
     with suppress(ModelError):
         needed = read_card(path.with_suffix(".json"))["sha256"]

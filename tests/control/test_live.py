@@ -480,7 +480,7 @@ def test_values_that_cannot_be_used_are_told_once_and_end_nothing():
         latest.put({("gain", "vocals"): value})
         eventually(lambda value=value: used and used[-1] == {("gain", "vocals"): value})
     latest.close()
-    assert lines == ["MIDI faders: an error was passed over (AttributeError: gains_db)"]
+    assert lines == ["MIDI faders: an error was ignored (AttributeError: gains_db)"]
 
 
 # --- ports of this machine, through mido and a driver that can be unplugged

@@ -216,14 +216,14 @@ def test_a_cut_track_says_how_much_of_it_is_there(midi_file):
     ("count", "lengths", "after", "says"),
     [
         (2, None, b"", ""),
-        (1, None, b"", "its header says 1 track, and it has 2"),
-        (0, None, b"", "its header says 0 tracks, and it has 2"),
-        (9, None, b"", "its header says 9 tracks, and it has 2"),
+        (1, None, b"", "its header says 1 track, but it has 2"),
+        (0, None, b"", "its header says 0 tracks, but it has 2"),
+        (9, None, b"", "its header says 9 tracks, but it has 2"),
         (2, (0, 0), b"", "the length of track 1 is wrong; the length of track 2 is wrong"),
         (2, (8, 3), b"", "the length of track 1 is wrong; the length of track 2 is wrong"),
         (2, (20, 0xFFFFFFFF), b"", "the length of track 1 is wrong; the length of track 2 is wrong"),
-        (2, None, b"\0" * 37, "37 bytes after the last track are no track"),
-        (2, None, b"TAG and whatever there is", "25 bytes after the last track are no track"),
+        (2, None, b"\0" * 37, "37 bytes after the last track are not a track"),
+        (2, None, b"TAG and whatever there is", "25 bytes after the last track are not a track"),
     ],
 )
 def test_headers_that_lie_are_read_with_one_warning(midi_file, count, lengths, after, says):
@@ -243,7 +243,7 @@ def test_headers_that_lie_are_read_with_one_warning(midi_file, count, lengths, a
 def test_a_track_without_an_end_among_others_is_read(midi_file):
     path = midi_file([(480, cc(1))], [(240, cc(3))])
     path.write_bytes(path.read_bytes().replace(b"\0\0\0\x09", b"\0\0\0\x05").replace(b"\0\xff\x2f\0", b""))
-    with pytest.warns(UserWarning, match="track 1 does not say that it ends; track 2 does not say that it ends"):
+    with pytest.warns(UserWarning, match="track 1 has no end event; track 2 has no end event"):
         assert times(path) == [(0.25, 3), (0.5, 1)]
 
 
@@ -306,8 +306,8 @@ def test_a_time_of_more_than_four_bytes_is_malformed(midi_file):
         (b"MThd\0\0\0\4\0\1\0\1\1\xe0", "is cut short in its header"),
         (b"MThd\0\0\0\6\0\3\0\1\1\xe0", "of type 3; save it as type 0 or 1"),
         (b"MThd\0\0\0\6\0\1\0\1\0\0", "0 ticks a beat do not work"),
-        (b"MThd\0\0\0\6\0\1\0\1\xe7\0", "0 ticks in each of 25 frames a second do not work"),
-        (b"MThd\0\0\0\6\0\1\0\1\xe5\x28", "40 ticks in each of 27 frames a second do not work"),
+        (b"MThd\0\0\0\6\0\1\0\1\xe7\0", "0 ticks a frame at 25 frames a second do not work"),
+        (b"MThd\0\0\0\6\0\1\0\1\xe5\x28", "40 ticks a frame at 27 frames a second do not work"),
         (b"MThd\0\0\0\6\0\1\0\2\1\xe0", "has no track; save or download it again"),
         (b"MThd\0\0\0\6\0\1\0\2\1\xe0" + b"\x99" * 99, "has no track; save or download it again"),
     ],

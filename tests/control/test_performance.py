@@ -204,13 +204,13 @@ def test_an_unknown_map_names_those_there_are(midi_file):
 def test_a_file_that_moves_nothing_says_what_it_has_and_which_map_would_fit(midi_file, track, says):
     ride = Automation.from_midi(midi_file(track))
     assert not ride.points
-    with pytest.warns(UserWarning, match=rf"^nothing in .*ride\.mid moves a fader by map general; {says}"):
+    with pytest.warns(UserWarning, match=rf"^nothing in .*ride\.mid moves a fader with map general; {says}"):
         ride.starting({"vocals": -6.0})
 
 
 def test_a_file_that_leaves_faders_where_they_are_moves_nothing(midi_file):
     ride = Automation.from_midi(midi_file([(480, cc(16, 100))]))
-    with pytest.warns(UserWarning, match=r"^nothing in .*ride\.mid moves a fader; its gains are where the faders"):
+    with pytest.warns(UserWarning, match=r"^nothing in .*ride\.mid moves a fader; its gains are the same as those"):
         ride.starting({"vocals": 0.0})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
