@@ -43,7 +43,7 @@ def stem_parameters(stems: Sequence[str]) -> dict[str, tuple[float, float, float
 
 
 def stem_timing(card: Card, sample_rate: float) -> tuple[int, int]:
-    """The latency and the hop of a StemEffect with this model, in samples, without making one."""
+    """Return the latency and hop, in samples, that a StemEffect with this model would have."""
     grid = FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window).at(sample_rate)
     frames = card.chunk.frames - card.chunk.overlap if card.chunk else 1
     return grid.synthesis_window + card.delay_frames * grid.hop, grid.hop * frames
@@ -77,7 +77,7 @@ class StemEffect:
 
     @property
     def tail_samples(self) -> int:
-        """After so much silence, and the latency, nothing but silence comes out and no step holds any sound."""
+        """After silence as long as this and the latency, the output is silent and no sound is left inside."""
         return self._processor.grid.window + self.hop_samples
 
     def reset(self) -> None:
@@ -94,7 +94,7 @@ class StemEffect:
         try:
             return self._processor.process(block, [self._move(*move) for move in moves])
         except BaseException:
-            vars(self).update(before)  # the moves of this block were not taken
+            vars(self).update(before)  # this block's moves do not count
             raise
 
     def _move(self, offset: int, name: str, value: float) -> tuple[int, str, float]:

@@ -1,8 +1,8 @@
-"""The thread on which pedalboard loads VST3 plugins.
+"""Load VST3 plugins on a thread on which pedalboard can load them.
 
-That is JUCE's message thread: the one that loaded the first of the plugins that still exist. If it has ended, no other
-thread can load any. So the main thread loads its own, together with plugins of other makers, and one thread that never
-ends loads for all others.
+pedalboard loads plugins only on JUCE's message thread: the thread that loaded the first plugin that still exists. If
+that thread has ended, no thread can load plugins. So plugins made on the main thread are loaded there, like plugins of
+other makers, and all others on one background thread that never ends.
 """
 
 import os
@@ -15,13 +15,13 @@ _loader: BackgroundWorker | None = None
 
 
 class WrongThreadError(RuntimeError):
-    """pedalboard loads plugins on another thread only, which this program has to do itself."""
+    """pedalboard can load plugins only on another thread, which StemBridge does not control."""
 
 
 def load(make: Callable[[], None]) -> None:
-    """Call `make`, which loads a plugin, where pedalboard does so. Callers take turns.
+    """Call `make`, which loads a plugin, on a thread on which pedalboard can load it.
 
-    Raises WrongThreadError, in one line, if pedalboard loads neither here nor on our own thread.
+    Raises WrongThreadError, in one line, if that is neither this thread nor the background thread.
     """
     places: list[Callable[[Callable[[], None]], None]] = [_on_loader, _here]
     if threading.current_thread() is threading.main_thread():
@@ -34,8 +34,8 @@ def load(make: Callable[[], None]) -> None:
                 raise
             refused = error
     raise WrongThreadError(
-        "pedalboard loads VST3 plugins only on the thread that loaded the first of those that still exist. "
-        "Make it there, or delete those before; then it works on every thread"
+        "pedalboard loads VST3 plugins only on the thread that loaded the first of those that still exist; "
+        "make this one on that thread, or delete the others first"
     ) from refused
 
 
@@ -51,7 +51,7 @@ def _on_loader(make: Callable[[], None]) -> None:
     try:
         _loader.result()
     finally:
-        _loader.discard()  # after Ctrl-C nothing goes on loading
+        _loader.discard()  # after Ctrl-C, wait until loading has ended
 
 
 def _forget_loader() -> None:
@@ -60,4 +60,4 @@ def _forget_loader() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_loader)  # it did not come along
+    os.register_at_fork(after_in_child=_forget_loader)  # a forked process has no such thread

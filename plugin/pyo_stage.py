@@ -122,11 +122,11 @@ class Stage:
         self._stale = True
 
     def _work(self) -> None:
-        """Fill the tables. After an error or Ctrl-C they hold silence, and all processors start fresh with the next."""
+        """Fill the tables. After an error or Ctrl-C they hold silence, and all processors start again with the next."""
         try:
             self._fill()
         except BaseException as error:
-            self._stale = True  # all processors, or those that were not reached would come late from now on
+            self._stale = True  # reset all processors, or those that got no input would be late from now on
             for data in itertools.chain(self._out, *self._stem_out.values()):
                 data[:] = 0  # pyo would play the last buffer again and again
             if not isinstance(error, Exception):
@@ -139,7 +139,7 @@ class Stage:
         for reader in self._readers:
             reader.reset()
         if self._stale:
-            self._stale = False  # first, not to miss a `restart` from another thread
+            self._stale = False  # first, so as not to miss a `restart` from another thread
             self._follow(0)
             for processor in self.processors:
                 processor.reset()

@@ -103,7 +103,7 @@ class StemRack:
     def prepare(self, sample_rate: float, num_channels: int) -> None:
         """Prepare for a stream of 8000 to 192000 Hz and 1 or 2 channels: measure latencies, then reset.
 
-        Raises ValueError for what the model or an effect cannot do; then call it again before `process`.
+        Raises ValueError if the model or an effect cannot be used so; then call `prepare` again before `process`.
         """
         before = self.sample_rate, self.num_channels
         self.sample_rate, self.num_channels = 0.0, 0  # until all is ready
@@ -127,7 +127,7 @@ class StemRack:
 
     def reset(self) -> None:
         """Forget all audio, tails and moves not yet heard. Faders stay where they are, without a glide."""
-        self._stale = True  # until all is done: Ctrl-C may come at any moment
+        self._stale = True  # until the reset is complete, because Ctrl-C may come at any moment
         self._processor.reset()
         self._faders.reset(self.latency_samples)
         self._delays = {stem: Fifo((self.num_channels,)) for stem in self.stems}
@@ -141,11 +141,11 @@ class StemRack:
     def process(self, block: NDArray[Any], moves: Iterable[Move] = ()) -> Block:
         """Send a block through the rack, delayed by `latency_samples`; block and moves as for StemProcessor.process.
 
-        After an error in the rack or an effect, or Ctrl-C, the stream starts fresh, as after `reset`. A wrong block or
-        move is refused before that, and changes nothing.
+        After an error in the rack or an effect, or Ctrl-C, the stream starts again, as after `reset`. An invalid block
+        or move is refused first, and changes nothing.
 
-        Raises ValueError as StemProcessor.process does, and for an effect that changes the shape of what goes through;
-        RuntimeError for one whose latency is not what it was.
+        Raises ValueError as StemProcessor.process does, and if an effect changes the shape of a block; RuntimeError if
+        an effect's latency has changed.
         """
         if not self.sample_rate:
             raise RuntimeError("the last prepare() failed or was interrupted; call it again before process()")
@@ -157,14 +157,14 @@ class StemRack:
         self._stale = True
         try:
             self._mix(audio, moves, out.reshape(audio.shape))
-        except BaseException:  # Ctrl-C, too
+        except BaseException:  # including Ctrl-C
             self.reset()
             raise
         self._stale = False
         return out
 
     def _mix(self, audio: Block, moves: list[Move], out: Block) -> None:
-        """Add all stems, behind their effects and faders, to `out`, (channels, n)."""
+        """Add all stems, after their effects and faders, to `out`, (channels, n)."""
         n = audio.shape[-1]
         self._faders.schedule(moves, n)
         stems = self._processor.separate(audio)

@@ -31,7 +31,7 @@ class StemMix(HostedPlugin):
         self._stems = loaded.card.stems
         self._model = _lasting_name(loaded)
         gains = {} if preset is None else _preset_parameters(preset, self._stems)
-        # pedalboard takes the texts of a parameter's values for numbers, and must see -80 as the lowest.
+        # pedalboard reads the texts of a parameter's values as numbers, so the lowest must read -80.
         descriptor = replace(describe_stem_mix(loaded, "StemMix", import_folders()), lowest={})
         super().__init__(temporary_bundles.get(descriptor), **(gains | parameters))
         self._made = StemMix, (), {"model": self._model}

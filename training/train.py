@@ -95,7 +95,7 @@ def train_network(
     run["songs (--data)"] = [[song.name for song in part] for part in (training, apart)]
     if last.exists():
         learner.load(last)
-        if best.exists():  # it is written first: a run that was killed then is behind it
+        if best.exists():  # it is written first, so a killed run's progress may lack it
             learner.progress.best = max(learner.progress.best, load_checkpoint(best)[1].best)
         if other := [name for name, value in run.items() if learner.progress.run.get(name) != value]:
             raise DataError(f"{last}: was trained with another {other[0]}; give the same, or train to another output")

@@ -41,9 +41,9 @@ class Descriptor:
     arguments: how to start the process that makes the sound, first the program.
     parameters: name -> (minimum, maximum, default), or a toggle's default.
     identity: what is kept in saved states, one line.
-    latencies: sample rate in Hz -> (latency, hop) in samples, where they are known before the process runs. A hop of 0
-    stands for none. A host that asks for another rate waits for the process.
-    lowest: parameter -> how its lowest value reads, if not as a number.
+    latencies: sample rate in Hz -> (latency, hop) in samples, known before the process runs. A hop of 0 means none. At
+    any other rate the host has to wait for the process.
+    lowest: parameter -> text that stands for its lowest value, if not a number.
     Raises BridgeError for what a host has no room for.
     """
 

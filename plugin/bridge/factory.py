@@ -54,9 +54,9 @@ def make_processor(factory: Callable[..., Any], kwargs: Mapping[str, Any], sampl
 def find_latencies(
     factory: Callable[..., Any], kwargs: Mapping[str, Any], rates: Iterable[float]
 ) -> dict[float, tuple[int, int]]:
-    """Make a processor at each of these rates in Hz, to see its latency and its hop in samples.
+    """Make a processor at each rate in Hz, and return its latency and hop in samples.
 
-    A rate at which that fails is left out.
+    Rates at which this fails are left out.
     """
     latencies = {}
     for rate in rates:

@@ -33,7 +33,7 @@ MOVE = struct.Struct("@iid")  # offset, parameter, value
 MAX_PACKET = PACKET.size + 1024 * MOVE.size
 MAX_TEXT = 500
 BEAT = 0.1  # seconds
-WARM_UP, WARM_BLOCK = 0.05, 256  # seconds of silence at least; samples of a block if there is no hop
+WARM_UP, WARM_BLOCK = 0.05, 256  # least seconds of silence; samples in a block if there is no hop
 AWAKE = 200e-6  # seconds; to be woken on another core takes 50 to 100 us
 
 Move = tuple[int, str, float | bool]
@@ -56,7 +56,7 @@ def main() -> None:
         code = 0
     except _HungUp:
         code = 0
-    except BaseException as error:  # SystemExit and KeyboardInterrupt of a processor, too
+    except BaseException as error:  # a processor may raise SystemExit or KeyboardInterrupt
         _tell(connection, error)
     finally:
         with suppress(Exception):
@@ -96,7 +96,7 @@ def _tell(connection: socket.socket, error: BaseException) -> None:
     """Send the shell the reason why this process ends."""
     try:
         text = _one_line(error)
-    except Exception:  # its text cannot be had
+    except Exception:  # the error's __str__ failed
         text = type(error).__name__
     reason = text.encode(errors="backslashreplace")[:MAX_TEXT]
     with suppress(OSError):
@@ -126,7 +126,7 @@ def _serve(connection: _Connection, memory: mmap.mmap, hosted: dict[str, Any]) -
             if realtime != bool(value):
                 realtime = bool(value)
                 _set_realtime_priority(realtime)
-            if position >= skip_to[0]:  # the shell no longer waits for what is older
+            if position >= skip_to[0]:  # the shell no longer waits for older blocks
                 stage.process(position, length, stage.moves(incoming, size) if count else [])
             connection.send(DONE, position + length)
         elif kind == RESET:
@@ -134,14 +134,14 @@ def _serve(connection: _Connection, memory: mmap.mmap, hosted: dict[str, Any]) -
         elif kind == CONFIGURE:
             if realtime:
                 realtime = False
-                _set_realtime_priority(False)  # making a processor takes long
+                _set_realtime_priority(False)  # because making a processor takes long
             connection.send(READY, *stage.configure(value, count))
 
 
 def _set_realtime_priority(on: bool) -> None:
-    """Let the calling thread compute before all ordinary ones, or no longer, where the system allows it.
+    """Give the calling thread real-time priority, or ordinary priority again, if the system allows it.
 
-    Threads and processes that it starts do not inherit that.
+    Threads and processes that it starts do not inherit it.
     """
     if not hasattr(os, "sched_setscheduler"):
         return
@@ -185,7 +185,7 @@ class _Stage:
         return moves
 
     def configure(self, sample_rate: float, channels: int) -> tuple[int, int, float]:
-        """Make the processor and run it on silence, so that its first block takes no longer than the others.
+        """Make the processor, and run it on silence so that its first block takes no longer than the others.
 
         Returns:
             Its latency in samples, its hop (0 if it has none), and its tail (-1 if it has none).

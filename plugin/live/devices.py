@@ -167,7 +167,7 @@ class _Stream:
 
 
 def check_driver(driver: str | None) -> Any:
-    """The drivers that miniaudio has here. Raises LiveError if `driver` is none of them, or miniaudio is missing."""
+    """Return miniaudio's drivers on this machine. Raises LiveError if `driver` or miniaudio is missing."""
     try:
         import miniaudio
     except ImportError as error:

@@ -19,7 +19,7 @@ from ...audio import create_audio, open_audio
 AHEAD = 8  # pieces of a song that are decoded ahead
 PIECES = 4  # a second
 BEHIND = 30.0  # seconds of sound that may wait for the disk
-LOOK = 0.01  # seconds between two looks whether the disk has caught up
+LOOK = 0.01  # seconds between checks whether the disk has caught up
 FORMATS = {".wav": "float32", ".flac": "int24"}  # the finest each can hold
 
 
@@ -114,7 +114,7 @@ class LoopingSong:
                 if self._closed:
                     return
                 self._pieces.put(piece)
-        except BaseException as error:  # of any kind: somebody waits for the next piece
+        except BaseException as error:  # of any kind, because a reader waits for the next piece
             self._pieces.put(error)
 
     def _rounds(self) -> Iterator[NDArray[np.float32]]:
@@ -140,16 +140,17 @@ class LoopingSong:
 
 
 class NewFile:
-    """A file that a thread writes while the sound goes on. It appears whole when it is closed, or not at all.
+    """A file that a thread writes while the sound goes on. It appears complete when it is closed, or not at all.
 
     Args:
-        path: Its name once it is closed.
-        part: Its path until then.
+        path: Its final path.
+        part: Its path until it is closed.
         sample_rate: In Hz.
         num_channels: 1 or more.
-        overwrite: Whether another file of that name is replaced; otherwise this one gets a number.
+        overwrite: Replace an existing file of that name; otherwise the new file gets a number.
 
-    `recorded` is where the file is, once it is closed; None if nothing was written, as few formats can be empty.
+    Attributes:
+        recorded: Where the file is after `close`; None if no sound was written, because few formats can be empty.
 
     Raises:
         OSError: The file cannot be created.
@@ -186,7 +187,7 @@ class NewFile:
         self._blocks.put(block)
 
     def close(self) -> None:
-        """Wait until all is written, and give the file its name. Raises OSError, and keeps nothing, if that fails."""
+        """Finish writing, and give the file its name. If that fails, the file is deleted and OSError raised."""
         self._blocks.put(None)
         self._thread.join()
         try:
@@ -223,16 +224,16 @@ class NewFile:
             with self._writer:
                 while (block := self._blocks.get()) is not None:
                     self._writer.write(block)
-        except BaseException as error:  # of any kind: the sound's thread must learn that this one has ended
+        except BaseException as error:  # of any kind, because the sound's thread must learn that this one has ended
             self._error = error
 
     def _lost(self, error: BaseException) -> OSError:
-        return OSError(f"{self._path} cannot be written: {self._reason(error)}; nothing of the recording was kept")
+        return OSError(f"{self._path} cannot be written: {self._reason(error)}; the recording was discarded")
 
     def _reason(self, error: BaseException) -> str:
         if isinstance(error, OSError) and error.strerror:
             return f"{error.strerror}; make room, or choose another place"
         text = " ".join(str(error).split()).replace(str(self._part), str(self._path))
-        if isinstance(error, ValueError):  # such as AudioError, which begins with the file's name
+        if isinstance(error, ValueError):  # such as AudioError, whose text begins with the file's name
             return text.removeprefix(f"{self._path}: ")
         return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -22,8 +22,8 @@ SWITCH = 0.0001  # s that another thread may keep the one that plays waiting
 def play(setup: Setup, memory: SharedMemory, pipe: Connection) -> None:
     """Play as `setup` says until its end, or until the other end of the pipe says so or is gone.
 
-    Sends ("ready", None) once, ("report", line) when something happens, ("recorded", path) if there is a new file, and
-    at last ("ended", None), ("failed", line), or ("broken", line) for a bug.
+    Sends ("ready", None) once, ("report", line) for each event, ("recorded", path) if there is a new file, and finally
+    ("ended", None), ("failed", line), or ("broken", line) for a bug.
     """
     sys.setswitchinterval(SWITCH)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where sound systems talk, right into the mixer's screen
@@ -56,7 +56,7 @@ def _play(setup: Setup, memory: SharedMemory, stopped: threading.Event, send: Ca
                     send("ready")
                     _play_by_the_clock(setup, source, sink, work, stopped)
         finally:
-            if isinstance(sink, NewFile) and sink.recorded:  # whatever has ended the sound, it has all that was played
+            if isinstance(sink, NewFile) and sink.recorded:  # it holds everything played, whatever ended the sound
                 send("recorded", sink.recorded)
 
 

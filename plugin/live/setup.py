@@ -30,10 +30,10 @@ class Setup:
     """All that the process that plays needs to know.
 
     input, output: a device's name or a part of it, or None for the default device; or what the kind beside it says:
-    "device", "file" or "none". stream: of an input file, from 1, None for its default; stream_note: which of several
-    that is. overwrite: whether a file that is there when all has ended is replaced. part: where an output file grows
-    before it takes its name. gains_db: of all stems, in their order. length: samples to play, None for no end.
-    realtime: False plays as fast as it can.
+    "device", "file" or "none". stream: the audio stream of an input file, from 1; None for the default one.
+    stream_note: a line that says which of several streams was chosen by default, or None. overwrite: whether to replace
+    a file that exists at the end. part: path of an output file until it is complete. gains_db: of all stems, in their
+    order. length: samples to play, None for no end. realtime: False plays as fast as it can.
     """
 
     model: str
@@ -79,7 +79,9 @@ def checked_setup(
     if source and sink and input_kind == output_kind == "file" and _same(source, sink):
         raise LiveError(f"{sink} is the song itself; choose another name for the output")
     if stream is not None and input_kind != "file":
-        raise LiveError(f"stream {stream}: only an audio file has streams; give one as the input, or leave it out")
+        raise LiveError(
+            f"stream {stream}: only an audio file has streams; give a file as the input, or leave the stream out"
+        )
     sample_rate = None if sample_rate is None else _whole("sample rate", sample_rate, "Hz")
     block = _whole("block", block, "samples")
     num_channels, own_rate, note = 2, None, None
@@ -94,7 +96,7 @@ def checked_setup(
         raise LiveError(f"block of {block} samples is out of range; give {BLOCKS[0]} to {BLOCKS[1]}")
     if seconds is not None and not 0 < seconds < math.inf:
         raise LiveError(f"{seconds} seconds cannot be played; give more than 0, or leave it out for no end")
-    if driver is not None:  # also if no device is used
+    if driver is not None:  # even if no device is used
         from .devices import check_driver
 
         check_driver(driver)
@@ -155,7 +157,7 @@ def _names_file(end: str) -> bool:
 
 
 def _format(path: str, stream: int | None) -> tuple[int, int, str | None]:
-    """Return a song's channels, its rate and which of several audio streams is played."""
+    """Return a song's number of channels, its sample rate, and the note about its audio streams."""
     with open_audio(path, stream) as song:
         if song.num_channels > 2:
             raise LiveError(f"{path}: {song.num_channels} channels do not work; mix down to mono or stereo first")

@@ -34,13 +34,13 @@ class Live:
     "none" for silence. output: likewise, where a name that ends in .wav, .flac, .mp3 or .ogg is a new file, which is
     there when all has ended, and replaces what was there; or, with `overwrite=False`, gets a number behind its name if
     there is another by then.
-    stream: which audio stream of an input file, from 1; by default the one that it marks as default, else the first.
+    stream: the number of the input file's audio stream, from 1; by default the one marked as default, else the first.
     model: a shipped model's name, or the path of an .onnx file. sample_rate: in Hz; by default the song's, else 44100.
     block: samples worked on at a time, 16 to 16384; a device has whole milliseconds, and takes the nearest.
     gains_db: where the faders start. seconds: how long to play; None for no end. driver: of devices, such as "jack".
     realtime: False plays from a file or silence to a file or nothing as fast as it can.
-    report: called with a line when a device vanishes or returns, for a file of several audio streams, and with what
-    went wrong if a `with` block ends by another exception; one that raises ends nothing.
+    report: called with a line when a device vanishes or returns, if a default was chosen from several audio streams,
+    and with a failure of the sound if the `with` block raises another exception. Errors that it raises are ignored.
 
     It has all that StemProcessor has to move faders, so a MidiControl can, and like there they may be moved from any
     thread. They act from the next block on. Raises LiveError, ModelError or another ValueError, in one line.
@@ -119,7 +119,7 @@ class Live:
         else:
             self._end()
             if self._failure is not None and not self._raised:
-                tell(self._report, str(self._failure))  # what is raised already comes first
+                tell(self._report, str(self._failure))  # an exception is already being raised
 
     def _end(self) -> None:
         if self._process is None:
@@ -131,7 +131,7 @@ class Live:
         if self._process.pid is not None:
             size = -1
             while self._process.exitcode is None and size != (size := self._recorded_bytes()):
-                self._process.join(PATIENCE)  # and once more if a slow disk is still taking the file
+                self._process.join(PATIENCE)  # again while a slow disk still takes the file
             if self._process.exitcode is None:
                 self._process.kill()
                 self._process.join()
@@ -166,12 +166,12 @@ class Live:
         self._listen()
 
     def _listen(self) -> None:
-        """Take in what the other process says until it ends, or until it is gone."""
+        """Handle the other process's messages until it ends."""
         kind = ""
         while kind not in ("ended", "failed", "broken"):
             try:
                 kind, value = self._pipe.recv()
-            except Exception:  # whatever it is, nobody may wait for ever
+            except Exception:  # of any kind, because nobody may wait for ever
                 kind, value = "broken", "the process that plays has died"
                 if not self._ready.is_set():
                     value += '; a script that starts it needs `if __name__ == "__main__":`'
@@ -180,7 +180,7 @@ class Live:
             elif kind == "recorded":
                 self._recorded = value
             elif kind in ("failed", "broken"):
-                line = f"{value}; {self._recorded} has what was played until then" if self._recorded else value
+                line = f"{value}; {self._recorded} has everything played until then" if self._recorded else value
                 self._failure = LiveError(line) if kind == "failed" else RuntimeError(line)
             self._ready.set()
         self._ended.set()

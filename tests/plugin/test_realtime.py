@@ -353,7 +353,7 @@ def test_a_latency_that_is_not_what_the_host_was_told(half, delayed, play):
     audio = sine(0.5, 44100)
     played = play(replace(half(), latencies={44100.0: (LATE - 1, 256)}), audio, modes=["0:2"])
     assert (played.out == delayed(audio, LATE - 1 + 256)).all()
-    assert "its latency is 356 samples and the host was told 355; install it again" in played.stderr
+    assert "its latency is 356 samples, but the host was told 355; install the plugin again" in played.stderr
 
 
 def test_a_killed_worker_is_replaced_while_blocks_go_on_in_time(half, delayed, play, tmp_path):

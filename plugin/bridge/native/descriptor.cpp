@@ -9,7 +9,7 @@ namespace stembridge {
 
 namespace {
 
-constexpr double kLongestLatency = 1e9;  // samples; more is no latency
+constexpr double kLongestLatency = 1e9;  // samples; more is an error
 
 // FNV-1a, without the top bit, which hosts keep for themselves.
 vst3::ParamId id_of(const std::string& name) {
@@ -60,7 +60,7 @@ bool parse_latency(const std::vector<std::string>& fields, std::map<double, Late
     return true;
 }
 
-// As people type: no space around, small letters.
+// Without spaces around, in lower case.
 std::string tidy(const std::string& text) {
     size_t start = text.find_first_not_of(" \t"), end = text.find_last_not_of(" \t");
     std::string tidied = start == std::string::npos ? "" : text.substr(start, end - start + 1);
@@ -101,7 +101,7 @@ bool Parameter::parse(const std::string& text, double* value) const {
         *value = 0;
         return !typed.empty();
     }
-    // One comma and no point is a decimal comma; with both, nobody knows which is which.
+    // A comma without a point is a decimal comma; with both, the number is ambiguous.
     size_t comma = typed.find(',');
     if (comma != std::string::npos && typed.find('.') == std::string::npos) typed[comma] = '.';
     if (typed.size() > 1 && typed[0] == '+' && typed[1] != '-') typed.erase(0, 1);

@@ -18,8 +18,8 @@ int64_t now_ns();
 // Identifies this process; a fork has another.
 int64_t process_id();
 
-// Give the calling thread ordinary scheduling, on all cores that the process may use. Threads and processes inherit
-// both from the thread that starts them, and a host's audio thread has neither.
+// Give the calling thread ordinary priority and all cores that the process may use. Threads and processes inherit both
+// from the thread that starts them, and a host's audio thread may have real-time priority and a single core.
 void use_ordinary_scheduling();
 
 // A process of ours, to whose end of a socket and memory nobody else has access. Destroying it ends the process.

@@ -24,7 +24,7 @@ namespace {
 
 constexpr int kSocket = 3, kMemory = 4;         // descriptors in the child
 constexpr int64_t kPatience = 500'000'000;      // ns for a child to end by itself
-constexpr int64_t kBurial = 5'000'000'000;      // ns for the system to end one that was killed
+constexpr int64_t kBurial = 5'000'000'000;      // ns to wait for a killed process to end
 constexpr int kSendBuffer = 1 << 20;            // bytes, for packets the child has not read
 constexpr int64_t kAwake = 200'000;             // ns; to be woken on another core takes 50 to 100 us
 constexpr int kFirstFree = 64;                  // ours lie above all that the child's are copied to
@@ -131,7 +131,8 @@ private:
         posix_spawn_file_actions_adddup2(&actions, memory, kMemory);
         posix_spawnattr_t attributes;
         posix_spawnattr_init(&attributes);
-        // Audio threads block signals. Ctrl-C in a terminal is meant for the host: it waits until the child ignores it.
+        // Do not inherit an audio thread's blocked signals. Block only Ctrl-C, which is for the host, until the child
+        // ignores it.
         sigset_t interrupt, all;
         sigemptyset(&interrupt);
         sigaddset(&interrupt, SIGINT);

@@ -12,8 +12,8 @@ namespace stembridge {
 constexpr int kMaxChannels = 2;
 // Samples in a ring, always a power of two: as few as will do, so that they stay in the cache.
 constexpr int64_t kShortestRing = 1 << 14, kLongestRing = 1 << 21;
-// Shared memory begins with a uint64_t that counts the heart's beats and an int64_t: blocks before this position of the
-// stream are not to be processed any more. The rings are at kAudioOffset.
+// Shared memory begins with a uint64_t, the count of heartbeats, and an int64_t, a position in the stream: blocks before
+// it are to be skipped. The rings are at kAudioOffset.
 constexpr size_t kBeatsOffset = 0, kSkipOffset = 8, kAudioOffset = 4096;
 constexpr size_t kMemorySize = kAudioOffset + 2 * kMaxChannels * kLongestRing * sizeof(float);
 constexpr int kMaxMoves = 1024;  // in one packet

@@ -39,7 +39,7 @@ void leave_counter(int64_t counter) {
 
 constexpr double kLowestRate = 8000, kHighestRate = 192000;  // Hz
 
-// Flags of the channels that are silence, bit for bit.
+// Flags of the channels that are all zeros.
 uint64_t silent_channels(float* const* channels, int count, int length) {
     uint64_t flags = 0;
     for (int c = 0; c < count; c++)
@@ -60,7 +60,7 @@ void copy(const std::string& text, char16_t* target, size_t size = 128) {
     target[length] = 0;
 }
 
-// What people type, or a host pastes, for a number: a true minus, the sign of infinity, spaces that do not break.
+// The ASCII equivalent of signs in typed numbers: minus sign, infinity, no-break spaces.
 std::string ascii_of(char16_t c) {
     if (c == 0x2212) return "-";
     if (c == 0x221E) return "inf";
@@ -148,7 +148,7 @@ public:
     }
     Result VST3_CALL setActive(uint8_t state) override {
         if (state && !active_) {
-            configure();  // which waits for a valid set-up, as in a scan
+            configure();  // does nothing until the host has set the plugin up, as in a scan
             stream_.set_values(plain_values());
             stream_.reset();
         }
@@ -313,7 +313,7 @@ private:
         leave_counter(counter_);
     }
 
-    // False if some of it went out dry that should not have.
+    // False if any of it went out dry by mistake.
     bool process(const float* const* inputs, float* const* outputs, int length, int32_t mode) {
         if (set_up_ && configured_) {
             Mode as = mode == kOffline ? Mode::offline : mode == kPrefetch ? Mode::prefetch : Mode::realtime;
@@ -326,7 +326,7 @@ private:
         return false;
     }
 
-    // Nothing is started before the host has said a rate that works.
+    // Nothing is started before the host has set a supported rate.
     void configure() {
         if (!set_up_) return;
         int64_t before = stream_.latency();
@@ -390,7 +390,7 @@ private:
     ProcessSetup setup_{kRealtime, kSample32, 0, 0};
     int channels_ = 2;
     bool initialized_ = false, active_ = false, processing_ = false;
-    bool set_up_ = false, configured_ = false;  // by the host, validly; the stream, as it was set up last
+    bool set_up_ = false, configured_ = false;  // set up by the host, with valid values; stream_ configured for it
     std::atomic<int64_t>& dropouts_ = take_counter();
     const int64_t counter_ = newest;
 };

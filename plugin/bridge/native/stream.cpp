@@ -15,11 +15,11 @@ constexpr int kHeldUp = 2;                 // rings have room for so many times 
 constexpr double kFade = 0.005;           // seconds between dry and wet
 constexpr double kWait = 0.75;            // of a block's time that a call in real time may wait for the worker
 constexpr int64_t kMillisecond = 1'000'000;
-constexpr int kPrefetchWait = 4;  // times as long for a prefetched block, or
-constexpr int64_t kLeastPrefetchWait = 250 * kMillisecond;  // if that is longer
-constexpr int kFewHops = 4, kFewBlocks = 2;  // a worker that is later than both goes on with what comes now
-constexpr int64_t kLongestLoad = 10'000 * kMillisecond;  // to wait for a latency that only the worker knows, in real time
-constexpr int64_t kSlowBirth = 5000 * kMillisecond;      // to try at once again would hold up the host as long again
+constexpr int kPrefetchWait = 4;  // times as long for a prefetched block
+constexpr int64_t kLeastPrefetchWait = 250 * kMillisecond;  // but at least this long
+constexpr int kFewHops = 4, kFewBlocks = 2;  // a worker that is later than both skips to the current block
+constexpr int64_t kLongestLoad = 10'000 * kMillisecond;  // in real time, for a latency that only the worker knows
+constexpr int64_t kSlowBirth = 5000 * kMillisecond;      // if a failed start took longer, a retry would hold up the host
 constexpr int64_t kProvenTime = 10'000 * kMillisecond;  // a worker that lived so long, or
 constexpr double kProvenAudio = 1;                      // was given so many seconds of sound, is in no crash loop
 constexpr int64_t kSaidAgain = 1000 * kMillisecond;
@@ -87,7 +87,7 @@ void Stream::configure(double sample_rate, int channels, int longest_block, bool
     handed_.reserve(kMaxMoves);
 }
 
-// The worker knows best, then the descriptor. If that does not know, there is nothing but to wait.
+// From the worker if it is ready, else from the descriptor, else wait for the worker.
 bool Stream::find_latency(Latency* latency) {
     auto known = descriptor_.latencies.find(sample_rate_);
     if (!worker_->ready() && known != descriptor_.latencies.end()) {
@@ -103,7 +103,7 @@ bool Stream::find_latency(Latency* latency) {
     return true;
 }
 
-// In the background; a start that is under way goes on with what is wanted now.
+// Start in the background. A start that is under way goes on with the new settings.
 void Stream::start_worker() {
     stop_starting();
     starting_ = std::make_unique<Start>();
@@ -115,7 +115,7 @@ void Stream::start_worker() {
             start->worker->configure(rate, channels, start->cancelled);
             start->finished = true;
         });
-    } catch (const std::system_error&) {  // no thread can be had, as from one with a deadline for the system
+    } catch (const std::system_error&) {  // the system refuses a thread, as it may to a deadline-scheduled one
         starting_->finished = true;
     }
 }
@@ -135,7 +135,7 @@ void Stream::take_started() {
     count_failure();
 }
 
-// deadline_ns: 0 to wait for as long as the worker does not fail.
+// deadline_ns: 0 to wait until the worker is ready or has failed.
 void Stream::wait_for_start(int64_t deadline_ns) {
     while (!starting_->finished && (deadline_ns == 0 || now_ns() < deadline_ns))
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -217,7 +217,7 @@ void Stream::process_piece(const float* const* inputs, float* const* outputs, in
                            int count) {
     bool silent = true;
     for (int c = 0; c < channels_ && silent; c++) silent = is_silent(inputs[c], length);
-    // Silence before the first sound is before the stream's beginning, if it began in real time.
+    // If a stream begins in real time, it begins at its first sound.
     if (silent && sound_from_ == position_ && (mode_ != Mode::offline || sound_from_ > origin_)) sound_from_ += length;
     keep_worker();
     for (int c = 0; c < channels_; c++) {
@@ -240,7 +240,7 @@ void Stream::apply(const Move& move) {
     if (move.parameter == bypass_) switches_.push_back({position_ + move.offset + latency_, move.value >= 0.5});
 }
 
-// Have a worker that follows the stream, if it can be had: without waiting in real time.
+// Get a worker that follows the stream, if possible; in real time without waiting.
 void Stream::keep_worker() {
     bool offline = mode_ == Mode::offline;
     if (starting_) {
@@ -259,27 +259,28 @@ void Stream::keep_worker() {
     if (worker_->ready()) follow();
 }
 
-// Let the worker begin here, at the beginning of a stream at once, else when it has answered all it was given before.
+// Let the worker begin here: at once at the beginning of a stream, else after it has answered all earlier blocks.
 void Stream::follow() {
-    if (worker_->latency() + ahead_ != latency_) {  // not what the host reckons with: wait for the next setup
+    if (worker_->latency() + ahead_ != latency_) {  // not what the host compensates: wait for its next setup
         std::string is = std::to_string(worker_->latency() + ahead_), was = std::to_string(latency_);
-        return report("its latency is " + is + " samples and the host was told " + was + "; install it again", true);
+        return report("its latency is " + is + " samples, but the host was told " + was + "; install the plugin again", true);
     }
-    if (sound_from_ > position_ && worker_->tail() < 0) sound_from_ = position_;  // who knows what it makes of silence
+    // Without a tail, the worker may make sound of silence.
+    if (sound_from_ > position_ && worker_->tail() < 0) sound_from_ = position_;
     bool begins = sound_from_ >= position_;
     Worker::Answer answer = worker_->wait(worker_->sent(), mode_ == Mode::offline ? 0 : now_ns());
     if (answer == Worker::Answer::never) {
         if (!begins) report(worker_->error(), true);  // else nothing is dry yet
         count_failure();
     }
-    if (answer == Worker::Answer::late && !begins) report("it has not yet done what it was given before");
+    if (answer == Worker::Answer::late && !begins) report("it is still busy with earlier blocks");
     if (answer == Worker::Answer::never || (answer == Worker::Answer::late && !begins)) return;
-    if (sound_from_ > position_) return;  // that is soon enough
-    // Whole hops after the first sound, so that the worker cuts the stream as if it had always been there.
+    if (sound_from_ > position_) return;  // begin at the first sound
+    // Begin whole hops after the first sound, so that the worker cuts the stream as if it had followed from there.
     int64_t hop = worker_->hop(), lead = hop > 0 ? (position_ - sound_from_) % hop : 0;
     worker_->skip(position_ - lead);
     std::vector<double> values(values_.begin(), values_.end() - 1);
-    // Silence went before the first sound; later on its first output would have needed input it has not seen.
+    // Before the first sound there was silence; anywhere later its first output needs input that it has not seen.
     wet_from_ = begins ? position_ : position_ + worker_->latency();
     in_step_ = worker_->reset(position_ - lead, ring_, values);
     resting_ = false;
@@ -288,7 +289,7 @@ void Stream::follow() {
 }
 
 bool Stream::hand_over(const float* const* inputs, int length, const Move* moves, int count) {
-    // A worker that has not even done what was due at the last call is not waited for: the host's thread has other work.
+    // Do not wait for a worker that is still late with the last block: the host's thread has other work.
     bool offline = mode_ == Mode::offline;
     Worker::Answer answer = offline ? Worker::Answer::in_time : worker_->wait(position_ - ahead_, now_ns());
     int64_t few = std::max(kFewHops * std::max(ahead_, worker_->hop()), int64_t{kFewBlocks} * length);
@@ -301,7 +302,7 @@ bool Stream::hand_over(const float* const* inputs, int length, const Move* moves
     return answer != Worker::Answer::never;
 }
 
-// Give the worker a block that begins at that position. False if it did not go: the worker is lost or goes on later.
+// Give the worker a block that begins at position `from`. False if that failed: the worker is lost, or skips ahead.
 bool Stream::send(const float* const* inputs, int64_t from, int length, const Move* moves, int count) {
     bool offline = mode_ == Mode::offline;
     for (int start = 0, next = 0; start < length;) {
@@ -328,7 +329,7 @@ bool Stream::send(const float* const* inputs, int64_t from, int length, const Mo
     return true;
 }
 
-// The worker is so late that all it has yet to do would come too late as well: it goes on with what comes now.
+// The worker is so late that all pending blocks would be too late as well: go on with the current block.
 bool Stream::skip() {
     report("it fell behind");
     worker_->skip(position_);
@@ -336,7 +337,7 @@ bool Stream::skip() {
     return false;
 }
 
-// After so much silence that nothing else can come out, the worker rests until there is something else, in real time.
+// In real time, after so much silence that the output is silent, the worker rests until there is sound or a move.
 void Stream::rest(bool silent) {
     bool realtime = mode_ != Mode::offline;
     if (resting_) {
@@ -351,7 +352,7 @@ void Stream::rest(bool silent) {
     }
 }
 
-// Whole hops of silence are left out, so that the worker goes on as if there had been less of it.
+// Leave out whole hops of silence, so that the worker goes on as if the silence had been shorter.
 void Stream::wake() {
     resting_ = false;
     int64_t hop = worker_->hop(), lead = hop > 0 ? (position_ - gap_from_) % hop : 0;
@@ -360,7 +361,7 @@ void Stream::wake() {
     send_silence(lead);
 }
 
-// In place of the `length` samples that came last.
+// Send silence in place of the last `length` samples.
 void Stream::send_silence(int64_t length) {
     const float* silence[kMaxChannels] = {kSilence, kSilence};
     for (int64_t from = position_ - length; in_step_ && from < position_; from += kPiece)
@@ -470,15 +471,15 @@ void Stream::disown() {
     not_before_ns_ = 0;
 }
 
-// One line for each time it goes dry, not for each block, nor for each time a host that loads a plugin tries it. lost: the
-// worker is, which is said once more if the sound was dry already for another reason.
+// Print one line each time the sound goes dry, not for each block or each attempt of a host that loads the plugin.
+// lost: the worker is lost, which is reported even if the sound was already dry for another reason.
 void Stream::report(const std::string& why, bool lost) {
     bool again = why == reported_why_;
     if (reported_ ? again || !lost : again && now_ns() < reported_ns_ + kSaidAgain) return;
     double seconds = sample_rate_ > 0 && !fresh_ ? static_cast<double>(position_ - origin_) / sample_rate_ : 0;
     std::fprintf(stderr, "stembridge: %s: %s %.3f s%s, because %s\n", descriptor_.name.c_str(),
                  reported_ ? "still dry at" : "dry from", seconds, reported_ ? "" : " on",
-                 why.empty() ? "its process is not there" : why.c_str());
+                 why.empty() ? "its process is not running" : why.c_str());
     reported_ = true;
     reported_why_ = why;
     reported_ns_ = now_ns();

@@ -13,8 +13,8 @@
 
 namespace stembridge {
 
-// How a block is to be processed. In real time the worker has a part of the block's time. Prefetched blocks come in
-// bursts, so it has some time more. Offline it has as long as it takes.
+// How a block is processed. In real time the worker has a part of the block's duration; for prefetched blocks, which
+// come in bursts, it has longer. Offline the shell waits.
 enum class Mode { realtime, prefetch, offline };
 
 class Stream {
@@ -22,21 +22,21 @@ public:
     explicit Stream(const Descriptor& descriptor);
     ~Stream();
 
-    // Before audio flows. A worker is started in the background; blocks only if nothing but the worker knows the latency,
-    // and in real time not for long. `realtime` decides the latency; each block has a mode of its own.
+    // Call before audio flows. Starts a worker in the background, and waits for it only if the latency is not known
+    // otherwise; in real time not for long. `realtime` decides the latency; each block has its own mode.
     void configure(double sample_rate, int channels, int longest_block, bool realtime);
     // Forget all audio. The next block's parameters at offset 0 act at once, without a glide.
     void reset() { fresh_ = true; }
     // Plain values of all parameters, for when they changed outside a block. Any thread.
     void set_values(const std::vector<double>& values);
     // A null input is silence; inputs may be outputs. moves: sorted by offset; `parameter` may be the bypass. False if
-    // some of it went out dry that should not have.
+    // any of it went out dry by mistake.
     bool process(const float* const* inputs, float* const* outputs, int length, const std::vector<Move>& moves, Mode mode);
 
     int64_t latency() const { return latency_; }
 
 private:
-    struct Start;  // of the worker, on a thread of its own
+    struct Start;  // starts the worker in a thread
 
     void start_worker();
     void stop_starting();
@@ -86,12 +86,12 @@ private:
     bool in_step_ = false;  // the worker follows the stream
     int64_t position_ = 0;  // of the next sample; never goes back
     int64_t origin_ = 0;    // of the first sample since the reset
-    int64_t sound_from_ = 0;  // of the first sound since then; while there is none, of the next sample
+    int64_t sound_from_ = 0;  // of the first sound since origin_, or of the next sample if there was none yet
     int64_t followed_from_ = 0;  // of the first sample the worker was given since its reset
     int64_t wet_from_ = 0;  // the worker's output is good from here on
-    int64_t silent_ = 0;    // samples of silence that came last, without a move
-    bool resting_ = false;  // the worker is not given the silence that comes
-    int64_t gap_from_ = 0, gap_to_ = 0;  // what it was not given: its output is silence there
+    int64_t silent_ = 0;    // samples of silence without a move, up to position_
+    bool resting_ = false;  // the worker is not given the current silence
+    int64_t gap_from_ = 0, gap_to_ = 0;  // samples that it was not given; its output is silence there
     int64_t deadline_ns_ = 0;
     std::vector<double> values_;            // of all parameters, at position_
     std::vector<float> dry_[kMaxChannels];  // rings of the input

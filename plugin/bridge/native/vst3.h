@@ -187,7 +187,7 @@ struct IAudioProcessor : FUnknown {
     virtual uint32_t VST3_CALL getTailSamples() = 0;
 };
 
-// What the host is to say of its transport with each block: flags, none of which the shell needs.
+// Flags for the transport data that the host must pass with each block. The shell needs none.
 struct IProcessContextRequirements : FUnknown {
     static constexpr Uid kId = uid(0x2A654303, 0xEF764E3D, 0x95B5FE83, 0x730EF6D0);
     virtual uint32_t VST3_CALL getProcessContextRequirements() = 0;

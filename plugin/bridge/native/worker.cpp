@@ -8,22 +8,22 @@ namespace stembridge {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
-constexpr int64_t kHeartStopped = 5 * kSecond;    // without a beat it is given up
-constexpr int64_t kBirth = 20 * kSecond;          // until the first beat: an interpreter on a cold, busy disk
-constexpr int64_t kLongestAnswer = 300 * kSecond; // its heart may beat while its work hangs
-constexpr int64_t kLook = kSecond / 20;           // how often a waiting thread feels the pulse
+constexpr int64_t kHeartStopped = 5 * kSecond;    // without a heartbeat: then give it up
+constexpr int64_t kBirth = 20 * kSecond;          // until the first heartbeat: Python may start from a cold, busy disk
+constexpr int64_t kLongestAnswer = 300 * kSecond; // its heart may beat while its work hangs, so limit that too
+constexpr int64_t kLook = kSecond / 20;           // how often a waiting thread checks the heartbeat
 
 }  // namespace
 
 Worker::~Worker() {
-    if (child_ && !was_ready_) child_->kill();  // an interpreter that only starts does not see that we hang up
+    if (child_ && !was_ready_) child_->kill();  // Python that is still starting does not notice a closed socket
 }
 
 void Worker::configure(double sample_rate, int channels, const std::atomic<bool>& cancelled) {
     if (!alive() && !start()) return;
     skip(sent_);
     int64_t deadline = now_ns() + kLongestAnswer;
-    // It may have yet to read what it was sent before, so that there is no room.
+    // There may be no room until it has read the earlier packets.
     bool sent = false;
     while (alive() && !cancelled && (!sent || unanswered_ > 0)) {
         if (!sent && (sent = send(kConfigure, 0, 0, sample_rate, nullptr, channels))) unanswered_++;
@@ -109,7 +109,7 @@ long Worker::receive(int64_t timeout_ns, bool eager) {
         failed_ = "its processor failed";
         if (length > 0) failed_ = std::string(received_.text, length);
     }
-    if (size == 0 && !heart_beats()) give_up(beats_ ? "its process stopped answering" : "its process does not start");
+    if (size == 0 && !heart_beats()) give_up(beats_ ? "its process stopped answering" : "its process did not start");
     return size;
 }
 

@@ -19,20 +19,20 @@ public:
     explicit Worker(const Descriptor& descriptor) : descriptor_(descriptor) {}
     ~Worker();
 
-    // Start the process if it does not run, and have it make a processor. Blocks until that is ready, the process has
-    // failed (see error()), or `cancelled` is set; then configure() again goes on with the same process.
+    // Start the process if it does not run, and let it make a processor. Blocks until the processor is ready, the
+    // process has failed (see error()), or `cancelled` is set. After a cancel, configure() goes on with the same process.
     void configure(double sample_rate, int channels, const std::atomic<bool>& cancelled);
     // Forget all audio and set all parameters. position: of the next sample. ring: in samples.
     bool reset(int64_t position, int64_t ring, const std::vector<double>& values);
-    // Hand over a block whose samples lie at input(). It must not cross the ring's end. Never blocks. False if it did not
-    // go: the process is gone, or has not read what it was sent before.
+    // Hand over a block whose samples are at input(). It must not cross the ring's end. Never blocks. False if that
+    // failed: the process is gone, or has not read the earlier packets.
     bool process(int64_t position, int length, bool realtime, const Move* moves, int count);
-    // What it was given before this position is not worth processing any more.
+    // Let it skip earlier blocks that it has not processed yet.
     void skip(int64_t position);
-    // Go on at a later position, once all it was given is done.
+    // Go on at a later position. Call only when it has done all earlier blocks.
     void jump(int64_t position) { sent_ = done_ = position; }
-    // Until its output is there up to `position`. deadline_ns: 0 to wait for as long as its heart beats, and no longer
-    // than kLongestAnswer.
+    // Wait until its output is there up to `position`. deadline_ns: 0 to wait while its heart beats, but no longer than
+    // kLongestAnswer for each block.
     Answer wait(int64_t position, int64_t deadline_ns);
 
     bool started() const { return child_ != nullptr; }  // its output can be read, even after its end
@@ -44,7 +44,7 @@ public:
     int64_t given() const { return given_; }  // samples in all, since it was started
     int64_t latency() const { return latency_; }
     int64_t hop() const { return hop_; }
-    int64_t tail() const { return tail_; }  // after so much silence it need not be called; -1 if it always must
+    int64_t tail() const { return tail_; }  // after this much silence it need not be called; -1 if it must always be
     int64_t lived_ns() const { return now_ns() - born_ns_; }  // since it was ready, or else since it was started
     const std::string& error() const { return failed_; }
 
@@ -67,7 +67,7 @@ private:
     std::unique_ptr<Child> child_;
     std::string failed_;
     bool was_ready_ = false;
-    int unanswered_ = 0;  // times it was configured and has not yet said that it is ready
+    int unanswered_ = 0;  // configure packets to which it has not yet answered that it is ready
     int64_t done_ = 0, sent_ = 0, given_ = 0, latency_ = 0, hop_ = 0, tail_ = -1, ring_ = kShortestRing;
     uint64_t beats_ = 0;
     int64_t last_look_ns_ = 0, silent_ns_ = 0, born_ns_ = 0;
