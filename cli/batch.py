@@ -83,7 +83,9 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
         if path.is_dir() or not path.absolute().parent.is_dir():
             raise ValueError(f"--report {path} cannot be a file there; name another, in a folder that exists")
         if path.exists() and not is_report(path) and not arguments.get("overwrite"):
-            raise ValueError(f"--report {path} exists and is not a report; name another, or overwrite it with --force")
+            raise ValueError(
+                f"--report {path} exists and is not a report; name another file, or overwrite it with --force"
+            )
     with _warnings_as_lines(), _watcher() as watcher:
         try:
             report = start(**arguments, watcher=watcher)
@@ -110,14 +112,14 @@ def _complain(line: str) -> None:
 
 
 def say_left_out(report: "Report") -> None:
-    """A line on stderr for what was not taken from folders and globs."""
+    """Print a line on stderr about files and folders that a folder or glob left out."""
     for line in report.left_out:
         _complain(line)
 
 
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """Say StemBridge's warnings in one line each."""
+    """Print StemBridge's warnings as one line each."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         _complain(f"warning: {message}")

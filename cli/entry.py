@@ -14,7 +14,7 @@ from types import FrameType
 
 USAGE, FAILED = 2, 1  # exit codes; a signal gives 128 + its number
 PATIENCE = 5.0  # seconds in which further signals are ignored
-# What helps where a file is refused, and nobody on the way here has said more.
+# Remedies for file errors whose message has none.
 REMEDIES = {
     FileNotFoundError: "check the name",
     NotADirectoryError: "check the name",
@@ -77,11 +77,11 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception, arguments: Sequence[str]) -> int:
-    """Say in one line why a command ended, and return its exit code."""
+    """Print in one line why a command failed, and return its exit code."""
     if isinstance(error, BrokenPipeError):
         _forget_stdout()
         return FAILED
-    if isinstance(error, MemoryError) or "Failed to allocate memory" in str(error):  # as ONNX Runtime says it
+    if isinstance(error, MemoryError) or "Failed to allocate memory" in str(error):  # ONNX Runtime's message
         files = [argument for argument in arguments if os.path.isfile(argument)]
         work = f" while working on {', '.join(files)}" if files else ""
         _say(f"memory ran out{work}; close other programs, or use a computer with more memory")
@@ -96,7 +96,7 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
 
 
 def _reason(error: Exception) -> str | None:
-    """What was wrong with the input or the machine; None if an error says neither."""
+    """Return what is wrong with the input or the machine; None if the error is a bug."""
     if hasattr(error, "format_message"):  # a usage error of click, which newer versions of typer bring along
         context = getattr(error, "ctx", None)
         message = error.format_message().rstrip(".").replace("Value error, ", "")  # so pydantic begins, for typer
@@ -108,7 +108,7 @@ def _reason(error: Exception) -> str | None:
 
 
 def _lost_folder(error: BaseException | None) -> bool:
-    """Whether a file was not found because the current folder has been deleted."""
+    """Return whether a file was not found because the current folder has been deleted."""
     while error is not None and not isinstance(error, FileNotFoundError):
         error = error.__cause__ or error.__context__
     try:

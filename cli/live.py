@@ -110,7 +110,7 @@ def play_live(
                 while not live.wait(LOOK):
                     pass
     finally:
-        while not lines.empty():  # what the mixer did not come to show
+        while not lines.empty():  # lines that the mixer has not shown
             say(lines.get())
         if began:
             moves = _keep_moves(control, record_moves, live.setup.sample_rate, force)

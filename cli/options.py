@@ -49,7 +49,7 @@ Stream = Annotated[
         "--stream",
         min=1,
         metavar="N",
-        help="Which audio stream of the file; default: the one marked as default, else the first.",
+        help="Number of the audio stream to read (default: the stream marked as default, else the first).",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what exists.")]
@@ -100,7 +100,7 @@ def given_faders(**faders: str | None) -> dict[str, float]:
 
 
 def check_new(path: Path, force: bool) -> None:
-    """Raise OSError, in one line, if a file cannot be made there, or `force` is not given and a file is there."""
+    """Raise OSError, in one line, if a file cannot be created at `path`, or exists there and `force` is False."""
     from ..atomic import final_path
 
     if path.is_dir():
@@ -113,7 +113,7 @@ def check_new(path: Path, force: bool) -> None:
     if not folder.is_dir():
         raise FileNotFoundError(f"{place.parent}: no such folder; make it first")
     try:
-        with TemporaryFile(dir=folder):  # by now, not when hours of work are done
+        with TemporaryFile(dir=folder):  # fail now, not after hours of work
             pass
     except OSError as error:
         reason = f"cannot write in the folder {place.parent}: {error.strerror}; choose another folder"

@@ -39,7 +39,7 @@ def load_rack(place: str, song: str | os.PathLike, stream: int | None = None) ->
 
 
 def _part(owner: Any, name: str) -> Any:
-    """The object of this name in a module or a class. Raises ValueError that says which could be a processor."""
+    """Return the object of this name in a module or class. Raises ValueError that names possible processors."""
     if hasattr(owner, name):
         return getattr(owner, name)
     names = [
@@ -49,11 +49,12 @@ def _part(owner: Any, name: str) -> Any:
         and (callable(value) or hasattr(value, "process"))
         and not _is_imported(value, owner)
     ]
-    raise ValueError(f"there is no {name!r}; it has {', '.join(names) or 'nothing that could be a processor'}")
+    choices = f"; choose from {', '.join(names)}" if names else ", nor any processor"
+    raise ValueError(f"there is no {name!r}{choices}")
 
 
 def _is_imported(value: Any, owner: Any) -> bool:
-    """Whether a module has this class or function only because it imports it."""
+    """Return whether a class or function in a module was imported from another one."""
     return (
         isinstance(owner, ModuleType) and isinstance(value, type | FunctionType) and value.__module__ != owner.__name__
     )

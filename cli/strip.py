@@ -44,7 +44,7 @@ class ChannelStrip(Widget, can_focus=True):
         self._seen: tuple[float, float, float, bool, bool, bool] = 0.0, -inf, -inf, False, False, False
 
     def follow(self, level: tuple[float, float]) -> None:
-        """Show where the fader was sent, and a level, peak and RMS in dB. What has not changed is not drawn again."""
+        """Show the last gain sent to the fader, and the level, peak and RMS in dB. Draw only what has changed."""
         solos = self._control.soloed
         muted, soloed = self.stem in self._control.muted, self.stem in solos
         silent = muted or (bool(solos) and not soloed)
@@ -55,7 +55,7 @@ class ChannelStrip(Widget, can_focus=True):
 
     @property
     def gain_db(self) -> float:
-        """Where the fader was last sent, by whomever: steps start there, however late the sound follows."""
+        """The last gain sent to the fader. Steps start there, even if the sound follows late."""
         return self._control.gains_db[self.stem]
 
     def move_to(self, gain_db: float) -> None:

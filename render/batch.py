@@ -66,7 +66,7 @@ def remix_files(
     dry_run: bool = False,
     watcher: Watcher | None = None,
 ) -> Report:
-    """Remix many songs into a folder. What an earlier run did is not done again, and nothing else is overwritten.
+    """Remix many songs into a folder. Songs that an earlier run finished are skipped; no other file is overwritten.
 
     Args:
         songs: Files, folders, globs, playlists (.m3u, .m3u8, .pls) and URLs that fsspec knows, one or many. The tree
@@ -77,28 +77,27 @@ def remix_files(
         model: A name, or the path of an .onnx file.
         automation: A .csv or MIDI file, or an Automation.
         map: How a MIDI file moves the faders.
-        name: A template such as "{artist} - {title}.{ext}"; by default "{name} ({preset}).{ext}". A result of other
-            settings whose name is the same gets a number.
+        name: A template such as "{artist} - {title}.{ext}"; by default "{name} ({preset}).{ext}". If results with
+            different settings have the same name, the later one gets a number.
         format: wav, flac, mp3 or ogg; by default the song's, or flac where that cannot be written.
         normalize, loudness, sample_format, stream: As in `remix_file`.
-        overwrite: Replace files that this batch did not write, where songs fail otherwise, and results of other
+        overwrite: Replace files that the batch did not write (otherwise their songs fail), and results with other
             settings.
-        jobs: Number of processes. Where none can be started, this one does the work, after a RuntimeWarning.
-        dask: A scheduler's address, or a client, whose workers do the work instead. They must see songs and output
+        jobs: Number of processes. If none can be started, this process does the work, after a RuntimeWarning.
+        dask: A scheduler's address, or a client, whose workers do the work instead. They must reach songs and output
             under the same paths, or as URLs.
-        threads: Of ONNX Runtime, in each process.
+        threads: Number of ONNX Runtime threads in each process.
         overrides: Each a `match`, a glob of a path or its end, and other gains_db, preset, automation, map, normalize,
             loudness, name, format or stream for the songs that it fits; later ones override earlier ones.
         dry_run: Only plan.
         watcher: Receives progress.
 
     Returns:
-        What came of each song. A song that fails has a reason there, and stops no other.
+        The result of each song. A song that fails has a reason there, and does not stop the others.
 
     Raises:
-        ValueError: One line, before any work: arguments that cannot work, or that name no song, or an override that
-            fits none.
-        OSError: One line: another run works in that folder, or it cannot be written.
+        ValueError: Arguments cannot be used or name no song, or an override fits no song; raised before any work.
+        OSError: Another run works in that folder, or it cannot be written.
     """
     given = {name: value for name, value in locals().items() if name != "watcher"}
     choices = {name: given[name] for name in OF_A_REMIX}
@@ -124,7 +123,7 @@ def separate_files(
     dry_run: bool = False,
     watcher: Watcher | None = None,
 ) -> Report:
-    """Take many songs apart into a folder. All that is not said here is as in `remix_files`.
+    """Separate many songs into stems in a folder. Arguments not listed here are those of `remix_files`.
 
     Args:
         stems: As in `separate_file`.

@@ -1,4 +1,4 @@
-"""Globs: `*`, `?` and `[ab]` within a name, `**` for any number of folders; names with brackets work as they are."""
+"""Globs: `*`, `?` and `[ab]` within a name, and `**` for any number of folders. Names with brackets need no escape."""
 
 import re
 from collections.abc import Collection
@@ -10,12 +10,12 @@ Parts = tuple[str, ...]  # of a path, or of a glob
 
 
 def is_glob(text: str) -> bool:
-    """Whether a path has a wildcard. One that exists is still that file or folder, whatever it is called."""
+    """Return whether a path contains a wildcard. If the path exists, callers take it literally."""
     return any(sign in text for sign in "*?[")
 
 
 def literal_brackets(pattern: str) -> str:
-    """The glob with its brackets as part of the name.
+    """Return the glob with its brackets as literal characters.
 
     >>> literal_brackets("Album [2019]/*.flac")
     'Album [[]2019]/*.flac'
@@ -24,7 +24,7 @@ def literal_brackets(pattern: str) -> str:
 
 
 def names_suffix(pattern: str) -> bool:
-    """Whether a glob says which suffix files must have.
+    """Return whether a glob ends in a suffix that files must have.
 
     >>> names_suffix("videos/*.mp4"), names_suffix("videos/*"), names_suffix("videos/*.*"), names_suffix("v.1/*")
     (True, False, False, False)
@@ -34,13 +34,13 @@ def names_suffix(pattern: str) -> bool:
 
 
 def matching(pattern: str, paths: Collection[Parts]) -> set[Parts]:
-    """Find the paths that a glob fits.
+    """Return the paths that a glob fits.
 
-    Each pair of brackets is part of the name if any path fits then, else a set of characters. `[[]` is a bracket.
+    A pair of brackets is part of the name if any path fits that, else a set of characters. `[[]` is a bracket.
 
     Args:
-        pattern: Parts with slashes between them.
-        paths: Each as its parts.
+        pattern: A glob with slashes between its parts.
+        paths: Paths as tuples of parts.
 
     >>> matching("Album [2019]/*", [("Album [2019]", "a.flac"), ("Album 2", "a.flac")])
     {('Album [2019]', 'a.flac')}
@@ -61,7 +61,7 @@ def _fitting(pattern: str, paths: Collection[Parts]) -> set[Parts]:
 
 
 def may_lead_to(parts: Parts, folder: Parts) -> bool:
-    """Whether the parts of a glob may fit something that is in this folder or below it."""
+    """Return whether a glob, in parts, may fit a path in this folder or below it."""
     for part, name in zip(parts, folder, strict=False):
         if part == "**":
             return True
@@ -84,7 +84,7 @@ def _fits_name(part: str, name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _compiled(part: str) -> re.Pattern[str]:
-    """A part of a glob, in which each pair of brackets may be a set as well as part of the name."""
+    """Compile a part of a glob in which each pair of brackets may be a set or part of the name."""
     pieces = BRACKETS.split(part)
     regexes = [
         f"(?:{re.escape(piece)}|{_regex(piece)})" if number % 2 else _regex(piece)

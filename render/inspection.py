@@ -87,9 +87,9 @@ def inspect_audio(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Inspection:
-    """Take a song apart to see what is in it. Raises ValueError or OSError, one line.
+    """Separate a song and measure it and its stems. Raises ValueError or OSError, one line.
 
-    stream: which audio stream of the file, as in `remix_file`.
+    stream: The audio stream to read, as in `remix_file`.
     """
     from ..audio.loudness import Loudness
 
@@ -100,7 +100,7 @@ def inspect_audio(
         meters = [Loudness(rate, num_channels) for _ in stems]
         energies = np.zeros(len(stems))
         columns = _Columns(rate, len(stems))
-        with np.errstate(over="ignore", invalid="ignore"):  # outliers, which are refused below
+        with np.errstate(over="ignore", invalid="ignore"):  # outliers are refused below
             for separated in aligned(counted(reader, None, progress), processor.separate, processor.latency_samples):
                 mix = separated.sum(axis=0)
                 song.push(mix)

@@ -23,9 +23,9 @@ FOLDER = ".stembridge"
 
 
 class Key(NamedTuple):
-    """What a line is about: one result of one song.
+    """Identifies one result of one song.
 
-    song: its real path or URL. base: the name of the outputs before it is numbered. settings: all that shapes the
+    song: its real path or URL. base: the name of the outputs without a number. settings: all settings that shape the
     result, as `canonical` text.
     """
 
@@ -39,7 +39,7 @@ class Entry:
     """The last that was done for a key.
 
     song: as it was then. outputs: names below the output folder -> as they were written. offset: where the line is.
-    number: which of the results of one name it is. claimed: the outputs of work that began since.
+    number: its number among results with the same name. claimed: the outputs of work that began since.
     """
 
     song: Seen | None = None

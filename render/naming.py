@@ -14,7 +14,7 @@ TAGS = {
     "disc": "discnumber", "year": "date", "genre": "genre",
 }  # fmt: skip
 FIELDS = (*TAGS, "name", "folder", "preset", "model", "stem", "ext")
-REMIX_NAME, STEMS_NAME = "{name} ({preset}).{ext}", "{folder}/{name}/{stem}.{ext}"  # without a template of the user's
+REMIX_NAME, STEMS_NAME = "{name} ({preset}).{ext}", "{folder}/{name}/{stem}.{ext}"  # the default templates
 MISSING = {
     "artist": "Unknown Artist", "albumartist": "Unknown Artist", "album": "Unknown Album", "track": "00", "disc": "1",
     "year": "Unknown Year", "genre": "Unknown Genre",
@@ -59,21 +59,21 @@ class Template:
         self._numbered = len(telling) - 1 - telling[::-1].index(True) if True in telling else len(telling) - 1
 
     def name(self, values: Mapping[str, str], number: int = 1) -> str:
-        """Fill in the template: the path below the output folder, with slashes.
+        """Fill in the template; return the path below the output folder, with slashes.
 
-        Where a name becomes too long for a file system, its longest field is cut, so that the others still tell files
+        If a name is too long for a file system, its longest field is shortened, so that the others still tell files
         apart.
 
         Args:
-            values: The fields' values as they are; only that of `folder` may have slashes.
-            number: Above 1 it tells this file from others of the same name.
+            values: The fields' values; only that of `folder` may have slashes.
+            number: Above 1, it is appended, to tell this file from others of the same name.
         """
         names = []
         for place, part in enumerate(self._parts):
             ending = f" ({number})" if number > 1 and place == self._numbered else ""
             if place == len(self._parts) - 1:
                 ending += f".{values['ext']}"
-            *above, last = _fill(part, values, ending).split("/")  # a folder may be several, or none
+            *above, last = _fill(part, values, ending).split("/")  # `folder` may be any number of folders
             names += [safe_name(name) for name in above if name]
             if last or ending:
                 names.append(safe_name(last, ending) + ending)
@@ -95,7 +95,7 @@ def _fill(part: Sequence[Piece], values: Mapping[str, str], ending: str) -> str:
 
 
 def _size(text: str) -> int:
-    """The bytes of a text in a file's name."""
+    """Return how many bytes a text takes in a file name."""
     return len(_encoded(text))
 
 
@@ -130,11 +130,11 @@ def safe_name(value: str, ending: str = "") -> str:
 
 
 def mix_name(gains_db: Mapping[str, float], preset: str | None = None, automation: str | None = None) -> str:
-    """Say what a remix does to a song, in the few words that its file is called by.
+    """Describe a remix in a few words, for its file name.
 
     Args:
-        gains_db: Stem to gain in dB; with a preset only those that differ from it.
-        preset: Its name.
+        gains_db: Stem to gain in dB; with a preset, only gains that differ from it.
+        preset: The preset's name.
         automation: The name of the file that moves the faders.
 
     >>> mix_name({"vocals": -80}), mix_name({"vocals": -6, "drums": 3}), mix_name({"drums": 3}, preset="karaoke")

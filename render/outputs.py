@@ -16,23 +16,23 @@ FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # which come without a name whil
 
 
 class Outputs:
-    """A hidden folder to write the targets in. `commit` moves them to their places; otherwise all of it vanishes.
+    """A hidden folder in which outputs are written. `commit` moves them to their targets; otherwise they are deleted.
 
     Args:
-        targets: Files of one folder, or links to files elsewhere. They must not exist unless `overwrite`, and none of
-            them may be `source`.
+        targets: Final paths, in one folder; they may be links to files elsewhere. They must not exist unless
+            `overwrite` is set, and none may be `source`.
         source: The song.
         overwrite: Replace files that exist.
         make_folder: Make the targets' folder if it is missing; its own parent must exist.
-        beside: The folder that holds the hidden one, on the targets' file system, made if missing; by default the one
-            where the first target will be.
+        beside: Where to create the hidden folder, on the targets' file system, made if missing; by default the folder
+            of the first target.
 
     Attributes:
         parts: Where to write, one path for each target.
-        scratch: The folder that they are in, for other temporary files.
+        scratch: The hidden folder, for other temporary files too.
 
     Raises:
-        OSError: One line, at once if the targets cannot be written, and for any disk error later.
+        OSError: The targets cannot be written, or a disk error occurs later. One line.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Outputs:
         self._made_folder: Path | None = None
         self.targets = list(targets)
         self._check()
-        self._own_disk = beside is not None  # which must then be that of the targets, or each would be copied
+        self._own_disk = beside is not None  # `beside` must be on the targets' disk, or each output would be copied
         self._beside = beside or final_path(self.targets[0]).parent
         self.scratch = self._beside / f".stembridge-{secrets.token_hex(6)}"
         # In a folder of their own: a target may have any name.
@@ -90,7 +90,7 @@ class Outputs:
             error.args = (str(error).replace(str(self.scratch / "parts"), str(self._folder)),)
 
     def commit(self) -> None:
-        """Move the parts to their places: all of them, or none."""
+        """Move the parts to their targets: all of them, or none."""
         self._check()
         try:
             publish(self.parts, self.targets)
@@ -121,7 +121,7 @@ class Outputs:
         missing = folder.parent if self._make_folder else folder
         if not missing.is_dir():
             raise FileNotFoundError(f"the folder {missing} does not exist; make it first or choose another")
-        self._made_folder = folder  # before it is true, so that it goes even if we are stopped in the next line
+        self._made_folder = folder  # set first, so that the folder is removed even after an interrupt in the next line
         folder.mkdir()
 
     def _remove(self) -> None:

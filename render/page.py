@@ -30,7 +30,7 @@ def write_page(report: Report, path: Path) -> None:
 
     Songs are written one by one, so memory does not grow with their number. Raises OSError.
     """
-    # Names need not be text.
+    # File names may have bytes that are not text.
     with new_file(path) as part, open(part, "w", encoding="utf-8", errors="backslashreplace") as file:
         for piece in _page(report, path.absolute().parent):
             file.write(piece)

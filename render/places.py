@@ -44,7 +44,7 @@ def as_place(place: str | os.PathLike[str]) -> str:
 
 
 def file_name(place: str) -> str:
-    """The name of a file.
+    """Return the file name of a path or URL.
 
     >>> file_name("https://example.org/a/song.mp3?key=1/2"), file_name("zip://a/one.flac::s3://bucket/two.zip")
     ('song.mp3', 'one.flac')
@@ -119,16 +119,16 @@ def seen(path: Path) -> Seen:
 
 
 def states_below(root: str) -> Callable[[str], tuple[int, str] | None]:
-    """Look up files below a folder by their names: size and stamp ("" at a URL), None if there is no such file.
+    """Return a function that looks up a file below a folder: its size and stamp ("" at a URL), or None if missing.
 
-    A URL is listed once, here. Raises OSError if the folder cannot be read.
+    A URL is listed only once, in this call. Raises OSError if the folder cannot be read.
     """
     if not is_url(root):
         return lambda name: _state_of_file(join(root, name))
     system, path = system_of(root)
     try:
         bucket = path.partition("/")[0]
-        if bucket and not system.exists(bucket):  # else it would be made, on who knows what terms
+        if bucket and not system.exists(bucket):  # otherwise fsspec would create it, with settings nobody chose
             raise OSError(f"there is no {bucket}; make it first or choose another place")
         found = system.find(path, detail=True)
     except FileNotFoundError:
@@ -147,7 +147,7 @@ def _state_of_file(path: str) -> tuple[int, str] | None:
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        return 0, ""  # links in a circle: something is there, and it is not as anybody wrote it
+        return 0, ""  # a loop of links: something is there, but not a file that we wrote
     return status.st_size, str(status.st_mtime_ns)
 
 
@@ -164,7 +164,7 @@ def fetch(url: str, folder: Path) -> Path:
 
 
 def deliver(parts: Sequence[Path], outputs: Sequence[str], *, overwrite: bool) -> None:
-    """Move finished files to their places, paths or URLs: all of them, each whole, or none.
+    """Move finished files to their paths or URLs: all of them, each complete, or none.
 
     Missing folders are made. overwrite: replace what exists. Raises OSError.
     """

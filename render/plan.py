@@ -16,7 +16,7 @@ from .treatment import Treatment
 class Planned:
     """A song of a batch.
 
-    key: of the journal. names: of the outputs, below the output folder. number: which of the results of one name it is.
+    key: in the journal. names: of the outputs, below the output folder. number: among results with the same name.
     size, stamp: of the song, see places.state. may_replace: whether the outputs may be there already. report: planned,
     skipped or failed.
     """
@@ -38,7 +38,7 @@ class Planned:
         return {**self.treatment.settings, "format": self.fields["ext"]}
 
     def named(self, number: int) -> tuple[str, ...]:
-        """The outputs' names as the result of this number of its name."""
+        """Return the outputs' names with this number."""
         stems = self.treatment.stems or ("",)
         return tuple(self.treatment.template.name({**self.fields, "stem": stem}, number) for stem in stems)
 
@@ -97,9 +97,9 @@ def _tags(place: str) -> dict[str, list[str]]:
 
 
 def _name(songs: list[Planned], journal: Journal, state_of: Callable[[str], object | None], *, overwrite: bool) -> None:
-    """Give each song names that no other result has: those of an earlier run if there was one, else numbered ones.
+    """Give each song output names that no other result has: those of an earlier run, else new ones with a number.
 
-    With `overwrite` a song takes the place of its own results with other settings.
+    With `overwrite` a song may replace its own results with other settings.
     """
     taken = {name.casefold(): key for name, (key, _) in journal.owned.items() if state_of(name)}
     following: dict[str, int] = {}

@@ -64,13 +64,13 @@ def hearing_pipe(folder: Path, hear: Hear) -> Iterator[str | None]:
             for line in lines:
                 if line == b"\n":
                     return
-                with suppress(ValueError, TypeError, LookupError):  # a line that another line has cut
+                with suppress(ValueError, TypeError, LookupError):  # a line that was mixed with another one
                     hear(*json.loads(line))
 
     thread = Thread(target=listen, daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # no more threads are allowed
+    except RuntimeError:  # the system allows no more threads
         pipe.close()
         yield None
         return

@@ -16,7 +16,7 @@ from .overview import Overview
 Outcome = Literal["done", "skipped", "failed", "planned"]
 KINDS = (".json", ".csv", ".html")  # what a report can be written as
 LEVELS = ("lufs", "peak_db", "true_peak_db")
-# What reports begin with, by kind, so that a file that is not one is not overwritten.
+# How reports begin, by suffix, so that other files are not overwritten.
 STARTS = {
     ".json": b'{"stembridge": "report"',
     ".csv": b"source,output,outcome,reason,",
@@ -61,7 +61,7 @@ def _no_overview(song: SongReport) -> Overview | None:
 
 
 def is_report(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a report that was written earlier. Raises OSError."""
+    """Return whether a file is a report. Raises OSError."""
     start = STARTS[Path(path).suffix.lower()]
     with open(path, "rb") as file:
         return file.read(len(start)) == start
@@ -72,9 +72,9 @@ class Report:
     """What came of a batch.
 
     songs: in the order in which they were given. took: how long the whole run was, in seconds. settings: what it was
-    asked to do, as JSON has it. left_out: a line each about files and folders that were not taken from the folders and
-    globs that name the songs. unwritten: why report.json could not be written, else empty. overview: the picture of a
-    song that was rendered, read when it is asked for, or None.
+    asked to do, as JSON has it. left_out: lines about files and folders that were left out of folders and globs.
+    unwritten: why report.json could not be written, else empty. overview: the picture of a song that was rendered, read
+    when it is asked for, or None.
     """
 
     songs: tuple[SongReport, ...]
@@ -120,7 +120,7 @@ class Report:
                 write_page(self, path)
             else:
                 text = self._json() if kind == ".json" else self._csv()
-                write_whole(path, text.encode(errors="backslashreplace"))  # names need not be text
+                write_whole(path, text.encode(errors="backslashreplace"))  # file names may not be text
         except OSError as error:
             raise OSError(f"cannot write {path}: {error.strerror}; make room or choose another folder") from error
 

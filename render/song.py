@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 Block = NDArray[np.float32]
 BLOCK = 65536  # samples
-UNTOUCHED = "all faders stay at 0 dB, so no stem was moved"
+UNTOUCHED = "all faders stay at 0 dB, so no stem was changed"
 REPAIR = "repair the file, for example by clipping it: ffmpeg -i SONG -c:a pcm_s24le repaired.wav"
-_LOWEST_FACTOR = 0.01  # -40 dB: few samples that need more are mistakes, and the song would be lost
+_LOWEST_FACTOR = 0.01  # -40 dB; if a few samples need a lower factor, they are errors, and the song would be inaudible
 
 Progress = Callable[[str, float | None], None]
 """Called with the step, "rendering" or "writing", and the fraction of it that is done, None if it cannot be known."""
@@ -37,7 +37,7 @@ class Rendered:
     """What was written. factor: what all files were multiplied by; warnings: one line each.
 
     before: the song's level. after: the files', in the order of paths. overview: what a picture of them needs. These
-    three only if they were asked for. untouched: all faders stayed at 0 dB, so that no network ran.
+    three only if they were asked for. untouched: whether all faders stayed at 0 dB, so that no network ran.
     """
 
     paths: tuple[Path, ...]
@@ -77,7 +77,7 @@ def remix_file(
     normalize: the peak goes to -1 dBFS. loudness: LUFS, or "match" for the song's own, as far as a true peak of
     -1 dBTP allows; a warning says by how much it falls short. measure: levels before and after, and an overview, which
     a processor of your own has not.
-    stream: which audio stream of the file, from 1; by default the one that the file marks as default, else the first.
+    stream: the number of the audio stream, from 1; by default the one that the file marks as default, else the first.
     scratch: the folder for everything temporary, on the target's file system, made if missing; by default the target's.
     Where all faders stay at 0 dB the network does not run.
     Memory is constant. Raises ValueError or OSError, one line, and leaves nothing half-written, whatever stops it.
@@ -91,7 +91,7 @@ def remix_file(
             faders = stem_processor(reader, gains_db, model, threads)
             process, latency = remixing(faders, automation)
             untouched = process == faders.pass_through
-            if measure and untouched:  # the picture shows the song as one stem
+            if measure and untouched:  # then the picture shows the song as one stem
                 envelope = Envelope(("song",))
                 process = _shown_to(envelope, process)
             elif measure:
@@ -117,7 +117,7 @@ def remix_file(
 
 
 def _shown_to(envelope: Envelope, process: Callable[[Block], Block]) -> Callable[[Block], Block]:
-    """`process` without latency, whose output goes to the envelope as the only stem."""
+    """Return `process`, which has no latency, with its output also sent to the envelope as the only stem."""
     gain = np.ones((1, 1), np.float32)
 
     def shown(block: Block) -> Block:

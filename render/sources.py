@@ -14,7 +14,7 @@ from .globs import is_glob, literal_brackets, matching, may_lead_to, names_suffi
 from .places import as_place, file_name, is_url, one_line, system_of
 
 PLAYLISTS = (".m3u", ".m3u8", ".pls")
-# What is taken from folders. A file that is named, or whose suffix is, is tried whatever it is.
+# Suffixes that are taken from folders. Files whose name or suffix the user gives are tried whatever they are.
 AUDIO = frozenset([
     ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".bwf", ".caf", ".dff", ".dsf", ".dts", ".eac3",
     ".flac", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".mpc", ".mpga", ".oga", ".ogg", ".opus", ".rf64", ".shn", ".snd",
@@ -48,13 +48,18 @@ def identity(place: str) -> str:
 
 @dataclass
 class LeftOut:
-    """What folders and globs hold and a batch does not take. files: no songs by their suffix. folders: path -> why."""
+    """What a batch leaves out of folders and globs.
+
+    Attributes:
+        files: Files without an audio suffix.
+        folders: Folders that cannot be read, path to reason.
+    """
 
     files: set[str] = field(default_factory=set)
     folders: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> tuple[str, ...]:
-        """For a person: a line for each folder that cannot be read, and one for all files."""
+        """Describe it to a user: a line for each folder that cannot be read, and one for all files."""
         lines = [f"left out the folder {folder}: {why}" for folder, why in self.folders.items()]
         if self.files:
             suffixes = Counter(_suffix(file) or "without a suffix" for file in self.files)
@@ -62,22 +67,20 @@ class LeftOut:
             counts = [f"{count:,} {suffix}" for suffix, count in ordered[:MOST_SUFFIXES]]
             if others := sum(count for _, count in ordered[MOST_SUFFIXES:]):
                 counts.append(f"{others:,} others")
-            what = (
-                "1 file that is not a song" if len(self.files) == 1 else f"{len(self.files):,} files that are not songs"
-            )
-            lines.append(f"left out {what} by suffix: {', '.join(counts)}")
+            files = "1 file" if len(self.files) == 1 else f"{len(self.files):,} files"
+            lines.append(f"left out {files} without an audio suffix: {', '.join(counts)}")
         return tuple(lines)
 
 
 def find_songs(
     arguments: Iterable[str | os.PathLike[str]], output: str, is_ours: Callable[[str], bool] = lambda identity: False
 ) -> tuple[list[Source], LeftOut]:
-    """Find the songs that arguments name, in their order; those of a folder or glob sorted as a person would.
+    """Find the songs that arguments name, in that order; songs of a folder or glob in natural order (2 before 10).
 
     Args:
         arguments: Files, folders, globs, playlists and URLs.
-        output: The folder of the outputs. What is in it is not a song of a folder or glob that it lies in.
-        is_ours: Whether the file of an identity is an output, and so no song of a folder or glob.
+        output: The output folder. If a folder or glob contains it, files in it are not songs.
+        is_ours: Whether the file with this identity is an output; folders and globs leave outputs out.
 
     Returns:
         The songs, each once, and what was left out.
@@ -122,17 +125,22 @@ def find_songs(
 
 
 def _nothing_in(argument: str, left_out: LeftOut) -> str:
-    line = "; ".join([f"{argument}: no song is there", *left_out.lines()])
+    line = "; ".join([f"{argument}: no song found", *left_out.lines()])
     if suffix := next(filter(None, map(_suffix, sorted(left_out.files))), ""):
-        return f"{line}; to take files of another suffix, name it in a glob, such as '**/*{suffix}'"
-    bracket = " (in a glob, [[] is a bracket that is part of a name)" if "[" in argument else ""
-    return f"{line}; name audio files, folders or playlists that have some{bracket}"
+        return f"{line}; to take files with another suffix, name the suffix in a glob, such as '**/*{suffix}'"
+    bracket = " (in a glob, write [[] for a bracket in a name)" if "[" in argument else ""
+    return f"{line}; name audio files, or folders or playlists that contain some{bracket}"
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """What a folder or glob names: the folder above all wildcards, its files except hidden ones, and those of them that
-    were asked for by their suffix."""
+    """The files of a folder or glob.
+
+    Attributes:
+        base: The folder above all wildcards.
+        files: All files except hidden ones.
+        asked: The files whose suffix the glob names.
+    """
 
     base: str
     files: list[str]
@@ -140,7 +148,7 @@ class _Listed:
 
 
 def _listed(argument: str, left_out: LeftOut) -> _Listed | None:
-    """What a folder or glob names; None for a file."""
+    """List the files of a folder or glob; None for a file."""
     if is_url(argument):
         return _listed_at_url(argument)
     if os.path.isdir(argument):
@@ -150,13 +158,13 @@ def _listed(argument: str, left_out: LeftOut) -> _Listed | None:
     if not is_glob(argument):
         raise ValueError(f"{argument}: {why}")
     parts = argument.split("/")
-    fixed = 0  # a part that exists is what it says, whatever signs are in it
+    fixed = 0  # parts that exist are taken literally, whatever wildcards are in them
     while fixed < len(parts) - 1 and not (is_glob(parts[fixed]) and _why_missing("/".join(parts[: fixed + 1]))):
         fixed += 1
     base = "/".join(parts[:fixed]) or ("/" if argument.startswith("/") else "")
     wild = tuple(part for part in parts[fixed:] if part not in ("", "."))
     paths = list(_walk(base or ".", wild, left_out))
-    # A folder that the glob fits stands for all that is in it.
+    # A folder that the glob fits stands for all files in it.
     folders = {path[:depth]: None for path in paths for depth in range(1, len(path))}
     matched = matching("/".join(wild), folders | ({} if argument.endswith("/") else dict.fromkeys(paths)))
     named = names_suffix(argument)
@@ -168,7 +176,7 @@ def _listed(argument: str, left_out: LeftOut) -> _Listed | None:
 
 
 def _why_missing(path: str) -> str:
-    """Why there is nothing at a path; empty if there is."""
+    """Return why nothing is at a path; empty if something is."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -179,16 +187,16 @@ def _why_missing(path: str) -> str:
 
 
 def _walk(base: str, wild: tuple[str, ...], left_out: LeftOut) -> Iterator[tuple[str, ...]]:
-    """Walk through a folder and all below it; linked folders too, each once.
+    """Walk through a folder and all folders below it, including linked ones, each once.
 
     Args:
         base: The folder.
-        wild: Parts of a glob, which a path must fit as far as it goes. Hidden files and folders are passed over, except
-            for parts that begin with a dot.
+        wild: Parts of a glob that paths must fit. Hidden files and folders are skipped unless the part begins with a
+            dot.
         left_out: Receives folders that cannot be read.
 
     Yields:
-        The files, in parts below the folder.
+        The files, as parts of their path below the folder.
     """
     entered = set()
 
@@ -241,8 +249,8 @@ def _listed_at_url(url: str) -> _Listed | None:
 
 
 def _matched_at_url(system: Any, path: str) -> tuple[str, list[str]]:
-    """The folder above all wildcards, and the files that a glob fits."""
-    # Brackets stand for themselves first, as in matching().
+    """Return the folder above all wildcards, and the files that a glob fits."""
+    # Try brackets as part of the name first, as in matching().
     for pattern, wildcard in (literal_brackets(path), "[*?]"), (path, "[*?[]"):
         if first := re.search(wildcard, path):
             base = path[: first.start()].rpartition("/")[0]
@@ -253,7 +261,7 @@ def _matched_at_url(system: Any, path: str) -> tuple[str, list[str]]:
 
 
 def _is_song(place: str) -> bool:
-    """Whether a file is taken from a folder."""
+    """Return whether a file in a folder is a song."""
     return _suffix(place) in AUDIO or file_name(place).lower().endswith(STEM_FILE)
 
 

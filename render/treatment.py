@@ -66,14 +66,14 @@ def remix_treatment(model: Model, choices: Mapping[str, Any], sample_format: str
         automation = read_automation(automation, choices["map"], gains_db)
     faders = Faders(model.card.stems, 44100, gains_db)  # raises what is wrong with them
     if automation is not None:
-        automation.starting(faders.gains_db)  # raises or warns, here and not for each song
+        automation.starting(faders.gains_db)  # raise or warn once here, not for each song
         automation = automation if moves_faders(automation, faders.gains_db) else None
     check_loudness(choices["loudness"], normalize=choices["normalize"])
     template = _template(choices, sample_format, REMIX_NAME)
     if "stem" in template.fields:
         raise ValueError(f"name {choices['name']!r} has {{stem}}, and a remix is one file; leave it out")
     shaping = {name: choices[name] for name in ("normalize", "loudness")} | {"sample_format": sample_format}
-    # All that is silent is equally so.
+    # All gains of -80 dB and below are silence.
     gains = {stem: max(SILENCE_DB, gain) for stem, gain in faders.gains_db.items()}
     moved = {stem: gain for stem, gain in gains.items() if gain != max(SILENCE_DB, presets_gains.get(stem, 0.0))}
     preset_name = None if preset is None else Path(preset).name.removesuffix(".json")
@@ -109,7 +109,7 @@ def stems_treatment(model: Model, choices: Mapping[str, Any], sample_format: str
 
 
 def _stream(choices: Mapping[str, Any]) -> dict[str, int]:
-    """The chosen audio stream. Left out where there is none, so that journals from before it could be chosen hold."""
+    """Return the chosen audio stream, or nothing, so that journals of versions without this choice stay valid."""
     stream = choices["stream"]
     if stream is None:
         return {}
@@ -157,7 +157,7 @@ def choose(
     """The treatment of each song: the choices of all, and above them what the overrides that match it choose.
 
     overrides: each with `match`, a glob of a path or of its end, and any of the choices; later ones count more. Faders
-    are joined, all else is replaced. Raises ValueError for an unknown key, and a `match` that fits no song.
+    are combined, all else is replaced. Raises ValueError for an unknown key, or a `match` that fits no song.
     """
     paths = [tuple(place.split("/")) for place in places]
     matched = [_matched(number, override, choices, paths) for number, override in enumerate(overrides, 1)]
@@ -178,7 +178,7 @@ def choose(
 def _matched(
     number: int, override: Mapping[str, Any], choices: Mapping[str, Any], paths: list[tuple[str, ...]]
 ) -> set[tuple[str, ...]]:
-    """The songs that an override is for."""
+    """Return the paths of the songs that an override fits."""
     for key in override:
         if key != "match" and key not in choices:
             raise ValueError(f"override {number}: unknown key {key!r}; choose from match, {', '.join(choices)}")
@@ -186,7 +186,7 @@ def _matched(
         raise ValueError(f"override {number} has no match, which says for what songs it is, such as 'live/*.flac'")
     found = matching(match if match.startswith("/") or "://" in match else f"**/{match}", paths)
     if not found:
-        bracket = " (in a glob, [[] is a bracket that is part of a name)" if "[" in match else ""
+        bracket = " (in a glob, write [[] for a bracket in a name)" if "[" in match else ""
         line = f"override {number}: {match!r} matches none of the {len(paths)} songs; correct it or leave it out"
         raise ValueError(line + bracket)
     return found

@@ -106,7 +106,7 @@ def _render(task: Task, song: Path, folder: Path, progress: Progress | None) -> 
 
 
 def _untouched(task: Task, rendered: Rendered) -> list[str]:
-    """A line that says so if nothing was asked for that changes the song."""
+    """Return a warning if none of the settings changes the song."""
     level = task.arguments.get("normalize") or task.arguments.get("loudness") is not None
     return [UNTOUCHED] if rendered.untouched and not level else []
 
@@ -166,9 +166,9 @@ def _deliver(task: Task, rendered: Rendered, folder: Path) -> None:
 
 @lru_cache(maxsize=1)
 def die_with(driver: int) -> None:
-    """Let this worker end soon after the process that started it was killed; the next run tidies up.
+    """Make this worker end soon after the process that started it is killed; the next run tidies up.
 
-    driver: that process. Only for a worker: it must be the parent of this process.
+    driver: The id of that process, which must be this process's parent.
     """
 
     def watch() -> None:

@@ -35,9 +35,8 @@ def render_here(tasks: Iterable[Task], begin: Begin, hear: Hear) -> Iterator[Res
 def render_on_cores(tasks: Sequence[Task], jobs: int, folder: Path, begin: Begin, hear: Hear) -> Iterator[Result]:
     """Render the tasks in `jobs` processes, and yield results as they come.
 
-    A worker may die, of too little memory or a crash in a library: the songs that were in work then are tried once
-    more, alone, and the others go on. Where no workers can be started, this process does the work, after a
-    RuntimeWarning.
+    If a worker runs out of memory or crashes, its songs are tried once more, alone, and the others go on. If no workers
+    can be started, this process does the work, after a RuntimeWarning.
 
     Args:
         tasks: The songs.
@@ -55,7 +54,7 @@ def render_on_cores(tasks: Sequence[Task], jobs: int, folder: Path, begin: Begin
             begin(task)
 
     with _quiet(), hearing_pipe(folder, hear) as pipe, _workers_let_go():
-        # At least two, because one would be this process, and never more than can be busy.
+        # At least two, because joblib uses this process for one; never more than there are songs.
         why = yield from _render_on_loky(waiting, max(2, min(jobs, len(tasks))), folder, pipe, begin_once)
     if waiting:
         line = f"cannot start worker processes, so songs are rendered one at a time ({why})"
@@ -66,7 +65,7 @@ def render_on_cores(tasks: Sequence[Task], jobs: int, folder: Path, begin: Begin
 def _render_on_loky(
     waiting: dict[int, Task], workers: int, folder: Path, pipe: str | None, begin: Begin
 ) -> Generator[Result, None, str]:
-    """Render tasks, and take them out of `waiting`. Return why some may still wait: workers cannot be started."""
+    """Render tasks, and remove them from `waiting`. Return why workers cannot be started, if some tasks are left."""
     suspects: list[int] = []
     starts = 0
     while waiting:
@@ -89,15 +88,15 @@ def _render_on_loky(
                 suspects = [number for number in waiting if left_behind(folder / str(number))]
                 starts += not suspects
                 if starts == STARTS:
-                    return "they die before they begin; see whether memory is short"
+                    return "they end before they begin a song; check the free memory"
     return ""
 
 
 def _why_no_workers(workers: int) -> str:
-    """Why no worker processes can be started; empty if they can, and then the next tasks will find them started.
+    """Start worker processes, which the next tasks will use. Return why that failed; empty if it succeeded.
 
-    There are many reasons: no shared memory for semaphores, a limit on processes, a daemon, a thread of joblib's. For
-    some joblib raises an error, and for others it warns and calls functions in this process.
+    There are many reasons: no shared memory for semaphores, a limit on processes, a daemon, a joblib thread. For some
+    joblib raises an error, for others it warns and calls functions in this process.
     """
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -109,15 +108,15 @@ def _why_no_workers(workers: int) -> str:
                 processes = Parallel(n_jobs=workers, backend="loky", max_nbytes=None)(calls)
         except Exception as error:
             _end_workers(at_once=True)
-            # A BrokenProcessPool, which cannot be named where joblib cannot load it, says nothing but this, at length.
-            return "they end as soon as they begin" if "terminated" in str(error) else one_line(error)
+            # The text of a BrokenProcessPool is long and says just this. Its class cannot be imported everywhere.
+            return "they end as soon as they start" if "terminated" in str(error) else one_line(error)
     if os.getpid() not in processes:
         return ""
-    return " ".join(str(said[0].message).split()) if said else "joblib starts none here"
+    return " ".join(str(said[0].message).split()) if said else "joblib does not start any here"
 
 
 def _enter(driver: int) -> int:
-    """Begin to work for another process, if this is one of its workers, and return which process this is."""
+    """If this is a worker of another process, make it end with that process. Return this process's id."""
     if os.getpid() != driver:
         die_with(driver)
     return os.getpid()
@@ -155,7 +154,7 @@ def _signals_held() -> Iterator[None]:
 
 @contextmanager
 def _workers_let_go() -> Iterator[None]:
-    """End the workers: idle, they would hold memory for minutes, and so long a child process would not end."""
+    """End the workers. Idle ones would hold memory for minutes, and keep a child process from ending that long."""
     try:
         yield
     finally:

@@ -132,10 +132,10 @@ def test_what_moves_nothing_says_so_and_writes_the_song(stage):
     )
     result = stage.run("remix", "song.wav", "-o", "out.wav", "--model", stage.model, "--automation", "nano.mid")
     assert (result.returncode, result.stderr) == (0, (
-        "stembridge: warning: nothing in nano.mid moves a fader by map general; "
+        "stembridge: warning: nothing in nano.mid moves a fader with map general; "
         "it has controllers 0 to 7; try map nanokontrol2\n"
     ))  # fmt: skip
-    assert result.stdout.endswith("; all faders stay at 0 dB, so no stem was moved\n")
+    assert result.stdout.endswith("; all faders stay at 0 dB, so no stem was changed\n")
     song, out = (soundfile.read(stage.folder / name)[0] for name in ("song.wav", "out.wav"))
     np.testing.assert_array_equal(out, song)
     result = ride_song(stage, "nano.mid", "--preset", "karaoke", "--force")
@@ -149,8 +149,8 @@ def test_what_moves_nothing_is_said_once_for_many_songs(stage):
     options = "--model", stage.model, "--automation", "still.csv"
     result = stage.call("remix", "song.wav", "more.wav", "-o", "out/", *options)
     assert (result.returncode, result.stderr) == (0, (
-        "stembridge: warning: still.csv has tabs between its columns, not commas; it was read all the same\n"
-        "stembridge: warning: nothing in still.csv moves a fader; its gains are where the faders stand already\n"
+        "stembridge: warning: still.csv has tabs instead of commas between its columns; it was read anyway\n"
+        "stembridge: warning: nothing in still.csv moves a fader; its gains are the same as those of the faders\n"
     ))  # fmt: skip
     assert result.stdout.count("all faders stay at 0 dB") == 2
     for name in ("song.wav", "more.wav"):
@@ -162,6 +162,6 @@ def test_a_damaged_midi_file_is_read_with_one_warning(stage):
     whole = path.read_bytes()
     path.write_bytes(whole[:10] + b"\0\3" + whole[12:])
     result = ride_song(stage, "ride.mid")
-    fault = "ride.mid is damaged: its header says 3 tracks, and it has 1; the rest was read"
+    fault = "ride.mid is damaged: its header says 3 tracks, but it has 1; the rest was read"
     assert (result.returncode, result.stderr) == (0, f"stembridge: warning: {fault}\n")
     assert heard(stage, Automation([(0, "vocals", -80), (0.1, "drums", -40), (0.3, "vocals", 0)]))

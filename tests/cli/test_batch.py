@@ -186,7 +186,7 @@ def test_what_is_left_out_is_said_before_the_work(desk, songs):
     for name in "cover.jpg", "film.mkv", "film.mp4", "b side/film.MP4":
         (songs / name).touch()
     desk.make_song("songs/[b] side [2019].wav")
-    line = "stembridge: left out 4 files that are not songs by suffix: 2 .mp4, 1 .jpg, 1 .mkv\n"
+    line = "stembridge: left out 4 files without an audio suffix: 2 .mp4, 1 .jpg, 1 .mkv\n"
     for options in ["--dry-run"], []:
         result = desk.call("remix", "songs", "-o", "out/", "--model", desk.model, *options)
         assert (result.returncode, result.stderr) == (0, line)

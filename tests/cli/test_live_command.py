@@ -76,7 +76,7 @@ def test_a_signal_hides_no_recording_that_is_lost(desk):
     out, err = process.communicate(timeout=60)
     lost, ended = err.splitlines()
     assert lost.startswith("stembridge: takes/out.wav cannot be written: No such file or directory; make room")
-    assert lost.endswith("nothing of the recording was kept")
+    assert lost.endswith("the recording was discarded")
     assert (process.returncode, ended) == (143, "stembridge: terminated")
     assert "wrote" not in out
 

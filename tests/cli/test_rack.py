@@ -67,9 +67,9 @@ def test_a_rack_is_what_its_boards_do(studio, place, gain_db):
         ("nowhere:rack", "--rack nowhere:rack: there is no module 'nowhere'; check the name"),
         (
             "racks.py:wreck",
-            "--rack racks.py:wreck: there is no 'wreck'; it has rack, loud, broken, forgetful, leaving, Rack\n",
+            "--rack racks.py:wreck: there is no 'wreck'; choose from rack, loud, broken, forgetful, leaving, Rack\n",
         ),
-        ("racks.py:Rack.wreck", "there is no 'wreck'; it has nothing that could be a processor"),
+        ("racks.py:Rack.wreck", "there is no 'wreck', nor any processor"),
         ("racks.py:broken", "--rack racks.py:broken: ZeroDivisionError: division by zero"),
         ("racks.py:forgetful", "--rack racks.py:forgetful: is None; name a processor, or a function that returns one"),
         ("racks.py:leaving", "--rack racks.py:leaving: SystemExit"),

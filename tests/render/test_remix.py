@@ -258,5 +258,5 @@ def test_samples_that_are_no_numbers_are_told(make_song, tmp_path, tiny_live_mod
     audio[10_000:] = np.nan
     soundfile.write(song, audio, rate, subtype="FLOAT")
     rendered = remix_file(song, tmp_path / "out.wav", {}, tiny_live_model)
-    assert "samples are not numbers" in rendered.warnings[0]
+    assert "samples are not finite numbers" in rendered.warnings[0]
     assert f"at {10_000 / rate:.3f} s" in rendered.warnings[0]

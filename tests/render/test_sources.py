@@ -80,7 +80,7 @@ def test_a_file_is_taken_whatever_it_is_called(here):
 def test_an_argument_that_names_nothing_is_an_error(music, here, argument):
     (here / "empty").mkdir()
     (here / "empty.m3u").write_text("#EXTM3U\n\n")
-    with pytest.raises(ValueError, match=r"no such file|no song is there") as caught:
+    with pytest.raises(ValueError, match=r"no such file|no song found") as caught:
         named("music", argument)
     assert str(caught.value).startswith(argument)
     assert "\n" not in str(caught.value)
@@ -200,7 +200,7 @@ def test_file_urls_are_paths(music):
 
 @pytest.mark.parametrize("url", ["memory://gone", "memory://gone/*.flac", "nonsense://bucket/song.flac"])
 def test_a_url_that_names_nothing(memory, url):
-    with pytest.raises(ValueError, match=r"no such file|no song is there|cannot open it") as caught:
+    with pytest.raises(ValueError, match=r"no such file|no song found|cannot open it") as caught:
         named(url)
     assert str(caught.value).startswith(url)
 
@@ -235,7 +235,7 @@ def test_brackets_in_names_are_brackets_where_something_is_called_so(here):
     ]
     assert named("Album [12]/*.flac") == [("Album 2/3.flac", "Album 2")], "a set, where nothing is called so"
     assert named("Album [[]2019]/2.flac") == [("Album [2019]/2.flac", "Album [2019]")]
-    with pytest.raises(ValueError, match=r"Album \[1999\]/\*\.flac: no song is there; .*\[\[\] is a bracket"):
+    with pytest.raises(ValueError, match=r"Album \[1999\]/\*\.flac: no song found; .*write \[\[\] for a bracket"):
         named("Album [1999]/*.flac")
 
 
@@ -254,10 +254,10 @@ def test_what_a_folder_holds_besides_songs_is_counted(music):
     touch("music/a.MP4", "music/b/b.webm", "music/b/c.mp4", "music/README", "music/mix.Stem.MP4", "music/._2.FLAC")
     assert "music/mix.Stem.MP4" in [place for place, _ in named("music")]
     (line,) = left_out("music", "music/b")
-    assert line == "left out 6 files that are not songs by suffix: 2 .mp4, 1 .jpg, 1 .txt, 1 .webm, 1 without a suffix"
+    assert line == "left out 6 files without an audio suffix: 2 .mp4, 1 .jpg, 1 .txt, 1 .webm, 1 without a suffix"
     assert left_out("music/*") == (line,)
     assert left_out("music", output="music/b") == (
-        "left out 3 files that are not songs by suffix: 1 .jpg, 1 .mp4, 1 without a suffix",
+        "left out 3 files without an audio suffix: 1 .jpg, 1 .mp4, 1 without a suffix",
     )
     assert left_out("music/**/*.flac", "music/cover.jpg") == ()
     touch(*(f"many/{number}.x{number}" for number in range(12)), "many/song.wav")
@@ -270,7 +270,7 @@ def test_what_is_asked_for_by_suffix_is_taken(music):
     assert [place for place, _ in named("music/*.[mM][pP][34]")] == ["music/a.MP4", "music/c.mp3", "music/d.mp4/f.wav"]
     assert named("music/b/*.txt") == [("music/b/notes.txt", "")]
     assert named("music/.tra*/*") == [("music/.trash/old.wav", ".trash")]
-    with pytest.raises(ValueError, match=r"no song is there; left out 1 file .*: 1 \.mp4; .* such as '\*\*/\*\.mp4'"):
+    with pytest.raises(ValueError, match=r"no song found; left out 1 file .*: 1 \.mp4; .* such as '\*\*/\*\.mp4'"):
         named("music/b/c*")
 
 
@@ -303,5 +303,5 @@ def test_a_folder_that_cannot_be_read_is_left_out(music, monkeypatch):
     for argument in "music", "music/**/*.*", "music/*":
         assert len(named(argument)) == 4
         assert left_out(argument)[:2] == lines
-    with pytest.raises(ValueError, match=r"music/lost\+found: no song is there; left out .*: Permission denied"):
+    with pytest.raises(ValueError, match=r"music/lost\+found: no song found; left out .*: Permission denied"):
         named("music", "music/lost+found")
