@@ -11,7 +11,7 @@ _UNKNOWN = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFF000, 0x1000000
 _TAGS = (b"ID3", b"TAG", b"APETAGEX")  # tags that editors append without a chunk around them
 _BLOCK = 1 << 20
 _MOST_CHUNKS = 10_000
-_PROBES, _PROBE = 64, 4096  # samples taken of bytes outside all chunks, and bytes in each sample
+_PROBES, _PROBE = 64, 4096  # places where bytes outside all chunks are checked, and bytes checked at each
 
 
 class Sound(NamedTuple):

@@ -141,9 +141,7 @@ class _Stream:
         for page, frames, lost in self._decoded_pages():
             samples = np.concatenate([frame_samples(frame) for frame in frames], axis=1)
             start = page.granule - samples.shape[1]
-            if (
-                is_first and not page.ends
-            ):  # its sound may begin before 0; that of a last page is cut at its end instead
+            if is_first and not page.ends:  # its sound may begin before 0; a last page is cut at its end instead
                 lost, is_first = max(lost, 1), False
             if lost and 0 < start - position <= lost * max(self._longest, samples.shape[1]) + samples.shape[1]:
                 gap = start - position

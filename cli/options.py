@@ -71,7 +71,7 @@ Dask = Annotated[
 Recipe = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", rich_help_panel=BATCH, help="A .toml file of songs and options; options given here go before."
+        metavar="FILE", rich_help_panel=BATCH, help="A .toml file of songs and options; options given here override it."
     ),
 ]
 Reports = Annotated[

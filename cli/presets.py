@@ -65,7 +65,7 @@ def save_gains(
     description: Description = None,
     force: Force = False,
 ) -> None:
-    """Save gains as a preset of your own. A gain that is given goes before that of --from."""
+    """Save gains as a preset. Gains given with --gain override those of --from."""
     from ..engine.gains import check_gain_db
     from ..presets import read_preset, save_preset
 

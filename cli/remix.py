@@ -81,7 +81,7 @@ def remix_song(
 ) -> None:
     """Move the stems of a song, or of many, and write the result.
 
-    A fader that is given goes before the preset's, and what moves in time before both.
+    Faders given here override the preset; automation overrides both.
     """
     from ..presets import load_preset
     from ..render import remix_file

@@ -56,8 +56,8 @@ def remix(
 ) -> NDArray[np.float32]:
     """Move a song's stems: float32 of the shape of `audio`.
 
-    gains_db: stem -> dB, 0 dB if not named. automation: moves stems as the song goes on, and for the stems that it sets
-    at the start goes before gains_db; a move at sample k is heard from sample k on. If all faders stay at 0 dB, the
+    gains_db: stem -> dB, 0 dB if not named. automation: moves stems as the song goes on, and overrides gains_db for
+    stems that it sets at the start; a move at sample k is heard from sample k on. If all faders stay at 0 dB, the
     network does not run.
     """
     processor = StemProcessor(model, sample_rate, _num_channels(audio), gains_db, threads=threads)

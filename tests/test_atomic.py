@@ -80,7 +80,7 @@ def test_what_is_not_a_file_is_refused_and_stays(folder):
 
 
 def test_stdout_that_is_a_file_is_not_replaced(folder):
-    """The program's own messages go to the old file, and would be lost."""
+    """The program's own messages go to that file, and would be lost."""
     code = "from stembridge.atomic import write_whole\nprint('said', flush=True)\nwrite_whole('/dev/stdout', b'x')"
     with (folder / "out").open("wb") as out:
         done = subprocess.run([sys.executable, "-c", code], stdout=out, stderr=subprocess.PIPE, text=True)

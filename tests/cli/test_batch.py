@@ -196,7 +196,7 @@ def test_what_is_left_out_is_said_before_the_work(desk, songs):
 
 
 def test_without_worker_processes_one_job_does_the_work(desk, songs):
-    """joblib has none if it is told so, or without semaphores."""
+    """joblib starts no worker processes if configured so, or without semaphores."""
     environment = os.environ | {"JOBLIB_MULTIPROCESSING": "0"}
     result = desk.run("remix", "songs", "-o", "out", "--jobs", "2", "--model", desk.model, env=environment)
     assert result.returncode == 0

@@ -51,7 +51,7 @@ def test_discarding_waits_for_all_jobs():
 
 
 def test_an_interrupt_at_any_moment_leaves_it_usable(interrupted):
-    """At each bytecode in turn of submitting, waiting and discarding, and of whatever comes after that."""
+    """Interrupt submitting, waiting and discarding at each bytecode in turn, and the calls after that."""
 
     def use(worker):
         worker.submit(int, "1")

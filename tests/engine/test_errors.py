@@ -19,7 +19,7 @@ def in_pieces(processor, audio, separate=False):
 
 
 def assert_fresh(processor, audio, delayed):
-    """Only what comes from now on is heard, exactly as late as it says, and by faders that stand still."""
+    """Assert that only new input is heard, with exactly the reported latency and without a glide."""
     assert np.array_equal(in_pieces(processor, audio), delayed(audio, processor.latency_samples))
 
 
@@ -76,7 +76,7 @@ def test_an_error_anywhere_on_the_way(tiny_live_model, noise, delayed, monkeypat
 
 @options
 def test_an_interrupt_at_any_moment(tiny_live_model, noise, delayed, interrupted, options):
-    """At first it comes before anything was taken, then the stream is as if new, and at the very end all is done."""
+    """Early interrupts change nothing, later ones reset the stream, and the last come after the block is processed."""
     mix, before, block, audio = StemProcessor(tiny_live_model, **options), noise(2, 300), noise(2, 500), noise(2, 2000)
 
     def begin():

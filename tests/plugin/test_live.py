@@ -268,7 +268,7 @@ def test_a_disk_that_is_slow_is_waited_for(tmp_path, monkeypatch):
 
 
 def test_a_disk_that_fills_up_ends_a_take(tiny_live_model, tmp_path):
-    """It has room for 6 MB, of which the memory that both processes share takes 4, and the take would be 35."""
+    """The disk has 6 MB; the processes' shared memory takes 4 MB of it, and the take would need 35 MB."""
     script = tmp_path / "script.py"
     script.write_text(
         "import resource, sys\n"

@@ -437,7 +437,7 @@ def test_without_pyo_it_says_what_to_install():
 
 
 def test_after_an_error_all_channels_start_fresh_together(patch, tiny_live_model, delayed):
-    """The pairs of channels that it did not reach, too; pyo tells of the error, and goes on."""
+    """Also the channel pairs that were not processed; pyo reports the error and goes on."""
     saved = patch("""
         import contextlib, io
         server = boot(256)

@@ -148,7 +148,7 @@ def sine(seconds, rate):
 
 
 def undisturbed(played, rate, context=0.0):
-    """Where no block near went out dry, which a busy machine may do at times: (n,).
+    """Return a mask, (n,), of samples with no dry block nearby. A busy machine may play some blocks dry.
 
     context: seconds that a network which began again must have heard to be as it was.
     """
@@ -160,7 +160,7 @@ def undisturbed(played, rate, context=0.0):
 
 @pytest.fixture
 def play_undisturbed(play):
-    """The same, if need be more slowly, until enough of it is wet: what is tested is no speed."""
+    """Play as `play` does, more slowly if necessary, until enough of the output is wet: speed is not tested."""
 
     def play_undisturbed(descriptor, audio, rate=44100, enough=0.5, **settings) -> Played:
         for slower in (1, 2, 4, 8, 16):
@@ -238,7 +238,7 @@ def test_parameters_move_at_their_sample(tiny_live_model, noise, delayed, play_u
 @pytest.mark.parametrize("modes", [["0:2"], ["0:2", "7000:0", "16000:2"], ["0:1"], ["9000:1", "20000:2"]])
 @pytest.mark.parametrize("block", [64, 700])
 def test_each_block_has_a_mode_and_the_latency_stays(tiny_live_model, noise, delayed, play, block, modes):
-    """Also of a host that is set up in real time and then sends blocks as fast as it can, from the first one on."""
+    """Also if the host sets up real time and then sends all blocks as fast as it can."""
     processor = StemProcessor(tiny_live_model, 44100, 2, {"vocals": -80})
     hop, audio = processor.hop_samples, noise(2, 30000)
     wet = delayed(processor.process(audio), hop)
@@ -284,7 +284,7 @@ def hold_up(after, seconds):
     ("hop", "block", "seconds"), [(256, 256, 0.2), (256, 64, 1.0), (0, 512, 1.0), (256, 2048, 3.0)]
 )
 def test_a_worker_that_is_held_up_goes_on_with_what_comes_then(half, delayed, play, hop, block, seconds):
-    """It does not work through what has passed: the sound is dry for as long as that took, and the latency."""
+    """It skips the blocks that are too late: the sound is dry while it is held up, and for its latency after that."""
     audio = sine(0.6 + seconds + 0.8, 44100)
     for _ in range(3):  # another process may hold it up as well
         played = play(half(hop=hop), audio, hold_up(0.4, seconds), block=block)
@@ -391,7 +391,7 @@ def test_a_kill_while_the_sound_is_dry_is_told(half, play):
 
 @pytest.mark.parametrize("end", ["kill", "suspend"])
 def test_many_ends_of_its_process_leave_the_host_going(half, play, end):
-    """In real time and offline, one process after another, in every state it can be in."""
+    """Kill or suspend one process after another, in every state, in real time and offline."""
 
     def meanwhile(worker):
         host = worker.parent()
@@ -412,12 +412,12 @@ def test_many_ends_of_its_process_leave_the_host_going(half, play, end):
 
 
 def policies(process):
-    """Scheduling of its threads; the one that computes is the first."""
+    """Return the scheduling policies of its threads; the first thread computes."""
     return [os.sched_getscheduler(thread.id) & ~os.SCHED_RESET_ON_FORK for thread in process.threads()]
 
 
 def test_a_process_started_by_an_audio_thread_is_scheduled_like_any_other(half, play, tmp_path):
-    """Until it is ready; then the one thread that computes may ask for more, in real time."""
+    """Until it is ready; then only the thread that computes may ask for real-time priority, in real time."""
     if subprocess.run(["chrt", "-f", "1", "true"], capture_output=True, check=False).returncode:
         pytest.skip("no real-time scheduling here")
     marks = tmp_path / "marks"

@@ -97,7 +97,7 @@ def test_what_exists_is_overwritten_by_force_only(duet):
 
 
 def test_a_link_stays_and_what_it_leads_to_is_written(duet, tmp_path):
-    """As in a folder of settings that is kept elsewhere, with links to it."""
+    """For example if the settings are links into another folder."""
     elsewhere = tmp_path / "elsewhere.json"
     os.rename(duet, elsewhere)
     duet.symlink_to(elsewhere)

@@ -355,7 +355,7 @@ def test_names_say_what_was_done(songs, remix):
 
 
 def test_fewer_stems_and_then_all(songs, tiny_live_model):
-    """Other stems go into the same folder, but none that is there is replaced: all may be louder or softer."""
+    """A second run with more stems replaces no stem that is there, because its level may differ."""
     separate_files("in/a.wav", "out", ["vocals"], model=tiny_live_model)
     separate_files("in/a.wav", "out", ["drums", "bass"], model=tiny_live_model)
     made = files()
@@ -665,7 +665,7 @@ def test_a_worker_that_dies_takes_no_other_song_along(here, make_song, remix):
 
 @pytest.mark.parametrize("where", ["_launch", "effective_n_jobs"])
 def test_jobs_without_workers(songs, remix, monkeypatch, where):
-    """The system refuses a new process, or joblib would work in this one: that does, and goes on living."""
+    """If the system refuses processes, or joblib would use this one, this process does the work and survives."""
     from joblib._parallel_backends import LokyBackend
     from joblib.externals.loky.backend.popen_loky_posix import Popen
 
@@ -698,7 +698,7 @@ if __name__ == "__main__":
 
 
 def test_jobs_in_a_daemon(songs, tiny_live_model):
-    """It may have no children."""
+    """A daemon process may not start child processes."""
     done = subprocess.run([sys.executable, "-c", DAEMON, tiny_live_model], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "3\n")
     assert done.stderr.count("cannot start worker processes") == 1

@@ -283,7 +283,7 @@ def test_playlists_are_opened_if_they_are_asked_for(music):
 
 
 def test_a_folder_that_cannot_be_read_is_left_out(music, monkeypatch):
-    """Root may read all, so the system call is made to refuse."""
+    """The system call is patched to refuse, because root may read everything."""
     scandir = os.scandir
 
     def refuse(path):
