@@ -96,10 +96,12 @@ def describe(messages: "Iterable[Message]") -> str:
             numbers.setdefault("note", set()).add(message.note)
         elif message.type == "program_change":
             numbers.setdefault("program", set()).add(message.program)
+        elif message.type == "reset":  # of the whole system: it has no channel
+            numbers.setdefault("system reset", set())
         else:
             what = "pitch bend on channel" if message.type == "pitchwheel" else "aftertouch on channel"
             numbers.setdefault(what, set()).add(message.channel + 1)
-    kinds = [f"{what}{'' if len(found) == 1 else 's'} {_ranges(found)}" for what, found in numbers.items()]
+    kinds = [f"{what}{'s' if len(found) > 1 else ''} {_ranges(found)}".rstrip() for what, found in numbers.items()]
     return ", ".join(kinds)
 
 

@@ -198,6 +198,7 @@ def test_an_unknown_map_names_those_there_are(midi_file):
         ([(0, cc(number, 64)) for number in (0, 1, 2, 3, 7)], "it has controllers 0 to 3, 7; try map nanokontrol2$"),
         ([(0, b"\xe0\0\0")], "it has pitch bend on channel 1; try map mackie$"),
         ([(0, b"\x90\x3c\x40"), (9, b"\x90\x3c\0")], "it has note 60; make a map for it with `stembridge midi learn`$"),
+        ([(0, b"\xf7\1\xff"), (9, cc(0, 64))], "it has system reset, controller 0; try map nanokontrol2$"),
         ([], "it has no message for a fader$"),
     ],
 )
