@@ -75,6 +75,7 @@ class Journal:
         self.scratch = self._folder / f"run-{secrets.token_hex(4)}"
         self.entries: dict[Key, Entry] = {}
         self.owned: dict[str, tuple[Key, Seen | None]] = {}
+        self._claims: dict[str, Key] = {}  # names whose last work began and did not end
 
     def __enter__(self) -> Self:
         if self._read_only:
@@ -134,8 +135,7 @@ class Journal:
                 with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):  # rubbish
                     self._take(json.loads(line), end)
                 end += len(line)
-        for key, entry in self.entries.items():
-            self._own(key, dict.fromkeys(entry.claimed))
+        self.owned |= {name: (key, None) for name, key in self._claims.items()}
         return end
 
     def _take(self, line: Mapping[str, Any], offset: int) -> None:
@@ -144,16 +144,21 @@ class Journal:
         outcome = line["outcome"]
         if outcome == "claimed":
             entry.claimed, entry.number = tuple(map(str, line["outputs"])), int(line["number"])
+            self._claims.update(dict.fromkeys(entry.claimed, key))
         elif outcome == "failed":
+            self._end_claims(key, entry.claimed)
             entry.claimed = ()
         elif outcome == "done":
             outputs = {str(name): Seen(*seen) for name, seen in line["outputs"].items()}
             entry.song = Seen(line["size"], line["stamp"], line["sha256"])
+            self._end_claims(key, entry.claimed)
             entry.outputs, entry.offset, entry.claimed = outputs, offset, ()
-            self._own(key, outputs)
+            self.owned.update((name, (key, seen)) for name, seen in outputs.items())
 
-    def _own(self, key: Key, outputs: Mapping[str, Seen | None]) -> None:
-        self.owned.update((name, (key, seen)) for name, seen in outputs.items())
+    def _end_claims(self, key: Key, names: Iterable[str]) -> None:
+        for name in names:
+            if self._claims.get(name) == key:  # and no other result has begun under that name since
+                del self._claims[name]
 
     def _append(self, key: Key, **values: Any) -> None:
         assert self._file is not None

@@ -417,6 +417,19 @@ def test_what_a_killed_run_was_at_comes_last(songs, remix):
     assert finished == ["in/b/a.flac", "in/b/c.ogg", "in/a.wav"]
 
 
+def test_a_killed_run_that_goes_on_takes_no_other_results_place(songs, remix):
+    remix("in/a.wav", "elsewhere", gains_db={"vocals": -80})
+    with Journal("elsewhere", read_only=True) as journal:
+        (killed,) = journal.entries
+    with Journal("out") as journal:
+        journal.claim(killed, 1, ["a.wav"])
+    assert outcomes(remix("in/a.wav", gains_db={"drums": -80})) == ["done"]
+    made = files()
+    assert outcomes(remix("in/a.wav", gains_db={"drums": -80})) == ["skipped"]
+    assert outcomes(remix("in/a.wav", gains_db={"vocals": -80})) == ["done"]
+    assert files() == {**made, "a (2).wav": files("elsewhere")["a.wav"]}
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_watcher_that_fails_ends_the_batch_and_no_song(songs, remix, jobs):
     class Broken(Watcher):

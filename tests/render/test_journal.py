@@ -58,6 +58,22 @@ def test_what_began_and_did_not_end_is_ours_of_any_size(tmp_path):
         assert journal.owned == {"a.flac": (KEY, OUTPUT)}, "a failure takes nothing away"
 
 
+def test_a_name_belongs_to_the_work_that_came_last(tmp_path):
+    stopped, other, third = KEY, KEY._replace(settings="{}"), KEY._replace(settings='{"job":"separate"}')
+    with Journal(str(tmp_path)) as journal:
+        journal.claim(stopped, 1, ["a.flac", "b.flac"])  # and then it was killed
+        write_down(journal, other)
+        journal.claim(third, 1, ["a.flac"])
+        journal.failed(third, "no audio")
+    with Journal(str(tmp_path)) as journal:
+        assert journal.owned == {"a.flac": (other, OUTPUT), "b.flac": (stopped, None)}
+        journal.claim(stopped, 2, ["a (2).flac"])
+        journal.claim(third, 1, ["b.flac"])
+        journal.failed(stopped, "no audio")
+    with Journal(str(tmp_path)) as journal:
+        assert journal.owned == {"a.flac": (other, OUTPUT), "b.flac": (third, None)}
+
+
 def test_an_output_stays_ours_when_it_is_made_no_more(tmp_path):
     with Journal(str(tmp_path)) as journal:
         write_down(journal, outputs=("vocals.wav", "drums.wav"))
