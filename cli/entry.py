@@ -89,7 +89,10 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
     if (reason := _reason(error)) is None:
         _say(f"this is a bug, please report it: {type(error).__name__}: {error} (STEMBRIDGE_DEBUG=1 shows where)")
         return FAILED
-    _say(f"{reason}; the current folder has been deleted: change to another (cd)" if _lost_folder(error) else reason)
+    if _lost_folder(error):
+        known = "" if isinstance(error, OSError) and error.strerror == reason else f"{reason}; "  # which names no file
+        reason = f"{known}the current folder has been deleted: change to another (cd)"
+    _say(reason)
     if isinstance(error, OSError):
         _forget_stdout()
     return USAGE

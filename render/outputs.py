@@ -110,7 +110,9 @@ class Outputs:
         try:
             final_paths(self.targets)
         except OSError as error:
-            raise OSError(f"cannot write {error.filename}: {error.strerror}; choose another name") from error
+            # Without a name: the current folder has been deleted.
+            name = error.filename or self.targets[0]
+            raise OSError(f"cannot write {name}: {error.strerror}; choose another name") from error
 
     def _enter_folder(self) -> None:
         if self._folder.is_dir():

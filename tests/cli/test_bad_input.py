@@ -272,16 +272,21 @@ def test_memory_that_runs_out(desk, arguments):
     [
         ["remix", "song.wav", "-o", "out.wav"],
         ["remix", "a.wav", "-o", "out/"],
+        ["remix", ".", "-o", "out/"],
+        ["remix", "SONG", "-o", "out.wav"],
+        ["separate", "SONG", "-o", "stems"],
         ["train", "--data", "x", "--minutes", "1"],
     ],
 )
 def test_a_current_folder_that_is_gone(desk, arguments):
     (desk.folder / "gone").mkdir()
+    arguments = [str(desk.folder / "song.wav") if argument == "SONG" else argument for argument in arguments]
     call = f"import os, sys; os.rmdir(os.getcwd()); from stembridge.cli import main; sys.exit(main({arguments}))"
     done = subprocess.run([sys.executable, "-c", call], cwd=desk.folder / "gone", capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.endswith("; the current folder has been deleted: change to another (cd)\n")
+    assert done.stderr.endswith(" the current folder has been deleted: change to another (cd)\n")
     assert done.stderr.count("\n") == 1
+    assert "None" not in done.stderr
 
 
 @pytest.mark.parametrize(
