@@ -401,7 +401,7 @@ def test_a_url_that_cannot_be_opened_stops_no_other(songs, remix):
     Path("list.m3u").write_text("nonsense://host/radio.mp3\nin/a.wav\n")
     report = remix("list.m3u", name="{title}.{ext}")
     assert outcomes(report) == ["failed", "done"]
-    assert "fsspec cannot open it" in report.failed[0].reason
+    assert "is unknown to fsspec" in report.failed[0].reason
 
 
 def test_what_a_killed_run_was_at_comes_last(songs, remix):
