@@ -94,6 +94,7 @@ def find_songs(
     left_out = LeftOut()
     for argument in map(as_place, arguments):
         here = LeftOut()
+        listed = None
         if argument.lower().endswith(PLAYLISTS) and not (is_glob(argument) and _why_missing(argument)):
             found = list(_in_playlist(argument))
         elif (listed := _listed(argument, here)) is None:
@@ -113,14 +114,19 @@ def find_songs(
                     found.append(Source(place, _folder(place, listed.base)))
                 else:
                     here.files.add(name)
-        if not found:
+        # A folder that is there and cannot be read is no reason to stop; one that is not there is.
+        unreadable = bool(here.folders) and not here.files and listed is not None and os.path.isdir(listed.base)
+        if not found and not unreadable:
             raise ValueError(_nothing_in(argument, here))
         for song in found:
             songs.setdefault(song.identity, song)
         left_out.files |= here.files
         left_out.folders |= here.folders
+    if not songs and left_out.folders:
+        raise ValueError(_nothing_in(argument, left_out))
     if not songs:
         raise ValueError("no song is named; give audio files, folders, globs, playlists or URLs")
+    left_out.files -= songs.keys()  # which another argument names
     return list(songs.values()), left_out
 
 
