@@ -21,29 +21,35 @@ class WavEncoder:
         self._rate = sample_rate
         self._channels = num_channels
         self._format = sample_format
-        self._frames = 0
-        file.write(self._header())
+        self._frame_bytes = num_channels * _BYTES[sample_format]
+        self._written = 0  # bytes of samples
+        self._start = file.write(self._header())
 
     def write(self, data: np.ndarray) -> None:
-        self._frames += len(data)
         if self._format == "int24":
             octets = np.ascontiguousarray(data, "<i4").view(np.uint8)
-            self._file.write(octets.reshape(-1, 4)[:, 1:].tobytes())
+            self._written += self._file.write(octets.reshape(-1, 4)[:, 1:].tobytes())
         else:
-            self._file.write(data.astype(data.dtype.newbyteorder("<")).tobytes())
+            self._written += self._file.write(data.astype(data.dtype.newbyteorder("<")).tobytes())
 
     def close(self) -> None:
+        self._file.seek(self._start + self._num_bytes)
         self._file.write(b"\0" * (self._num_bytes % 2))  # chunks have even lengths
+        self._file.truncate()  # without the part of a frame that a full disk took
         self._file.seek(0)
         self._file.write(self._header())
 
     @property
+    def _frames(self) -> int:
+        return self._written // self._frame_bytes
+
+    @property
     def _num_bytes(self) -> int:
-        return self._frames * self._channels * _BYTES[self._format]
+        return self._frames * self._frame_bytes
 
     def _header(self) -> bytes:
         is_float = self._format == "float32"
-        frame = self._channels * _BYTES[self._format]
+        frame = self._frame_bytes
         chunks = struct.pack(
             "<4sIHHIIHH",
             b"fmt ",

@@ -3,6 +3,7 @@
 import itertools
 import os
 import queue
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -140,7 +141,9 @@ class LoopingSong:
 
 
 class NewFile:
-    """A file that a thread writes while the sound goes on. It appears complete when it is closed, or not at all.
+    """A file that a thread writes while the sound goes on. It appears under its name, complete, when it is closed.
+
+    If it cannot be written completely, what can be read of it is kept under another name, like "take (cut short).wav".
 
     Args:
         path: Its final path.
@@ -150,7 +153,7 @@ class NewFile:
         overwrite: Replace an existing file of that name; otherwise the new file gets a number.
 
     Attributes:
-        recorded: Where the file is after `close`; None if no sound was written, because few formats can be empty.
+        recorded: Where the complete file is after `close`; None if no sound was written, because few formats can be empty.
 
     Raises:
         OSError: The file cannot be created.
@@ -165,7 +168,7 @@ class NewFile:
         try:
             self._writer = create_audio(self._part, sample_rate, num_channels, sample_format)
         except OSError as error:
-            raise OSError(f"{self._path} cannot be written: {self._reason(error)}") from error
+            raise OSError(self._failure(error)) from error
         except ValueError as error:  # what this kind of file cannot hold
             raise ValueError(f"{self._path}: {self._reason(error)}") from error
         self._blocks: queue.SimpleQueue[NDArray[np.float32] | None] = queue.SimpleQueue()
@@ -182,12 +185,16 @@ class NewFile:
         while self._error is None and self._blocks.qsize() * block.shape[-1] > BEHIND * self._sample_rate:
             time.sleep(LOOK)
         if self._error is not None:
-            raise self._lost(self._error)
+            raise OSError(self._failure(self._error))
         self._empty = False
         self._blocks.put(block)
 
     def close(self) -> None:
-        """Finish writing, and give the file its name. If that fails, the file is deleted and OSError raised."""
+        """Finish writing, and give the file its name.
+
+        Raises:
+            OSError: That failed; the message says where the part that was written is, if it can be read.
+        """
         self._blocks.put(None)
         self._thread.join()
         try:
@@ -196,7 +203,7 @@ class NewFile:
             if not self._empty:
                 self.recorded = self._publish()
         except BaseException as error:
-            raise self._lost(error) from error
+            raise OSError(f"{self._failure(error)}; {self._rescue()}") from error
         finally:
             self._part.unlink(missing_ok=True)
 
@@ -205,7 +212,33 @@ class NewFile:
         if self._overwrite:
             publish([self._part], [self._path])
             return self._path
-        return next(place for place in numbered(self._path) if self._took(place))
+        return self._publish_beside(self._path)
+
+    def _publish_beside(self, path: Path) -> Path:
+        """Give the file the first free name like `path`; return it."""
+        return next(place for place in numbered(path) if self._took(place))
+
+    def _rescue(self) -> str:
+        """Give what can be read of an unfinished file a free name; return words about that."""
+        if frames := self._readable_frames():
+            seconds = frames / self._sample_rate
+            name = self._path if self._error is None else self._path.with_stem(f"{self._path.stem} (cut short)")
+            for place in name, self._part.with_name(name.name):  # the latter: where a link leads to, on the same disk
+                with suppress(OSError):
+                    return f"what was written is kept in {self._publish_beside(place)} ({seconds:.1f} s)"
+        return "nothing of the recording was kept"
+
+    def _readable_frames(self) -> int:
+        """How much sound the unfinished file holds; 0 if it cannot be read."""
+        frames = 0
+        with suppress(Exception):  # whatever a decoder raises
+            with open_audio(self._part) as part:
+                for block in part.blocks():
+                    frames += block.shape[1]
+                    os.utime(self._part)  # who waits for the file sees that work goes on
+            if self._part.suffix == ".flac":
+                _tell_flac_length(self._part, frames)
+        return frames
 
     def _took(self, place: Path) -> bool:
         """Give the file this name, unless another has it."""
@@ -227,8 +260,8 @@ class NewFile:
         except BaseException as error:  # of any kind, because the sound's thread must learn that this one has ended
             self._error = error
 
-    def _lost(self, error: BaseException) -> OSError:
-        return OSError(f"{self._path} cannot be written: {self._reason(error)}; the recording was discarded")
+    def _failure(self, error: BaseException) -> str:
+        return f"{self._path} cannot be written: {self._reason(error)}"
 
     def _reason(self, error: BaseException) -> str:
         if isinstance(error, OSError) and error.strerror:
@@ -237,3 +270,12 @@ class NewFile:
         if isinstance(error, ValueError):  # such as AudioError, whose text begins with the file's name
             return text.removeprefix(f"{self._path}: ")
         return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _tell_flac_length(path: Path, frames: int) -> None:
+    """Write its length into a FLAC file whose encoder came to no end: many players take it from there."""
+    with path.open("r+b") as file:
+        file.seek(18)  # the length is in the lower 36 of these 64 bits
+        (fields,) = struct.unpack(">Q", file.read(8))
+        file.seek(18)
+        file.write(struct.pack(">Q", fields >> 36 << 36 | frames))

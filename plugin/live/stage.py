@@ -129,9 +129,9 @@ class Live:
             self._pipe.send_bytes(b"stop")
         self._started.wait(PATIENCE)
         if self._process.pid is not None:
-            size = -1
-            while self._process.exitcode is None and size != (size := self._recorded_bytes()):
-                self._process.join(PATIENCE)  # again while a slow disk still takes the file
+            progress = None
+            while self._process.exitcode is None and progress != (progress := self._file_progress()):
+                self._process.join(PATIENCE)  # and once more if the file is still being written or checked
             if self._process.exitcode is None:
                 self._process.kill()
                 self._process.join()
@@ -139,10 +139,12 @@ class Live:
         if self.setup.part:
             Path(self.setup.part).unlink(missing_ok=True)  # of a process that was killed
 
-    def _recorded_bytes(self) -> int:
+    def _file_progress(self) -> tuple[int, int]:
+        """What changes as long as the new file is being written or checked: its size and its time."""
         with suppress(OSError):
-            return os.path.getsize(self.setup.part)
-        return 0
+            part = os.stat(self.setup.part)
+            return part.st_size, part.st_mtime_ns
+        return 0, 0
 
     def _start_and_listen(self, theirs: Connection) -> None:
         try:

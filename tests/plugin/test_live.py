@@ -4,12 +4,13 @@ import errno
 import math
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from types import SimpleNamespace
 
 import av
@@ -20,6 +21,7 @@ import pytest
 import soundfile
 from stembridge import StemProcessor, remix
 from stembridge.atomic import hidden_path
+from stembridge.audio import encode, open_audio
 from stembridge.control import MidiControl
 from stembridge.plugin.live import Live, LiveError, device_names, devices, ends, setup
 from stembridge.plugin.live.ends import LoopingSong, NewFile
@@ -223,7 +225,7 @@ def test_a_file_that_came_in_the_meantime_is_kept_unless_told(tmp_path, monkeypa
     ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("step", ["write", "close"])
-def test_a_recording_that_an_encoder_cuts_short_is_not_kept(tmp_path, monkeypatch, error, reason, step):
+def test_of_a_recording_that_an_encoder_cuts_short_what_can_be_read_is_kept(tmp_path, monkeypatch, error, reason, step):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "new.flac").write_bytes(b"another")
     new = NewFile("new.flac", ".part.flac", 44100, 2, True)
@@ -237,18 +239,59 @@ def test_a_recording_that_an_encoder_cuts_short_is_not_kept(tmp_path, monkeypatc
 
     parts = {"write": encoder.write, "close": encoder.close} | {step: fail}
     monkeypatch.setattr(new._writer, "_encoder", SimpleNamespace(**parts))
-    block = np.full((2, 256), 0.5, np.float32)
+    block = np.full((2, 16384), 0.5, np.float32)
     for _ in range(3):
         new.write(block)
+    kept = r"what was written is kept in new \(cut short\).flac"
     if step == "write":
+        kept += r" \(0.7 s\)"
         wait_until(lambda: not new._thread.is_alive())
         with pytest.raises(OSError, match=f"^new.flac cannot be written: {reason}"):
             new.write(block)
-    with pytest.raises(OSError, match=f"^new.flac cannot be written: {reason}.*; the recording was discarded$"):
+    with pytest.raises(OSError, match=f"^new.flac cannot be written: {reason}.*; {kept}"):
         new.close()
     assert new.recorded is None
     assert (tmp_path / "new.flac").read_bytes() == b"another"
-    assert set(os.listdir()) - {"config"} == {"new.flac"}
+    assert set(os.listdir()) - {"config"} == {"new.flac", "new (cut short).flac"}
+    assert read("new (cut short).flac")[0].shape[1] >= 2 * 16384
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
+def test_a_recording_on_a_full_disk_is_kept_up_to_there(tmp_path, noise, suffix):
+    """Not over another file, and next to a link, though the part grew where the link leads to."""
+    (tmp_path / "disk").mkdir()
+    link, taken = tmp_path / f"take.{suffix}", tmp_path / f"take (cut short).{suffix}"
+    link.symlink_to(f"disk/real.{suffix}")
+    taken.write_bytes(b"another")
+    new = NewFile(str(link), str(hidden_path(link, f".{suffix}")), 44100, 2, True)
+    room = 100_001
+
+    class Full(encode._Sink):
+        def write(self, data):
+            left = room - self.tell()
+            if len(data) <= left:
+                return super().write(data)
+            super().write(memoryview(data)[: max(0, left)])
+            self.error = self.error or OSError(errno.ENOSPC, "No space left on device")
+            return max(0, left)
+
+    new._writer._sink.__class__ = Full
+    audio = 0.1 * noise(2, 40 * 4096)
+    with suppress(OSError):
+        for start in range(0, audio.shape[1], 4096):
+            new.write(audio[:, start : start + 4096])
+            time.sleep(0.01)
+    kept = tmp_path / f"take (cut short)-2.{suffix}"
+    with pytest.raises(OSError, match=rf"No space left .*; what was written is kept in {re.escape(str(kept))} \(\d"):
+        new.close()
+    out = read(kept)[0]
+    assert 8000 < out.shape[1] < audio.shape[1]
+    assert taken.read_bytes() == b"another"
+    assert not os.listdir(tmp_path / "disk")
+    with open_audio(kept) as opened:
+        assert sum(block.shape[1] for block in opened.blocks()) >= out.shape[1]
+    if suffix in ("wav", "flac"):
+        np.testing.assert_allclose(out, audio[:, : out.shape[1]], atol=1e-6)
 
 
 def test_a_disk_that_is_slow_is_waited_for(tmp_path, monkeypatch):
@@ -283,8 +326,10 @@ def test_a_disk_that_fills_up_ends_a_take(tiny_live_model, tmp_path):
     )
     assert done.returncode == 1
     assert "LiveError: " in done.stderr
-    assert "out.wav cannot be written: File too large; make room, or choose another place; nothing of" in done.stderr
-    assert set(os.listdir(tmp_path)) - {"config"} == {"script.py"}
+    assert "out.wav cannot be written: File too large; make room, or choose another place; what was wri" in done.stderr
+    assert "out (cut short).wav (17.0 s)" in done.stderr
+    assert set(os.listdir(tmp_path)) - {"config"} == {"script.py", "out (cut short).wav"}
+    assert read(tmp_path / "out (cut short).wav")[0].shape == (2, (6_000_000 - 94) // 8)
 
 
 def test_where_the_sound_breaks_off_what_was_played_is_kept_and_told(tiny_live_model, make_song, tmp_path):
