@@ -72,6 +72,11 @@ class HostedPlugin(VST3Plugin):
             instance = ctypes.c_int64(library.stembridge_newest())
         self._count_dropouts: Callable[[], int] = lambda: library.stembridge_dropouts(instance)
         self._told = self._at_first = self._count_dropouts()  # loading sends audio through, which nobody hears
+        minimums = {self._descriptor.titles[name][0]: self._declared(name)[0] for name in self._descriptor.lowest}
+        for parameter in self.parameters.values():  # pedalboard takes the texts of values for numbers, "-inf" too
+            if parameter.name in minimums:
+                parameter.min_value = minimums[parameter.name]
+                parameter.range = (parameter.min_value, *parameter.range[1:])
         for name, value in values.items():
             self._set(name, value)
 
@@ -168,8 +173,11 @@ class HostedPlugin(VST3Plugin):
         return self._get_parameter(title)
 
     def _get(self, name: str) -> float | bool:
-        parameter = self._parameter(name)
-        return parameter.raw_value >= 0.5 if isinstance(self._declared(name), bool) else float(parameter.string_value)
+        parameter, declared = self._parameter(name), self._declared(name)
+        if isinstance(declared, bool):
+            return parameter.raw_value >= 0.5
+        text = parameter.string_value
+        return declared[0] if text == self._descriptor.lowest.get(name) else float(text)
 
     def _exact(self, name: str) -> float | bool:
         """The value without the rounding of its text."""

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge import StemMix, StemProcessor, load_processor
-from stembridge.models import ModelError
+from stembridge.models import ModelError, load_model
 from stembridge.plugin import HostedPlugin
 from stembridge.plugin.bridge import bundle as bundles
-from stembridge.plugin.bridge.bundle import BridgeError, bundle_library, temporary_bundles
+from stembridge.plugin.bridge.bundle import BridgeError, bundle_library, import_folders, temporary_bundles
+from stembridge.plugin.stemmix import describe_stem_mix
 from stembridge.presets import PresetError
 
 RATE = 44100
@@ -566,3 +567,18 @@ def test_a_bundle_by_its_path(tremolo, audio, tmp_path):
     bundle_library(damaged).write_bytes(b"")
     with pytest.raises(BridgeError, match=r"Damaged\.vst3 cannot be loaded"):
         HostedPlugin(damaged)
+
+
+def test_where_the_lowest_gain_reads_inf_it_is_still_a_number(tiny_live_model, tmp_path):
+    descriptor = describe_stem_mix(load_model(tiny_live_model), "Mix", import_folders())
+    bundle = tmp_path / "Mix.vst3"
+    bundles.write_bundle(bundle, descriptor)
+    plugin = HostedPlugin(bundle, vocals_db=-80)
+    assert plugin.parameters["vocals_db"].string_value == "-inf"
+    assert plugin.vocals_db == -80
+    assert eval(repr(plugin)).vocals_db == -80
+    assert pickle.loads(pickle.dumps(plugin)).vocals_db == -80
+    assert plugin.parameters["vocals_db"].range[:2] == (-80, 20)
+    assert "range=(-80.0, 20.0" in repr(plugin.parameters["vocals_db"])
+    plugin.vocals_db = -79.9
+    assert plugin.vocals_db == -79.9
