@@ -72,13 +72,20 @@ class HostedPlugin(VST3Plugin):
             instance = ctypes.c_int64(library.stembridge_newest())
         self._count_dropouts: Callable[[], int] = lambda: library.stembridge_dropouts(instance)
         self._told = self._at_first = self._count_dropouts()  # loading sends audio through, which nobody hears
+        for name, value in values.items():
+            self._set(name, value)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters as pedalboard shows them, name -> parameter."""
+        # Not as soon as a plugin is made: pedalboard's parameters hold their plugin, and it them, as long as both live.
+        shown = super().parameters  # type: ignore[misc]  # the stubs lack it
         minimums = {self._descriptor.titles[name][0]: self._declared(name)[0] for name in self._descriptor.lowest}
-        for parameter in self.parameters.values():  # pedalboard takes the texts of values for numbers, "-inf" too
+        for parameter in shown.values():  # pedalboard takes the texts of values for numbers, "-inf" too
             if parameter.name in minimums:
                 parameter.min_value = minimums[parameter.name]
                 parameter.range = (parameter.min_value, *parameter.range[1:])
-        for name, value in values.items():
-            self._set(name, value)
+        return shown
 
     @property
     def dropouts(self) -> int:

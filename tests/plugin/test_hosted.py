@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -582,3 +583,12 @@ def test_where_the_lowest_gain_reads_inf_it_is_still_a_number(tiny_live_model, t
     assert "range=(-80.0, 20.0" in repr(plugin.parameters["vocals_db"])
     plugin.vocals_db = -79.9
     assert plugin.vocals_db == -79.9
+
+
+def test_a_plugin_ends_with_its_last_name(tremolo):
+    """At once: on pedalboard's rules no other thread can load one as long as it exists."""
+    plugin = load_processor(tremolo)
+    plugin.depth = 0.2
+    ended = weakref.ref(plugin)
+    del plugin
+    assert ended() is None
