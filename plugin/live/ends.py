@@ -226,7 +226,7 @@ class NewFile:
             for place in name, self._part.with_name(name.name):  # the latter: where a link leads to, on the same disk
                 with suppress(OSError):
                     return f"what was written is kept in {self._publish_beside(place)} ({seconds:.1f} s)"
-        return "nothing of the recording was kept"
+        return "the recording was discarded"
 
     def _readable_frames(self) -> int:
         """How much sound the unfinished file holds; 0 if it cannot be read."""
