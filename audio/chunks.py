@@ -10,6 +10,15 @@ MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM")
 _UNKNOWN = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFF000, 0x100000000))
 _TAGS = (b"ID3", b"TAG", b"APETAGEX")  # tags that editors append without a chunk around them
 _BLOCK = 1 << 20
+_EXTENSIBLE = 0xFFFE
+_ENCODINGS = {  # (code, bits) of a WAV: FFmpeg's name
+    (1, 8): "u8",
+    (1, 16): "s16le",
+    (1, 24): "s24le",
+    (1, 32): "s32le",
+    (3, 32): "f32le",
+    (3, 64): "f64le",
+}
 _MOST_CHUNKS = 10_000
 _PROBES, _PROBE = 64, 4096  # places where bytes outside all chunks are checked, and bytes checked at each
 
@@ -28,6 +37,14 @@ class Sound(NamedTuple):
     declared: int | None
     present: int
     surplus: int
+
+
+class Samples(NamedTuple):
+    """How a WAV file stores plain samples. encoding: as FFmpeg names it, such as "s16le"."""
+
+    encoding: str
+    sample_rate: int
+    num_channels: int
 
 
 class Chunk(NamedTuple):
@@ -88,6 +105,20 @@ def find_sound(file: BinaryIO) -> Sound | None:
         return None
     present = max(0, min(sound.size, size - sound.start))
     return Sound(sound.start, sound.size, present, _surplus(file, end, size))
+
+
+def find_samples(file: BinaryIO) -> Samples | None:
+    """Return how a WAV file stores plain samples; None if it holds another codec, or is another kind of file."""
+    for chunk in walk_chunks(file):
+        if chunk.name == b"fmt " and chunk.size >= 16:
+            file.seek(chunk.start)
+            header = file.read(min(chunk.size, 40))
+            code, channels, rate, bits = struct.unpack_from("<HHI6xH", header)
+            if code == _EXTENSIBLE and len(header) == 40:
+                code = int.from_bytes(header[24:26], "little")
+            encoding = _ENCODINGS.get((code, bits))
+            return Samples(encoding, rate, channels) if encoding and rate and channels else None
+    return None
 
 
 def _is_unknown(size: int) -> bool:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .chunks import MAGIC, find_sound, skip_id3
+from .chunks import MAGIC, find_samples, find_sound, skip_id3
+from .coded import REFUSAL
 from .errors import AudioError
 from .reader import AudioReader
 
@@ -53,7 +54,7 @@ def _open_chunked(path: Path, magic: bytes, tagged: bool, stream: int | None) ->
     from .sndfile import SndfileReader, Unsuited
 
     with path.open("rb") as file:
-        sound = find_sound(file)
+        sound, samples = find_sound(file), find_samples(file)
     reader: AudioReader
     try:
         reader = SndfileReader(path, stream)
@@ -62,11 +63,15 @@ def _open_chunked(path: Path, magic: bytes, tagged: bool, stream: int | None) ->
 
         length_is_unknown = sound is not None and sound.declared is None
         least = sound.start + sound.declared if sound and sound.declared else 0
-        reader = FFmpegReader(path, stream, ignore_length=length_is_unknown, least=least)
+        try:
+            reader = FFmpegReader(path, stream, ignore_length=length_is_unknown, least=least)
+        except AudioError:
+            if sound is None or samples is None or not length_is_unknown or magic != b"RF64":
+                raise
+            reader = FFmpegReader(path, stream, samples=(sound.start, samples))  # sizes that no program accepts
         if unsuited.coded and reader.codec.startswith("pcm"):
             reader.close()
-            line = f"{path}: holds DTS or AC-3 marked as plain samples; decode it to 16-bit WAV first"
-            raise AudioError(line) from None
+            raise AudioError(f"{path}: {REFUSAL}") from None
         if length_is_unknown and magic == b"RF64":
             reader.note("its ds64 chunk does not give the file's length; it was read to the end")
     if tagged:

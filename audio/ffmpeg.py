@@ -16,7 +16,7 @@ from av.stream import Disposition
 from mutagen import MutagenError
 from mutagen.mp3 import MP3, BitrateMode
 
-from .chunks import MAGIC, end_of_data, skip_id3
+from .chunks import MAGIC, Samples, end_of_data, skip_id3
 from .convert import Unifier
 from .errors import AudioError
 from .matroska import matroska_is_cut, track_seconds
@@ -30,6 +30,7 @@ _CONTAINERS = (
 )
 SAMPLE_FORMATS = {"u8": "int16", "s16": "int16", "s32": "int24"}
 _HEADERED = {"aiff", "caf", "flac", "matroska", "mov", "tta", "w64", "wav", "wv"}  # whose headers tell the length
+_CAF_PACKET = 4096  # frames: the header of a CAF may count the last packet of ALAC or AAC as a full one
 _TRACK_TOLERANCE_S = 0.1  # allowed error of the length in a Matroska track's tags
 _CLOCKLESS = {"aac", "ac3", "dts", "eac3", "loas", "mp3", "truehd"}  # formats whose frames have no time stamps
 # How a second file begins that was appended to the first. In other formats FFmpeg reads appended files as one.
@@ -43,7 +44,12 @@ _SECOND = 1_000_000  # FFmpeg's clock for a whole container
 
 
 def open_container(
-    file: BinaryIO, *, ignore_length: bool = False, start: int = 0, end: int | None = None
+    file: BinaryIO,
+    *,
+    ignore_length: bool = False,
+    start: int = 0,
+    end: int | None = None,
+    samples: Samples | None = None,
 ) -> InputContainer:
     """Open an audio or video file, identified by its content.
 
@@ -52,6 +58,7 @@ def open_container(
         ignore_length: Read a WAV to the end of the file, whatever its header says.
         start: First byte to read.
         end: End of the bytes to read; None for the end of the file.
+        samples: How plain samples are stored, if the bytes have no header.
 
     Raises:
         av.FFmpegError: FFmpeg cannot read the file.
@@ -60,9 +67,12 @@ def open_container(
     options = {"fd": str(file.fileno()), "protocol_whitelist": "fd,subfile", "format_whitelist": _CONTAINERS}
     if ignore_length:
         options["ignore_length"] = "1"
+    if samples:
+        options["format_whitelist"] = samples.encoding
+        options |= {"sample_rate": str(samples.sample_rate), "ch_layout": f"{samples.num_channels}C"}
     os.lseek(file.fileno(), 0, os.SEEK_SET)
     url = f"subfile,,start,{start},end,{end or 0},,:fd:" if start or end else "fd:"
-    return av.open(url, options=options, metadata_errors="replace")
+    return av.open(url, format=samples and samples.encoding, options=options, metadata_errors="replace")
 
 
 class FFmpegReader(AudioReader):
@@ -73,9 +83,18 @@ class FFmpegReader(AudioReader):
         stream: Number of the stream, counted from 1; None for the default one.
         ignore_length: As in `open_container`.
         least: Bytes from the start that belong to the sound even if they are zeros.
+        samples: Where plain samples begin, and how they are stored, in a file whose header FFmpeg does not accept.
     """
 
-    def __init__(self, path: Path, stream: int | None = None, *, ignore_length: bool = False, least: int = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        stream: int | None = None,
+        *,
+        ignore_length: bool = False,
+        least: int = 0,
+        samples: tuple[int, Samples] | None = None,
+    ) -> None:
         super().__init__(path)
         with ExitStack() as stack:
             self._file = stack.enter_context(path.open("rb"))
@@ -91,9 +110,12 @@ class FFmpegReader(AudioReader):
                 zeros = os.fstat(self._file.fileno()).st_size - end
                 # In a FLAC file even a few zeros spoil the last frame.
                 end = end if zeros >= (1 if magic == b"fLaC" else _RESERVED) else None
+            start, stored = samples or (start, None)
             self._bytes = start, end
             try:
-                self._container = open_container(self._file, ignore_length=ignore_length, start=start, end=end)
+                self._container = open_container(
+                    self._file, ignore_length=ignore_length, start=start, end=end, samples=stored
+                )
             except av.FFmpegError:
                 raise AudioError(
                     f"{path}: is not an audio file, or damaged beyond reading; "
@@ -148,6 +170,8 @@ class FFmpegReader(AudioReader):
             own = None if seconds is None else round(seconds * self.sample_rate)
             self._damaged = matroska_is_cut(self.path)
             self._tolerance += round(_TRACK_TOLERANCE_S * self.sample_rate)
+        elif kind == "caf" and not self.codec.startswith("pcm"):
+            self._tolerance = _CAF_PACKET
         self.num_frames = own
         if own is None and container.duration is not None:
             self.num_frames = round(container.duration * self.sample_rate / _SECOND)

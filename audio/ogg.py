@@ -105,17 +105,16 @@ def in_order(pages: list[Page]) -> list[Page]:
     return sorted(unique.values(), key=lambda page: page.sequence)
 
 
-def is_simple(file: BinaryIO) -> tuple[bool, bool]:
-    """Return whether a file is one stream with all its pages in order, and whether it has a last page."""
+def check_pages(file: BinaryIO) -> tuple[Page, Page] | tuple[None, None]:
+    """Return the first and the last page of a file that is one stream with all its pages in order; else two None."""
     pages = Pages(file)
+    first: Page | None = None
     last: Page | None = None
-    simple = True
     for page in pages:
         if last is not None and (page.begins or page.serial != last.serial or page.sequence != last.sequence + 1):
-            simple = False
-            break
-        last = page
-    return simple and not pages.spoiled, last is not None and last.ends
+            return None, None
+        first, last = first or page, page
+    return (None, None) if pages.spoiled or first is None or last is None else (first, last)
 
 
 def _find_page(file: BinaryIO, start: int) -> int | None:

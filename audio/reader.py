@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from .coded import LOOKED_AT, REFUSAL, is_coded
 from .errors import AudioError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _LOUDEST = 100.0  # 40 dB above full scale: no music is that loud, but unscaled integers are
 _FEW = 0.01  # fraction of all samples; in files of unscaled integers more than that are above _LOUDEST
+_LARGEST_INTEGER = 2.0**31  # no unscaled integer is above this
 
 
 @dataclass
@@ -69,6 +71,8 @@ class AudioReader(ABC):
         self._notes: list[str] = []  # more clauses of the warning
         self._gaps: list[int] = []  # where silence was filled in, in frames
         self._invalid, self._loud = _Odd(), _Odd()
+        self._peak = 0.0
+        self._head = b""  # the first samples that are not silent, as 16-bit integers
 
     def expect(self, num_frames: int) -> None:
         """Warn at the end if fewer than `num_frames` frames, the number that the file's header gives, were read."""
@@ -124,6 +128,7 @@ class AudioReader(ABC):
         block = np.empty((self.num_channels, size), np.float32)
         for piece in self._decoded():
             piece = self._checked(piece, total)
+            self._look_for_codec(piece)
             total += piece.shape[1]
             while piece.shape[1]:
                 n = min(size - filled, piece.shape[1])
@@ -135,7 +140,10 @@ class AudioReader(ABC):
                     block, filled = np.empty_like(block), 0
         if filled:
             yield block[:, :filled]
-        if 0 < self._loud.count < _FEW * total * self.num_channels:
+        if is_coded(self._head):
+            raise AudioError(f"{self.path}: {REFUSAL}")
+        few = self._loud.count < _FEW * total * self.num_channels
+        if self._loud.count and (few or self._peak > _LARGEST_INTEGER):
             self.outliers = self._clause(self._loud, "is far above full scale", "are far above full scale")
         if clauses := self._clauses(total):
             self.warning = f"{self.path}: {'; '.join(clauses)}"
@@ -145,9 +153,23 @@ class AudioReader(ABC):
         if (invalid := ~np.isfinite(piece)).any():
             self._invalid.add(piece, invalid, start)
             piece = np.where(invalid, np.float32(0), piece)
-        if max(piece.max(initial=0), -piece.min(initial=0)) > _LOUDEST:
+        peak = max(piece.max(initial=0), -piece.min(initial=0))
+        self._peak = max(self._peak, float(peak))
+        if peak > _LOUDEST:
             self._loud.add(piece, np.abs(piece) > _LOUDEST, start)
         return piece
+
+    def _look_for_codec(self, piece: np.ndarray) -> None:
+        """Raise AudioError if integer samples are the frames of DTS or AC-3."""
+        if not self.sample_format.startswith("int") or len(self._head) >= LOOKED_AT:
+            return
+        words = np.clip(np.rint(piece.T * np.float32(32768)), -32768, 32767).astype("<i2")
+        if not self._head:
+            sounding = words.any(axis=1)
+            words = words[int(sounding.argmax()) :] if sounding.any() else words[:0]
+        self._head += words.tobytes()
+        if len(self._head) >= LOOKED_AT and is_coded(self._head):
+            raise AudioError(f"{self.path}: {REFUSAL}")
 
     def _note_changes(self, unifier: "Unifier") -> None:
         """Note that the format of the sound changed midway."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
-from .chunks import Sound, find_sound
-from .ogg import is_simple
+from .chunks import find_sound
+from .coded import LOOKED_AT, is_coded
+from .ogg import Page, check_pages
 from .reader import AudioReader
 
 _SAMPLE_FORMATS = {
@@ -20,11 +20,6 @@ _SAMPLE_FORMATS = {
     "FLOAT": "float32",
     "DOUBLE": "float32",
 }
-
-# First bytes of a frame of DTS, and of AC-3 and other codecs as sent over S/PDIF (IEC 61937), in either byte order.
-_CODED = tuple(map(bytes.fromhex, ("7ffe8001", "fe7f0180", "1fffe800", "ff1f00e8", "72f81f4e", "f8724e1f")))
-_LOOKED_AT = 1 << 18  # bytes that would hold a few such frames
-_SHORTEST_FRAME = 96  # bytes
 
 
 class Unsuited(Exception):
@@ -55,18 +50,28 @@ class SndfileReader(AudioReader):
     def _check(self) -> None:
         """Set the attributes from libsndfile's header; raise Unsuited if another decoder would read more."""
         found = self._file
-        if found.frames == 0:
-            raise Unsuited
+        with self.path.open("rb") as file:
+            if found.subtype == "PCM_16" and (sound := find_sound(file)):
+                file.seek(sound.start)
+                if is_coded(file.read(min(LOOKED_AT, sound.present))):
+                    raise Unsuited(coded=True)
+            if found.frames == 0:
+                raise Unsuited
+            if found.format == "OGG":
+                first, last = check_pages(file)
+                if first is None or last is None or (found.subtype == "OPUS" and self._begins_late(first, last)):
+                    raise Unsuited
+                self._damaged = not last.ends
         self.sample_rate, self.num_channels, self.num_frames = found.samplerate, found.channels, found.frames
         self.sample_format = _SAMPLE_FORMATS.get(found.subtype, "lossy")
+        self._tolerance = 2304 if self.sample_format == "lossy" else 0  # the last frame may be padded
+
+    def _begins_late(self, first: Page, last: Page) -> bool:
+        """Return whether the clock of an Opus file does not start at 0, where libsndfile would read its start wrong."""
         with self.path.open("rb") as file:
-            if found.format == "OGG":
-                simple, ended = is_simple(file)
-                if not simple:
-                    raise Unsuited
-                self._damaged = not ended
-            elif found.subtype == "PCM_16" and (sound := find_sound(file)) and _is_coded(file, sound):
-                raise Unsuited(coded=True)
+            (head, *_), _ = first.packets(file)
+        skipped = int.from_bytes(head[10:12], "little")
+        return last.granule - skipped - self._file.frames * 48000 // self._file.samplerate > 48
 
     def _decoded(self) -> Iterator[np.ndarray]:
         while True:
@@ -82,18 +87,3 @@ class SndfileReader(AudioReader):
     def close(self) -> None:
         self._file.close()
         self._stream.close()
-
-
-def _is_coded(file: BinaryIO, sound: Sound) -> bool:
-    """Return whether the 16-bit samples are frames of another codec, such as DTS, and would sound as noise."""
-    file.seek(sound.start)
-    data = file.read(min(_LOOKED_AT, sound.present))
-    return any(data.count(start) > 2 and _evenly(data, start) for start in _CODED)
-
-
-def _evenly(data: bytes, start: bytes) -> bool:
-    """Return whether the first three occurrences of `start` are aligned to samples and equally spaced, like frames."""
-    first = data.find(start)
-    second = data.find(start, first + 4)
-    third = data.find(start, second + 4)
-    return first % 2 == 0 and third - second == second - first >= _SHORTEST_FRAME

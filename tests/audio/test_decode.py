@@ -573,6 +573,18 @@ def test_a_recording_of_a_broadcast_begins_where_it_begins(make, noise):
     assert warning is None
 
 
+def test_an_opus_file_whose_clock_starts_late_is_read_right_from_the_start(make, noise):
+    path = make("opus", noise(48000 * 3), 48000)
+    whole, _ = _read(path)
+    late = [
+        page[:6] + struct.pack("<q", struct.unpack("<q", page[6:14])[0] + 96000) + page[14:] for page in _pages(path)
+    ]
+    path.write_bytes(b"".join([*_pages(path)[:2], *(_renumbered(page, 2 + k) for k, page in enumerate(late[2:]))]))
+    decoded, warning = _read(path)
+    np.testing.assert_allclose(decoded, whole, atol=0.02)
+    assert warning is None
+
+
 def _renumbered(page, number):
     from stembridge.audio.ogg import _checksum
 
@@ -600,6 +612,21 @@ def test_what_follows_a_change_of_format_is_converted_to_the_first_one(kind, lat
     assert "its format changes at 2.0" in reader.warning
     assert f"to {rate} Hz {'mono' if num_channels == 1 else 'stereo'}" in reader.warning
     assert "damaged" not in reader.warning
+
+
+@pytest.mark.parametrize(("suffix", "codec", "form"), [("caf", "alac", "s16p"), ("wav", "libmp3lame", "fltp")])
+def test_a_last_packet_that_is_not_full_is_no_damage(suffix, codec, form, noise, tmp_path):
+    path = tmp_path / f"song.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=44100, layout="stereo")
+        convert = av.AudioResampler(format=form, layout="stereo", rate=44100, frame_size=stream.frame_size)
+        frame = av.AudioFrame.from_ndarray(noise(50000), format="fltp", layout="stereo")
+        frame.sample_rate = 44100
+        for converted in [*convert.resample(frame), *convert.resample(None), None]:
+            container.mux(stream.encode(converted))
+    decoded, warning = _read(path)
+    assert decoded.shape[1] >= 50000
+    assert warning is None
 
 
 @pytest.mark.parametrize("kind", ["mp3-lame", "flac-16", "aac-bare"])
@@ -656,13 +683,23 @@ def test_a_wav_or_aiff_behind_an_id3_tag_is_read_with_a_warning(kind, make, nois
     assert "ID3" in warning
 
 
-def test_an_rf64_file_without_its_length_is_read_to_the_end(noise, tmp_path):
-    data = _wav((noise(30000).T * 20000).astype("<i2").tobytes())
-    ds64 = struct.pack("<4sIQQQI", b"ds64", 28, 0, 0, 0, 0)
+RF64_SIZES = {
+    "zeros": struct.pack("<4sIQQQI", b"ds64", 28, 0, 0, 0, 0),
+    "ones": struct.pack("<4sI", b"ds64", 28) + b"\xff" * 28,
+    "minus one": struct.pack("<4sIqqqI", b"ds64", 28, -1, -1, -1, 0),
+    "reserved": struct.pack("<4sI28x", b"JUNK", 28),
+    "missing": b"",
+}
+
+
+@pytest.mark.parametrize("sizes", RF64_SIZES)
+def test_an_rf64_file_without_its_length_is_read_to_the_end(sizes, noise, tmp_path):
+    samples = (noise(30000) * 20000).astype("<i2")
+    data = _wav(samples.T.tobytes())
     path = tmp_path / "song.wav"
-    path.write_bytes(b"RF64" + b"\xff" * 4 + b"WAVE" + ds64 + data[12:40] + b"\xff" * 4 + data[44:])
+    path.write_bytes(b"RF64" + b"\xff" * 4 + b"WAVE" + RF64_SIZES[sizes] + data[12:40] + b"\xff" * 4 + data[44:])
     decoded, warning = _read(path)
-    assert decoded.shape == (2, 30000)
+    np.testing.assert_array_equal(decoded, samples / np.float32(32768))
     assert "ds64" in warning
 
 
@@ -692,6 +729,19 @@ def test_dts_inside_a_wav_that_cannot_be_decoded_is_refused(start, tmp_path):
     (tmp_path / "song.wav").write_bytes(_wav(frame * 100))
     with pytest.raises(AudioError):
         open_audio(tmp_path / "song.wav")
+
+
+@pytest.mark.parametrize("kind", ["flac-16", "alac", "aiff-16", "wav-24", "a WAV of unknown length"])
+def test_dts_is_refused_also_in_other_files_and_after_silence(kind, make, tmp_path):
+    frame = bytes.fromhex("fe7f0180") + np.random.default_rng(0).bytes(2044)
+    data = bytes(4 * 100000) + frame * 200
+    if kind in LOSSLESS:
+        path = make(kind, np.frombuffer(data, "<i2").reshape(-1, 2).T / np.float32(32768))
+    else:
+        path = tmp_path / "song.wav"
+        path.write_bytes(_wav(data, 0))
+    with pytest.raises(AudioError, match="holds DTS or AC-3"):
+        read_audio(path)
 
 
 def test_samples_that_look_like_dts_only_once_are_samples(noise, tmp_path):
@@ -776,5 +826,7 @@ def test_few_samples_far_above_full_scale_are_told_but_not_integers_in_a_float_f
     audio = noise(88200)
     audio[0, 44100] = 1e30
     assert "1 sample is far above full scale (1e+30 at 1.000 s)" in _read(make("wav-float", audio))[1]
+    audio[0, 20000:60000] = 1e30
+    assert "40000 samples are far above full scale" in _read(make("wav-float", audio))[1]
     assert _read(make("wav-float", noise(88200) * 32768))[1] is None
     assert _read(make("wav-float", noise(88200) * 20))[1] is None
