@@ -4,7 +4,7 @@
 _STARTS = tuple(map(bytes.fromhex, ("7ffe8001", "fe7f0180", "1fffe800", "ff1f00e8", "72f81f4e", "f8724e1f")))
 _SHORTEST_FRAME = 96  # bytes
 LOOKED_AT = 1 << 18  # bytes in which a few such frames would show
-REFUSAL = "holds DTS or AC-3 as if it were plain samples; decode it to 16-bit WAV first"
+REFUSAL = "holds DTS or AC-3 marked as plain samples; decode it to 16-bit WAV first"
 
 
 def is_coded(data: bytes) -> bool:

@@ -153,7 +153,7 @@ class NewFile:
         overwrite: Replace an existing file of that name; otherwise the new file gets a number.
 
     Attributes:
-        recorded: Where the complete file is after `close`; None if no sound was written, because few formats can be empty.
+        recorded: Where the complete file is after `close`; None if no sound was written, as few formats can be empty.
 
     Raises:
         OSError: The file cannot be created.
