@@ -16,8 +16,8 @@ BLOCK = 128  # samples; DawDreamer moves parameters once a block
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("source")
 parser.add_argument("target")
-names = parser.parse_args()
-with AudioFile(names.source) as song:
+files = parser.parse_args()
+with AudioFile(files.source) as song:
     audio, rate = song.read(song.frames), int(song.samplerate)
 audio = np.resize(audio, (2, audio.shape[1]))  # DawDreamer's plugins are stereo
 length = audio.shape[1]
@@ -48,5 +48,5 @@ with tempfile.TemporaryDirectory() as folder:
     engine.render((length + late + BLOCK) / rate)
     out = engine.get_audio()[:, late : late + length]
 
-with AudioFile(names.target, "w", rate, 2) as file:
+with AudioFile(files.target, "w", rate, 2) as file:
     file.write(out)

@@ -153,8 +153,9 @@ def test_what_moves_nothing_is_said_once_for_many_songs(stage):
         "stembridge: warning: nothing in still.csv moves a fader; its gains are the same as those of the faders\n"
     ))  # fmt: skip
     assert result.stdout.count("all faders stay at 0 dB") == 2
-    for name in ("song.wav", "more.wav"):
-        np.testing.assert_array_equal(*(soundfile.read(stage.folder / at / name)[0] for at in (".", "out")))
+    for name in ("song", "more"):
+        before, after = f"{name}.wav", f"out/{name} (still).wav"
+        np.testing.assert_array_equal(*(soundfile.read(stage.folder / path)[0] for path in (before, after)))
 
 
 def test_a_damaged_midi_file_is_read_with_one_warning(stage):

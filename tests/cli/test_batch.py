@@ -152,7 +152,7 @@ def test_nothing_is_overwritten_by_other_settings(desk):
         ["--preset", "acapella"],
         ["--vocals", "-6", "--drums", "3"],
         ["--preset", "karaoke", "--loudness", "match"],
-        ["--name", "x.{ext}"],
+        ["--name", "x.{ext}", "--bass", "-6"],
         ["--name", "x.{ext}", "--bass", "-80"],
     ):
         for counted in "1 done;", "1 done before":

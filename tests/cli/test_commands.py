@@ -191,7 +191,7 @@ def test_a_stream_of_a_file_is_chosen_by_each_command(desk):
     assert desk.call("separate", path, "-o", "stems", "--stream", 2, "--model", desk.model).returncode == 0
     assert sum(read(wav) for wav in (desk.folder / "stems").iterdir()).any()
     assert desk.call("remix", path, "-o", "many/", "--stream", 2, "--format=wav", "--model", desk.model).returncode == 0
-    assert read(desk.folder / "many" / "two.wav").any()
+    assert read(desk.folder / "many" / "two (remix).wav").any()
     live = "live", "-i", path, "--no-ui", "--seconds", "0.1", "--model", desk.model
     assert desk.run(*live, "-o", "live.wav", "--stream", 2).returncode == 0
     assert read(desk.folder / "live.wav").any()
