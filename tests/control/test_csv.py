@@ -136,7 +136,7 @@ def test_text_that_does_not_say_its_encoding_is_refused(tmp_path, encoding):
 def test_tabs_between_columns_are_read_with_one_warning(tmp_path, encoding, decimal):
     text = 'seconds\tstem\tgain_db\tshape\t\r\n1\t"vocals"\t-6.0\r\n2.5\tdrums\t-80\tdb\r\n'
     path = write(tmp_path, text.replace("-6.0", "-6.0\t").replace(".", decimal), encoding)
-    with pytest.warns(UserWarning, match=r"ride\.csv has tabs between its columns, not commas") as warned:
+    with pytest.warns(UserWarning, match=r"ride\.csv has tabs instead of commas between its columns") as warned:
         ride = Automation.from_csv(path)
     assert len(warned) == 1
     assert ride.points == (Point(1.0, "vocals", -6.0), Point(2.5, "drums", -80.0, "db"))

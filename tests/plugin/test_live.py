@@ -339,7 +339,7 @@ def test_where_the_sound_breaks_off_what_was_played_is_kept_and_told(tiny_live_m
     soundfile.write(tmp_path / "other.wav", np.zeros((5000, 1)), 44100)
     os.replace(tmp_path / "other.wav", song)
     assert live.wait(60)
-    with pytest.raises(LiveError, match=r"is another song now, .*; start again to play it; .*out.wav has what was pl"):
+    with pytest.raises(LiveError, match=r"is another song now, .*; start again to play it; .*out.wav has everything"):
         live.close()
     assert live.recorded == tmp_path / "out.wav"
     assert read(live.recorded)[0].shape == (2, live.position)
