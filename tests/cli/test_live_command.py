@@ -120,7 +120,7 @@ def test_a_mixer_needs_a_terminal(desk):
         (["-i", ""], "the input '' has no name"),
         (["--seconds", "inf"], "inf seconds cannot be played; give more than 0, or leave it out"),
         (["-o", "nowhere/out.wav"], "nowhere: no such folder"),
-        (["--record-moves", "/proc/take.csv"], "cannot write in the folder /proc: "),
+        (["--record-moves", "/sys/take.csv"], "cannot write in the folder /sys: "),
         (["--record-moves", "song.wav"], "song.wav: moves are kept as .csv or .mid"),
         (["--record-moves", "take.txt"], "take.txt: moves are kept as .csv or .mid"),
         (["--map", "nokia"], "nokia"),
