@@ -81,7 +81,9 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):
         _forget_stdout()
         return FAILED
-    if isinstance(error, MemoryError) or "Failed to allocate memory" in str(error):  # ONNX Runtime's message
+    # ONNX Runtime's message, and Python's where there is no memory for a thread's stack.
+    shortages = "Failed to allocate memory", "can't start new thread"
+    if isinstance(error, MemoryError) or any(shortage in str(error) for shortage in shortages):
         files = [argument for argument in arguments if os.path.isfile(argument)]
         work = f" while working on {', '.join(files)}" if files else ""
         _say(f"memory ran out{work}; close other programs, or use a computer with more memory")

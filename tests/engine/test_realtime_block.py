@@ -219,7 +219,7 @@ def test_a_forked_process_is_told_to_make_its_own(tiny_live_model):
     """
     status, text = run(code, tiny_live_model)
     assert status == 0
-    assert "was forked; make a new one" in text
+    assert "this process was forked; " in text
     assert "made\n0\n" in text
 
 
