@@ -13,7 +13,7 @@ def is_coded(data: bytes) -> bool:
 
 
 def _evenly(data: bytes, start: bytes) -> bool:
-    """Return whether the first three occurrences of `start` are at samples, and equally far apart, as frames are."""
+    """Return whether the first three occurrences of `start` are aligned to samples and equally spaced, like frames."""
     first = data.find(start)
     second = data.find(start, first + 4)
     third = data.find(start, second + 4)

@@ -10,7 +10,7 @@ from ..presets.gains import checked_gains
 from .errors import ControlError
 from .latest import Key, Latest
 from .midimap import MidiMap, load_map
-from .ports import Listener, say, tell
+from .ports import Listener, named, say, tell
 from .recording import Recording
 from .targets import Attributes, Target, state_of
 from .translator import Change, Translator
@@ -243,7 +243,7 @@ class MidiControl:
                 latency = getattr(self._delayed, "latency_samples", 0)
             return max(0, int(self._position()) - latency)
         except Exception as error:
-            self._report_once("position", f"MIDI: the position is unknown, and nothing recorded: {_named(error)}")
+            self._report_once("position", f"MIDI: the position is unknown, and nothing recorded: {named(error)}")
             return None
 
     def _tried(self, kind: str, /, *arguments: Any, **gains_db: float) -> bool:
@@ -251,7 +251,7 @@ class MidiControl:
         try:
             getattr(self._target, SETTERS[kind])(*arguments, **gains_db)
         except Exception as error:
-            self._report_once(kind, f"MIDI: a {kind} could not be set: {_named(error)}")
+            self._report_once(kind, f"MIDI: a {kind} could not be set: {named(error)}")
             return False
         return True
 
@@ -271,7 +271,3 @@ class MidiControl:
                 if (listener := self._listener) is None:  # closed in the meantime
                     return
                 listener.send(message)
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
