@@ -3,11 +3,12 @@
 import os
 from typing import TYPE_CHECKING
 
+from .core.version import __version__
+
 # Turn off ONNX Runtime's telemetry, whatever the user has set. Otherwise ONNX Runtime, once imported, writes a device
 # id to ~/.cache and sends it with data about the machine. Child processes inherit the setting.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-__version__ = "0.1.0"
 __all__ = [
     "StemMix",
     "StemProcessor",

@@ -1,8 +1,8 @@
 """Audio files as streams of blocks: decode, encode, tags."""
 
+from ..core.errors import AudioError
 from .decode import open_audio, read_audio
 from .encode import AudioWriter, create_audio
-from .errors import AudioError
 from .reader import AudioReader
 from .tags import copy_tags, read_tags
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.errors import AudioError
 from .chunks import MAGIC, find_samples, find_sound, skip_id3
 from .coded import REFUSAL
-from .errors import AudioError
 from .reader import AudioReader
 
 _SURPLUS_S = 0.1  # warn if the bytes after the last chunk would be at least this many seconds of sound

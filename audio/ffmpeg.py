@@ -16,9 +16,9 @@ from av.stream import Disposition
 from mutagen import MutagenError
 from mutagen.mp3 import MP3, BitrateMode
 
+from ..core.errors import AudioError
 from .chunks import MAGIC, Samples, end_of_data, skip_id3
 from .convert import Unifier
-from .errors import AudioError
 from .matroska import matroska_is_cut, track_seconds
 from .mp4 import mp4_frames, mp4_is_cut
 from .reader import AudioReader

@@ -11,8 +11,8 @@ from typing import BinaryIO
 import av
 import numpy as np
 
+from ..core.errors import AudioError
 from .convert import Unifier
-from .errors import AudioError
 from .ffmpeg import SAMPLE_FORMATS, frame_samples, stream_descriptions
 from .ogg import Page, Pages, find_links, in_order
 from .reader import AudioReader

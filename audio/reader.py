@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from ..core.errors import AudioError
 from .coded import LOOKED_AT, REFUSAL, is_coded
-from .errors import AudioError
 
 if TYPE_CHECKING:
     from .convert import Unifier

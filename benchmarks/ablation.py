@@ -46,8 +46,8 @@ def train(changes: dict[str, Any], seed: int, folder: Path, options: argparse.Na
 
 def train_alone(changes: dict[str, Any], seed: int, folder: Path, options: argparse.Namespace) -> None:
     """Train, in a process of its own, and keep everything in `folder`."""
-    from stembridge.training.data import StemCache, find_songs
-    from stembridge.training.mixes import RemixDataset
+    from stembridge.training.data.mixes import RemixDataset
+    from stembridge.training.data.songs import StemCache, find_songs
     from stembridge.training.recipe import RECIPES
     from stembridge.training.train import Settings, train_network
 
@@ -72,7 +72,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     """The report: all runs, by variant. Raises ValueError for options out of range."""
     if not 0 < options.minutes <= 10000:
         raise ValueError(f"--minutes {options.minutes:g} is out of range; give more than 0, to 10000")
-    from stembridge.training.data import find_songs
+    from stembridge.training.data.songs import find_songs
     from stembridge.training.recipe import RECIPES
     from stembridge.training.train import split
 
@@ -95,7 +95,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 def show(report: dict[str, Any]) -> None:
     """The report as a table."""
     from stembridge.cli.table import print_table
-    from stembridge.training.data import STEMS
+    from stembridge.training.data.songs import STEMS
 
     print(f"\nMean SDR in dB on songs held apart after {report['minutes']:g} minutes, for each seed, and their mean")
     rows = []

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import rivals
 from numpy.typing import NDArray
-from stembridge.atomic import write_whole
+from stembridge.core.atomic import write_whole
 from stembridge.models import Model, load_model, model_names
 
 RATE = 44100

@@ -47,7 +47,7 @@ def time_points(minutes: float, rates: tuple[int, ...], blocks: tuple[int, ...])
 
 def time_idle(lasts: float, seconds: float) -> dict[str, int]:
     """How often a loop that only waits for the next block, `lasts` s away, wakes up when that has passed already."""
-    from stembridge.plugin.live.work import PRIORITY, hurry
+    from stembridge.live.block_callback import PRIORITY, hurry
 
     hurry(PRIORITY)
     wakes, late = max(1, round(seconds / lasts)), 0
@@ -81,7 +81,7 @@ def _played(
     song: NDArray[np.float32], rate: int, block: int, seconds: float, output: Callable[[Path], str]
 ) -> tuple[Any, NDArray[np.float32] | None]:
     """The Live that has played a song, and what it wrote, (n, channels)."""
-    from stembridge.plugin.live import Live
+    from stembridge.live import Live
 
     with tempfile.TemporaryDirectory() as folder:
         soundfile.write(f"{folder}/song.wav", song.T, rate, "FLOAT")

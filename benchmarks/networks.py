@@ -27,7 +27,7 @@ def count_work(path: str) -> dict[str, float]:
     """Parameters, and multiplications and additions a second of audio, in 10^9, counted in PyTorch."""
     import torch
     from stembridge.training.export import load_parameters
-    from stembridge.training.networks import make_network
+    from stembridge.training.networks.make import make_network
     from torch.utils.flop_counter import FlopCounterMode
 
     recipe, weights = load_parameters(path)
@@ -55,7 +55,7 @@ def count_work(path: str) -> dict[str, float]:
 def score(path: str, data: str) -> dict[str, Any]:
     """Medians over the songs, and between what 90 % of resampled sets of songs lie: stem -> measure -> (low, median,
     high) in dB. "mean" is the mean of the stems' medians."""
-    from stembridge.training.data import find_songs
+    from stembridge.training.data.songs import find_songs
     from stembridge.training.evaluate import score_songs, songs_to_score
 
     songs = songs_to_score(find_songs([data]))
@@ -176,7 +176,7 @@ def _steeper(model: Model, mixture: NDArray[np.float32]) -> float:
 
 def _song(path: str, data: str) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
     """The first song to score: its stems in the network's order, and their sum."""
-    from stembridge.training.data import find_songs
+    from stembridge.training.data.songs import find_songs
     from stembridge.training.evaluate import songs_to_score
 
     song = songs_to_score(find_songs([data]))[0]
@@ -280,7 +280,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--minutes {options.minutes:g} is out of range; give more than 0, to 600")
     if not 1 <= options.offsets <= 1000:
         raise ValueError(f"--offsets {options.offsets} is out of range; give 1 to 1000")
-    from stembridge.training.data import find_songs
+    from stembridge.training.data.songs import find_songs
     from stembridge.training.evaluate import songs_to_score
     from stembridge.training.export import load_parameters
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__
+from ..core.version import __version__
 from .evaluate import evaluate_model
 from .inspect import inspect_song
 from .live import play_live

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from .batch import say_left_out
+from .lines import say_left_out
 from .table import printable
 
 if TYPE_CHECKING:

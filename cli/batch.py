@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from .lines import Lines, complain, speed_text
 from .options import is_given
-from .table import print_table, printable
+from .table import print_table
 
 if TYPE_CHECKING:
     from ..render import Report, SongReport
@@ -24,8 +25,8 @@ FAILED = 1  # exit code
 
 def is_batch(context: typer.Context, songs: list[str] | None) -> bool:
     """Whether a command line is about many songs: there are several, one that stands for several, or such an option."""
-    from ..render.places import is_url
-    from ..render.sources import PLAYLISTS
+    from ..render.batch.sources import PLAYLISTS
+    from ..render.storage import is_url
 
     if len(songs or ()) > 1 or any(is_given(context, option) for option in BATCH_OPTIONS):
         return True
@@ -40,7 +41,7 @@ def is_batch(context: typer.Context, songs: list[str] | None) -> bool:
 
 def is_folder(output: str) -> bool:
     """Whether an output is a folder for songs. One that is there, and is called out.wav, is a mistake."""
-    from ..render.places import is_url
+    from ..render.storage import is_url
 
     return is_url(output) or output.endswith("/") or (Path(output).is_dir() and not _is_file(output))
 
@@ -74,8 +75,8 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
     Ends the command with exit code 1 if songs failed, or a report could not be written. Raises ValueError or OSError
     before any song is done.
     """
-    from ..render.places import one_line
-    from ..render.report import KINDS, is_report
+    from ..render.report.report import KINDS, is_report
+    from ..render.storage import one_line
 
     for path in reports or ():
         if path.suffix.lower() not in KINDS:
@@ -92,7 +93,7 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
         except OSError as error:
             if not watcher.count or isinstance(error, BrokenPipeError):
                 raise
-            _complain(one_line(error))
+            complain(one_line(error))
             raise typer.Exit(FAILED) from error
     _show(report)
     unwritten = [report.unwritten] if report.unwritten else []
@@ -102,19 +103,9 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
         except OSError as error:
             unwritten.append(one_line(error))
     for line in unwritten:
-        _complain(line)
+        complain(line)
     if report.failed or unwritten:
         raise typer.Exit(FAILED)
-
-
-def _complain(line: str) -> None:
-    print(printable(f"stembridge: {line}"), file=sys.stderr)
-
-
-def say_left_out(report: "Report") -> None:
-    """Print a line on stderr about files and folders that a folder or glob left out."""
-    for line in report.left_out:
-        _complain(line)
 
 
 @contextmanager
@@ -122,7 +113,7 @@ def _warnings_as_lines() -> Iterator[None]:
     """Print StemBridge's warnings as one line each."""
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        _complain(f"warning: {message}")
+        complain(f"warning: {message}")
 
     with warnings.catch_warnings():
         warnings.filterwarnings("always", category=RuntimeWarning, module="stembridge")
@@ -142,39 +133,6 @@ def _watcher() -> "Iterator[Lines | Bars]":
         yield bars
 
 
-class Lines:
-    """A line on stdout for each song, where nobody watches. count: of the songs that are done or failed."""
-
-    count = 0
-
-    def planned(self, report: "Report") -> None:
-        """Know how many songs there are to do."""
-        self._total = len(report.planned)
-        say_left_out(report)
-
-    def working(self, source: str, step: str, fraction: float | None) -> None:
-        """Say nothing."""
-
-    def finished(self, song: "SongReport") -> None:
-        """Say what came of it."""
-        self.count += 1
-        count = f"{self.count:{len(str(self._total))}}/{self._total}"
-        if song.outcome == "failed":
-            text = f"failed  {count}  {song.source}: {song.reason}"
-        else:
-            text = f"done    {count}  {', '.join(song.outputs)}  {speed_text(song.seconds, song.took)}"
-        print(printable(text), flush=True)
-
-
-def speed_text(seconds: float | None, took: float | None) -> str:
-    """How long something is, how long it took, and what that is in real time."""
-    from ..render.page import clock
-
-    if not seconds or not took:
-        return ""
-    return f"{clock(seconds)} in {clock(took)}, {seconds / took:.1f} times real time"
-
-
 def _show(report: "Report") -> None:
     """A table of the songs, those with warnings first; one line on stderr for each that failed; and the sum of it."""
     songs = sorted((song for song in report.songs if song.outcome in ("done", "planned")), key=_has_no_warnings)
@@ -185,7 +143,7 @@ def _show(report: "Report") -> None:
         if len(songs) > MOST_LINES:
             print(f"... and {len(songs) - MOST_LINES:,} more")
     for song in report.failed:
-        _complain(f"{song.source}: {song.reason}")
+        complain(f"{song.source}: {song.reason}")
     counts = [
         f"{len(songs):,} {what}"
         for songs, what in (
@@ -214,7 +172,7 @@ def _plan(songs: "list[SongReport]") -> Table:
 
 
 def _levels(songs: "list[SongReport]") -> Table:
-    from ..render.page import clock
+    from ..render.report.page import clock
 
     rows = []
     for song in songs:

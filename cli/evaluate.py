@@ -39,7 +39,7 @@ def evaluate_model(
         )
     from ..control.files import write_whole
     from ..models import load_model
-    from ..training.data import find_songs
+    from ..training.data.songs import find_songs
     from ..training.evaluate import MEASURES, score_songs, songs_to_score
     from .table import print_table
 

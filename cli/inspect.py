@@ -21,7 +21,7 @@ def inspect_song(
     threads: Threads = 1,
 ) -> None:
     """Draw what is in a song: waveform, spectrogram, each stem's level over time, and how loud they are."""
-    from ..render.portrait import draw_file
+    from ..render.inspect.figure import draw_file
     from .rendering import progress_bar
 
     with progress_bar() as progress:

@@ -15,7 +15,7 @@ from .options import Fader, Force, ModelName, PresetName, Stream, check_new, giv
 
 if TYPE_CHECKING:
     from ..control import MidiControl
-    from ..plugin.live import Live
+    from ..live import Live
 
 LOOK = 0.25  # s between two looks at whether a signal has come
 TAKES = ".csv", ".mid"
@@ -68,7 +68,7 @@ def play_live(
         return
     from ..control import load_map
     from ..control.ports import say
-    from ..plugin.live import Live
+    from ..live import Live
     from ..presets import load_preset
 
     if ui:
@@ -95,7 +95,7 @@ def play_live(
         if record_moves.suffix.lower() not in TAKES:
             raise ValueError(f"{record_moves}: moves are kept as {' or '.join(TAKES)}")
         check_new(record_moves, force)
-    if output is not None and live.setup.output_kind == "file":
+    if output is not None and live.settings.output_kind == "file":
         check_new(Path(output), force)
     control, began = _control(live, chosen, midi, report), False
     try:
@@ -113,7 +113,7 @@ def play_live(
         while not lines.empty():  # lines that the mixer has not shown
             say(lines.get())
         if began:
-            moves = _keep_moves(control, record_moves, live.setup.sample_rate, force)
+            moves = _keep_moves(control, record_moves, live.settings.sample_rate, force)
             stop = sys.exception()  # None at the end; but a signal, unless the terminal is gone, is no error either
             if not isinstance(stop, Exception) and getattr(stop, "number", None) != signal.SIGHUP:
                 _sum_up(live, moves)
@@ -140,7 +140,7 @@ def _keep_moves(control: "MidiControl", path: Path | None, sample_rate: int, for
     """Where the take is now: under a name with a number, if there is another by now."""
     if path is None:
         return None
-    from ..plugin.live.ends import numbered
+    from ..live.sources_sinks import numbered
 
     place = next(place for place in numbered(path) if force or not place.exists())
     if path.suffix.lower() == ".mid":
@@ -152,10 +152,10 @@ def _keep_moves(control: "MidiControl", path: Path | None, sample_rate: int, for
 
 def _told(live: "Live") -> str:
     """What plays, where to, and how late."""
-    setup, latency = live.setup, live.latency_samples
-    late = 1000 * (latency + setup.block) / setup.sample_rate
-    ends = f"{_end(setup.input, setup.input_kind)} to {_end(setup.output, setup.output_kind)}"
-    return f"{ends}: {setup.sample_rate} Hz, latency {latency} + {setup.block} samples, {late:.1f} ms"
+    settings, latency = live.settings, live.latency_samples
+    late = 1000 * (latency + settings.block) / settings.sample_rate
+    ends = f"{_end(settings.input, settings.input_kind)} to {_end(settings.output, settings.output_kind)}"
+    return f"{ends}: {settings.sample_rate} Hz, latency {latency} + {settings.block} samples, {late:.1f} ms"
 
 
 def _end(name: str | None, kind: str) -> str:
@@ -165,12 +165,12 @@ def _end(name: str | None, kind: str) -> str:
 def _sum_up(live: "Live", moves: Path | None) -> None:
     files = [str(path) for path in (live.recorded, moves) if path is not None]
     wrote = f"; wrote {', '.join(files)}" if files else ""
-    seconds = live.position / live.setup.sample_rate
+    seconds = live.position / live.settings.sample_rate
     print(f"played {seconds:.1f} s, {live.misses} of {live.blocks} blocks late{wrote}")
 
 
 def _list_devices(driver: str | None) -> None:
-    from ..plugin.live import device_names
+    from ..live import device_names
     from .table import print_table
 
     system, inputs, outputs = device_names(driver)

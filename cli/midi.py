@@ -18,7 +18,7 @@ from .options import Force, check_new
 if TYPE_CHECKING:
     from mido import Message
 
-    from ..control.translator import Change, Translator
+    from ..control.maps.translator import Change, Translator
 
     Events = queue.Queue[Message | None]  # None is the Enter key
 
@@ -77,8 +77,8 @@ def monitor_port(
 ) -> None:
     """Show the messages of a port, and what a map makes of them, until Ctrl-C."""
     from ..control import load_map
+    from ..control.maps.translator import Translator
     from ..control.ports import Listener
-    from ..control.translator import Translator
 
     chosen = load_map(midi_map)
     translator = Translator(chosen, chosen.stems)
@@ -159,7 +159,7 @@ class _SkippedError(Exception):
 
 def _next_fader(events: "Events") -> dict[str, Any] | None:
     """What is moved next, until it is quiet."""
-    from ..control.learn import recognise_fader
+    from ..control.maps.learn import recognise_fader
 
     messages = [_next(events, None)]
     with suppress(queue.Empty):
@@ -170,7 +170,7 @@ def _next_fader(events: "Events") -> dict[str, Any] | None:
 
 def _next_button(events: "Events") -> dict[str, Any] | None:
     """What is pressed next, until it is let go."""
-    from ..control.learn import recognise_button
+    from ..control.maps.learn import recognise_button
 
     messages = [_next(events, None)]
     with suppress(queue.Empty):

@@ -18,7 +18,7 @@ from .strip import ChannelStrip
 
 if TYPE_CHECKING:
     from ..control import MidiControl
-    from ..plugin.live import Live
+    from ..live import Live
 
 REFRESH = 1 / 15  # s
 STEP_DB, STRIDE_DB = 1.0, 6.0
@@ -154,20 +154,20 @@ class Mixer(App[None]):
         self._status.update(self._health())
 
     def _ends(self) -> Text:
-        setup = self._live.setup
+        settings = self._live.settings
         ends = [
             {"none": "nothing", "device": name or "default device"}.get(kind, str(name).rpartition("/")[2])
-            for name, kind in ((setup.input, setup.input_kind), (setup.output, setup.output_kind))
+            for name, kind in ((settings.input, settings.input_kind), (settings.output, settings.output_kind))
         ]
-        rate = f"  {setup.sample_rate} Hz"
+        rate = f"  {settings.sample_rate} Hz"
         return Text.assemble(
             ("StemBridge", "bold"), (rate, "dim"), f"  {ends[0]} → {ends[1]}", no_wrap=True, overflow="ellipsis"
         )
 
     def _health(self) -> Text:
-        live, rate = self._live, self._live.setup.sample_rate
+        live, rate = self._live, self._live.settings.sample_rate
         seconds = live.position // rate
-        late = live.latency_samples + live.setup.block
+        late = live.latency_samples + live.settings.block
         busy = Style(reverse=True) if live.load > BUSY else Style()
         missed = Style(reverse=True) if live.misses else Style()
         return Text.assemble(

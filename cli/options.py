@@ -94,14 +94,14 @@ MoreFolders = Annotated[list[Path] | None, typer.Argument(metavar="", hidden=Tru
 
 def given_faders(**faders: str | None) -> dict[str, float]:
     """The gains of the faders that were given, stem -> dB. Raises ValueError for one that is out of range."""
-    from ..engine.gains import check_gain_db
+    from ..core.gains import check_gain_db
 
     return {stem: check_gain_db(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
 
 
 def check_new(path: Path, force: bool) -> None:
     """Raise OSError, in one line, if a file cannot be created at `path`, or exists there and `force` is False."""
-    from ..atomic import final_path
+    from ..core.atomic import final_path
 
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file in it")

@@ -66,7 +66,7 @@ def save_gains(
     force: Force = False,
 ) -> None:
     """Save gains as a preset. Gains given with --gain override those of --from."""
-    from ..engine.gains import check_gain_db
+    from ..core.gains import check_gain_db
     from ..presets import read_preset, save_preset
 
     gains_db: dict[str, float] = {}

@@ -16,7 +16,7 @@ def load_rack(place: str, song: str | os.PathLike, stream: int | None = None) ->
     """
     from ..audio import open_audio
     from ..plugin.bridge.factory import make_processor
-    from ..render.foreign import check_processor
+    from ..render.song.processor import check_processor
 
     where, _, name = place.rpartition(":")
     if not (where and name):

@@ -85,7 +85,7 @@ def remix_song(
     """
     from ..presets import load_preset
     from ..render import remix_file
-    from ..render.treatment import is_midi, read_automation
+    from ..render.batch.job import is_midi, read_automation
     from .batch import batch_arguments, is_batch, is_folder, run_batch
     from .rack import load_rack
     from .rendering import one_song, run_with_progress

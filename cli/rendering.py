@@ -24,7 +24,7 @@ def one_song(context: "typer.Context", songs: list[str] | None, output: str | No
 
 def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
     """Run `start` with a progress bar if stderr is a terminal; then warn, and say what was written and how fast."""
-    from ..render.song import UNTOUCHED
+    from ..render.song.song import UNTOUCHED
 
     began = time.monotonic()
     with progress_bar() as progress:

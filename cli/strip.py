@@ -10,7 +10,7 @@ from textual import events
 from textual.strip import Strip
 from textual.widget import Widget
 
-from ..presets.gains import MAX_DB, SILENCE_DB
+from ..core.gains import MAX_DB, SILENCE_DB
 
 if TYPE_CHECKING:
     from ..control import MidiControl

@@ -162,7 +162,7 @@ def _sound(descriptor: "Descriptor") -> str:
 
 
 def _state(bundle: Path, descriptor: "Descriptor") -> str:
-    from .. import __version__
+    from ..core.version import __version__
     from ..plugin.bridge.bundle import bundle_library
 
     interpreter = descriptor.arguments[0]

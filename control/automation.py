@@ -17,12 +17,12 @@ from pathlib import Path
 from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, Self
 
+from ..core.errors import ControlError
+from ..core.gains import MAX_DB, SILENCE_DB
 from ..presets import load_preset, morph
-from ..presets.gains import MAX_DB, SILENCE_DB
 from .curve import SHAPES, Curve, Point, gain_between, known_gains
-from .errors import ControlError
 from .files import write_whole
-from .midimap import MidiMap, load_map, map_names
+from .maps.midimap import MidiMap, load_map, map_names
 
 if TYPE_CHECKING:
     from mido import Message
@@ -357,7 +357,7 @@ def _translated(
     gains_db: Mapping[str, float],
 ) -> list[Point]:
     """Return the points that a MIDI file's messages make of faders that start at `gains_db`. Raises ControlError."""
-    from .translator import Translator
+    from .maps.translator import Translator
 
     faders: dict[str, float] = dict.fromkeys(midi_map.stems, 0.0) | dict(gains_db)
     switched: dict[str, set[str]] = {"mute": set(), "solo": set()}

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from .errors import ControlError
+from ..core.errors import ControlError
 
 if TYPE_CHECKING:
     from mido import Message

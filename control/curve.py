@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import NamedTuple
 
-from ..presets.gains import MAX_DB, SILENCE_DB
+from ..core.gains import MAX_DB, SILENCE_DB
 
 GLIDE_SECONDS = 0.02  # in which the engine's faders go to each move, in a straight line
 SHAPES = ("step", "linear", "db", "hold")

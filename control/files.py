@@ -2,8 +2,8 @@
 
 import os
 
-from .. import atomic
-from .errors import ControlError
+from ..core import atomic
+from ..core.errors import ControlError
 
 
 def write_whole(path: str | os.PathLike, content: bytes) -> None:

@@ -9,7 +9,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import ControlError
+from ..core.errors import ControlError
 from .files import write_whole
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from ..core.errors import ControlError
 from .connections import CONNECT, Client, Receive, Server
-from .errors import ControlError
 
 if TYPE_CHECKING:
     from mido import Message

@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..presets.gains import SILENCE_DB
+from ..core.gains import SILENCE_DB
+from ..core.protocols import Target
 from .automation import Automation
+from .maps.midimap import HIGHEST, Binding, MidiMap
+from .maps.translator import DOWN, UP, Translator
 from .midifile import write
-from .midimap import HIGHEST, Binding, MidiMap
-from .targets import Target, state_of
-from .translator import DOWN, UP, Translator
+from .targets import state_of
 
 if TYPE_CHECKING:
     from mido import Message

@@ -1,28 +1,13 @@
 """What MIDI moves: a StemProcessor, or any object whose attributes are its faders."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
-from ..presets.gains import SILENCE_DB
-from .errors import ControlError
-from .latest import Key
-
-
-class Target(Protocol):
-    """Faders, mutes and solos by stem, as StemProcessor has them."""
-
-    @property
-    def stems(self) -> tuple[str, ...]: ...
-    @property
-    def gains_db(self) -> Mapping[str, float]: ...
-    @property
-    def muted(self) -> Iterable[str]: ...
-    @property
-    def soloed(self) -> Iterable[str]: ...
-    def set_gains_db(self, **gains_db: float) -> None: ...
-    def mute(self, stem: str, on: bool = True) -> None: ...
-    def solo(self, stem: str, on: bool = True) -> None: ...
+from ..core.errors import ControlError
+from ..core.gains import SILENCE_DB
+from ..core.protocols import Target
+from .mailbox import Key
 
 
 def state_of(target: Target) -> dict[Key, float | bool]:
@@ -34,7 +19,7 @@ def state_of(target: Target) -> dict[Key, float | bool]:
     }
 
 
-class Attributes:
+class AttributeFaders:
     """An object's attributes `<stem>_db`, `<stem>_mute` and `<stem>_solo` as a Target.
 
     Without `<stem>_solo` a solo mutes the other stems; without `<stem>_mute` a mute is -80 dB. stems: those to look

@@ -1,6 +1,7 @@
 """The signal path: analysis, mask network, resynthesis, faders."""
 
-from .offline import Automation, aligned, automated, moves_faders, remix, remixing, separate
+from ..core.protocols import Automation
+from .offline import aligned, automated, moves_faders, remix, remixing, separate
 from .processor import StemProcessor
 
 __all__ = [

@@ -2,29 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.protocols import Automation
 from ..models import Model
-from .processor import SLICE, Move, StemProcessor
+from .processor import SLICE, StemProcessor
 
 Progress = Callable[[float], None]
-
-
-class Automation(Protocol):
-    """Gains that change in time, as control.Automation has them.
-
-    starting: the same for a song whose faders, stem -> dB, start there if it does not say otherwise; raises ValueError
-    for stems that the song has not. initial: where faders start, stem -> dB. moves: of the input samples start to stop,
-    (offset from start, stem, gain in dB), the same however a song is cut. moves_faders (optional): whether any fader
-    ever moves from its gain in a mapping of stem to dB.
-    """
-
-    def starting(self, gains_db: Mapping[str, float]) -> "Automation": ...
-    def initial(self) -> Mapping[str, float]: ...
-    def moves(self, start: int, stop: int, sample_rate: float) -> Iterable[Move]: ...
 
 
 def separate(

@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.protocols import Move
 from ..models import Model, load_model
 from .background import BackgroundWorker
 from .fifo import Fifo
-from .gains import Faders, Move
+from .gains import Faders
 from .network import ChunkedNetwork, StreamingNetwork, open_session
 from .stft import Analysis, FrameGrid, Synthesis
 

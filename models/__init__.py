@@ -1,6 +1,7 @@
 """What a network is: its contract, its card, its checksum, and the networks that ship."""
 
-from .card import Card, Chunk, ModelError
+from ..core.errors import ModelError
+from .card import Card, Chunk
 from .contract import check_graph, initial_state
 from .registry import Model, load_model, model_names, save_model
 

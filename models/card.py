@@ -6,11 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import ModelError
+
 FORMAT = 1
-
-
-class ModelError(ValueError):
-    """A model that cannot be used; the text says which, why, and what to do."""
 
 
 @dataclass(frozen=True)

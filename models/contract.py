@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .card import Card, ModelError
+from ..core.errors import ModelError
+from .card import Card
 
 TOLERANCE = 1e-3  # between frames in one call and one by one: far below hearing, far above rounding
 

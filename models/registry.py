@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..atomic import final_path, publish, write_whole
-from .card import FORMAT, Card, ModelError, read_card
+from ..core.atomic import final_path, publish, write_whole
+from ..core.errors import ModelError
+from .card import FORMAT, Card, read_card
 
 SHIPPED = Path(__file__).parent
 

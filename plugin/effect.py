@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ..core.gains import MAX_DB, SILENCE_DB
 from ..engine import StemProcessor
-from ..engine.gains import MAX_DB, SILENCE_DB
 from ..engine.stft import FrameGrid
 from ..models import Card
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pedalboard import VST3Plugin
 
-from .. import __version__
+from ..core.version import __version__
 from .bridge.bundle import (
     BYPASS,
     BridgeError,

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pedalboard import Pedalboard, Plugin, PluginContainer
 
+from ..core.protocols import Move
 from ..engine import StemProcessor
 from ..engine.fifo import Fifo
-from ..engine.gains import Faders, Move
+from ..engine.gains import Faders
 from ..engine.processor import as_channels
 from ..models import Model, load_model
 from .board import Board

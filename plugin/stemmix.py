@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from .. import __version__
-from ..engine.gains import SILENCE_DB, check_gain_db
+from ..core.gains import SILENCE_DB, check_gain_db
+from ..core.version import __version__
 from ..models import Model, load_model
 from ..presets import load_preset
 from .bridge.bundle import RATES, Descriptor, import_folders, temporary_bundles, worker_arguments

@@ -1,7 +1,8 @@
 """Gain presets: where the faders stand, as JSON files."""
 
+from ..core.errors import PresetError
 from .gains import morph
-from .load import Preset, PresetError, load_preset, own_presets, preset_names, read_preset
+from .load import Preset, load_preset, own_presets, preset_names, read_preset
 from .save import delete_preset, save_preset
 
 __all__ = [

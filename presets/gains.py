@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from numbers import Real
 from pathlib import Path
 
-from .load import PresetError, load_preset
-
-SILENCE_DB, MAX_DB = -80.0, 20.0
+from ..core.errors import PresetError
+from ..core.gains import MAX_DB, SILENCE_DB
+from .load import load_preset
 
 
 def morph(

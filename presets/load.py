@@ -8,14 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..core.documents import is_path
+from ..core.errors import PresetError
+
 FOLDER = Path(__file__).parent
 # What a name may be, so that it is a file's name in any folder, the same where case does not count, and never a path.
 NAME = re.compile("[a-z0-9]([a-z0-9 _-]{0,62}[a-z0-9])?")
 EXAMPLE = '{"name": "duet", "description": "A quieter singer", "gains_db": {"vocals": -12}}'
-
-
-class PresetError(ValueError):
-    """A preset that cannot be used; its text is one line."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +80,6 @@ def read_preset(name_or_path: str | Path) -> Preset:
             f"unknown preset {text!r}: choose from {', '.join(preset_names())}, or give the path of a .json file"
         )
     return _read(path, text)
-
-
-def is_path(name_or_path: str) -> bool:
-    """Whether a preset or a MIDI map is meant by its path: what ends in .json, or has a folder separator."""
-    return name_or_path.endswith(".json") or any(mark in name_or_path for mark in (os.sep, os.altsep) if mark)
 
 
 def _read(path: Path, shown: str) -> Preset:

@@ -4,9 +4,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..atomic import write_whole
+from ..core.atomic import write_whole
+from ..core.errors import PresetError
 from .gains import checked_gains
-from .load import NAME, PresetError, checked_preset, own_presets, shipped_presets, user_folder
+from .load import NAME, checked_preset, own_presets, shipped_presets, user_folder
 
 
 def save_preset(name: str, gains_db: Mapping[str, float], description: str = "", *, force: bool = False) -> Path:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from .foreign import Processor
-from .song import Progress, Rendered, remix_file, separate_file
+from ..core.protocols import Processor
+from .song.song import Progress, Rendered, remix_file, separate_file
 
 __all__ = [
     "Processor",
@@ -20,23 +20,23 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .batch import Watcher, remix_files, separate_files
-    from .recipe import load_recipe
-    from .report import Report, SongReport
+    from .batch.batch import Watcher, remix_files, separate_files
+    from .batch.recipe import load_recipe
+    from .report.report import Report, SongReport
 
 
 def __getattr__(name: str) -> object:
     # Imported on first use: one song needs none of it.
     if name in ("Watcher", "remix_files", "separate_files"):
-        from . import batch
+        from .batch import batch
 
         return getattr(batch, name)
     if name == "load_recipe":
-        from .recipe import load_recipe
+        from .batch.recipe import load_recipe
 
         return load_recipe
     if name in ("Report", "SongReport"):
-        from . import report
+        from .report import report
 
         return getattr(report, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

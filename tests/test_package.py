@@ -1,6 +1,7 @@
 """The package as a whole: what importing it costs, what stands on what, and that all of it is there."""
 
 import ast
+import graphlib
 import importlib
 import inspect
 import re
@@ -13,19 +14,12 @@ import pytest
 import stembridge
 
 ROOT = Path(stembridge.__file__).parent
-# Each room and the rooms it may import: an arrow may only point down.
-MAY_IMPORT = {
-    "models": set(),
-    "presets": set(),
-    "audio": set(),
-    "engine": {"models"},
-    "control": {"presets"},
-    "plugin": {"models", "presets", "audio", "engine", "control"},
-    "render": {"models", "presets", "audio", "engine", "control"},
-    "training": {"models", "presets", "audio", "engine", "control"},
-    "cli": {"models", "presets", "audio", "engine", "control", "plugin", "render", "training"},
-}
-ROOMS = sorted(room for room in MAY_IMPORT if (ROOT / room / "__init__.py").exists())
+# Each room's floor: an arrow may only point down, and rooms of one floor do not know each other.
+FLOORS = {
+    "core": 1, "audio": 2, "models": 2, "presets": 2, "control": 3, "engine": 3, "live": 4, "plugin": 4, "render": 4,
+    "training": 4, "cli": 6,
+}  # fmt: skip
+ROOMS = sorted(room for room in FLOORS if (ROOT / room / "__init__.py").exists())
 HEAVY = [
     "numpy", "onnxruntime", "onnx", "av", "soundfile", "pedalboard", "mido", "mutagen", "torch", "typer", "rich",
     "platformdirs", "jsonschema", "soxr", "safetensors", "museval", "joblib", "fsspec", "distributed", "pyo",
@@ -49,25 +43,33 @@ def public(module):
 
 
 def imports(path):
-    """All that a module imports, anywhere in it: (name of a room or None, top name of a foreign package or None)."""
+    """All that a module imports, anywhere in it but for types: dotted names, its own package's from the root on."""
     inside = path.relative_to(ROOT).parts[:-1]
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            base = ["stembridge", *inside[: len(inside) - node.level + 1]]
-            base += node.module.split(".") if node.module else []
-            names = [".".join([*base, alias.name]) for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
+    waiting = [ast.parse(path.read_text("utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
-        for name in names:
-            top, *rest = name.split(".")
-            if top == "stembridge":
-                yield (rest[0] if rest and rest[0] in MAY_IMPORT else None), None
-            else:
-                yield None, top
+        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ["stembridge", *inside[: len(inside) - node.level + 1]] if node.level else []
+            base += node.module.split(".") if node.module else []
+            yield from (".".join([*base, alias.name]) for alias in node.names)
+
+
+def rooms_of(path):
+    """The rooms that a module imports from; "" for the package itself."""
+    for name in imports(path):
+        top, *rest = name.split(".")
+        if top == "stembridge":
+            yield rest[0] if rest and rest[0] in FLOORS else ""
+
+
+def libraries_of(path):
+    """The top names of the foreign packages that a module imports."""
+    return {name.split(".")[0] for name in imports(path)} - {"stembridge"}
 
 
 def python(code, *arguments):
@@ -77,7 +79,7 @@ def python(code, *arguments):
 
 
 def test_the_rooms_are_there():
-    assert {"audio", "cli", "control", "engine", "models", "plugin", "presets", "render", "training"} <= set(ROOMS)
+    assert set(ROOMS) == set(FLOORS)
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert folders == set(ROOMS), "and no other"
 
@@ -90,7 +92,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert loaded <= {"stembridge", "typing"} | sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("room", ["control", "plugin", "presets"])
+@pytest.mark.parametrize("room", ["control", "core", "live", "plugin", "presets"])
 def test_some_rooms_import_nothing_heavy_either(room):
     code = f"import sys; import stembridge.{room}; print(*sys.modules)"
     loaded = {name.split(".")[0] for name in python(code).split()}
@@ -164,42 +166,55 @@ def test_no_public_function_bears_the_name_of_a_room_or_of_a_module_in_its_own(r
     for path in paths:
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef) and node.name[0] != "_":
-                assert node.name not in set(MAY_IMPORT) | modules, f"{path.relative_to(ROOT)}: {node.name}"
+                assert node.name not in set(FLOORS) | modules, f"{path.relative_to(ROOT)}: {node.name}"
 
 
 def test_no_name_of_the_package_is_that_of_a_room():
-    assert not set(stembridge.__all__) & set(MAY_IMPORT)
+    assert not set(stembridge.__all__) & set(FLOORS)
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_arrows_only_point_down(room):
+    below = {other for other, floor in FLOORS.items() if floor < FLOORS[room]}
     for path in (ROOT / room).rglob("*.py"):
-        for other, _ in imports(path):
-            assert other in {None, room} | MAY_IMPORT[room], f"{path.relative_to(ROOT)} imports {other}"
+        assert set(rooms_of(path)) <= {room} | below, path.relative_to(ROOT)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    names = modules()
+    graph = {}
+    for name in names:
+        place = ROOT.joinpath(*name.split(".")[1:])
+        path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        found = {other if other in names else other.rpartition(".")[0] for other in imports(path)}
+        graph[name] = found & set(names) - {name}
+    assert graph["stembridge.cli.entry"] == {"stembridge.cli.app"}, "so they are found"
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError with the circle
+
+
+def test_the_ground_floor_needs_the_standard_library_only():
+    for path in (ROOT / "core").rglob("*.py"):
+        assert libraries_of(path) <= sys.stdlib_module_names, path
 
 
 def test_the_engine_needs_numpy_and_onnx_runtime_only():
-    foreign = {top for path in (ROOT / "engine").rglob("*.py") for _, top in imports(path)}
-    assert foreign - {None} - sys.stdlib_module_names == {"numpy", "onnxruntime"}
+    foreign = set().union(*(libraries_of(path) for path in (ROOT / "engine").rglob("*.py")))
+    assert foreign - sys.stdlib_module_names == {"numpy", "onnxruntime"}
 
 
 @pytest.mark.parametrize(("library", "home"), [("torch", "training"), ("pedalboard", "plugin")])
 def test_some_libraries_live_in_one_room_only(library, home):
-    users = {
-        path.relative_to(ROOT).parts[0]
-        for path in ROOT.glob("*/**/*.py")
-        if library in {top for _, top in imports(path)}
-    }
+    users = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("*/**/*.py") if library in libraries_of(path)}
     assert users & set(ROOMS) == {home}
 
 
 def test_nothing_is_ever_unpickled():
     for path in ROOT.glob("*/**/*.py"):
         if path.relative_to(ROOT).parts[0] in ROOMS:
-            foreign = {top for _, top in imports(path)}
+            foreign = libraries_of(path)
             assert not foreign & {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}, path
             # joblib gives work to processes; its load and Memory would read what lies on disk.
-            assert "joblib" not in foreign or path.name == "workers.py", path
+            assert "joblib" not in foreign or path.name == "executors.py", path
             assert not re.search(
                 r"joblib[\w.]* import .*(load|dump|Memory)|joblib\.(load|dump|Memory)", path.read_text("utf-8")
             )
@@ -224,7 +239,7 @@ audio = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 5000)).astype(np.float32
 assert (stembridge.remix(audio, 44100, {}, sys.argv[1]) == audio).all()
 assert (stembridge.remix(audio, 44100, {"vocals": -80}, sys.argv[1]) != audio).any()
 assert len(stembridge.separate(audio, 44100, sys.argv[1])) == 4
-import stembridge.audio, stembridge.presets, stembridge.render, stembridge.render.workers, stembridge.cli.app
+import stembridge.audio, stembridge.presets, stembridge.render, stembridge.render.batch.executors, stembridge.cli.app
 print("done", [name for name in sys.argv[2].split(",") if sys.modules.get(name)])
 """
     assert python(code, tiny_live_model, ",".join(sorted(extras))) == "done []\n"
@@ -235,6 +250,7 @@ def test_the_package_is_typed():
     data = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]
     assert "py.typed" in data["stembridge"]
     assert {"*.onnx", "*.json"} <= set(data["stembridge.models"])
+    assert data["stembridge.control.maps"] == data["stembridge.presets"] == ["*.json"]
 
 
 def test_every_room_is_packaged():
@@ -249,7 +265,7 @@ def test_the_version_is_in_one_place():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     assert "version" not in project["project"]
     assert "version" in project["project"]["dynamic"]
-    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "stembridge.__version__"}
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "stembridge.core.version.__version__"}
     for path in [*ROOT.glob("*.py"), *(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))]:
-        if path != ROOT / "__init__.py":
+        if path != ROOT / "core" / "version.py":
             assert f'"{version}"' not in path.read_text("utf-8"), path

@@ -10,8 +10,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..atomic import new_file
-from .data import DataError
+from ..core.atomic import new_file
+from ..core.errors import DataError
 from .recipe import Recipe
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import DataError
 from ..engine import separate
 from ..models import Model, load_model
-from .data import SAMPLE_RATE, STEMS, DataError, Song
+from .data.songs import SAMPLE_RATE, STEMS, Song
 from .metrics import SILENT_DB, clip_sdr, frame_sdr, rms_db, sir_sar
 
 MEASURES = ("sdr", "frame_sdr", "sir", "sar")

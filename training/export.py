@@ -13,14 +13,16 @@ import onnx.numpy_helper
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import DataError
 from ..engine import StemProcessor
 from ..models import Model, ModelError, load_model, save_model
-from .data import STEMS, DataError
-from .features import covariance, input_features
+from .data.songs import STEMS
 from .inference import separate_clip
-from .networks import MaskNetwork, make_network
+from .networks.base import MaskNetwork
+from .networks.features import covariance, input_features
+from .networks.make import make_network
+from .networks.spatial import masks_from, place_shapes
 from .recipe import Recipe
-from .spatial import masks_from, place_shapes
 
 OPSET = 18
 # Frames of a chunk: 6 s whose masks are used, context of 1.1 s on both sides, cross-fades of 0.6 s.

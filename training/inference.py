@@ -5,9 +5,9 @@ import torch
 from numpy.typing import NDArray
 
 from ..engine.stft import Analysis, Synthesis
-from .features import covariance, input_features, parts_of
-from .networks import MaskNetwork
-from .spatial import masks_from
+from .networks.base import MaskNetwork
+from .networks.features import covariance, input_features, parts_of
+from .networks.spatial import masks_from
 
 
 @torch.no_grad()

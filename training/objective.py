@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .features import covariance, input_features, parts_of, spectra, waveforms
+from .networks.features import covariance, input_features, parts_of, spectra, waveforms
+from .networks.spatial import filters_from, low_runs, masks_from, softmax
 from .recipe import Recipe
-from .spatial import filters_from, low_runs, masks_from, softmax
 
 QUIET = 1e-3  # errors this far below the mix (-30 dB, in power) are good enough, and a silent stem asks for no more
 RESOLUTIONS = 512, 2048, 8192  # samples of the windows that a multi-resolution loss looks through

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
+from ..core.errors import DataError
 from ..models import Model, load_model
 from .checkpoint import load_checkpoint
-from .data import DataError, StemCache, find_songs
+from .data.songs import StemCache, find_songs
 from .export import export_network, load_parameters
-from .networks import make_network
+from .networks.make import make_network
 from .recipe import RECIPES
 from .train import Settings, split, train_network
 

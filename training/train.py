@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..core.errors import DataError
 from .checkpoint import Progress, load_checkpoint, save_checkpoint
-from .data import SAMPLE_RATE, STEMS, DataError, Song, StemCache
+from .data.mixes import RemixDataset
+from .data.songs import SAMPLE_RATE, STEMS, Song, StemCache
 from .inference import separate_clip
 from .metrics import clip_sdr
-from .mixes import RemixDataset
-from .networks import make_network
+from .networks.make import make_network
 from .objective import LOSSES, Example, error_db, example
 from .recipe import Recipe
 

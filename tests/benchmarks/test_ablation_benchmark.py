@@ -52,7 +52,7 @@ def test_variants_change_what_they_say(songs, tmp_path):
     watched = """
 import argparse, json, pathlib, sys
 import ablation, stembridge.training.train as train
-from stembridge.training.mixes import RemixDataset
+from stembridge.training.data.mixes import RemixDataset
 names = [name for name in vars(RemixDataset) if isinstance(vars(RemixDataset)[name], float)]
 usual = {name: getattr(RemixDataset, name) for name in names}
 def look(songs, recipe, folder, cache, settings):

@@ -285,7 +285,7 @@ def test_reports_that_cannot_be_written_are_told_after_the_rest(desk, songs, mon
 
 
 def test_what_ends_a_batch_on_the_way_is_no_bad_command_line(desk, songs, monkeypatch):
-    from stembridge.render.journal import Journal
+    from stembridge.render.batch.journal import Journal
 
     claim = Journal.claim
 

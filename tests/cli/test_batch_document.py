@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from stembridge.render.naming import FIELDS
-from stembridge.render.recipe import TYPES
-from stembridge.render.report import SongReport
+from stembridge.render.batch.naming import FIELDS
+from stembridge.render.batch.recipe import TYPES
+from stembridge.render.report.report import SongReport
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "batch.md").read_text("utf-8")
 COMMANDS = [line.strip() for line in re.findall(r"^ {4}stembridge .*$", DOCUMENT, re.MULTILINE) if "--dask" not in line]

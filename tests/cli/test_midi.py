@@ -8,7 +8,7 @@ import subprocess
 import mido
 import pytest
 from stembridge.control import load_map
-from stembridge.control.midimap import Control
+from stembridge.control.maps.midimap import Control
 
 
 def cc(control, value, channel=0):

@@ -13,7 +13,7 @@ import soundfile
 from stembridge.cli.mixer import Help, Mixer, _usable_presets
 from stembridge.cli.strip import ChannelStrip
 from stembridge.control import MidiControl
-from stembridge.plugin.live import Live
+from stembridge.live import Live
 from stembridge.presets import load_preset
 
 STEMS = "vocals", "drums", "bass", "other"

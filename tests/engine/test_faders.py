@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge import StemProcessor
-from stembridge.engine.gains import Faders, linear_gain
+from stembridge.core.gains import linear_gain
+from stembridge.engine.gains import Faders
 
 STEMS = ("vocals", "drums", "bass", "other")
 RATE = 16000

@@ -6,9 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+from stembridge.core.errors import DataError
 from stembridge.engine import separate
 from stembridge.models import load_model
-from stembridge.training.data import VALIDATION, DataError, find_songs
+from stembridge.training.data.songs import VALIDATION, find_songs
 from stembridge.training.evaluate import score_songs, songs_to_score
 from stembridge.training.metrics import clip_sdr
 

@@ -14,13 +14,14 @@ import psutil
 import pytest
 import soundfile
 import torch
+from stembridge.core.errors import DataError
 from stembridge.engine import StemProcessor
 from stembridge.models import load_model
 from stembridge.training import train
 from stembridge.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from stembridge.training.data import STEMS, DataError, StemCache, find_songs
+from stembridge.training.data.mixes import RemixDataset
+from stembridge.training.data.songs import STEMS, StemCache, find_songs
 from stembridge.training.export import load_parameters
-from stembridge.training.mixes import RemixDataset
 from stembridge.training.train import Learner, Settings, train_network
 
 

@@ -1,0 +1,274 @@
+"""A MIDI controller moves the faders of what is playing."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from ..core.errors import ControlError
+from ..core.protocols import Target
+from ..presets import load_preset
+from ..presets.gains import checked_gains
+from .mailbox import Key, Mailbox
+from .maps.midimap import MidiMap, load_map
+from .maps.translator import Change, Translator
+from .ports import Listener, named, say, tell
+from .recording import Recording
+from .targets import AttributeFaders, state_of
+
+if TYPE_CHECKING:
+    from mido import Message
+
+PRESET = "preset", None
+SETTERS = {"gain": "set_gains_db", "mute": "mute", "solo": "solo"}
+
+
+class MidiControl:
+    """Moves a target's faders by MIDI, between `start` and `close`, or in a `with` block.
+
+    target: a StemProcessor, or what has set_gains_db, mute and solo like it; or an object with attributes `<stem>_db`,
+    and perhaps `<stem>_mute` and `<stem>_solo`, such as a StemMix. map: a shipped one's name, a .json file, or a
+    MidiMap. port: the name of a MIDI port, or a part of it; "host:port" or ":port" for a network (see docs/midi.md); an
+    open port of mido; None for the first device there is.
+    position: how many samples have been processed so far; if it is given, `recording` keeps what was done, at that
+    position minus latency_samples. By default those are what the target says then, where it has set_gains_db, which
+    acts on the output, and 0 where it has attributes, which act on the input.
+    report: called with a line when the port vanishes, when it is back, and when the target refuses a value for the
+    first time; by default it goes to stderr.
+
+    A program that moves faders itself does so through `load_preset`, `set_gains_db`, `mute` and `solo`, so that the
+    controls know of it. Neither the port nor the audio ever waits: messages leave the latest value of each fader in a
+    table, from where a thread sets them. The map's presets are read when this is made. Raises ControlError or
+    PresetError, in one line.
+    """
+
+    def __init__(
+        self,
+        target: Any,
+        map: str | os.PathLike | MidiMap = "general",
+        port: Any = None,
+        *,
+        position: Callable[[], int] | None = None,
+        latency_samples: int | None = None,
+        report: Callable[[str], None] = say,
+    ) -> None:
+        self._map = map if isinstance(map, MidiMap) else load_map(map)
+        outputs = hasattr(target, "set_gains_db")
+        self._presets = {b.preset: load_preset(b.preset) for b in self._map.bindings if b.preset is not None}
+        stems = dict.fromkeys([*self._map.stems, *(stem for gains in self._presets.values() for stem in gains)])
+        self._target: Target = target if outputs else AttributeFaders(target, stems)
+        for name, gains in self._presets.items():
+            self._check_stems(gains, f"MIDI map {self._map.name!r}, preset {name}: ")
+        self._port, self._report = port, report
+        self._translator = Translator(
+            self._map, self._target.stems, self._target.gains_db, self._target.muted, self._target.soloed
+        )
+        self._lock = threading.Lock()  # held while a message is understood, and no longer
+        self._position = position
+        self._latency_samples, self._delayed = latency_samples, target if outputs else None
+        self._recording = None if position is None else Recording(self._map, self._target, self._presets)
+        self._reported: set[str] = set()
+        self._wanted: Mailbox | None = None
+        self._shown: Mailbox | None = None
+        self._listener: Listener | None = None
+
+    def start(self) -> None:
+        """Open the port. Raises ControlError if it is not there."""
+        if self._listener is not None:
+            raise ControlError("this MidiControl has been started already; close it first")
+        self._listener = Listener(
+            self._port, self._feed, self._show_all, self._report, disconnected=self._release, sends=self._map.feedback
+        )
+        self._wanted = Mailbox(self._apply, "MIDI faders", self._report)
+        self._shown = Mailbox(self._show, "MIDI feedback", self._report) if self._map.feedback else None
+        self._listener.start()
+
+    def close(self) -> None:
+        """Close the port, release momentary buttons and apply pending changes. The recording stays."""
+        if self._listener is not None:
+            self._listener.close()
+        self._release()
+        for part in self._wanted, self._shown:
+            if part is not None:
+                part.close()
+        self._listener = self._wanted = self._shown = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def port(self) -> str:
+        """The port's whole name. Raises ControlError before the start."""
+        if self._listener is None:
+            raise ControlError("there is no port before the start; use `with`, or start()")
+        return self._listener.name
+
+    @property
+    def recording(self) -> Recording:
+        """What was done since this was made. Raises ControlError if no `position` was given."""
+        if self._recording is None:
+            raise ControlError("nothing was recorded; give MidiControl a position, which counts the samples")
+        return self._recording
+
+    @property
+    def gains_db(self) -> dict[str, float]:
+        """The last gain sent to each fader, stem to dB, from any source. The target may still have to follow."""
+        pending = self._pending("gain")  # first, so that a change done in between is read from the target
+        return dict(self._target.gains_db) | pending
+
+    @property
+    def muted(self) -> tuple[str, ...]:
+        """The stems that are muted, or will be once the target has followed."""
+        return self._switched_on("mute")
+
+    @property
+    def soloed(self) -> tuple[str, ...]:
+        """The stems that are soloed, or will be once the target has followed."""
+        return self._switched_on("solo")
+
+    def load_preset(self, preset: str | os.PathLike | Mapping[str, float]) -> None:
+        """Bring all faders to a preset: a name, a .json file, or gains in dB, 0 dB where a stem is not named.
+
+        As with `set_gains_db`, the controls know of it. Raises PresetError or ControlError.
+        """
+        self._check_started()
+        name = None if isinstance(preset, Mapping) else os.fspath(preset)
+        gains = checked_gains(preset) if isinstance(preset, Mapping) else load_preset(os.fspath(preset))
+        self._check_stems(gains, f"preset {preset}: ")
+        with self._lock:
+            self._want(self._loaded(name, gains))
+
+    def set_gains_db(self, **gains_db: float) -> None:
+        """Move faders from the program, stem=dB.
+
+        Unlike gains that the target is given, the controls know of it: with pickup they hold off until they pass the
+        gain, motor faders move, and it is recorded. Raises PresetError or ControlError.
+        """
+        self._check_started()
+        gains = checked_gains(gains_db)
+        self._check_stems(gains)
+        with self._lock:
+            self._translator.faders_moved(gains)
+            self._want({("gain", stem): gain for stem, gain in gains.items()})
+
+    def mute(self, stem: str, on: bool = True) -> None:
+        """Mute a stem, or end that, from the program; buttons and lights know of it. Raises ControlError."""
+        self._switch("mute", stem, on)
+
+    def solo(self, stem: str, on: bool = True) -> None:
+        """Solo a stem, or end that, from the program; buttons and lights know of it. Raises ControlError."""
+        self._switch("solo", stem, on)
+
+    def _switch(self, kind: str, stem: str, on: bool) -> None:
+        self._check_started()
+        self._check_stems([stem])
+        with self._lock:
+            self._translator.switched(kind, stem, on)
+            self._want({(kind, stem): on})
+
+    def _switched_on(self, kind: str) -> tuple[str, ...]:
+        pending = self._pending(kind)
+        there = self._target.muted if kind == "mute" else self._target.soloed
+        on = dict.fromkeys(there, True) | pending
+        return tuple(stem for stem in self._target.stems if on.get(stem))
+
+    def _pending(self, kind: str) -> dict[str, Any]:
+        """Return the changes of this kind that are not applied yet, stem to value."""
+        pending = {} if (wanted := self._wanted) is None else wanted.pending
+        return {stem: value for (key, stem), value in pending.items() if key == kind and stem is not None}
+
+    def _feed(self, message: "Message") -> None:
+        with self._lock:
+            self._do(self._translator.feed(message))
+
+    def _release(self) -> None:
+        """Release momentary buttons, because the port that would send their releases is gone."""
+        with self._lock:
+            self._do(self._translator.release())
+
+    def _do(self, changes: Iterable[Change]) -> None:
+        wanted: dict[Key, Any] = {}
+        for kind, stem, value in changes:
+            if kind == "preset":
+                wanted |= self._loaded(value, self._presets[value])
+            else:
+                wanted[kind, stem] = value
+        self._want(wanted)
+
+    def _check_stems(self, stems: Iterable[str], where: str = "") -> None:
+        if unknown := [stem for stem in stems if stem not in self._target.stems]:
+            there = ", ".join(self._target.stems)
+            raise ControlError(f"{where}unknown stem {unknown[0]!r}; the stems are {there}")
+
+    def _loaded(self, name: str | None, gains_db: Mapping[str, float]) -> dict[Key, Any]:
+        self._translator.preset_loaded(gains_db)
+        return {PRESET: name, **{("gain", stem): gains_db.get(stem, 0.0) for stem in self._target.stems}}
+
+    def _want(self, wanted: dict[Key, Any]) -> None:
+        if wanted and self._wanted is not None:
+            self._wanted.put(wanted)
+
+    def _check_started(self) -> None:
+        if self._wanted is None:
+            raise ControlError("this MidiControl moves nothing before the start and after the close; use `with`")
+
+    def _apply(self, wanted: dict[Key, Any]) -> None:
+        """Set values on the target, all faders at once, or each alone if one of them is refused."""
+        at = self._heard_at()
+        done: dict[Key, Any] = {PRESET: wanted[PRESET]} if PRESET in wanted else {}
+        gains = {stem: value for (kind, stem), value in wanted.items() if kind == "gain" and stem is not None}
+        whole = not gains or self._tried("gain", **gains)
+        done |= {("gain", stem): gain for stem, gain in gains.items() if whole or self._tried("gain", **{stem: gain})}
+        for (kind, stem), value in wanted.items():
+            if kind in ("mute", "solo") and self._tried(kind, stem, value):
+                done[kind, stem] = value
+        if self._recording is not None and at is not None:
+            held = self._target.gains_db  # it may round
+            for (kind, stem), value in done.items():
+                if value is not None:
+                    self._recording.add(at, kind, stem, held[stem] if kind == "gain" and stem is not None else value)
+        if self._shown is not None:
+            self._shown.put(done)
+
+    def _heard_at(self) -> int | None:
+        """The sample of the song that is heard now; None if nobody can say it."""
+        if self._position is None:
+            return None
+        try:
+            latency = self._latency_samples
+            if latency is None:  # asked each time: some know it only when they have begun
+                latency = getattr(self._delayed, "latency_samples", 0)
+            return max(0, int(self._position()) - latency)
+        except Exception as error:
+            self._report_once("position", f"MIDI: the position is unknown, and nothing recorded: {named(error)}")
+            return None
+
+    def _tried(self, kind: str, /, *arguments: Any, **gains_db: float) -> bool:
+        """Whether the target took it; if not, that is told once for each kind."""
+        try:
+            getattr(self._target, SETTERS[kind])(*arguments, **gains_db)
+        except Exception as error:
+            self._report_once(kind, f"MIDI: a {kind} could not be set: {named(error)}")
+            return False
+        return True
+
+    def _report_once(self, kind: str, line: str) -> None:
+        if kind not in self._reported:
+            self._reported.add(kind)
+            tell(self._report, line)
+
+    def _show_all(self) -> None:
+        """A device that has just come learns where all faders and lights are."""
+        if self._shown is not None:
+            self._shown.put(state_of(self._target))
+
+    def _show(self, done: dict[Key, Any]) -> None:
+        for (kind, stem), value in done.items():
+            for message in () if stem is None else self._translator.feedback(stem, kind, value):
+                if (listener := self._listener) is None:  # closed in the meantime
+                    return
+                listener.send(message)

@@ -1,0 +1,102 @@
+"""The process that plays: it reads a block, works on it, and writes it, and does nothing else."""
+
+import gc
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing, nullcontext, suppress
+from multiprocessing.connection import Connection
+from typing import Any
+
+from .block_callback import BlockCallback
+from .devices import PERIODS, play_through_devices
+from .settings import Settings
+from .shared_memory import SharedMemory
+from .sources_sinks import LoopingSong, NewFile, Nowhere, Silence, Sink, Source
+
+SWITCH = 0.0001  # s that another thread may keep the one that plays waiting
+
+
+def play(settings: Settings, memory: SharedMemory, pipe: Connection) -> None:
+    """Play as `settings` says until its end, or until the other end of the pipe says so or is gone.
+
+    Sends ("ready", None) once, ("report", line) for each event, ("recorded", path) if there is a new file, and finally
+    ("ended", None), ("failed", line), or ("broken", line) for a bug.
+    """
+    sys.setswitchinterval(SWITCH)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where sound systems talk, right into the mixer's screen
+    stopped = threading.Event()
+    threading.Thread(target=_listen, args=(pipe, stopped), daemon=True).start()
+    try:
+        _play(settings, memory, stopped, lambda kind, value=None: _send(pipe, kind, value))
+    except Exception as error:
+        kind = "failed" if isinstance(error, ValueError | OSError) else "broken"
+        _send(pipe, kind, str(error) if kind == "failed" else f"{type(error).__name__}: {error}")
+    else:
+        _send(pipe, "ended", None)
+
+
+def _play(settings: Settings, memory: SharedMemory, stopped: threading.Event, send: Callable[..., None]) -> None:
+    device = "device" in (settings.input_kind, settings.output_kind)
+    work = BlockCallback(settings, memory, stopped, PERIODS if device else 1)
+    gc.collect()
+    gc.disable()  # what follows makes no circles, and to look for them takes milliseconds
+    source = _source(settings)
+    with nullcontext() if source is None else closing(source):
+        sink = _sink(settings)
+        try:
+            with nullcontext() if sink is None else closing(sink):
+                if source is None or sink is None:
+                    play_through_devices(
+                        settings, source, sink, work, stopped, lambda line: send("report", line), lambda: send("ready")
+                    )
+                else:
+                    send("ready")
+                    _play_by_the_clock(settings, source, sink, work, stopped)
+        finally:
+            if isinstance(sink, NewFile) and sink.recorded:  # it holds everything played, whatever ended the sound
+                send("recorded", sink.recorded)
+
+
+def _play_by_the_clock(
+    settings: Settings, source: Source, sink: Sink, work: BlockCallback, stopped: threading.Event
+) -> None:
+    """As a device would that has one block coming in while another goes out."""
+    lasts = settings.block / settings.sample_rate if settings.realtime else 0.0
+    comes = time.perf_counter() + lasts
+    while not stopped.is_set():
+        block = source.read(settings.block)
+        time.sleep(max(0.0, comes - time.perf_counter()))
+        sink.write(work(block, comes))
+        # A device, too, goes on from where it is if it was kept waiting for too long.
+        comes = max(comes + lasts, time.perf_counter() - lasts)
+
+
+def _source(settings: Settings) -> Source | None:
+    """None: a device."""
+    if settings.input_kind == "file":
+        return LoopingSong(str(settings.input), settings.sample_rate, settings.num_channels, settings.stream)
+    return Silence(settings.num_channels) if settings.input_kind == "none" else None
+
+
+def _sink(settings: Settings) -> Sink | None:
+    if settings.output_kind == "file":
+        return NewFile(
+            str(settings.output), settings.part, settings.sample_rate, settings.num_channels, settings.overwrite
+        )
+    return Nowhere() if settings.output_kind == "none" else None
+
+
+def _listen(pipe: Connection, stopped: threading.Event) -> None:
+    try:
+        with suppress(EOFError, OSError):
+            pipe.recv_bytes()
+    finally:
+        stopped.set()
+
+
+def _send(pipe: Connection, kind: str, value: Any) -> None:
+    with suppress(OSError):  # nobody listens any more
+        pipe.send((kind, value))

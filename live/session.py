@@ -1,0 +1,271 @@
+"""Live audio as the program sees it: faders, meters and counts, while another process plays."""
+
+import atexit
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..control.ports import tell
+from ..core.errors import LiveError
+from ..core.gains import SILENCE_DB, check_gain_db
+from .process import play
+from .settings import checked_settings
+from .shared_memory import KEPT, SharedMemory
+
+__all__ = ["Live"]
+
+PATIENCE = 10.0  # s to wait for the other process to end
+QUIET = "SIGINT", "SIGTERM", "SIGHUP"
+
+
+class Live:
+    """Sound that goes through the faders now, between `start` and `close`, or in a `with` block.
+
+    input: a device's name, or a part of it; None for the default device; an audio file, which plays again and again;
+    "none" for silence. output: likewise, where a name that ends in .wav, .flac, .mp3 or .ogg is a new file, which is
+    there when all has ended, and replaces what was there; or, with `overwrite=False`, gets a number behind its name if
+    there is another by then.
+    stream: the number of the input file's audio stream, from 1; by default the one marked as default, else the first.
+    model: a shipped model's name, or the path of an .onnx file. sample_rate: in Hz; by default the song's, else 44100.
+    block: samples worked on at a time, 16 to 16384; a device has whole milliseconds, and takes the nearest.
+    gains_db: where the faders start. seconds: how long to play; None for no end. driver: of devices, such as "jack".
+    realtime: False plays from a file or silence to a file or nothing as fast as it can.
+    report: called with a line when a device vanishes or returns, if a default was chosen from several audio streams,
+    and with a failure of the sound if the `with` block raises another exception. Errors that it raises are ignored.
+
+    It has all that StemProcessor has to move faders, so a MidiControl can, and like there they may be moved from any
+    thread. They act from the next block on. Raises LiveError, ModelError or another ValueError, in one line.
+    """
+
+    def __init__(
+        self,
+        input: str | os.PathLike | None = None,
+        output: str | os.PathLike | None = None,
+        *,
+        stream: int | None = None,
+        overwrite: bool = True,
+        model: str | os.PathLike = "live",
+        sample_rate: int | None = None,
+        block: int = 256,
+        gains_db: Mapping[str, float] | None = None,
+        seconds: float | None = None,
+        driver: str | None = None,
+        realtime: bool = True,
+        report: Callable[[str], None] = print,
+    ) -> None:
+        self.settings = checked_settings(
+            input, stream, output, overwrite, model, sample_rate, block, gains_db or {}, seconds, driver, realtime
+        )
+        self.stems = tuple(self.settings.gains_db)
+        self._report = report
+        if self.settings.stream_note:
+            report(self.settings.stream_note)
+        self._context = multiprocessing.get_context("spawn")
+        self._memory = SharedMemory(self._context, len(self.stems))
+        self._memory.wanted[0] = list(self.settings.gains_db.values())
+        self._process: Any = None
+        self._started, self._ready, self._ended = threading.Event(), threading.Event(), threading.Event()
+        self._failure: Exception | None = None
+        self._recorded: Path | None = None
+        self._raised = False
+
+    # From here to there.
+
+    def start(self) -> None:
+        """Begin to play. Raises LiveError if that cannot be."""
+        if self._process is not None:
+            raise LiveError("this Live has been started already; make another")
+        self._pipe, theirs = self._context.Pipe()
+        self._process = self._context.Process(target=play, args=(self.settings, self._memory, theirs), daemon=True)
+        # By a thread, as no signal interrupts that one half-way.
+        self._listener = threading.Thread(target=self._start_and_listen, args=(theirs,), name="live", daemon=True)
+        atexit.register(self._end)
+        try:
+            self._listener.start()
+            self._ready.wait()
+        except BaseException:
+            self._end()
+            raise
+        if self._failure is not None:
+            self.close()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end, so many seconds at most; return whether it is there."""
+        return self._ended.wait(seconds)
+
+    def close(self) -> None:
+        """End, and finish the file. Raises what went wrong on the way, and was not raised yet."""
+        self._end()
+        if self._failure is not None and not self._raised:
+            self._raised = True
+            raise self._failure
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._end()
+            if self._failure is not None and not self._raised:
+                tell(self._report, str(self._failure))  # an exception is already being raised
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        atexit.unregister(self._end)
+        with suppress(OSError):  # it has ended by itself
+            self._pipe.send_bytes(b"stop")
+        self._started.wait(PATIENCE)
+        if self._process.pid is not None:
+            progress = None
+            while self._process.exitcode is None and progress != (progress := self._file_progress()):
+                self._process.join(PATIENCE)  # and once more if the file is still being written or checked
+            if self._process.exitcode is None:
+                self._process.kill()
+                self._process.join()
+            self._listener.join(PATIENCE)
+        if self.settings.part:
+            Path(self.settings.part).unlink(missing_ok=True)  # of a process that was killed
+
+    def _file_progress(self) -> tuple[int, int]:
+        """What changes as long as the new file is being written or checked: its size and its time."""
+        with suppress(OSError):
+            part = os.stat(self.settings.part)
+            return part.st_size, part.st_mtime_ns
+        return 0, 0
+
+    def _start_and_listen(self, theirs: Connection) -> None:
+        try:
+            resource_tracker.ensure_running()  # which spawning does otherwise, and it unblocks signals
+            # The new process inherits that it hears no signals: it ends when we say so, or are gone.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in QUIET if hasattr(signal, name)})
+            self._process.start()
+        except Exception as error:  # whatever it is, `start` waits to hear of it
+            reason: object = error
+            if getattr(multiprocessing.current_process(), "_inheriting", False):
+                # This process is itself being started, and has imported the user's script.
+                reason = 'start it under `if __name__ == "__main__":`, as this file is imported again'
+            self._failure = LiveError(f"no process can be started to play: {reason}")
+            self._failure.__cause__ = error
+            self._ready.set()
+            self._ended.set()
+            return
+        finally:
+            theirs.close()
+            self._started.set()
+        self._listen()
+
+    def _listen(self) -> None:
+        """Handle the other process's messages until it ends."""
+        kind = ""
+        while kind not in ("ended", "failed", "broken"):
+            try:
+                kind, value = self._pipe.recv()
+            except Exception:  # of any kind, because nobody may wait for ever
+                kind, value = "broken", "the process that plays has died"
+                if not self._ready.is_set():
+                    value += '; a script that starts it needs `if __name__ == "__main__":`'
+            if kind == "report":
+                tell(self._report, value)
+            elif kind == "recorded":
+                self._recorded = value
+            elif kind in ("failed", "broken"):
+                line = f"{value}; {self._recorded} has everything played until then" if self._recorded else value
+                self._failure = LiveError(line) if kind == "failed" else RuntimeError(line)
+            self._ready.set()
+        self._ended.set()
+
+    # Faders.
+
+    @property
+    def gains_db(self) -> dict[str, float]:
+        """Where the faders stand, stem -> dB."""
+        return dict(zip(self.stems, map(float, self._memory.wanted[0]), strict=True))
+
+    @property
+    def muted(self) -> tuple[str, ...]:
+        """Muted stems."""
+        return tuple(stem for stem, on in zip(self.stems, self._memory.wanted[1], strict=True) if on)
+
+    @property
+    def soloed(self) -> tuple[str, ...]:
+        """Soloed stems; while there are any, all others are silent."""
+        return tuple(stem for stem, on in zip(self.stems, self._memory.wanted[2], strict=True) if on)
+
+    def set_gains_db(self, **gains_db: float) -> None:
+        """Move faders: `set_gains_db(vocals=-6.0)`. Raises ValueError, before any has moved."""
+        checked = {self._check_stem(s): max(SILENCE_DB, check_gain_db(s, gain)) for s, gain in gains_db.items()}
+        for k, gain in checked.items():
+            self._memory.wanted[0, k] = gain
+
+    def mute(self, stem: str, on: bool = True) -> None:
+        """Mute a stem, or end that with `on=False`."""
+        self._memory.wanted[1, self._check_stem(stem)] = bool(on)
+
+    def solo(self, stem: str, on: bool = True) -> None:
+        """Solo a stem, or end that with `on=False`."""
+        self._memory.wanted[2, self._check_stem(stem)] = bool(on)
+
+    def _check_stem(self, stem: str) -> int:
+        """Its place. Raises ValueError."""
+        if stem not in self.stems:
+            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(self.stems)}")
+        return self.stems.index(stem)
+
+    # Meters.
+
+    @property
+    def position(self) -> int:
+        """The sample of the output from which on faders that are moved now will act."""
+        return int(self._memory.counts[0])
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks were played."""
+        return int(self._memory.counts[1])
+
+    @property
+    def misses(self) -> int:
+        """Blocks that were done too late: after the next one had come in, or what a device holds had run out."""
+        return int(self._memory.counts[2])
+
+    @property
+    def recorded(self) -> Path | None:
+        """The new file that is there now that all has ended; None if there is none."""
+        return self._recorded
+
+    @property
+    def latency_samples(self) -> int:
+        """How many samples what comes out is behind what came in; 0 before the start."""
+        return int(self._memory.counts[3])
+
+    @property
+    def load(self) -> float:
+        """Share of one core that the work takes; 1 is all of it."""
+        return self._memory.load
+
+    @property
+    def levels(self) -> dict[str, tuple[float, float]]:
+        """Stem -> peak and RMS behind its fader, in dB of full scale, with the fall of a peak and a VU meter."""
+        with np.errstate(divide="ignore"):
+            peaks = 20 * np.log10(self._memory.levels[0])
+            powers = 10 * np.log10(self._memory.levels[1])
+        return {s: (float(p), float(r)) for s, p, r in zip(self.stems, peaks, powers, strict=True)}
+
+    @property
+    def block_seconds(self) -> NDArray[np.float32]:
+        """How long each block was held, of the last million."""
+        return self._memory.seconds[: min(self.blocks, KEPT)].copy()

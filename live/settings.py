@@ -1,0 +1,161 @@
+"""What is to be played, and how."""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ..audio import open_audio
+from ..core.atomic import hidden_path
+from ..core.errors import LiveError
+from ..core.gains import SILENCE_DB, check_gain_db
+from ..engine.processor import MAX_RATE, MIN_RATE
+from ..models import load_model
+from .sources_sinks import FILES
+
+RATE = 44100  # Hz, where no song says another
+BLOCKS = 16, 16384  # samples, the least and the most
+NOTHING = "none"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that the process that plays needs to know.
+
+    input, output: a device's name or a part of it, or None for the default device; or what the kind beside it says:
+    "device", "file" or "none". stream: the audio stream of an input file, from 1; None for the default one.
+    stream_note: a line that says which of several streams was chosen by default, or None. overwrite: whether to replace
+    a file that exists at the end. part: path of an output file until it is complete. gains_db: of all stems, in their
+    order. length: samples to play, None for no end. realtime: False plays as fast as it can.
+    """
+
+    model: str
+    input: str | None
+    input_kind: str
+    stream: int | None
+    stream_note: str | None
+    output: str | None
+    output_kind: str
+    overwrite: bool
+    part: str
+    sample_rate: int
+    num_channels: int
+    block: int
+    gains_db: dict[str, float]
+    length: int | None
+    driver: str | None
+    realtime: bool
+
+
+def checked_settings(
+    input: str | os.PathLike | None,
+    stream: int | None,
+    output: str | os.PathLike | None,
+    overwrite: bool,
+    model: str | os.PathLike,
+    sample_rate: int | None,
+    block: int,
+    gains_db: Mapping[str, float],
+    seconds: float | None,
+    driver: str | None,
+    realtime: bool,
+) -> Settings:
+    """The settings of what `Live` takes. Raises LiveError, ModelError or another ValueError, or OSError."""
+    loaded = load_model(model)
+    if loaded.card.chunk:
+        raise LiveError(f"model {loaded.card.name} looks ahead for files; for live audio take one like `live`")
+    source, sink = (None if end is None else os.fspath(end) for end in (input, output))
+    for what, end in ("input", source), ("output", sink):
+        if end == "":
+            raise LiveError(f"the {what} '' has no name; name a device or a file, give `none`, or leave it out")
+    input_kind, output_kind = _kind(source, os.path.isfile), _kind(sink, _names_file)
+    if source and sink and input_kind == output_kind == "file" and _same(source, sink):
+        raise LiveError(f"{sink} is the song itself; choose another name for the output")
+    if stream is not None and input_kind != "file":
+        raise LiveError(
+            f"stream {stream}: only an audio file has streams; give a file as the input, or leave the stream out"
+        )
+    sample_rate = None if sample_rate is None else _whole("sample rate", sample_rate, "Hz")
+    block = _whole("block", block, "samples")
+    num_channels, own_rate, note = 2, None, None
+    if source is not None and input_kind == "file":
+        num_channels, own_rate, note = _format(source, stream)
+    rate = next(rate for rate in (sample_rate, own_rate, RATE) if rate is not None)
+    if own_rate not in (None, rate) and find_spec("soxr") is None:
+        raise LiveError(f"{source} has {own_rate} Hz; to play it at {rate}: pip install 'stembridge[live]'")
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise LiveError(f"sample rate {rate} Hz is out of range; give {MIN_RATE} to {MAX_RATE}")
+    if not BLOCKS[0] <= block <= BLOCKS[1]:
+        raise LiveError(f"block of {block} samples is out of range; give {BLOCKS[0]} to {BLOCKS[1]}")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise LiveError(f"{seconds} seconds cannot be played; give more than 0, or leave it out for no end")
+    if driver is not None:  # even if no device is used
+        from .devices import check_driver
+
+        check_driver(driver)
+    if not realtime and "device" in (input_kind, output_kind):
+        raise LiveError("a device plays in real time; give files, or none")
+    part = ""
+    if sink is not None and output_kind == "file":
+        try:
+            part = str(hidden_path(sink, Path(sink).suffix.lower()))
+        except OSError as error:
+            raise LiveError(f"{sink} cannot be written: {error.strerror}; choose another name") from error
+    gains = dict.fromkeys(loaded.card.stems, 0.0)
+    for stem, gain in gains_db.items():
+        if stem not in gains:
+            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(gains)}")
+        gains[stem] = max(SILENCE_DB, check_gain_db(stem, gain))
+    return Settings(
+        model=os.path.abspath(loaded.path),
+        input=source,
+        input_kind=input_kind,
+        stream=stream,
+        stream_note=note,
+        output=sink,
+        output_kind=output_kind,
+        overwrite=overwrite,
+        part=part,
+        sample_rate=rate,
+        num_channels=num_channels,
+        block=block,
+        gains_db=gains,
+        length=None if seconds is None else max(1, round(seconds * rate)),
+        driver=driver,
+        realtime=realtime,
+    )
+
+
+def _whole(what: str, value: Any, unit: str) -> int:
+    with suppress(TypeError, ValueError, OverflowError):
+        if int(value) == value:
+            return int(value)
+    raise LiveError(f"{what} {value!r} does not work; give a whole number of {unit}")
+
+
+def _kind(end: str | None, is_file: Callable[[str], bool]) -> str:
+    if end == NOTHING:
+        return NOTHING
+    if end is not None and (is_file(end) or _names_file(end)):  # what looks like a file, but is none, is told as one
+        return "file"
+    return "device"
+
+
+def _same(source: str, sink: str) -> bool:
+    return os.path.exists(source) and os.path.exists(sink) and os.path.samefile(source, sink)
+
+
+def _names_file(end: str) -> bool:
+    return Path(end).suffix.lower() in FILES
+
+
+def _format(path: str, stream: int | None) -> tuple[int, int, str | None]:
+    """Return a song's number of channels, its sample rate, and the note about its audio streams."""
+    with open_audio(path, stream) as song:
+        if song.num_channels > 2:
+            raise LiveError(f"{path}: {song.num_channels} channels do not work; mix down to mono or stereo first")
+        return song.num_channels, song.sample_rate, song.stream_note

@@ -1,0 +1,180 @@
+"""The work of a StemMix in pyo: once in each buffer of the server, from tables to tables."""
+
+import contextlib
+import io
+import itertools
+import math
+import sys
+from typing import Any
+from weakref import WeakMethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...control.ports import named, say
+from ...core.gains import check_gain_db
+from ...engine import StemProcessor
+from ...models import Model
+
+with contextlib.redirect_stdout(io.StringIO()):  # pyo tells of missing wxPython, which only windows need
+    try:
+        import pyo
+    except ImportError as error:
+        raise ImportError("stembridge.plugin.pyo needs pyo: pip install 'stembridge[pyo]'") from error
+
+STEP = 256  # samples between two looks at a gain that is a signal; faders glide for longer
+UNHEARD = 4  # references to a stream that only its own reader holds: list, trigger, and two while they are counted
+RUSH = 1e-6  # by which readers are too fast, so that rounded steps never fall short of the next sample
+HIGHEST_DB = 20.0  # a signal may be anything
+
+_orphans: "list[Stage]" = []  # stages whose StemMix is gone, but not all that plays it
+
+
+class Stage:
+    """What happens once in each buffer of the server.
+
+    pyo computes its objects in the order in which they were made. A table takes the input's buffer, then a trigger in
+    the buffer's first sample calls `_work`, which fills the tables that the outputs read after that: pyo adds no delay.
+    """
+
+    def __init__(self, input: Any, model: Model) -> None:
+        _orphans[:] = [stage for stage in _orphans if stage.is_heard()]
+        self.input = pyo.InputFader(input)
+        self._rate, self._size = self.input.getSamplingRate(), self.input.getBufferSize()
+        num_streams = len(self.input)
+        self._groups = [slice(i, min(i + 2, num_streams)) for i in range(0, num_streams, 2)]
+        # The server plays in real time, so the network gets the time between its turns; one that looks seconds ahead
+        # has no use for that.
+        block = None if model.card.chunk else self._size
+        self.processors = [
+            StemProcessor(model, self._rate, group.stop - group.start, realtime_block=block) for group in self._groups
+        ]
+        self.stems = self.processors[0].stems
+        self.gains: dict[str, Any] = dict.fromkeys(self.stems, 0)
+        self._signals: dict[str, tuple[Any, NDArray[Any]]] = {}  # gains that are signals: what writes them, and where
+        self._stem_out: dict[str, list[NDArray[Any]]] = {}
+        self._stale = False
+        self._reported: set[type] = set()
+        self._readers: list[Any] = []
+        inputs, self._in = self._table(num_streams)
+        outputs, self._out = self._table(num_streams)
+        pulse, (data,) = self._table(1)
+        data[0] = 1
+        clock = self._reader(pulse).play()
+        self._parts = pyo.TableFill(self.input, inputs), clock, pyo.TrigFunc(clock, self._work)
+        self.players = [base for part in self._parts for base in part.getBaseObjects()]
+        self._outputs = outputs
+
+    def set_gain(self, stem: str, gain: Any) -> None:
+        """Move a fader to a number of dB, or let a signal move it."""
+        self.check_gain(stem, gain)
+        if isinstance(gain, pyo.PyoObject):
+            table, (data,) = self._table(1)
+            data[:] = self.processors[0].gains_db[stem]  # until the signal's first turn
+            fill = pyo.TableFill(gain, table)
+            trigger = self._parts[-1].getBaseObjects()[0]
+            for base in (*fill._in_fader.getBaseObjects(), *fill.getBaseObjects()):
+                trigger.getServer().changeStreamPosition(trigger._getStream(), base._getStream())  # to be there before
+            self._signals[stem] = fill, data
+        else:
+            for processor in self.processors:
+                processor.set_gains_db(**{stem: gain})
+            self._signals.pop(stem, None)
+            gain = float(gain)  # pyo's own functions take no other numbers, such as NumPy's
+        self.gains[stem] = gain
+
+    def check_gain(self, stem: str, gain: Any) -> None:
+        """Raise ValueError for a stem or a gain that `set_gain` would not take."""
+        if stem not in self.stems:
+            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(self.stems)}")
+        if not isinstance(gain, pyo.PyoObject):
+            check_gain_db(stem, gain)
+
+    def mix(self, mul: Any, add: Any) -> Any:
+        """A signal that is all stems together."""
+        return self._reader(self._outputs, mul, add)
+
+    def stem(self, stem: str) -> Any:
+        """A signal that is one stem."""
+        table, views = self._table(len(self.input))
+        take: Any = WeakMethod(self._take_stems)  # so that all ends with the last reference to a signal
+        for processor in self.processors:
+            processor.on_stems = lambda stems, gains: take()(stems, gains)
+        self._stem_out[stem] = views
+        return self._reader(table)
+
+    def is_heard(self) -> bool:
+        """Whether anything but its own signals plays what this makes."""
+        return any(
+            sys.getrefcount(base) > UNHEARD
+            for reader in self._readers
+            for base in reader.getBaseObjects()
+            if base not in self.players
+        )
+
+    def outlive(self) -> None:
+        """Go on without the StemMix for as long as anything plays what this makes."""
+        if self.is_heard():
+            _orphans.append(self)
+
+    def restart(self) -> None:
+        """Forget what is on its way, before the next buffer."""
+        self._stale = True
+
+    def _work(self) -> None:
+        """Fill the tables. After an error or Ctrl-C they hold silence, and all processors start again with the next."""
+        try:
+            self._fill()
+        except BaseException as error:
+            self._stale = True  # reset all processors, or those that got no input would be late from now on
+            for data in itertools.chain(self._out, *self._stem_out.values()):
+                data[:] = 0  # pyo would play the last buffer again and again
+            if not isinstance(error, Exception):
+                raise
+            if type(error) not in self._reported:
+                self._reported.add(type(error))
+                say(f"StemMix in pyo left a buffer silent ({named(error)}); the sound goes on")
+
+    def _fill(self) -> None:
+        for reader in self._readers:
+            reader.reset()
+        if self._stale:
+            self._stale = False  # first, so as not to miss a `restart` from another thread
+            self._follow(0)
+            for processor in self.processors:
+                processor.reset()
+        step = STEP if self._signals else self._size
+        audio = np.array(self._in, np.float32)
+        for start in range(0, self._size, step):
+            self._piece = slice(start, min(start + step, self._size))
+            self._follow(start)
+            for processor, group in zip(self.processors, self._groups, strict=True):
+                self._group = group
+                done = processor.process(audio[group, self._piece])
+                for out, channel in zip(self._out[group], done, strict=True):
+                    out[self._piece] = channel
+
+    def _follow(self, at: int) -> None:
+        """Move faders to where their signals are."""
+        for stem, (_, data) in self._signals.items():
+            if math.isfinite(gain := float(data[at])):
+                for processor in self.processors:
+                    processor.set_gains_db(**{stem: min(gain, HIGHEST_DB)})
+
+    def _take_stems(self, stems: NDArray[Any], gains: NDArray[Any]) -> None:
+        for stem, views in self._stem_out.items():
+            row = self.stems.index(stem)
+            for out, channel in zip(views[self._group], gains[row] * stems[row], strict=True):
+                out[self._piece] = channel
+
+    def _table(self, num_streams: int) -> tuple[Any, list[NDArray[Any]]]:
+        """A table of a buffer's length, and what is in it."""
+        table = pyo.DataTable(self._size, chnls=num_streams)
+        return table, [np.asarray(table.getBuffer(i)) for i in range(num_streams)]
+
+    def _reader(self, table: Any, mul: Any = 1, add: Any = 0) -> Any:
+        """A signal that plays a table, a buffer of the server for each turn."""
+        speed = self._rate / self._size * (1 + RUSH)
+        reader = pyo.TableRead(table, speed, loop=True, interp=1, mul=mul, add=add)
+        self._readers.append(reader)
+        return reader

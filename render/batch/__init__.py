@@ -1,0 +1,1 @@
+"""Many songs: found, planned, rendered by many processes, and journalled."""

@@ -1,0 +1,220 @@
+"""What a batch has done, as JSON lines beside its outputs: so that the next run knows, whatever ended this one."""
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, BinaryIO, NamedTuple, Self
+
+from ..report.report import SongReport
+from ..song.overview import Overview
+from ..storage import Seen, is_url
+
+FOLDER = ".stembridge"
+
+
+class Key(NamedTuple):
+    """Identifies one result of one song.
+
+    song: its real path or URL. base: the name of the outputs without a number. settings: all settings that shape the
+    result, as `canonical` text.
+    """
+
+    song: str
+    base: str
+    settings: str
+
+
+@dataclass
+class Entry:
+    """The last that was done for a key.
+
+    song: as it was then. outputs: names below the output folder -> as they were written. offset: where the line is.
+    number: its number among results with the same name. claimed: the outputs of work that began since.
+    """
+
+    song: Seen | None = None
+    outputs: dict[str, Seen] = field(default_factory=dict)
+    offset: int | None = None
+    number: int = 1
+    claimed: tuple[str, ...] = ()
+
+
+def state_folder(output: str) -> Path:
+    """Where the journal and all that is temporary lies: in the output folder, or for a URL in the user's own state."""
+    if not is_url(output):
+        return Path(output, FOLDER)
+    from platformdirs import user_state_path
+
+    return user_state_path("stembridge") / "batches" / hashlib.sha256(output.rstrip("/").encode()).hexdigest()[:32]
+
+
+class Journal:
+    """The journal of an output folder; a context manager in which this process alone may write, unless `read_only`.
+
+    entries: by key. owned: names below the output folder that are ours, each as it was written, None where work
+    began and nobody knows how it ended. scratch: a folder for this run, gone when it ends.
+    Raises OSError (one line) if it cannot be written, or another run works in that folder.
+    """
+
+    def __init__(self, output: str, *, read_only: bool = False) -> None:
+        self._output, self._folder, self._read_only = output, state_folder(output), read_only
+        self._path = self._folder / "journal.jsonl"
+        self._writing = Lock()
+        self._lock: BinaryIO | None = None
+        self._file: BinaryIO | None = None
+        self.scratch = self._folder / f"run-{secrets.token_hex(4)}"
+        self.entries: dict[Key, Entry] = {}
+        self.owned: dict[str, tuple[Key, Seen | None]] = {}
+        self._claims: dict[str, Key] = {}  # names whose last work began and did not end
+
+    def __enter__(self) -> Self:
+        if self._read_only:
+            self._read()
+            return self
+        try:
+            self._made_output = not is_url(self._output) and not os.path.lexists(self._output)
+            os.makedirs(os.path.realpath(self._folder), exist_ok=True)
+            self._lock = (self._folder / "lock").open("wb")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._lock.close()
+                raise OSError(
+                    f"another run works in {self._output}; wait for its end or choose another folder"
+                ) from None
+            for left_over in self._folder.glob("run-*"):
+                # First out of the way of workers that may not have noticed yet that their run was killed.
+                left_over.rename(left_over.with_name(f"old-{secrets.token_hex(4)}"))
+            for left_over in self._folder.glob("old-*"):
+                shutil.rmtree(left_over, ignore_errors=True)
+            self.scratch.mkdir()
+            self._file = self._path.open("ab")
+            self._file.truncate(self._read())
+            self._file.seek(0, os.SEEK_END)
+        except OSError as error:
+            if error.strerror is None:
+                raise
+            line = f"cannot write in the folder {self._output}: {error.strerror}; choose another folder"
+            raise OSError(line) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is None or self._lock is None:
+            return
+        with suppress(OSError):  # of a line that could not be written, as was said
+            self._file.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        if not self._path.stat().st_size:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._made_output:
+                with suppress(OSError):
+                    os.rmdir(self._output)
+        self._lock.close()
+
+    def _read(self) -> int:
+        """Read all lines, and return where the last whole one ends."""
+        end = 0
+        if not self._path.exists():
+            return end
+        with self._path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break  # torn: whoever wrote it was killed
+                with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):  # rubbish
+                    self._take(json.loads(line), end)
+                end += len(line)
+        self.owned |= {name: (key, None) for name, key in self._claims.items()}
+        return end
+
+    def _take(self, line: Mapping[str, Any], offset: int) -> None:
+        key = Key(line["song"], line["base"], sys.intern(canonical(line["settings"])))
+        entry = self.entries.setdefault(key, Entry())
+        outcome = line["outcome"]
+        if outcome == "claimed":
+            entry.claimed, entry.number = tuple(map(str, line["outputs"])), int(line["number"])
+            self._claims.update(dict.fromkeys(entry.claimed, key))
+        elif outcome == "failed":
+            self._end_claims(key, entry.claimed)
+            entry.claimed = ()
+        elif outcome == "done":
+            outputs = {str(name): Seen(*seen) for name, seen in line["outputs"].items()}
+            entry.song = Seen(line["size"], line["stamp"], line["sha256"])
+            self._end_claims(key, entry.claimed)
+            entry.outputs, entry.offset, entry.claimed = outputs, offset, ()
+            self.owned.update((name, (key, seen)) for name, seen in outputs.items())
+
+    def _end_claims(self, key: Key, names: Iterable[str]) -> None:
+        for name in names:
+            if self._claims.get(name) == key:  # and no other result has begun under that name since
+                del self._claims[name]
+
+    def _append(self, key: Key, **values: Any) -> None:
+        assert self._file is not None
+        line = {**key._asdict(), "settings": json.loads(key.settings), **values}
+        with self._writing:
+            offset = self._file.tell()
+            try:
+                self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                reason = f"cannot write {self._path}: {error.strerror}; make room, and start it again"
+                raise OSError(reason) from error
+            self._take(line, offset)
+
+    def claim(self, key: Key, number: int, outputs: Iterable[str]) -> None:
+        """Say that these outputs are ours, before the work begins. Any thread may."""
+        self._append(key, outcome="claimed", number=number, outputs=list(outputs))
+
+    def failed(self, key: Key, reason: str) -> None:
+        """Say that the work failed and left nothing behind."""
+        self._append(key, outcome="failed", reason=reason)
+
+    def done(
+        self,
+        key: Key,
+        report: SongReport,
+        overview: Mapping[str, Any] | None,
+        *,
+        song: Seen,
+        outputs: Mapping[str, Seen],
+    ) -> None:
+        """Say that the work is done. song: as it was read. outputs: their names, and how they were written."""
+        of_song = {"size": song.size, "stamp": song.stamp, "sha256": song.checksum}
+        self._append(key, outcome="done", **of_song, outputs=outputs, report=report.to_dict(), overview=overview)
+
+    def report(self, entry: Entry) -> SongReport | None:
+        """What was reported when the work was done; None if that line cannot be read."""
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            return SongReport.from_dict(self._line(entry)["report"])
+        return None
+
+    def overview(self, entry: Entry) -> Overview | None:
+        """The picture of the song when it was done; None if there is none. Also after the journal was closed."""
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            return Overview.from_dict(self._line(entry)["overview"])
+        return None
+
+    def _line(self, entry: Entry) -> dict[str, Any]:
+        # Overviews stay in the file: of ten thousand songs they would fill the memory.
+        with self._path.open("rb") as file:
+            file.seek(entry.offset or 0)
+            line: dict[str, Any] = json.loads(file.readline())
+        return line
+
+
+def canonical(settings: Mapping[str, Any]) -> str:
+    """The same text for the same settings."""
+    return json.dumps(settings, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,168 @@
+"""What outputs are called: templates filled from tags and paths, with names that are safe on any disk."""
+
+import re
+import string
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from ...core.gains import SILENCE_DB
+from ..storage import file_name
+
+TAGS = {
+    "artist": "artist", "albumartist": "albumartist", "album": "album", "title": "title", "track": "tracknumber",
+    "disc": "discnumber", "year": "date", "genre": "genre",
+}  # fmt: skip
+FIELDS = (*TAGS, "name", "folder", "preset", "model", "stem", "ext")
+REMIX_NAME, STEMS_NAME = "{name} ({preset}).{ext}", "{folder}/{name}/{stem}.{ext}"  # the default templates
+MISSING = {
+    "artist": "Unknown Artist", "albumartist": "Unknown Artist", "album": "Unknown Album", "track": "00", "disc": "1",
+    "year": "Unknown Year", "genre": "Unknown Genre",
+}  # fmt: skip
+LONGEST = 200  # bytes of a file's or folder's name, which leaves room for a number and for what file systems add
+# Separators, what Windows reserves, control characters, those that turn the direction of text, and bytes that are none.
+UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
+
+Piece = tuple[str, str | None]  # text, and the field that follows it
+
+
+class Template:
+    """Names of outputs such as `{artist} - {title}.{ext}`.
+
+    Without a slash it names files in the folder that mirrors where the song lies; with one, all below the output.
+    Raises ValueError (one line) for a template that is empty, absolute, leads out, does not end in `.{ext}`, or has an
+    unknown field.
+    """
+
+    def __init__(self, text: str) -> None:
+        def wrong(why: str) -> ValueError:
+            return ValueError(f"name {text!r} {why}; a template is for example '{{artist}} - {{title}}.{{ext}}'")
+
+        if text.startswith("/"):
+            raise wrong("begins with a slash and would lead out of the output folder")
+        if not text.endswith(".{ext}"):
+            raise wrong("does not end in .{ext}, which the format decides")
+        path = text if "/" in text or "{folder}" in text else "{folder}/" + text
+        parts = [part for part in path.removesuffix(".{ext}").split("/") if part not in ("", ".")]
+        if ".." in parts:
+            raise wrong("leads out of the output folder by '..'")
+        if not parts or path.endswith("/.{ext}"):
+            raise wrong("names no file")
+        try:
+            self._parts = [list(_pieces(part)) for part in parts]
+        except ValueError as error:
+            raise wrong(str(error)) from None
+        self.fields = {field for part in self._parts for _, field in part if field} | {"ext"}
+        # The number of a second song of one name goes where the name tells songs apart.
+        telling = [any(field not in (None, "folder", "stem") for _, field in part) for part in self._parts]
+        self._numbered = len(telling) - 1 - telling[::-1].index(True) if True in telling else len(telling) - 1
+
+    def name(self, values: Mapping[str, str], number: int = 1) -> str:
+        """Fill in the template; return the path below the output folder, with slashes.
+
+        If a name is too long for a file system, its longest field is shortened, so that the others still tell files
+        apart.
+
+        Args:
+            values: The fields' values; only that of `folder` may have slashes.
+            number: Above 1, it is appended, to tell this file from others of the same name.
+        """
+        names = []
+        for place, part in enumerate(self._parts):
+            ending = f" ({number})" if number > 1 and place == self._numbered else ""
+            if place == len(self._parts) - 1:
+                ending += f".{values['ext']}"
+            *above, last = _fill(part, values, ending).split("/")  # `folder` may be any number of folders
+            names += [safe_name(name) for name in above if name]
+            if last or ending:
+                names.append(safe_name(last, ending) + ending)
+        return "/".join(names)
+
+
+def _fill(part: Sequence[Piece], values: Mapping[str, str], ending: str) -> str:
+    texts = {field: _filled(field, values) for _, field in part}
+
+    def filled() -> str:
+        return "".join(text + texts[field] for text, field in part)
+
+    fields = [field for field in texts if field not in (None, "folder")]
+    if fields and (excess := _size(filled().rpartition("/")[2] + ending) - LONGEST) > 0:
+        longest = max(fields, key=lambda field: _size(texts[field]))
+        keep = max(1, _size(texts[longest]) - excess)
+        texts[longest] = _encoded(texts[longest])[:keep].decode(errors="ignore").rstrip(" .")
+    return filled()
+
+
+def _size(text: str) -> int:
+    """Return how many bytes a text takes in a file name."""
+    return len(_encoded(text))
+
+
+def _encoded(text: str) -> bytes:
+    return unicodedata.normalize("NFC", UNSAFE.sub("_", text)).encode()
+
+
+def _filled(field: str | None, values: Mapping[str, str]) -> str:
+    if field is None:
+        return ""
+    return values[field] if field == "folder" else values[field].replace("/", "_")
+
+
+def _pieces(part: str) -> Iterator[Piece]:
+    for text, field, spec, conversion in string.Formatter().parse(part):
+        if field is not None and (field not in FIELDS or field == "ext"):
+            raise ValueError(f"has the unknown field {{{field}}}: choose from {', '.join(FIELDS)}")
+        if spec or conversion:
+            raise ValueError(f"has more than a name in {{{field}}}")
+        yield text, field
+
+
+def safe_name(value: str, ending: str = "") -> str:
+    """The value as the name of one file or folder on any disk; never empty. ending: what will follow it.
+
+    >>> safe_name("AC/DC: Live?"), safe_name("..."), safe_name("con.wav")
+    ('AC_DC_ Live_', '_', '_con.wav')
+    """
+    name = UNSAFE.sub("_", unicodedata.normalize("NFC", value)).strip().lstrip(". ")
+    name = f"_{name}" if RESERVED.match(name) else name
+    return name.encode()[: LONGEST - len(ending.encode())].decode(errors="ignore").rstrip(" .") or "_"
+
+
+def mix_name(gains_db: Mapping[str, float], preset: str | None = None, automation: str | None = None) -> str:
+    """Describe a remix in a few words, for its file name.
+
+    Args:
+        gains_db: Stem to gain in dB; with a preset, only gains that differ from it.
+        preset: The preset's name.
+        automation: The name of the file that moves the faders.
+
+    >>> mix_name({"vocals": -80}), mix_name({"vocals": -6, "drums": 3}), mix_name({"drums": 3}, preset="karaoke")
+    ('no vocals', 'vocals -6 dB, drums +3 dB', 'karaoke, drums +3 dB')
+    >>> mix_name({"vocals": 0}), mix_name({"bass": 1.5}, automation="ride")
+    ('remix', 'bass +1.5 dB, ride')
+    """
+    words = [preset] if preset else []
+    for stem, gain in gains_db.items():
+        if gain <= SILENCE_DB:
+            words.append(f"no {stem}")
+        elif gain or preset:
+            words.append(f"{stem} {gain:+g} dB" if gain else f"{stem} 0 dB")
+    return ", ".join([*words, automation] if automation else words) or "remix"
+
+
+def song_fields(place: str, folder: str, tags: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What a template may say of a song, as it is: its place (path or URL), the folder to mirror, and its tags.
+
+    tags: lower-case names of Vorbis comments -> values. The first of a track's numbers counts, in two digits at least;
+    of a date the year.
+    """
+    name = PurePosixPath(file_name(place)).stem
+    said = {field: ", ".join(tags[tag]) for field, tag in TAGS.items() if tags.get(tag)}
+    for field in ("track", "disc"):
+        if number := re.match(r"\s*(\d+)", said.pop(field, "")):
+            said[field] = f"{int(number[1]):0{len(MISSING[field])}}"
+    if year := re.search(r"\d{4}", said.pop("year", "")):
+        said["year"] = year[0]
+    said.setdefault("albumartist", said.get("artist", MISSING["artist"]))
+    return {**MISSING, "title": name, **said, "name": name, "folder": folder}

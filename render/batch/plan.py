@@ -1,0 +1,186 @@
+"""What is to be done in a batch: which songs, what their outputs are called, and what is done already."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from ..report.report import SongReport
+from ..storage import Seen, checksum, is_url, join, one_line, state, states_below, system_of
+from .job import Job
+from .journal import Entry, Journal, Key, canonical
+from .naming import TAGS, song_fields
+from .sources import Source, identity
+
+
+@dataclass
+class Planned:
+    """A song of a batch.
+
+    key: in the journal. names: of the outputs, below the output folder. number: among results with the same name.
+    size, stamp: of the song, see places.state. may_replace: whether the outputs may be there already. report: planned,
+    skipped or failed.
+    """
+
+    source: Source
+    job: Job
+    report: SongReport
+    size: int = 0
+    stamp: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+    key: Key = field(default_factory=lambda: Key("", "", ""))
+    names: tuple[str, ...] = ()
+    number: int = 1
+    may_replace: bool = False
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """All that shapes the result, as JSON has it."""
+        return {**self.job.settings, "format": self.fields["ext"]}
+
+    def named(self, number: int) -> tuple[str, ...]:
+        """Return the outputs' names with this number."""
+        stems = self.job.stems or ("",)
+        return tuple(self.job.template.name({**self.fields, "stem": stem}, number) for stem in stems)
+
+    def fail(self, reason: str) -> None:
+        """This song cannot be rendered."""
+        self.report = replace(self.report, outcome="failed", reason=reason)
+
+
+def make_plan(
+    sources: Iterable[Source], jobs: Iterable[Job], journal: Journal, output: str, *, overwrite: bool
+) -> list[Planned]:
+    """What is to be done for each song. Raises OSError if the output folder cannot be read."""
+    plan = [
+        Planned(source, job, SongReport(source.place, (), "planned")) for source, job in zip(sources, jobs, strict=True)
+    ]
+    for song in plan:
+        _look_at(song)
+    there = [song for song in plan if song.report.outcome != "failed"]
+    state_of = states_below(output)
+    _name(there, journal, state_of, overwrite=overwrite)
+    songs = {song.source.identity for song in plan}
+    for song in there:
+        outputs = tuple(join(output, name) for name in song.names)
+        song.report = replace(song.report, outputs=outputs)
+        found = {name: seen for name in song.names if (seen := state_of(name))}
+        _decide(song, journal, found, output, songs, overwrite)
+    return plan
+
+
+def _look_at(song: Planned) -> None:
+    """Find out what the song is called, and whether it is there at all."""
+    place = song.source.place
+    if song.source.failure:
+        return song.fail(song.source.failure)
+    try:
+        song.size, song.stamp = state(place)
+        tags = _tags(place) if song.job.template.fields & set(TAGS) else {}
+    except (OSError, ValueError) as error:  # ValueError: a URL that fsspec cannot open
+        return song.fail(one_line(error).removeprefix(f"{place}: "))
+    known = song_fields(place, song.source.folder, tags)
+    song.fields = {**known, **song.job.words, "ext": song.job.suffix(place)}
+    base = song.job.template.name({**song.fields, "stem": "{stem}"})
+    song.key = Key(song.source.identity, base, canonical(song.settings))
+
+
+def _tags(place: str) -> dict[str, list[str]]:
+    from ...audio import read_tags
+
+    if not is_url(place):
+        with open(place, "rb") as file:
+            return read_tags(file)
+    system, path = system_of(place)
+    with system.open(path, "rb") as file:
+        return read_tags(file)
+
+
+def _name(songs: list[Planned], journal: Journal, state_of: Callable[[str], object | None], *, overwrite: bool) -> None:
+    """Give each song output names that no other result has: those of an earlier run, else new ones with a number.
+
+    With `overwrite` a song may replace its own results with other settings.
+    """
+    taken = {name.casefold(): key for name, (key, _) in journal.owned.items() if state_of(name)}
+    following: dict[str, int] = {}
+
+    def is_free(name: str, key: Key) -> bool:
+        owner = taken.get(name, key)
+        return owner == key or (overwrite and owner._replace(settings=key.settings) == key)
+
+    def try_number(song: Planned, number: int) -> bool:
+        names = song.named(number)
+        folded = {name.casefold() for name in names}
+        if len(folded) < len(names) or not all(is_free(name, song.key) for name in folded):
+            return False
+        taken.update(dict.fromkeys(folded, song.key))
+        song.names, song.number = names, number
+        return True
+
+    known = [song for song in songs if song.key in journal.entries]
+    for song in known:
+        try_number(song, journal.entries[song.key].number)
+    for song in songs:
+        base = song.key.base.casefold()
+        while not song.names:
+            number = following[base] = following.get(base, 0) + 1
+            try_number(song, number)
+
+
+def _decide(
+    song: Planned,
+    journal: Journal,
+    found: Mapping[str, tuple[int, str]],
+    output: str,
+    songs: set[str],
+    overwrite: bool,
+) -> None:
+    """Whether the song is skipped, planned, or cannot be done. found: the outputs that exist, with size and stamp."""
+    entry = journal.entries.get(song.key, Entry())
+    for name in found:
+        place = join(output, name)
+        if identity(place) in songs or (not is_url(output) and _same_file(place, song.source.place)):
+            return song.fail(f"{place} is itself a song of this batch; choose another folder or name for the outputs")
+
+    def is_as_written(name: str, written: Seen | None) -> bool:
+        return name in found and written is not None and _is_as_written(join(output, name), found[name], written)
+
+    is_whole = all(is_as_written(name, entry.outputs.get(name)) for name in song.names)
+    if is_whole and _unchanged(song, entry) and (earlier := journal.report(entry)):
+        song.report = replace(earlier, source=song.source.place, outputs=song.report.outputs, outcome="skipped")
+        return
+    for name in found:
+        owner, written = journal.owned.get(name, (None, None))
+        if owner == song.key and (written is None or is_as_written(name, written)):
+            continue
+        if not overwrite:
+            why = "exists already" if owner is None else "is not as it was written"
+            return song.fail(f"{join(output, name)} {why}; move it away, or overwrite it with --force")
+    song.may_replace = overwrite or bool(found)
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def _is_as_written(place: str, found: tuple[int, str], written: Seen) -> bool:
+    """By its time, or else its content; at a URL by its size alone."""
+    size, stamp = found
+    return size == written.size and (is_url(place) or stamp == written.stamp or _has(place, written.checksum))
+
+
+def _unchanged(song: Planned, entry: Entry) -> bool:
+    if entry.song is None or song.size != entry.song.size:
+        return False
+    place = song.source.place
+    return song.stamp == entry.song.stamp or (not is_url(place) and _has(place, entry.song.checksum))
+
+
+def _has(path: str, known: str) -> bool:
+    """Whether this is the checksum of a file."""
+    try:
+        return checksum(path) == known
+    except OSError:  # rendering it, or writing it, will say why
+        return False

@@ -1,0 +1,1 @@
+"""What is in a song: its stems measured and drawn."""

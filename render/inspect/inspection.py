@@ -1,0 +1,200 @@
+"""What is in a song: waveform, spectrum, its stems' levels over time and their loudness, in constant memory."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...audio import AudioError, open_audio
+from ...engine import aligned
+from ...engine.fifo import Fifo
+from ...models import Model
+from ..song.song import REPAIR, Progress, counted, stem_processor
+
+Block = NDArray[np.float32]
+
+COLUMNS = 1024  # at least, of a song that has as many, and less than twice that
+FLOOR_DB = -100.0
+WINDOW_SECONDS = 0.093  # of the spectrum, so that a bass's notes are lines: 4096 samples at 44.1 kHz
+HOP_SECONDS = 0.0116  # the shortest column
+BANDS = 160
+LOWEST_HZ, HIGHEST_HZ = 40.0, 16000.0
+SILENT_DB = -70.0  # what is fainter has no loudness (EBU R128)
+
+
+@dataclass(frozen=True)
+class Loud:
+    """How loud something is. lufs: integrated (EBU R128), None for silence and for less than 0.4 s.
+
+    peak_db: dBFS; share: of the energy, 0..1; true_peak_db: in dBTP, None where it was not measured.
+    """
+
+    lufs: float | None
+    peak_db: float
+    share: float = 1.0
+    true_peak_db: float | None = None
+
+    def __str__(self) -> str:
+        """The loudness, or the peak of what is too short or too sparse to have one.
+
+        >>> str(Loud(-14.2, -1.0)), str(Loud(None, -6.0)), str(Loud(None, -90.0))
+        ('-14.2 LUFS', 'peak -6.0 dBFS', 'silent')
+        """
+        if self.lufs is not None:
+            return f"{decibels(self.lufs)} LUFS"
+        return "silent" if self.peak_db < SILENT_DB else f"peak {decibels(self.peak_db)} dBFS"
+
+
+def decibels(value: float) -> str:
+    """A number of dB, to a tenth.
+
+    >>> decibels(-14.23), decibels(-0.04), decibels(-math.inf)
+    ('-14.2', '0.0', '-∞')
+    """
+    return f"{round(value, 1) + 0.0:.1f}".replace("inf", "\N{INFINITY}")
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What is in a song, in columns of equal length.
+
+    waveform: (2, columns), the least and the greatest sample of each, of the mean of the channels. spectrum: (bands,
+    columns), the loudest tone of each band, in dB of one at full scale, from -100; edges_hz: (bands + 1,). levels:
+    (stems, columns), RMS in dB of full scale, from -100. song, stems: how loud it is, and each of them.
+    """
+
+    name: str
+    model: str
+    seconds: float
+    sample_rate: int
+    num_channels: int
+    song: Loud
+    stems: dict[str, Loud]
+    warning: str
+    waveform: NDArray[np.float32] = field(repr=False)
+    spectrum: NDArray[np.float32] = field(repr=False)
+    edges_hz: NDArray[np.float64] = field(repr=False)
+    levels: NDArray[np.float32] = field(repr=False)
+
+
+def inspect_audio(
+    source: str | Path,
+    model: str | Path | Model = "studio",
+    *,
+    stream: int | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Inspection:
+    """Separate a song and measure it and its stems. Raises ValueError or OSError, one line.
+
+    stream: The audio stream to read, as in `remix_file`.
+    """
+    from ...audio.loudness import Loudness
+
+    with open_audio(source, stream) as reader:
+        processor = stem_processor(reader, None, model, threads)
+        rate, num_channels, stems = reader.sample_rate, reader.num_channels, processor.stems
+        song = Loudness(rate, num_channels, true_peak=True)
+        meters = [Loudness(rate, num_channels) for _ in stems]
+        energies = np.zeros(len(stems))
+        columns = _Columns(rate, len(stems))
+        with np.errstate(over="ignore", invalid="ignore"):  # outliers are refused below
+            for separated in aligned(counted(reader, None, progress), processor.separate, processor.latency_samples):
+                mix = separated.sum(axis=0)
+                song.push(mix)
+                for meter, stem in zip(meters, separated, strict=True):
+                    meter.push(stem)
+                energies += np.square(separated).sum(axis=(1, 2), dtype=np.float64)
+                columns.push(mix.mean(axis=0), np.square(separated).mean(axis=1))
+        if not columns.position:
+            raise AudioError(reader.warning or f"{reader.path}: holds no audio")
+        if reader.outliers:
+            raise AudioError(f"{reader.path}: {reader.outliers}; {REPAIR}")
+        shares = energies / (energies.sum() or 1)
+        waveform, spectrum, levels = columns.finish()
+        return Inspection(
+            name=Path(source).stem,
+            model=processor.model.card.name,
+            seconds=columns.position / rate,
+            sample_rate=rate,
+            num_channels=num_channels,
+            song=Loud(song.lufs(), song.peak_db(), 1.0, song.true_peak_db()),
+            stems={
+                s: Loud(m.lufs(), m.peak_db(), float(part)) for s, m, part in zip(stems, meters, shares, strict=True)
+            },
+            warning="; ".join(filter(None, (reader.stream_note, reader.warning))),
+            waveform=waveform.astype(np.float32),
+            spectrum=_decibels(spectrum),
+            edges_hz=columns.edges_hz,
+            levels=_decibels(levels),
+        )
+
+
+class _Columns:
+    """Collects a song in columns, which are joined by twos whenever there are too many."""
+
+    def __init__(self, sample_rate: int, stems: int) -> None:
+        self.position = 0  # samples taken
+        self.edges_hz = np.geomspace(LOWEST_HZ, min(HIGHEST_HZ, sample_rate / 2), BANDS + 1)
+        self._hop = round(HOP_SECONDS * sample_rate)
+        window = 2 ** round(math.log2(WINDOW_SECONDS * sample_rate))
+        self._window = np.hanning(window + 1)[:-1].astype(np.float32)
+        self._bins = np.minimum(self.edges_hz * window / sample_rate, window // 2).astype(int)
+        self._lead = (window - self._hop) // 2  # samples of a window before its column
+        self._waiting = Fifo((1 + stems,))
+        self._waiting.push_zeros(self._lead)
+        self._span = 1  # hops in a column
+        self._hops = 0
+        self._extremes = np.full((2, 2 * COLUMNS), -np.inf)  # minus the least sample, and the greatest
+        self._powers = np.zeros((BANDS + stems, 2 * COLUMNS))
+
+    def push(self, mono: Block, powers: Block) -> None:
+        """Take the song (n,) and the power of each stem (stems, n)."""
+        self.position += mono.shape[-1]
+        self._waiting.push(np.concatenate([mono[None], powers]))
+        self._take()
+
+    def finish(self) -> tuple[NDArray, NDArray, NDArray]:
+        """The waveform (2, columns), and powers by band and by stem, (bands, columns) and (stems, columns)."""
+        whole = -(-self.position // self._hop)
+        self._waiting.push_zeros(self._hop + len(self._window))
+        self._take(whole - self._hops)
+        columns = -(-whole // self._span)
+        hops = np.minimum(self._span, whole - self._span * np.arange(columns))
+        bands, stems = np.split(self._powers[:, :columns] / hops, [BANDS])
+        return self._extremes[:, :columns] * [[-1], [1]], bands, stems
+
+    def _take(self, most: int | None = None) -> None:
+        """Turn what waits into columns, hop by hop."""
+        hop, window = self._hop, len(self._window)
+        n = max(0, (len(self._waiting) - window) // hop + 1)
+        n = n if most is None else min(n, most)
+        if n <= 0:
+            return
+        data = self._waiting.peek((n - 1) * hop + window)
+        frames = np.lib.stride_tricks.sliding_window_view(data[0], window)[::hop]
+        spectrum = np.fft.rfft(frames * self._window, axis=1)
+        power = np.square(np.abs(spectrum) / (self._window.sum() / 2))
+        bands = np.maximum.reduceat(power, self._bins, axis=1)[:, :-1]
+        heard = data[:, self._lead : self._lead + n * hop].reshape(-1, n, hop)
+        while self._hops + n > self._span * 2 * COLUMNS:
+            self._join()
+        columns = (self._hops + np.arange(n)) // self._span
+        for row, extreme in zip(self._extremes, (-heard[0].min(-1), heard[0].max(-1)), strict=True):
+            np.maximum.at(row, columns, extreme)
+        for row, power in zip(self._powers, np.concatenate([bands.T, heard[1:].mean(-1)]), strict=True):
+            np.add.at(row, columns, power)
+        self._hops += n
+        self._waiting.drop(n * hop)
+
+    def _join(self) -> None:
+        self._span *= 2
+        for rows, join, empty in (self._extremes, np.maximum, -np.inf), (self._powers, np.add, 0):
+            rows[:, :COLUMNS] = join(rows[:, ::2], rows[:, 1::2])
+            rows[:, COLUMNS:] = empty
+
+
+def _decibels(power: NDArray) -> Block:
+    return (10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))).astype(np.float32)

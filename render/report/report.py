@@ -1,0 +1,155 @@
+"""What came of a batch: a report of each song and of the whole, as JSON, CSV or a page to look over."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from ...core.atomic import write_whole
+from ..song.level import Level
+from ..song.overview import Overview
+
+Outcome = Literal["done", "skipped", "failed", "planned"]
+KINDS = (".json", ".csv", ".html")  # what a report can be written as
+LEVELS = ("lufs", "peak_db", "true_peak_db")
+# How reports begin, by suffix, so that other files are not overwritten.
+STARTS = {
+    ".json": b'{"stembridge": "report"',
+    ".csv": b"source,output,outcome,reason,",
+    ".html": b'<!doctype html>\n<html lang="en"><head><meta name="generator" content="StemBridge">',
+}
+
+
+@dataclass(frozen=True)
+class SongReport:
+    """What came of one song.
+
+    source: its path or URL. outputs: what was written, or will be. outcome: "done"; "skipped", because an earlier run
+    did it and nothing has changed; "failed"; or "planned". reason: one line that says why it failed, else empty.
+    seconds: how long the song is. took: how long the work was, in seconds. before, after: how loud the song is and each
+    of the outputs, in their order. warnings: one line each. Of a skipped song all this is what the earlier run found.
+    """
+
+    source: str
+    outputs: tuple[str, ...]
+    outcome: Outcome
+    reason: str = ""
+    seconds: float | None = None
+    took: float | None = None
+    before: Level | None = None
+    after: tuple[Level, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """What `to_dict` gave."""
+        lists = {name: tuple(values[name]) for name in ("outputs", "warnings")}
+        before = values["before"] and Level(**values["before"])
+        return cls(**{**values, **lists, "before": before, "after": tuple(Level(**level) for level in values["after"])})
+
+
+def _no_overview(song: SongReport) -> Overview | None:
+    return None
+
+
+def is_report(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is a report. Raises OSError."""
+    start = STARTS[Path(path).suffix.lower()]
+    with open(path, "rb") as file:
+        return file.read(len(start)) == start
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a batch.
+
+    songs: in the order in which they were given. took: how long the whole run was, in seconds. settings: what it was
+    asked to do, as JSON has it. left_out: lines about files and folders that were left out of folders and globs.
+    unwritten: why report.json could not be written, else empty. overview: the picture of a song that was rendered, read
+    when it is asked for, or None.
+    """
+
+    songs: tuple[SongReport, ...]
+    took: float
+    settings: dict[str, Any]
+    left_out: tuple[str, ...] = field(default=(), kw_only=True)
+    unwritten: str = field(default="", kw_only=True)
+    overview: Callable[[SongReport], Overview | None] = field(default=_no_overview, repr=False, compare=False)
+
+    @property
+    def done(self) -> tuple[SongReport, ...]:
+        """The songs that this run rendered."""
+        return self._with("done")
+
+    @property
+    def skipped(self) -> tuple[SongReport, ...]:
+        """The songs that were done before and have not changed."""
+        return self._with("skipped")
+
+    @property
+    def failed(self) -> tuple[SongReport, ...]:
+        """The songs that could not be rendered, each with its reason."""
+        return self._with("failed")
+
+    @property
+    def planned(self) -> tuple[SongReport, ...]:
+        """The songs that would be rendered, or will be."""
+        return self._with("planned")
+
+    def _with(self, outcome: Outcome) -> tuple[SongReport, ...]:
+        return tuple(song for song in self.songs if song.outcome == outcome)
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write it to a .json, .csv or .html file, whole or not at all. Raises ValueError (another suffix), OSError."""
+        path = Path(path)
+        kind = path.suffix.lower()
+        if kind not in KINDS:
+            raise ValueError(f"{path} is no kind of report; name it {', '.join(KINDS)}")
+        try:
+            if kind == ".html":
+                from .page import write_page
+
+                write_page(self, path)
+            else:
+                text = self._json() if kind == ".json" else self._csv()
+                write_whole(path, text.encode(errors="backslashreplace"))  # file names may not be text
+        except OSError as error:
+            raise OSError(f"cannot write {path}: {error.strerror}; make room or choose another folder") from error
+
+    def _json(self) -> str:
+        counts = {outcome: len(self._with(outcome)) for outcome in ("done", "skipped", "failed", "planned")}
+        head = {"stembridge": "report", "took": round(self.took, 3), **counts}
+        head |= {"left_out": self.left_out, "settings": self.settings}
+        songs = ",\n  ".join(json.dumps(_rounded(song.to_dict()), ensure_ascii=False) for song in self.songs)
+        return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "songs": [\n  {songs}\n]}}\n'
+
+    def _csv(self) -> str:
+        """A line an output, or a song that has none."""
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        levels = [f"{name}_{when}" for when in ("before", "after") for name in LEVELS]
+        writer.writerow(["source", "output", "outcome", "reason", "seconds", "took", *levels, "warnings"])
+        for song in self.songs:
+            for number, output in enumerate(song.outputs or ("",)):
+                after = song.after[number] if number < len(song.after) else None
+                numbers = [getattr(level, name, None) for level in (song.before, after) for name in LEVELS]
+                row = [song.source, output, song.outcome, song.reason, song.seconds, song.took, *numbers]
+                writer.writerow([*map(_rounded, row), " | ".join(song.warnings)])
+        return table.getvalue()
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to a thousandth, also in lists and dicts."""
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return round(value, 3) if isinstance(value, float) else value

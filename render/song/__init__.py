@@ -1,0 +1,1 @@
+"""One song: a file in, its remix or its stems out."""

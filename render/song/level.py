@@ -1,0 +1,87 @@
+"""How loud a rendered song is written: one factor for all files of it."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ...audio.loudness import Loudness
+
+FULL_SCALE = 1 - 2**-15  # the largest sample of 16 bits
+NORMALIZED_DB = -1.0  # leaves room for what lossy encoders and converters add between the samples
+TRUE_PEAK_DB = -1.0  # the most that EBU R128 allows
+QUIETEST_LUFS, LOUDEST_LUFS = -70.0, 0.0
+
+
+@dataclass(frozen=True)
+class Level:
+    """How loud a file is.
+
+    lufs: integrated loudness (EBU R128), None for silence and for less than 0.4 s. peak_db: the largest sample, in dB
+    of full scale; true_peak_db: the largest peak between the samples too, in dBTP; None for silence, and where it was
+    not measured.
+    """
+
+    lufs: float | None
+    peak_db: float | None
+    true_peak_db: float | None = None
+
+    @classmethod
+    def measured(cls, meter: "Loudness", *, true_peak: bool = False) -> "Level":
+        """What a meter shows."""
+        peaks = meter.peak_db(), meter.true_peak_db() if true_peak else -math.inf
+        peak_db, true_peak_db = (None if peak == -math.inf else peak for peak in peaks)
+        return cls(meter.lufs(), peak_db, true_peak_db)
+
+
+def check_loudness(loudness: float | Literal["match"] | None, *, normalize: bool) -> None:
+    """Raise ValueError unless `loudness` is None, "match" or LUFS from -70 to 0, and not asked for with normalize."""
+    if loudness is None:
+        return
+    if normalize:
+        raise ValueError("loudness and normalize both set the level; choose one of them")
+    is_number = isinstance(loudness, (int, float)) and not isinstance(loudness, bool)
+    if loudness != "match" and not (is_number and QUIETEST_LUFS <= float(loudness) <= LOUDEST_LUFS):
+        raise ValueError(f'loudness {loudness!r} does not work; give LUFS from -70 to 0, such as -14, or "match"')
+
+
+def loudness_factor(level: Level, lufs: float | None) -> tuple[float, str]:
+    """The factor that brings what is as loud as `level` to `lufs`, as far as a true peak of -1 dBTP allows.
+
+    level: with its true peak. lufs: None for as loud as silence, which cannot be. Returns the factor and a warning, ""
+    unless it misses `lufs`.
+
+    >>> loudness_factor(Level(-20.0, -9.5, -9.0), -14.0) == (10 ** (6 / 20), "")
+    True
+    >>> loudness_factor(Level(-20.0, -4.5, -4.0), -14.0)[1]
+    'its loudness is -17.0 LUFS instead of -14.0, 3.0 LU short, because its true peak may not be above -1 dBTP'
+    """
+    room_db = math.inf if level.true_peak_db is None else TRUE_PEAK_DB - level.true_peak_db
+    if lufs is None or level.lufs is None:
+        return 10 ** (
+            min(0.0, room_db) / 20
+        ), "its loudness is as it was: silence, and less than 0.4 s, have none to set"
+    factor = 10 ** (min(lufs - level.lufs, room_db) / 20)
+    short = lufs - level.lufs - room_db
+    if short < 0.05:
+        return factor, ""
+    reached = f"its loudness is {lufs - short:.1f} LUFS instead of {lufs:.1f}, {short:.1f} LU short"
+    return factor, f"{reached}, because its true peak may not be above -1 dBTP"
+
+
+def common_factor(peak: float, *, clips: bool, normalize: bool) -> float:
+    """The factor for all files of a song whose largest sample, in any of them, is `peak`.
+
+    clips: the format cannot hold more than full scale. The factor is then at most what prevents clipping, in steps of
+    0.01 dB so that two decimals name it exactly. normalize: bring the peak to -1 dBFS, up or down.
+
+    >>> common_factor(0.5, clips=True, normalize=False)
+    1.0
+    >>> round(common_factor(2.0, clips=True, normalize=False), 4)
+    0.4999
+    """
+    if normalize and peak > 0:
+        return 10 ** (NORMALIZED_DB / 20) / peak
+    if clips and peak > 1:
+        return 10 ** (-math.ceil(2000 * math.log10(peak / FULL_SCALE)) / 100 / 20)
+    return 1.0

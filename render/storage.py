@@ -1,0 +1,199 @@
+"""Where songs and outputs lie: in folders of this machine, or anywhere that fsspec reaches by a URL."""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+from urllib.request import url2pathname
+
+from ..core.atomic import publish
+
+URL = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE)
+PIECE = 1 << 20  # bytes copied at a time
+
+
+class Seen(NamedTuple):
+    """A file as it was: size in bytes, a text that changes when it does (see `state`), and SHA-256."""
+
+    size: int
+    stamp: str
+    checksum: str
+
+
+def is_url(place: str) -> bool:
+    """Whether fsspec is to be asked: `s3://bucket/song.flac`, `zip://song.flac::songs.zip`."""
+    return URL.match(place) is not None
+
+
+def as_place(place: str | os.PathLike[str]) -> str:
+    """A path or URL as text; file:// URLs are paths.
+
+    >>> as_place("file:///music/a%20song.flac"), as_place("file://localhost/music/#1.flac")
+    ('/music/a song.flac', '/music/#1.flac')
+    """
+    text = os.fspath(place)
+    if not text.lower().startswith("file://"):
+        return text
+    # Not urlsplit: playlists have # and ? as they are, and no file's URL has a fragment or a query.
+    return url2pathname("/" + text[len("file://") :].partition("/")[2])
+
+
+def file_name(place: str) -> str:
+    """Return the file name of a path or URL.
+
+    >>> file_name("https://example.org/a/song.mp3?key=1/2"), file_name("zip://a/one.flac::s3://bucket/two.zip")
+    ('song.mp3', 'one.flac')
+    """
+    return PurePosixPath(place.partition("::")[0].partition("?")[0] if is_url(place) else place).name
+
+
+def system_of(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL, and the path in it. Raises ValueError (one line) if there is none."""
+    import fsspec.core
+
+    scheme = url.partition(":")[0]
+    try:
+        return fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        package = getattr(error.__cause__ or error, "name", None) or f"fsspec[{scheme}]"
+        raise ValueError(
+            f"{url}: {scheme}:// needs {package}, which is not installed: pip install {package}"
+        ) from error
+    except ValueError as error:
+        if not str(error).startswith("Protocol not known"):
+            raise ValueError(f"{url}: fsspec cannot open it: {one_line(error)}; check the address") from error
+        known = "a path, or a URL such as https://, s3:// or gs://"
+        raise ValueError(f"{url}: {scheme}:// is unknown to fsspec; give {known}") from error
+    except Exception as error:  # every kind of storage fails in its own way
+        raise ValueError(f"{url}: fsspec cannot open it: {one_line(error)}; check the address") from error
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, for a person."""
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    elif isinstance(error, MemoryError):
+        text = "memory ran out; render fewer songs at a time, or use a computer with more memory"
+    else:
+        text = str(error) if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split()) or type(error).__name__
+
+
+def join(root: str, name: str) -> str:
+    """The place of a file by its name below a folder, with slashes.
+
+    >>> join("out", "album/song.flac"), join("s3://bucket/out/", "song.flac")
+    ('out/album/song.flac', 's3://bucket/out/song.flac')
+    """
+    return f"{root.rstrip('/')}/{name}" if is_url(root) else os.path.join(root, *name.split("/"))
+
+
+def state(place: str) -> tuple[int, str]:
+    """Size in bytes, and a text that changes when the file does. Raises OSError."""
+    if is_url(place):
+        system, path = system_of(place)
+        try:
+            return int(system.info(path)["size"] or 0), str(system.ukey(path))
+        except Exception as error:
+            raise OSError(f"{place}: cannot be read: {one_line(error)}") from error
+    status = os.stat(place)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(f"{place}: is no file")
+    return status.st_size, str(status.st_mtime_ns)
+
+
+def checksum(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file of this machine. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seen(path: Path) -> Seen:
+    """A file of this machine as it is. Raises OSError."""
+    return Seen(*state(str(path)), checksum(path))
+
+
+def states_below(root: str) -> Callable[[str], tuple[int, str] | None]:
+    """Return a function that looks up a file below a folder: its size and stamp ("" at a URL), or None if missing.
+
+    A URL is listed only once, in this call. Raises OSError if the folder cannot be read.
+    """
+    if not is_url(root):
+        return lambda name: _state_of_file(join(root, name))
+    system, path = system_of(root)
+    try:
+        bucket = path.partition("/")[0]
+        if bucket and not system.exists(bucket):  # otherwise fsspec would create it, with settings nobody chose
+            raise OSError(f"there is no {bucket}; make it first or choose another place")
+        found = system.find(path, detail=True)
+    except FileNotFoundError:
+        found = {}
+    except Exception as error:
+        raise OSError(f"{root}: cannot be used: {one_line(error)}") from error
+    start = len(path.rstrip("/")) + 1
+    return {name[start:]: (int(info["size"] or 0), "") for name, info in found.items()}.get
+
+
+def _state_of_file(path: str) -> tuple[int, str] | None:
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return 0, ""  # a loop of links: something is there, but not a file that we wrote
+    return status.st_size, str(status.st_mtime_ns)
+
+
+def fetch(url: str, folder: Path) -> Path:
+    """Copy a file from its URL into a folder; its suffix is kept. Raises OSError."""
+    system, path = system_of(url)
+    target = folder / f"song{PurePosixPath(path).suffix}"
+    try:
+        with system.open(path, "rb") as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy, PIECE)
+    except Exception as error:
+        raise OSError(f"{url}: cannot be read: {one_line(error)}") from error
+    return target
+
+
+def deliver(parts: Sequence[Path], outputs: Sequence[str], *, overwrite: bool) -> None:
+    """Move finished files to their paths or URLs: all of them, each complete, or none.
+
+    Missing folders are made. overwrite: replace what exists. Raises OSError.
+    """
+    if is_url(outputs[0]):
+        return _upload(parts, outputs, overwrite)
+    for output in outputs:
+        if os.path.exists(output) and not overwrite:
+            raise _exists(output)
+        os.makedirs(os.path.realpath(os.path.dirname(output)), exist_ok=True)
+    publish(parts, outputs)
+
+
+def _upload(parts: Sequence[Path], outputs: Sequence[str], overwrite: bool) -> None:
+    system, _ = system_of(outputs[0])
+    paths = [system._strip_protocol(output) for output in outputs]
+    try:
+        for output, path in zip(outputs, paths, strict=True):
+            if not overwrite and system.exists(path):
+                raise _exists(output)
+            system.makedirs(system._parent(path), exist_ok=True)
+        with system.transaction:
+            for part, path in zip(parts, paths, strict=True):
+                with part.open("rb") as source, system.open(path, "wb") as target:
+                    shutil.copyfileobj(source, target, PIECE)
+    except FileExistsError:
+        raise
+    except Exception as error:
+        raise OSError(f"{outputs[0]}: cannot be written: {one_line(error)}") from error
+
+
+def _exists(output: str) -> FileExistsError:
+    return FileExistsError(f"{output} exists already; choose another name, or overwrite it with --force")

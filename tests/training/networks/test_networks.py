@@ -1,0 +1,229 @@
+"""What a network sees, how it is judged, and that the engine runs exactly what PyTorch trained."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from stembridge.core.errors import DataError
+from stembridge.engine import StemProcessor
+from stembridge.engine.stft import Analysis
+from stembridge.models import ModelError, load_model
+from stembridge.training.export import PARITY, export_network, load_parameters, parity, rounded
+from stembridge.training.inference import separate_clip
+from stembridge.training.networks.base import MaskNetwork
+from stembridge.training.networks.features import (
+    covariance,
+    input_features,
+    parts_of,
+    running_level,
+    spectra,
+    waveforms,
+)
+from stembridge.training.networks.make import make_network
+from stembridge.training.networks.spatial import masks_from
+from stembridge.training.objective import LOSSES, error_db, example
+from stembridge.training.recipe import RECIPES, Recipe
+from stembridge.training.session import train_model
+
+CARD = {"name": "tiny", "version": "1", "terms": "CC0"}
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32) * 0.1
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+def test_training_and_engine_share_one_transform(kind):
+    grid = RECIPES[kind].grid
+    audio = noise(2, 20000)
+    ours = spectra(torch.from_numpy(audio), grid).permute(1, 0, 2).numpy()
+    engine = Analysis(grid, 2).push(audio)
+    assert ours.shape == engine.shape
+    assert np.abs(ours - engine).max() < 1e-7
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+def test_what_was_analysed_can_be_heard_again(kind):
+    grid = RECIPES[kind].grid
+    audio = torch.from_numpy(noise(3, 2, 40 * grid.hop))
+    again = waveforms(spectra(audio, grid), grid)
+    whole = again.size(-1)
+    assert whole > 30 * grid.hop
+    assert torch.allclose(again, audio[..., :whole], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+def test_bands_cover_every_bin_once(kind):
+    recipe = RECIPES[kind]
+    bands = recipe.bands
+    assert bands.bins == recipe.grid.bins
+    spectrum = torch.arange(bins := bands.bins).float()[None] + 1
+    assert bands.pool(spectrum).sum() == spectrum[0, :-1].sum()
+    spread = bands.spread(torch.arange(bands.num_cells).float()[None])
+    assert spread.shape == (1, bins)
+    assert spread[0, -1] == spread[0, -2]
+    # Pooling what was spread weighs each cell by its bins, in the same order.
+    widths = bands.pool(torch.ones(1, bins))
+    assert torch.equal(bands.pool(spread), torch.arange(widths.size(1)) * widths)
+
+
+def test_running_level_is_a_peak_that_falls():
+    power = torch.rand(50, 3, 1, generator=torch.Generator().manual_seed(0))
+    power[20:] *= 1e-4
+    before = torch.full((3, 1), 0.7)
+    level, fall = before, 10 ** (-0.6 / 100)
+    wanted = []
+    for frame in power:
+        level = torch.maximum(frame, level * fall)
+        wanted.append(level)
+    assert torch.allclose(running_level(power, before, 100), torch.stack(wanted), rtol=1e-4)
+
+
+def test_features_do_not_depend_on_level(tiny_recipe):
+    spectrum = torch.randn(2, 10, 1, 2, tiny_recipe.grid.bins, generator=torch.Generator().manual_seed(0))
+    cells = tiny_recipe.bands.pool(covariance(parts_of(torch.complex(*spectrum))))
+    quiet, _ = input_features(1e-6 * cells, tiny_recipe, torch.zeros(1, 1))
+    loud, _ = input_features(cells, tiny_recipe, torch.zeros(1, 1))
+    assert torch.allclose(quiet, loud, atol=1e-2)
+    assert loud.abs().max() < 4
+
+
+@pytest.mark.parametrize("spatial", [False, True])
+def test_error_is_that_of_the_masked_spectrum(tiny_recipe, spatial):
+    tiny_recipe = replace(tiny_recipe, spatial=spatial)
+    stems = torch.from_numpy(noise(2, 4, 2, 8000))
+    stems[:, :, 1] += torch.tensor([1.0, -0.7, 0.3, 0.0]).reshape(1, 4, 1) * stems[:, :, 0]  # from places of their own
+    responses = torch.rand(2, 4, tiny_recipe.grid.bins, generator=torch.Generator().manual_seed(0))
+    batch = example(stems, responses, tiny_recipe)
+    logits = torch.randn(*batch.match.shape, generator=torch.Generator().manual_seed(1))
+    stem_spectra = spectra(stems, tiny_recipe.grid) * responses[:, :, None, None]
+    mix = stem_spectra.sum(1, keepdim=True)
+    masks, _ = masks_from(logits, covariance(parts_of(mix[:, 0].permute(2, 0, 1, 3))), tiny_recipe)
+    masks = (torch.view_as_complex(masks) if spatial else masks).permute(1, 2, 3, 0, 4)
+    error = ((masks * mix - stem_spectra).abs() ** 2)[..., :-1].sum(dim=(2, 3, 4))
+    floor = 1e-3 * (mix.abs() ** 2)[..., :-1].sum(dim=(2, 3, 4))
+    assert torch.allclose(error_db(logits, batch, tiny_recipe), 10 * torch.log10(error + floor), atol=0.05)
+
+
+def test_perfect_masks_have_less_error_than_any_other(tiny_recipe):
+    """Stems that do not overlap in frequency can be had whole, and the loss says so."""
+    t = torch.arange(12000) / 44100
+    tones = [torch.sin(2 * torch.pi * f * t) for f in (100.0, 600.0, 2500.0, 9000.0)]
+    stems = torch.stack([torch.stack([tone, tone]) for tone in tones]).unsqueeze(0)
+    batch = example(stems, torch.ones(1, 4, tiny_recipe.grid.bins), tiny_recipe)
+    ideal = torch.log(batch.match.clamp_min(1e-9))
+    even = torch.zeros_like(ideal)
+    assert (error_db(ideal, batch, tiny_recipe) < error_db(even, batch, tiny_recipe) - 8).all()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_falls_as_masks_come_nearer_the_ideal(loss, tiny_recipe):
+    t = torch.arange(30000) / 44100
+    tones = [torch.sin(2 * torch.pi * f * t) for f in (100.0, 600.0, 2500.0, 9000.0)]
+    stems = torch.stack([torch.stack([tone, tone]) for tone in tones]).unsqueeze(0)
+    batch = example(stems, torch.ones(1, 4, tiny_recipe.grid.bins), tiny_recipe)
+    ideal = torch.log(batch.match.clamp_min(1e-9))
+    losses = [LOSSES[loss](share * ideal, batch, tiny_recipe) for share in (-0.1, 0.0, 0.1, 1.0)]
+    assert losses[0].shape == (1, 4)
+    for worse, better in pairwise(losses):
+        assert (better < worse).all()
+
+
+def randomised(recipe: Recipe, seed: int = 0) -> MaskNetwork:
+    torch.manual_seed(seed)
+    return make_network(recipe).eval()
+
+
+def test_exported_networks_sound_like_pytorch_through_the_real_engine(any_recipe, tmp_path):
+    network = randomised(any_recipe)
+    model = export_network(network, tmp_path / "tiny.onnx", CARD)
+    assert parity(rounded(network), model) < 1e-5
+    assert parity(network, model) < PARITY  # what half precision costs is not heard
+    assert load_model(tmp_path / "tiny.onnx").card.mode == ("streaming" if any_recipe.causal else "chunked")
+    # The check can fail: another network's weights are not this model's.
+    assert parity(randomised(any_recipe, seed=1), model) > PARITY
+
+
+def test_a_wrong_export_is_refused(tiny_recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr("stembridge.training.export.parity", lambda network, model: 0.01)
+    (tmp_path / "tiny.onnx").write_bytes(b"an older one")
+    with pytest.raises(ModelError, match="differs from PyTorch"):
+        export_network(randomised(tiny_recipe), tmp_path / "tiny.onnx", CARD)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
+    assert (tmp_path / "tiny.onnx").read_bytes() == b"an older one"
+
+
+@pytest.mark.parametrize("family", [family for family, mode in RECIPES if mode == "streaming"])
+def test_causal_networks_do_not_see_the_future(family):
+    recipe = RECIPES[family, "streaming"]
+    network = randomised(recipe)
+    audio = noise(2, 30000)
+    changed = audio.copy()
+    changed[:, 20000:] = noise(2, 10000, seed=9)
+    before, after = separate_clip(network, audio), separate_clip(network, changed)
+    heard = 20000 - recipe.grid.synthesis_window
+    assert np.abs(before - after)[..., :heard].max() < 1e-6
+    assert np.abs(before - after)[..., 20000:].max() > 1e-3
+
+
+def test_parameters_come_back_from_the_graph(any_recipe, tmp_path):
+    network = rounded(randomised(any_recipe))
+    export_network(network, tmp_path / "tiny.onnx", CARD)
+    recipe, parameters = load_parameters(tmp_path / "tiny.onnx")
+    assert recipe == any_recipe
+    assert set(parameters) == set(network.state_dict())
+    for name, value in network.state_dict().items():
+        assert torch.equal(parameters[name], value), name
+
+
+def test_large_tensors_are_kept_in_half_precision(tmp_path):
+    network = randomised(RECIPES["recurrent", "streaming"])
+    model = export_network(network, tmp_path / "a.onnx", CARD)
+    size = sum(parameter.numel() for parameter in network.parameters())
+    assert len(model.graph) < 2.3 * size
+
+
+def test_a_mode_that_does_not_suit_a_family_is_refused(songs_folder, tmp_path):
+    with pytest.raises(DataError, match="a transformer network cannot be streaming; choose chunked"):
+        train_model([songs_folder], tmp_path / "a.onnx", 1, mode="streaming", family="transformer")
+
+
+def test_models_of_others_cannot_be_trained_on(tiny_live_model):
+    with pytest.raises(DataError, match="recipe"):
+        load_parameters(tiny_live_model)
+
+
+def test_exported_networks_run_at_other_rates(tiny_recipe, tmp_path):
+    model = export_network(randomised(tiny_recipe), tmp_path / "tiny.onnx", CARD)
+    for rate, channels in (16000, 1), (48000, 2):
+        processor = StemProcessor(model, rate, channels)
+        latency = processor.latency_samples
+        audio = noise(channels, 4 * latency // 3 + 1000)
+        stems = processor.separate(audio)
+        assert np.abs(stems.sum(axis=0)[:, latency:] - audio[:, :-latency]).max() < 1e-6
+        assert all(np.abs(stem).max() > 1e-4 for stem in stems)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_work_wherever_the_material_lies(loss, tiny_recipe):
+    """On a device without numbers, which no tensor that was left on the processor can meet."""
+    stems = torch.zeros(1, 4, 2, 16000, device="meta")
+    batch = example(stems, torch.ones(1, 4, tiny_recipe.grid.bins, device="meta"), tiny_recipe)
+    logits = torch.zeros(batch.match.shape, device="meta", requires_grad=True)
+    LOSSES[loss](logits, batch, tiny_recipe).mean().backward()
+    assert logits.grad.device.type == "meta"
+
+
+def test_the_loss_leads_downhill(tiny_recipe):
+    """Through masks and filters, its gradient says what a small step does."""
+    stems = torch.from_numpy(noise(1, 4, 2, 12000))
+    batch = example(stems, torch.ones(1, 4, tiny_recipe.grid.bins), tiny_recipe)
+    logits = 0.3 * torch.randn(batch.match.shape, generator=torch.Generator().manual_seed(0))
+    logits.requires_grad_(True)
+    before = error_db(logits, batch, tiny_recipe).mean()
+    before.backward()
+    step = 0.02 / logits.grad.square().sum()
+    after = error_db((logits - step * logits.grad).detach(), batch, tiny_recipe).mean()
+    assert after.item() == pytest.approx(before.item() - 0.02, abs=0.01)

@@ -1,0 +1,1 @@
+"""From folders of songs to mixes to learn from."""

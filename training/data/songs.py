@@ -1,0 +1,176 @@
+"""Songs with true stems: found in folders, decoded once into a cache."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...audio import open_audio
+from ...core.atomic import new_file
+from ...core.errors import DataError
+
+STEMS = ("vocals", "drums", "bass", "other")
+SAMPLE_RATE = 44100
+
+# MUSDB18's own validation list, https://github.com/sigsep/sigsep-mus-db (configs/mus.yaml).
+VALIDATION = frozenset(
+    {
+        "Actions - One Minute Smile",
+        "Clara Berry And Wooldog - Waltz For My Victims",
+        "Johnny Lokke - Promises & Lies",
+        "Patrick Talbot - A Reason To Leave",
+        "Triviul - Angelsaint",
+        "Alexander Ross - Goodbye Bolero",
+        "Fergessen - Nos Palpitants",
+        "Leaf - Summerghost",
+        "Skelpolu - Human Mistakes",
+        "Young Griffo - Pennies",
+        "ANiMAL - Rockshow",
+        "James May - On The Line",
+        "Meaxic - Take A Step",
+        "Traffic Experiment - Sirens",
+    }
+)
+# Streams of a MUSDB18 file, https://sigsep.github.io/datasets/musdb.html.
+MUSDB_STREAMS = ("mixture", "drums", "bass", "other", "vocals")
+GENERIC = frozenset({"stems", "stem", "tracks"})  # names of folders that say nothing of the song
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".aif", ".aiff", ".ogg", ".opus", ".mp3", ".m4a"})
+
+
+@dataclass(frozen=True)
+class Song:
+    """One song, found but not yet decoded.
+
+    files: stem (or "mixture") -> file. In a MUSDB18 file all are streams of the same file.
+    """
+
+    name: str
+    files: dict[str, Path]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all four stems are there, so that their sum is the song's own mix."""
+        return all(stem in self.files for stem in STEMS)
+
+    @property
+    def for_validation(self) -> bool:
+        """Whether it is one of MUSDB18's validation songs: its file or any folder above bears such a name.
+
+        Of a link, or a folder like ".", what it leads to counts as well.
+        """
+        places = {place for path in self.files.values() for place in (path, path.resolve())}
+        parts = [part for place in places for part in (*place.parts, place.stem)]
+        names = {part.removesuffix(".stem.mp4").casefold() for part in parts}
+        return any(name.casefold() in names for name in VALIDATION)
+
+    def decode(self, stem: str, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
+        """The stem (or "mixture") as (2, n) at `sample_rate`. Raises DataError for samples that are no numbers."""
+        path, invalid = self.files[stem], False
+        if path.suffix == ".mp4":
+            audio, rate = _decode_musdb(path, MUSDB_STREAMS.index(stem))
+        else:
+            with open_audio(path) as reader:
+                audio, rate = np.concatenate([*reader.blocks()], axis=-1), reader.sample_rate
+                invalid = reader.num_invalid > 0
+        if invalid or not np.isfinite(audio).all():
+            raise DataError(f"{path}: has samples that are no numbers, or infinite; export it again")
+        if rate != sample_rate:
+            import soxr
+
+            audio = soxr.resample(audio.T, rate, sample_rate).T
+        return np.ascontiguousarray(np.broadcast_to(audio, (2, audio.shape[-1])), np.float32)
+
+
+def find_songs(folders: Iterable[str | os.PathLike]) -> list[Song]:
+    """Every song below `folders`, sorted by name.
+
+    Three forms are known: MUSDB18 `*.stem.mp4` files; folders with audio files named after stems (vocals, drums,
+    bass, other, and mixture if there is one; any may be missing); and any other audio file, taken for a solo voice.
+    Raises DataError if a folder is missing or holds no song.
+    """
+    songs = []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; give a folder of songs with stems to --data")
+        found = [*_songs_below(folder)]
+        if not found:
+            raise DataError(f"{folder}: no songs here; it should have *.stem.mp4 files or folders with vocals.wav ...")
+        songs += found
+    return sorted(songs, key=lambda song: (song.name, str(sorted(song.files.values()))))
+
+
+def _songs_below(folder: Path) -> Iterator[Song]:
+    seen = {os.path.realpath(folder)}
+    for directory, folders, names in os.walk(folder, followlinks=True):
+        places = {name: os.path.realpath(os.path.join(directory, name)) for name in sorted(folders)}
+        folders[:] = [name for name, place in places.items() if place not in seen]  # a link may lead up
+        seen |= {*places.values()}
+        here = Path(directory)
+        stems = {}
+        voices = []
+        for name in sorted(names):
+            path = here / name
+            if name.endswith(".stem.mp4"):
+                yield Song(name.removesuffix(".stem.mp4"), dict.fromkeys(MUSDB_STREAMS, path))
+            elif path.suffix.lower() in AUDIO_SUFFIXES:
+                if path.stem.lower() in (*STEMS, "mixture"):
+                    stems[path.stem.lower()] = path
+                else:
+                    voices.append(path)
+        if stems:
+            named = Path(os.path.abspath(here))
+            yield Song((named.parent if named.name.casefold() in GENERIC else named).name, stems)
+        else:
+            yield from (Song(path.stem, {"vocals": path}) for path in voices)
+
+
+def _decode_musdb(path: Path, stream: int) -> tuple[NDArray[np.float32], int]:
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            audio = container.streams.audio[stream]
+            planes = [frame.to_ndarray() for frame in container.decode(audio)]
+            rate = audio.rate
+    except (av.error.FFmpegError, IndexError) as error:
+        raise DataError(f"{path}: cannot decode its stream {stream} ({error}); MUSDB18 files have five") from error
+    return np.concatenate(planes, axis=-1).astype(np.float32), rate
+
+
+class StemCache:
+    """Decoded stems as int16 arrays on disk, so that a crop costs one read.
+
+    folder: where the arrays lie; they are keyed by the paths, sizes and times of all of a song's files. A file there
+    raises DataError.
+    """
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        self.folder = Path(folder)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise DataError(f"{folder} is a file; give a folder for decoded songs to --cache")
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def load(self, song: Song, stem: str) -> NDArray[np.int16]:
+        """The stem as (n, 2) int16 at 44.1 kHz, memory-mapped; the song is decoded first if it is not here yet.
+
+        A song with samples beyond full scale is scaled down as a whole, so that its stems still sum to its mixture.
+        """
+        paths = self._paths(song)
+        if not all(path.exists() for path in paths.values()):
+            tracks = {name: song.decode(name) for name in song.files}
+            peak = max(1.0, *(float(np.abs(track).max(initial=0)) for track in tracks.values()))
+            for name, track in tracks.items():
+                with new_file(paths[name]) as part, part.open("wb") as file:
+                    np.save(file, np.round(track.T * (32767 / peak)).astype(np.int16))
+        return np.load(paths[stem], mmap_mode="r", allow_pickle=False)
+
+    def _paths(self, song: Song) -> dict[str, Path]:
+        stats = {name: (path.resolve(), path.stat()) for name, path in sorted(song.files.items())}
+        key = [[name, str(path), stat.st_size, stat.st_mtime_ns] for name, (path, stat) in stats.items()]
+        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+        return {name: self.folder / f"{digest}-{name}.npy" for name in song.files}

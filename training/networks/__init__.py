@@ -1,0 +1,1 @@
+"""The networks: what they see, three families, and the masks that they give."""

@@ -1,0 +1,93 @@
+"""Mask networks: one contract, three families.
+
+All take features of the mix, per cell of the mask, and give logits of the stems, per cell (docs/training.md). What a
+family knows of the past when it streams is a list of tensors, its state.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..data.songs import STEMS
+from ..recipe import Recipe
+
+NUM_STEMS = len(STEMS)
+
+
+class MaskNetwork(nn.Module, ABC):
+    """Features in, softmax logits over the stems out, both per cell."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+
+    @property
+    @abstractmethod
+    def state_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the state's tensors for one song; empty if the network is chunked."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, state: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Logits (frames, batch, stems, 2, cells) and the next state. x: (frames, batch, 4, cells).
+
+        state: what the call before returned, or None for the start of a song.
+        """
+
+
+class BandLinear(nn.Module):
+    """A linear layer for each band, all at once: (bands, n, in) to (bands, n, out).
+
+    used: (bands, in, out), 1 where a band has a weight, and 0 where it is narrower than others. There weights are zero,
+    and stay so: what comes in there has to be zero, and what goes out is not to be used.
+    """
+
+    def __init__(self, used: Tensor) -> None:
+        super().__init__()
+        inputs = used.amax(dim=2, keepdim=True).sum(dim=1, keepdim=True)
+        self.weight = nn.Parameter(torch.randn_like(used) * used * inputs**-0.5)
+        self.bias = nn.Parameter(torch.zeros(len(used), 1, used.size(2)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.matmul(x, self.weight) + self.bias
+
+
+class BandSplitNetwork(MaskNetwork):
+    """A vector for each band, which `transform` works on, and a band's masks out of each."""
+
+    into_bands: Tensor
+    out_of_bands: Tensor
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        size, layout = recipe.band_features, recipe.bands.layout()
+        self.num_bands, widest = layout.shape
+        there = (layout >= 0).float()
+        views, masks = 4, 2 * NUM_STEMS  # values of a cell
+        self.encode = BandLinear(there.repeat(1, views).unsqueeze(2).expand(-1, -1, size))
+        self.norm = nn.LayerNorm(size)
+        self.decode = BandLinear(there.repeat(1, masks).unsqueeze(1).expand(-1, size, -1))
+        # Where the cells of each band lie, for each view, with a zero behind all; then where each mask's cells lie.
+        cells = recipe.bands.num_cells
+        into = torch.arange(views).reshape(-1, 1, 1) * cells + layout
+        into = torch.where(layout < 0, views * cells, into)
+        self.register_buffer("into_bands", into.transpose(0, 1).flatten(), persistent=False)
+        band, place = torch.nonzero(layout >= 0, as_tuple=True)
+        place = band * masks * widest + torch.arange(masks).unsqueeze(1) * widest + place
+        self.register_buffer("out_of_bands", place.flatten(), persistent=False)
+
+    @abstractmethod
+    def transform(self, y: Tensor, state: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+        """(frames, batch, bands, features) to the same, and the next state."""
+
+    def forward(self, x: Tensor, state: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
+        # Shapes as numbers: the exporter would compute them anew for every frame, and a hop has no time for it.
+        batch, cells, count, size = int(x.size(1)), int(x.size(3)), self.num_bands, self.recipe.band_features
+        # Gathered with frames last, so that what is gathered lies together.
+        gathered = functional.pad(x.reshape(-1, 4 * cells), (0, 1)).T.index_select(0, self.into_bands)
+        y = self.encode(gathered.reshape(count, len(self.into_bands) // count, -1).transpose(1, 2)).transpose(0, 1)
+        y, state = self.transform(y.reshape(-1, batch, count, size), state)
+        y = self.decode(self.norm(y).reshape(-1, count, size).transpose(0, 1))
+        logits = y.transpose(1, 2).flatten(0, 1).index_select(0, self.out_of_bands).T
+        return logits.reshape(-1, batch, NUM_STEMS, 2, cells), state

@@ -1,0 +1,18 @@
+"""From a recipe to its network."""
+
+from ..recipe import Recipe
+from .base import MaskNetwork
+from .recurrent import RecurrentNetwork
+from .transformer import TransformerNetwork
+from .unet import UNet
+
+FAMILIES: dict[str, type[MaskNetwork]] = {
+    "recurrent": RecurrentNetwork,
+    "transformer": TransformerNetwork,
+    "u-net": UNet,
+}
+
+
+def make_network(recipe: Recipe) -> MaskNetwork:
+    """The network of a recipe, with random weights."""
+    return FAMILIES[recipe.family](recipe)

@@ -1,0 +1,61 @@
+"""The band-split recurrent family: layers along time, and layers that see all bands at once.
+
+After Y. Luo and J. Yu, "Music source separation with band-split RNN", 2022 (arXiv:2209.15174); here a summary of all
+bands goes through one recurrent layer, which costs less than one that walks from band to band.
+"""
+
+from torch import Tensor, nn
+
+from ..recipe import Recipe
+from .base import BandSplitNetwork
+
+
+class RecurrentNetwork(BandSplitNetwork):
+    """`blocks` blocks. summary_features: what a band tells the layer that sees all, whose size is hidden."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__(recipe)
+        self.blocks = nn.ModuleList(Block(recipe, self.num_bands) for _ in range(recipe.blocks))
+
+    @property
+    def state_shapes(self) -> list[tuple[int, ...]]:
+        if not self.recipe.causal:
+            return []
+        band, whole = (1, self.num_bands, self.recipe.band_features), (1, 1, self.recipe.hidden)
+        return [band, band, whole, whole] * self.recipe.blocks
+
+    def transform(self, y: Tensor, state: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+        after: list[Tensor] = []
+        for i, block in enumerate(self.blocks):
+            y, block_state = block(y, state[4 * i : 4 * i + 4] if state else None)
+            after += block_state
+        return y, after
+
+
+class Block(nn.Module):
+    """A recurrent layer along time shared by all bands, then one that sees a summary of all bands at once."""
+
+    def __init__(self, recipe: Recipe, num_bands: int) -> None:
+        super().__init__()
+        size, summary, hidden = recipe.band_features, recipe.summary_features, recipe.hidden
+        both = not recipe.causal
+        self.band_norm = nn.LayerNorm(size)
+        self.band_lstm = nn.LSTM(size, size, bidirectional=both)
+        self.band_out = nn.Linear(size * (1 + both), size)
+        self.summary_norm = nn.LayerNorm(size)
+        self.summarise = nn.Linear(size, summary)
+        self.lstm = nn.LSTM(num_bands * summary, hidden, bidirectional=both)
+        self.expand = nn.Linear(hidden * (1 + both), num_bands * summary)
+        self.out = nn.Linear(summary, size)
+        self.drop = nn.Dropout(recipe.dropout)
+
+    def forward(self, x: Tensor, state: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+        """x: (frames, batch, bands, features). state: h and c of the two layers, or None for zeros."""
+        batch, bands, size = map(int, x.shape[1:])
+        bands_state, whole_state = (tuple(state[:2]), tuple(state[2:])) if state else (None, None)
+        y, bands_state = self.band_lstm(self.band_norm(x).reshape(-1, batch * bands, size), bands_state)
+        x = x + self.band_out(self.drop(y)).reshape(-1, batch, bands, size)
+        summary = self.summarise(self.summary_norm(x))
+        y, whole_state = self.lstm(summary.reshape(-1, batch, bands * int(summary.size(3))), whole_state)
+        x = x + self.out(self.expand(self.drop(y)).reshape(-1, batch, bands, int(summary.size(3))))
+        return x, [*bands_state, *whole_state]
