@@ -277,11 +277,7 @@ def _default(streams: Sequence[AudioStream]) -> int:
 
 
 def _described(stream: AudioStream) -> str:
-    """Describe a stream to a user: title, language, codec and channels.
-
-    >>> _described(streams[1])  # doctest: +SKIP
-    'drums, eng, aac, 2 channels'
-    """
+    """Describe a stream to a user: title, language, codec and channels, such as "drums, eng, aac, 2 channels"."""
     metadata, codec = stream.metadata, stream.codec_context
     title = metadata.get("title") or metadata.get("name") or metadata.get("handler_name", "")
     words = [title if title != "SoundHandler" else "", metadata.get("language", "").replace("und", "")]

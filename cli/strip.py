@@ -178,7 +178,7 @@ def _place(gain_db: float) -> float:
 def _gain_at(place: float) -> float:
     """The gain at a place of the fader.
 
-    >>> _gain_at(0.78), _gain_at(0.0), _gain_at(1.0)
+    >>> round(_gain_at(0.78), 9), _gain_at(0.0), _gain_at(1.0)
     (0.0, -80.0, 20.0)
     """
     for (low, start), (high, end) in pairwise(TRAVEL):

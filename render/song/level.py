@@ -78,7 +78,7 @@ def common_factor(peak: float, *, clips: bool, normalize: bool) -> float:
     >>> common_factor(0.5, clips=True, normalize=False)
     1.0
     >>> round(common_factor(2.0, clips=True, normalize=False), 4)
-    0.4999
+    0.4995
     """
     if normalize and peak > 0:
         return 10 ** (NORMALIZED_DB / 20) / peak
