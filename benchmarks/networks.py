@@ -1,4 +1,4 @@
-"""What each network costs and how well it separates: the tables of docs/networks.md.
+"""What each network costs and how well it separates: the tables of docs/measurements.md.
 
     python benchmarks/networks.py --data musdb18-7
 
