@@ -1,0 +1,93 @@
+"""The documentation builds as a site that loads nothing from the network, names what there is, and its tutorial works."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import soundfile
+import stembridge
+
+ROOT = Path(stembridge.__file__).parent
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Build the site as `.ci/run` does."""
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder]
+    built = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+class Loaded(HTMLParser):
+    """Collects the addresses that a browser loads on its own, which those of links to click are not."""
+
+    def __init__(self):
+        super().__init__()
+        self.addresses = []
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        self.addresses += [attributes[name] for name in ("src", "data", "poster") if name in attributes]
+        if tag == "link" and attributes.get("rel") not in ("canonical", "next", "prev"):
+            self.addresses.append(attributes["href"])
+
+
+def test_every_page_is_there_and_none_loads_anything_from_elsewhere(site):
+    pages = {page.relative_to(site).parent.name for page in site.rglob("index.html")}
+    assert pages == {"", *(page.stem for page in DOCS.glob("*.md"))} - {"index"}
+    for page in site.rglob("*.html"):
+        loaded = Loaded()
+        loaded.feed(page.read_text("utf-8"))
+        assert loaded.addresses
+        assert not [address for address in loaded.addresses if re.match(r"(\w+:)?//", address)], page
+    for style in site.rglob("*.css"):
+        assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", style.read_text("utf-8")), style
+
+
+def test_the_api_page_shows_what_the_package_exports(site):
+    page = (site / "api" / "index.html").read_text("utf-8")
+    for name in set(stembridge.__all__) - {"__version__"}:
+        assert f'id="stembridge.{name}"' in page, name
+
+
+def test_the_readme_has_the_same_table_of_networks():
+    tables = [
+        re.findall(r"^\| .*", path.read_text("utf-8"), re.MULTILINE)
+        for path in (ROOT / "README.md", DOCS / "networks.md")
+    ]
+    assert tables[0] == tables[1]
+
+
+def test_the_tutorial_works(tmp_path):
+    """All its commands and programs in order, on a shorter song."""
+    text = (DOCS / "index.md").read_text("utf-8")
+    (table,) = re.findall(r"```csv\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "ride.csv").write_text(table)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    said = ""
+    for kind, body in re.findall(r"```(sh|python)\n(.*?)```", text, re.DOTALL):
+        program = body.replace("12 * rate", "5 * rate")
+        command = [sys.executable, "-c", program] if kind == "python" else ["sh", "-e", "-c", program]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), body
+        said += done.stdout
+    printed = re.search(r"It prints `(.*)`\.", text)[1]
+    assert printed in said
+    song, rate = soundfile.read(tmp_path / "song.wav")
+    stems = sum(soundfile.read(path)[0] for path in (tmp_path / "stems").iterdir())
+    assert abs(stems - song).max() < 4 / 32768
+    ride, _ = soundfile.read(tmp_path / "ride.wav")
+    assert abs(ride[: 2 * rate] - song[: 2 * rate]).max() > 0.01
+    assert abs(ride[int(4.1 * rate) :] - song[int(4.1 * rate) :]).max() < 2 / 32768
+    assert {path.name for path in tmp_path.glob("*.wav")} == {
+        "board.wav", "drumless.wav", "karaoke.wav", "quiet_drums.wav", "ride.wav", "song.wav"
+    }  # fmt: skip
