@@ -1,4 +1,4 @@
-"""The documentation builds as a site that loads nothing from the network, names what there is, and its tutorial works."""
+"""The documentation builds as a site that loads nothing from the network, and its tutorial works."""
 
 import os
 import re
