@@ -33,9 +33,9 @@ def test_the_table_of_the_card_has_the_schemas_fields():
 
 
 def test_the_numbers_it_names_are_the_engines():
-    numbers = re.search(r"A hop of (\d+) at ([\d.]+) kHz is\s+(\d+) at ([\d.]+) kHz", DOCUMENT)
+    numbers = re.search(r"A hop of\s+(\d+) at ([\d.]+) kHz is\s+(\d+) at ([\d.]+) kHz", DOCUMENT)
     hop, rate, scaled, other = map(float, numbers.groups())
     assert FrameGrid(1000 * rate, int(hop), 2048, 512).at(1000 * other).hop == scaled
-    assert f"Samples above {LOUDEST:g}, which are no music, and those below {FAINTEST:.0e} are 0" in DOCUMENT.replace(
+    assert f"Samples above {LOUDEST:g}, which are not music, and those below {FAINTEST:.0e} are 0" in DOCUMENT.replace(
         "1e-8", "1e-08"
     )
