@@ -59,6 +59,18 @@ def test_the_api_page_shows_what_the_package_exports(site):
         assert f'id="stembridge.{name}"' in page, name
 
 
+def test_the_architecture_names_the_rooms_and_only_files_that_exist():
+    text = (DOCS / "architecture.md").read_text("utf-8")
+    rooms = re.findall(r"^\| \d \| `(\w+)/`", text, re.MULTILINE)
+    assert set(rooms) == {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    wings = [f"{room}/{wing}" for room, line in re.findall(r"^\| \d \| `(\w+)/` \|(.*)", text, re.MULTILINE)
+             for wing in re.findall(r"`(\w+)/`", line)]  # fmt: skip
+    paths = re.findall(r"`([\w/]+/(?:\w+\.\w+)?)`", text)
+    assert len(paths) > 40
+    for path in [*wings, *paths]:
+        assert (ROOT / path).exists() or [*ROOT.glob(f"*/{path}")], path
+
+
 def test_the_readme_has_the_same_table_of_networks():
     tables = [
         re.findall(r"^\| .*", path.read_text("utf-8"), re.MULTILINE)

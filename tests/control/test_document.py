@@ -12,7 +12,7 @@ from stembridge.control.curve import SHAPES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "automation.md").read_text("utf-8")
-SCHEMA = json.loads((ROOT / "presets" / "midi" / "map.schema.json").read_text("utf-8"))
+SCHEMA = json.loads((ROOT / "control" / "maps" / "map.schema.json").read_text("utf-8"))
 
 
 def example(kind):
