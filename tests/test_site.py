@@ -69,6 +69,9 @@ def test_the_architecture_names_the_rooms_and_only_files_that_exist():
     assert len(paths) > 40
     for path in [*wings, *paths]:
         assert (ROOT / path).exists() or [*ROOT.glob(f"*/{path}")], path
+    source = "".join(path.read_text("utf-8") for room in rooms for path in (ROOT / room).rglob("*.py"))
+    for name in re.findall(r"`([A-Za-z_]\w+)(?:\(.*?\))?`", text):
+        assert re.search(rf"\b{name}\b", source), name
 
 
 def test_the_readme_has_the_same_table_of_networks():
