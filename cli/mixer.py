@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
+from ..core.durations import clock
 from ..presets import PresetError, load_preset, preset_names
 from .strip import ChannelStrip
 
@@ -171,7 +172,7 @@ class Mixer(App[None]):
         busy = Style(reverse=True) if live.load > BUSY else Style()
         missed = Style(reverse=True) if live.misses else Style()
         return Text.assemble(
-            f"{seconds // 60}:{seconds % 60:02}  ",
+            f"{clock(seconds)}  ",
             ("LOAD ", "dim"),
             (f"{live.load:4.0%}", busy),
             ("  LATE ", "dim"),

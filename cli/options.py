@@ -1,31 +1,13 @@
 """Options that more than one command has."""
 
-from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated
 
 import typer
 
-BATCH = "Many songs (docs/batch.md)"
-
-
-class Bits(StrEnum):
-    """Bits a sample."""
-
-    int16 = "16"
-    int24 = "24"
-    float32 = "32"
-
-
-class Format(StrEnum):
-    """Containers that can be written."""
-
-    wav = "wav"
-    flac = "flac"
-    mp3 = "mp3"
-    ogg = "ogg"
-
+from ..render.settings import BATCH, RemixSettings, RunSettings, SongSettings
+from .settings import option_info
 
 Songs = Annotated[
     list[str] | None,
@@ -37,37 +19,11 @@ Songs = Annotated[
     ),
 ]
 Fader = Annotated[str | None, typer.Option(metavar="DB", help="Gain in dB, -80 (silence) to 20.")]
-PresetName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Gains by name (see `presets`) or from a .json file.")
-]
-ModelName = Annotated[str, typer.Option("--model", metavar="NAME", help="A model (see `models`), or an .onnx file.")]
-Normalize = Annotated[bool, typer.Option("--normalize", help="Bring the peak to -1 dBFS.")]
-BitsOption = Annotated[Bits | None, typer.Option("--bits", help="Bits a sample, 32 is float; default: as the song.")]
-Stream = Annotated[
-    int | None,
-    typer.Option(
-        "--stream",
-        min=1,
-        metavar="N",
-        help="Number of the audio stream to read (default: the stream marked as default, else the first).",
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what exists.")]
-Threads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="Processor cores for the network.")]
-
-Name = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEMPLATE", rich_help_panel=BATCH, help="How files are named, like '{artist} - {title}.{ext}'."
-    ),
-]
-Jobs = Annotated[
-    int, typer.Option("--jobs", "-j", min=1, metavar="N", rich_help_panel=BATCH, help="Songs at a time, a core each.")
-]
-Dask = Annotated[
-    str | None,
-    typer.Option(metavar="ADDRESS", rich_help_panel=BATCH, help="Render on a Dask cluster, like tcp://host:8786."),
-]
+PresetName = Annotated[str | None, option_info(RemixSettings, "preset")]
+ModelName = Annotated[str, option_info(RunSettings, "model")]
+Stream = Annotated[int | None, option_info(SongSettings, "stream")]
+Force = Annotated[bool, option_info(RunSettings, "overwrite")]
+Threads = Annotated[int, option_info(RunSettings, "threads")]
 Recipe = Annotated[
     Path | None,
     typer.Option(
@@ -84,7 +40,6 @@ Reports = Annotated[
         help="Write a report: .html to look over, .json or .csv; may be given again.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", rich_help_panel=BATCH, help="Show what would be done.")]
 
 DataFolders = Annotated[
     list[Path], typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see docs/training.md.")
@@ -94,9 +49,9 @@ MoreFolders = Annotated[list[Path] | None, typer.Argument(metavar="", hidden=Tru
 
 def given_faders(**faders: str | None) -> dict[str, float]:
     """The gains of the faders that were given, stem -> dB. Raises ValueError for one that is out of range."""
-    from ..core.gains import check_gain_db
+    from ..core.gains import gain_from_text
 
-    return {stem: check_gain_db(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
+    return {stem: gain_from_text(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
 
 
 def check_new(path: Path, force: bool) -> None:

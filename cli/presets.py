@@ -66,7 +66,7 @@ def save_gains(
     force: Force = False,
 ) -> None:
     """Save gains as a preset. Gains given with --gain override those of --from."""
-    from ..core.gains import check_gain_db
+    from ..core.gains import gain_from_text
     from ..presets import read_preset, save_preset
 
     gains_db: dict[str, float] = {}
@@ -79,7 +79,7 @@ def save_gains(
         stem, _, value = text.rpartition("=")
         if not stem:
             raise ValueError(f"--gain {text}: give it as STEM=DB, such as piano=-6")
-        gains_db[stem] = check_gain_db(f"--gain {stem}", value)
+        gains_db[stem] = gain_from_text(f"--gain {stem}", value)
     if not gains_db:
         raise ValueError("there is nothing to save; give a gain, such as --vocals -6, or --from NAME")
     path = save_preset(name, gains_db, description or "", force=force)

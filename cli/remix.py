@@ -1,33 +1,16 @@
 """`stembridge remix`."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 
-from .options import (
-    BATCH,
-    BitsOption,
-    Dask,
-    DryRun,
-    Fader,
-    Force,
-    Format,
-    Jobs,
-    ModelName,
-    Name,
-    Normalize,
-    PresetName,
-    Recipe,
-    Reports,
-    Songs,
-    Stream,
-    Threads,
-    given_faders,
-    is_given,
-)
+from ..core.settings import names_of
+from ..render.settings import RemixFile, RemixFiles
+from .options import Fader, Recipe, Reports, Songs, given_faders, is_given
+from .settings import with_settings
 
 
+@with_settings(RemixFiles)
 def remix_song(
     context: typer.Context,
     songs: Songs = None,
@@ -45,14 +28,6 @@ def remix_song(
     drums: Fader = None,
     bass: Fader = None,
     other: Fader = None,
-    preset: PresetName = None,
-    automation: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Moves in time from a .csv or .mid file, see docs/automation.md."),
-    ] = None,
-    map: Annotated[
-        str | None, typer.Option("--map", metavar="NAME", help="How a MIDI file moves the faders, or a .json file.")
-    ] = None,
     rack: Annotated[
         str | None,
         typer.Option(
@@ -60,104 +35,42 @@ def remix_song(
             help="A processor of your own in place of the model's, like a StemRack; also package.module:NAME.",
         ),
     ] = None,
-    model: ModelName = "studio",
-    normalize: Normalize = False,
-    loudness: Annotated[
-        str | None, typer.Option(metavar="match|LUFS", help="Keep the song's loudness, or bring it to LUFS, like -14.")
-    ] = None,
-    sample_format: BitsOption = None,
-    stream: Stream = None,
-    overwrite: Force = False,
-    threads: Threads = 1,
-    name: Name = None,
-    format: Annotated[
-        Format | None, typer.Option("--format", rich_help_panel=BATCH, help="Of the files; default: as each song.")
-    ] = None,
-    jobs: Jobs = 1,
-    dask: Dask = None,
     recipe: Recipe = None,
     report: Reports = None,
-    dry_run: DryRun = False,
+    **settings: Any,
 ) -> None:
     """Move the stems of a song, or of many, and write the result.
 
     Faders given here override the preset; automation overrides both.
     """
-    from ..presets import load_preset
     from ..render import remix_file
-    from ..render.batch.job import is_midi, read_automation
+    from ..render.song.faders import is_midi
     from .batch import batch_arguments, is_batch, is_folder, run_batch
     from .rack import load_rack
     from .rendering import one_song, run_with_progress
 
     faders = given_faders(vocals=vocals, drums=drums, bass=bass, other=other)
-    goal = _check_loudness(loudness)
-    if map is not None and recipe is None and (automation is None or not is_midi(automation)):
+    automation = settings["automation"]
+    if is_given(context, "map") and recipe is None and (automation is None or not is_midi(automation)):
         raise ValueError("--map says how a MIDI file moves the faders; give one with --automation, or leave --map out")
     if is_batch(context, songs) or (output is not None and is_folder(output)):
         from ..render import remix_files
 
         if rack is not None:
             raise ValueError(f"--rack {rack} is for one song and a file to write; give one of each")
-        arguments = batch_arguments(
-            context,
-            recipe,
-            songs=songs,
-            output=output,
-            preset=preset,
-            model=model,
-            automation=automation,
-            map=map,
-            name=name,
-            format=format and format.value,
-            normalize=normalize,
-            loudness=goal,
-            sample_format=sample_format and sample_format.name,
-            stream=stream,
-            overwrite=overwrite,
-            jobs=jobs,
-            dask=dask,
-            threads=threads,
-            dry_run=dry_run,
-        )
-        recipes_gains = {} if preset is not None else arguments.get("gains_db") or {}
+        arguments = batch_arguments(context, recipe, "remix", songs=songs, output=output, **settings)
+        recipes_gains = {} if is_given(context, "preset") else arguments.get("gains_db") or {}
         return run_batch(remix_files, arguments | {"gains_db": recipes_gains | faders}, report)
     song, target = one_song(context, songs, output)
-    if format is not None:
+    if settings["format"] is not None:
         raise ValueError(f"--format is for many songs: the suffix of {target} says what is written; leave it out")
-    gains_db = (load_preset(preset) if preset is not None else {}) | faders
-    moves = None if automation is None else read_automation(automation, "general" if map is None else map, gains_db)
     processor = None
     if rack is not None:
         for option in ("model", "threads"):
             if is_given(context, option):
                 raise ValueError(f"--{option} is for the rack to choose, in {rack}; leave it out")
-        processor = load_rack(rack, song, stream)
+        processor = load_rack(rack, song, settings["stream"])
+    arguments = {name: value for name, value in settings.items() if name in names_of(RemixFile)}
     run_with_progress(
-        lambda progress: remix_file(
-            song,
-            target,
-            gains_db,
-            model,
-            automation=moves,
-            processor=processor,
-            normalize=normalize,
-            loudness=goal,
-            sample_format=sample_format and sample_format.name,
-            stream=stream,
-            overwrite=overwrite,
-            threads=threads,
-            progress=progress,
-        )
+        lambda progress: remix_file(song, target, faders, processor=processor, progress=progress, **arguments)
     )
-
-
-def _check_loudness(text: str | None) -> float | Literal["match"] | None:
-    if text is None:
-        return None
-    if text == "match":
-        return "match"
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"--loudness {text}: give `match`, or LUFS from -70 to 0") from None

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.durations import clock
+
 if TYPE_CHECKING:
     import typer
 
@@ -32,21 +34,9 @@ def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
     took = time.monotonic() - began
     for warning in rendered.warnings:
         print(f"stembridge: warning: {warning}", file=sys.stderr)
-    speed = f"{rendered.seconds / took:.1f} times real time"
+    length = f"{clock(rendered.seconds, 1)} in {clock(took, 1)}, {rendered.seconds / took:.1f} times real time"
     untouched = f"; {UNTOUCHED}" if rendered.untouched else ""
-    print(
-        f"wrote {', '.join(map(str, rendered.paths))}: {_clock(rendered.seconds)} in {_clock(took)}, {speed}{untouched}"
-    )
-
-
-def _clock(seconds: float) -> str:
-    """Minutes and seconds.
-
-    >>> _clock(61), _clock(0.25)
-    ('1:01.0', '0:00.2')
-    """
-    tenths = int(10 * seconds)
-    return f"{tenths // 600}:{tenths // 10 % 60:02}.{tenths % 10}"
+    print(f"wrote {', '.join(map(str, rendered.paths))}: {length}{untouched}")
 
 
 @contextmanager

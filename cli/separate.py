@@ -1,27 +1,16 @@
 """`stembridge separate`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .options import (
-    BitsOption,
-    Dask,
-    DryRun,
-    Force,
-    Format,
-    Jobs,
-    ModelName,
-    Name,
-    Normalize,
-    Recipe,
-    Reports,
-    Songs,
-    Stream,
-    Threads,
-)
+from ..core.settings import names_of
+from ..render.settings import SeparateFile, SeparateFiles
+from .options import Recipe, Reports, Songs
+from .settings import with_settings
 
 
+@with_settings(SeparateFiles)
 def separate_song(
     context: typer.Context,
     songs: Songs = None,
@@ -39,19 +28,9 @@ def separate_song(
         str | None,
         typer.Option(metavar="NAMES", help="Like `vocals,no_vocals`, which is all but the vocals; default: all."),
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="Of the files.")] = Format.wav,
-    model: ModelName = "studio",
-    normalize: Normalize = False,
-    sample_format: BitsOption = None,
-    stream: Stream = None,
-    overwrite: Force = False,
-    threads: Threads = 1,
-    name: Name = None,
-    jobs: Jobs = 1,
-    dask: Dask = None,
     recipe: Recipe = None,
     report: Reports = None,
-    dry_run: DryRun = False,
+    **settings: Any,
 ) -> None:
     """Write the stems of a song, or of many, a file each. Together they sum to the song."""
     from ..render import separate_file
@@ -63,38 +42,11 @@ def separate_song(
     if is_batch(context, songs) or (output is not None and is_url(output)):
         from ..render import separate_files
 
-        arguments = batch_arguments(
-            context,
-            recipe,
-            songs=songs,
-            output=output,
-            stems=names,
-            model=model,
-            name=name,
-            format=format.value,
-            normalize=normalize,
-            sample_format=sample_format and sample_format.name,
-            stream=stream,
-            overwrite=overwrite,
-            jobs=jobs,
-            dask=dask,
-            threads=threads,
-            dry_run=dry_run,
-        )
+        arguments = batch_arguments(context, recipe, "separate", songs=songs, output=output, stems=names, **settings)
         return run_batch(separate_files, arguments, report)
     song, folder = one_song(context, songs, output)
+    suffix = f".{settings['format']}"
+    arguments = {name: value for name, value in settings.items() if name in names_of(SeparateFile)}
     run_with_progress(
-        lambda progress: separate_file(
-            song,
-            folder,
-            names,
-            model,
-            suffix=f".{format.value}",
-            normalize=normalize,
-            sample_format=sample_format and sample_format.name,
-            stream=stream,
-            overwrite=overwrite,
-            threads=threads,
-            progress=progress,
-        )
+        lambda progress: separate_file(song, folder, names, suffix=suffix, progress=progress, **arguments)
     )

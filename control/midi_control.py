@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import ControlError
 from ..core.protocols import Target
+from ..core.stems import check_stems
 from ..presets import load_preset
 from ..presets.gains import checked_gains
 from .mailbox import Key, Mailbox
@@ -200,9 +201,7 @@ class MidiControl:
         self._want(wanted)
 
     def _check_stems(self, stems: Iterable[str], where: str = "") -> None:
-        if unknown := [stem for stem in stems if stem not in self._target.stems]:
-            there = ", ".join(self._target.stems)
-            raise ControlError(f"{where}unknown stem {unknown[0]!r}; the stems are {there}")
+        check_stems(stems, self._target.stems, where, ControlError)
 
     def _loaded(self, name: str | None, gains_db: Mapping[str, float]) -> dict[Key, Any]:
         self._translator.preset_loaded(gains_db)

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.background import BackgroundWorker
 from ..core.protocols import Move
 from ..models import Model, load_model
-from .background import BackgroundWorker
 from .fifo import Fifo
 from .gains import Faders
 from .network import ChunkedNetwork, StreamingNetwork, open_session

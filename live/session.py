@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..control.ports import tell
 from ..core.errors import LiveError
 from ..core.gains import SILENCE_DB, check_gain_db
+from ..core.stems import check_stems
 from .process import play
 from .settings import checked_settings
 from .shared_memory import KEPT, SharedMemory
@@ -221,8 +222,7 @@ class Live:
 
     def _check_stem(self, stem: str) -> int:
         """Its place. Raises ValueError."""
-        if stem not in self.stems:
-            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(self.stems)}")
+        check_stems([stem], self.stems)
         return self.stems.index(stem)
 
     # Meters.

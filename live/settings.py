@@ -13,6 +13,7 @@ from ..audio import open_audio
 from ..core.atomic import hidden_path
 from ..core.errors import LiveError
 from ..core.gains import SILENCE_DB, check_gain_db
+from ..core.stems import check_stems
 from ..engine.processor import MAX_RATE, MIN_RATE
 from ..models import load_model
 from .sources_sinks import FILES
@@ -106,9 +107,8 @@ def checked_settings(
         except OSError as error:
             raise LiveError(f"{sink} cannot be written: {error.strerror}; choose another name") from error
     gains = dict.fromkeys(loaded.card.stems, 0.0)
+    check_stems(gains_db, gains)
     for stem, gain in gains_db.items():
-        if stem not in gains:
-            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(gains)}")
         gains[stem] = max(SILENCE_DB, check_gain_db(stem, gain))
     return Settings(
         model=os.path.abspath(loaded.path),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pedalboard import Pedalboard, Plugin, PluginContainer
 
 from ..core.protocols import Move
+from ..core.stems import check_stems
 from ..engine import StemProcessor
 from ..engine.fifo import Fifo
 from ..engine.gains import Faders
@@ -56,8 +57,7 @@ class StemRack:
         self._model = model if isinstance(model, Model) else load_model(model)
         self._threads = threads
         stems = self._model.card.stems
-        if unknown := [stem for stem in effects if stem not in stems]:
-            raise ValueError(f"unknown stem {unknown[0]!r}; this model's stems are {', '.join(stems)}")
+        check_stems(effects, stems)
         self._effects = {stem: _as_effect(stem, effect) for stem, effect in effects.items()}
         _refuse_shared(effects)
         self._faders = Faders(stems, 44100, gains_db)

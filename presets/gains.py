@@ -1,11 +1,10 @@
 """Gains in dB by stem, and what lies between two presets."""
 
 from collections.abc import Mapping
-from numbers import Real
 from pathlib import Path
 
 from ..core.errors import PresetError
-from ..core.gains import MAX_DB, SILENCE_DB
+from ..core.gains import SILENCE_DB, check_gain_db
 from .load import load_preset
 
 
@@ -30,10 +29,7 @@ def morph(
 
 def checked_gains(gains_db: Mapping[str, float]) -> dict[str, float]:
     """The same gains, what is below -80 dB at -80. Raises PresetError for what is no number, NaN, or above 20 dB."""
-    for stem, gain in gains_db.items():
-        if not isinstance(gain, Real) or isinstance(gain, bool) or not gain <= MAX_DB:
-            raise PresetError(f"{stem}: gain {gain!r} cannot be used; give dB, -80 (silence) to 20")
-    return {stem: max(SILENCE_DB, float(gain)) for stem, gain in gains_db.items()}
+    return {stem: max(SILENCE_DB, check_gain_db(stem, gain, PresetError)) for stem, gain in gains_db.items()}
 
 
 def _between(start: float, end: float, fraction: float) -> float:

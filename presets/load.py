@@ -57,7 +57,7 @@ def _named_files(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in folder.glob("*.json") if NAME.fullmatch(path.stem)}
 
 
-def load_preset(name_or_path: str | Path) -> dict[str, float]:
+def load_preset(name_or_path: str | os.PathLike[str]) -> dict[str, float]:
     """Stem -> gain in dB of a preset. Raises PresetError.
 
     >>> load_preset("karaoke")
@@ -66,7 +66,7 @@ def load_preset(name_or_path: str | Path) -> dict[str, float]:
     return read_preset(name_or_path).gains_db
 
 
-def read_preset(name_or_path: str | Path) -> Preset:
+def read_preset(name_or_path: str | os.PathLike[str]) -> Preset:
     """The whole preset. What ends in .json or has a folder separator is a file, all else a name.
 
     Raises PresetError: unknown name, missing or unreadable file, not JSON, not a preset, gain out of range.

@@ -17,6 +17,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import BridgeError
 from .factory import Range
 
 FORMAT = 1
@@ -27,10 +28,6 @@ BYPASS = "bypass"  # the shell's own parameter
 MAX_ARGUMENT = 100_000  # Linux lets no argument of a program be longer than 131,071 bytes
 PREFIX = "stembridge-"  # of folders in the temporary one
 MAX_NAME, MAX_TITLE, MAX_PARAMETERS = 63, 127, 1000  # what a VST3 host has room for, and one packet to the worker
-
-
-class BridgeError(ValueError):
-    """A plugin that cannot be made, found or loaded; its text is one line."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from ...audio import AudioError, open_audio
 from ...engine import aligned
 from ...engine.fifo import Fifo
 from ...models import Model
-from ..song.song import REPAIR, Progress, counted, stem_processor
+from ..settings import Progress
+from ..song.song import REPAIR, counted, stem_processor
 
 Block = NDArray[np.float32]
 

@@ -4,18 +4,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import log10
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, open_audio
-from ...core.protocols import Automation, Processor
+from ...core.protocols import Automation
+from ...core.settings import arguments_from
+from ...core.stems import check_stems
 from ...engine import StemProcessor, aligned, remixing
 from ...engine.processor import MAX_RATE, MIN_RATE
 from ...models import Model
-from .level import Level, check_loudness, common_factor, loudness_factor
+from ..settings import Progress, RemixFile, SeparateFile
+from .faders import read_faders
+from .level import Level, common_factor, loudness_factor
 from .outputs import Outputs
 from .overview import Envelope, Overview
 from .processor import prepared
@@ -28,9 +33,6 @@ BLOCK = 65536  # samples
 UNTOUCHED = "all faders stay at 0 dB, so no stem was changed"
 REPAIR = "repair the file, for example by clipping it: ffmpeg -i SONG -c:a pcm_s24le repaired.wav"
 _LOWEST_FACTOR = 0.01  # -40 dB; if a few samples need a lower factor, they are errors, and the song would be inaudible
-
-Progress = Callable[[str, float | None], None]
-"""Called with the step, "rendering" or "writing", and the fraction of it that is done, None if it cannot be known."""
 
 
 @dataclass(frozen=True)
@@ -51,69 +53,45 @@ class Rendered:
     untouched: bool = False
 
 
-def remix_file(
-    source: str | Path,
-    target: str | Path,
-    gains_db: dict[str, float],
-    model: str | Path | Model = "studio",
-    *,
-    automation: Automation | None = None,
-    processor: Processor | None = None,
-    normalize: bool = False,
-    loudness: float | Literal["match"] | None = None,
-    sample_format: str | None = None,
-    stream: int | None = None,
-    overwrite: bool = False,
-    threads: int = 1,
-    measure: bool = False,
-    scratch: Path | None = None,
-    progress: Progress | None = None,
-) -> Rendered:
-    """Write `source` to `target` with its stems moved by `gains_db` (stem -> dB; a stem that is not named stays).
+@arguments_from(RemixFile)
+def remix_file(settings: RemixFile) -> Rendered:
+    """Write a song with its stems moved.
 
-    automation: moves stems as the song goes on, exact to the sample; see `stembridge.remix`.
-    processor: makes the sound in the place of a StemProcessor with the model, such as a StemRack.
-    The target has the source's length, rate, channels and tags; its suffix says the container. sample_format: int16,
-    int24 or float32, by default the source's own. What would clip is turned down as a whole, with a warning;
-    normalize: the peak goes to -1 dBFS. loudness: LUFS, or "match" for the song's own, as far as a true peak of
-    -1 dBTP allows; a warning says by how much it falls short. measure: levels before and after, and an overview, which
-    a processor of your own has not.
-    stream: the number of the audio stream, from 1; by default the one that the file marks as default, else the first.
-    scratch: the folder for everything temporary, on the target's file system, made if missing; by default the target's.
-    Where all faders stay at 0 dB the network does not run.
-    Memory is constant. Raises ValueError or OSError, one line, and leaves nothing half-written, whatever stops it.
+    The target has the source's length, rate, channels and tags; its suffix says the container. Without a sample format
+    it has the source's own. What would clip is turned down as a whole, with a warning. Loudness is met as far as a true
+    peak of -1 dBTP allows; a warning says by how much it falls short. Levels and an overview need the stems of a model,
+    so they cannot be measured with a processor of your own. If all faders stay at 0 dB, the network does not run.
+    Memory is constant. Whatever stops it, nothing is left half-written.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: The song or a setting cannot be used.
+        OSError: A file cannot be read or written.
     """
-    check_loudness(loudness, normalize=normalize)
-    if measure and processor is not None:
+    if settings.measure and settings.processor is not None:
         raise ValueError("measure needs the stems of a model, and a processor of your own shows none; leave one out")
-    with open_audio(source, stream) as reader:
+    settings = read_faders(settings)
+    gains_db, automation = dict(settings.gains_db or {}), cast("Automation | None", settings.automation)
+    with open_audio(settings.source, settings.stream) as reader:
         envelope, untouched = None, False
-        if processor is None:
-            faders = stem_processor(reader, gains_db, model, threads)
+        if settings.processor is None:
+            faders = stem_processor(reader, gains_db, settings.model, settings.threads)
             process, latency = remixing(faders, automation)
             untouched = process == faders.pass_through
-            if measure and untouched:  # then the picture shows the song as one stem
+            if settings.measure and untouched:  # then the picture shows the song as one stem
                 envelope = Envelope(("song",))
                 process = _shown_to(envelope, process)
-            elif measure:
+            elif settings.measure:
                 envelope = Envelope(faders.stems, latency)
                 faders.on_stems = envelope.push
         else:
             _check_channels_and_rate(reader)
-            process = prepared(processor, reader.sample_rate, reader.num_channels, gains_db, automation)
-            latency = processor.latency_samples
-        with Outputs([Path(target)], Path(source), overwrite=overwrite, beside=scratch) as outputs:
-            rendered = _render(
-                reader,
-                latency,
-                lambda block: process(block)[np.newaxis],
-                outputs,
-                envelope,
-                sample_format=sample_format,
-                normalize=normalize,
-                loudness=loudness,
-                progress=progress,
-            )
+            process = prepared(settings.processor, reader.sample_rate, reader.num_channels, gains_db, automation)
+            latency = settings.processor.latency_samples
+        with _outputs(settings, [Path(settings.target)]) as outputs:
+            rendered = _render(reader, latency, lambda block: process(block)[np.newaxis], outputs, envelope, settings)
             return replace(rendered, untouched=untouched)
 
 
@@ -129,32 +107,18 @@ def _shown_to(envelope: Envelope, process: Callable[[Block], Block]) -> Callable
     return shown
 
 
-def separate_file(
-    source: str | Path,
-    folder: str | Path,
-    stems: Sequence[str] | None = None,
-    model: str | Path | Model = "studio",
-    *,
-    suffix: str = ".wav",
-    normalize: bool = False,
-    sample_format: str | None = None,
-    stream: int | None = None,
-    overwrite: bool = False,
-    threads: int = 1,
-    measure: bool = False,
-    scratch: Path | None = None,
-    progress: Progress | None = None,
-) -> Rendered:
-    """Write stems of `source` to `folder`/<stem><suffix>; the folder is made if only its last part is missing.
+@arguments_from(SeparateFile)
+def separate_file(settings: SeparateFile) -> Rendered:
+    """Write stems of a song to a folder, each to <stem><suffix>; the folder is made if only its last part is missing.
 
-    stems: names of the model's stems, or "no_<stem>" for the song without it; by default all stems, which together sum
-    to the song, to 1 LSB a stem in integer formats. All files appear at once. The rest is as in `remix_file`.
+    All stems together sum to the song, to 1 LSB a stem in integer formats. All files appear at once. Everything else is
+    as in `remix_file`.
     """
-    with open_audio(source, stream) as reader:
-        processor = stem_processor(reader, None, model, threads)
-        parts = stem_parts(processor.stems, stems)
-        targets = [Path(folder, f"{name}{suffix}") for name in parts]
-        envelope = Envelope(processor.stems, processor.latency_samples) if measure else None
+    with open_audio(settings.source, settings.stream) as reader:
+        processor = stem_processor(reader, None, settings.model, settings.threads)
+        parts = stem_parts(processor.stems, settings.stems)
+        targets = [Path(settings.target, f"{name}{settings.suffix}") for name in parts]
+        envelope = Envelope(processor.stems, processor.latency_samples) if settings.measure else None
         if envelope:
             written = np.zeros((len(processor.stems), 1), np.float32)
             written[[row for rows in parts.values() for row in rows]] = 1
@@ -164,22 +128,17 @@ def separate_file(
             separated = processor.separate(block)
             return np.stack([separated[rows].sum(0) for rows in parts.values()])
 
-        with Outputs(targets, Path(source), overwrite=overwrite, make_folder=True, beside=scratch) as outputs:
-            return _render(
-                reader,
-                processor.latency_samples,
-                separate,
-                outputs,
-                envelope,
-                sample_format=sample_format,
-                normalize=normalize,
-                loudness=None,
-                progress=progress,
-            )
+        with _outputs(settings, targets, make_folder=True) as outputs:
+            return _render(reader, processor.latency_samples, separate, outputs, envelope, settings)
+
+
+def _outputs(settings: RemixFile | SeparateFile, targets: list[Path], *, make_folder: bool = False) -> Outputs:
+    overwrite, scratch = settings.overwrite, settings.scratch
+    return Outputs(targets, Path(settings.source), overwrite=overwrite, make_folder=make_folder, beside=scratch)
 
 
 def stem_processor(
-    reader: AudioReader, gains_db: dict[str, float] | None, model: str | Path | Model, threads: int
+    reader: AudioReader, gains_db: dict[str, float] | None, model: str | PathLike[str] | Model, threads: int
 ) -> StemProcessor:
     """A processor for the audio of `reader`. Raises ValueError for more than two channels, or a rate out of range."""
     _check_channels_and_rate(reader)
@@ -207,8 +166,7 @@ def stem_parts(stems: tuple[str, ...], names: Sequence[str] | None) -> dict[str,
     if names is None:
         return parts
     known = without | parts
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"unknown stem {unknown[0]!r}: choose from {', '.join([*parts, *without])}")
+    check_stems(names, [*parts, *without])
     if not names:
         raise ValueError(f"no stem to write: choose from {', '.join([*parts, *without])}")
     return {name: known[name] for name in names}
@@ -220,17 +178,15 @@ def _render(
     compute: Callable[[Block], Block],
     outputs: Outputs,
     envelope: Envelope | None,
-    *,
-    sample_format: str | None,
-    normalize: bool,
-    loudness: float | Literal["match"] | None,
-    progress: Progress | None,
+    settings: RemixFile | SeparateFile,
 ) -> Rendered:
     """Render the song to a scratch file, because the factor needs the peak of it all, and from there to the outputs.
 
     compute: a block (channels, n) -> (outputs, channels, n), later by `latency` samples.
     envelope: one that looks on, where levels and an overview are wanted.
     """
+    loudness = settings.loudness if isinstance(settings, RemixFile) else None
+    progress = settings.progress
     rate, num_channels, num_files = reader.sample_rate, reader.num_channels, len(outputs.parts)
     scratch = outputs.scratch / "all files.wav"
     measured = envelope is not None or loudness is not None
@@ -240,7 +196,7 @@ def _render(
     frames, peak = 0, 0.0
     with ExitStack() as stack:
         # Before the work: what a container cannot hold is known now.
-        writers = [stack.enter_context(_create(part, reader, sample_format)) for part in outputs.parts]
+        writers = [stack.enter_context(_create(part, reader, settings.sample_format)) for part in outputs.parts]
         with create_audio(scratch, rate, num_files * num_channels, "float32") as writer:
             for block in aligned(counted(reader, song, progress), compute, latency):
                 writer.write(block.reshape(num_files * num_channels, -1))
@@ -255,9 +211,9 @@ def _render(
         if before and level and loudness is not None:
             factor, warning = loudness_factor(level, before.lufs if loudness == "match" else loudness)
         else:
-            factor = common_factor(peak, clips=writers[0].sample_format != "float32", normalize=normalize)
+            factor = common_factor(peak, clips=writers[0].sample_format != "float32", normalize=settings.normalize)
             down = f"turned down by {-20 * log10(factor):.2f} dB, because it would clip; 32-bit float WAV can hold it"
-            warning = down if factor < 1 and not normalize else ""
+            warning = down if factor < 1 and not settings.normalize else ""
         if reader.outliers and factor < _LOWEST_FACTOR:
             raise AudioError(
                 f"{reader.path}: {reader.outliers}, and the song would be turned down by {-20 * log10(factor):.0f} dB; "

@@ -4,10 +4,11 @@ import inspect
 import re
 
 import pytest
+from stembridge.core.settings import keys_of
 from stembridge.models import load_model
 from stembridge.render import load_recipe, remix_files, separate_files
-from stembridge.render.batch.job import choose, remix_job
-from stembridge.render.batch.recipe import TYPES
+from stembridge.render.batch.job import choose
+from stembridge.render.settings import RemixFiles, SeparateFiles
 
 NIGHT = """
 songs = ["albums/**/*.flac", "/music/list.m3u", "s3://bucket/songs"]
@@ -85,7 +86,8 @@ def test_a_recipe_of_stems(write, tmp_path):
 
 def test_every_argument_can_be_in_a_recipe():
     arguments = {*inspect.signature(remix_files).parameters, *inspect.signature(separate_files).parameters}
-    assert set(TYPES) - {"song", "match"} == arguments - {"overrides", "dry_run", "watcher"}
+    keys = {*keys_of(RemixFiles), *keys_of(SeparateFiles)}
+    assert keys == arguments - {"overrides", "dry_run", "watcher"}
 
 
 def test_an_empty_recipe_says_nothing(write):
@@ -106,7 +108,7 @@ def test_an_empty_recipe_says_nothing(write):
         ("normalize = 1", "give true or false"),
         ("jobs = 2.5", "give a whole number"),
         ("jobs = true", "give a whole number"),
-        ("loudness = 'loud'", 'give LUFS, such as -14, or "match"'),
+        ("loudness = 'loud'", 'give LUFS from -70 to 0, such as -14, or "match"'),
         ("loudness = true", "give LUFS"),
         ("preset = 1", "preset = 1 does not work; give a text"),
         ("song = 1", "give tables, each begun by [[song]]"),
@@ -137,14 +139,10 @@ def test_a_recipe_that_cannot_be_read(tmp_path):
 def chosen(tiny_live_model):
     """(places, overrides, choices) -> the settings of each song."""
     model = load_model(tiny_live_model)
-    nothing = dict.fromkeys(["gains_db", "preset", "automation", "loudness", "name", "format", "stream"])
-    everything = {**nothing, "normalize": False, "map": "general"}
 
     def chosen(places, overrides, **choices):
-        def treat(values):
-            return remix_job(model, values, None)
-
-        return [one.settings for one in choose(places, {**everything, **choices}, overrides, treat)]
+        batch = RemixFiles("songs", "out", overrides=overrides, **choices)
+        return [one.settings for one in choose(places, batch, model)]
 
     return chosen
 
@@ -200,7 +198,7 @@ def test_a_match_is_a_glob_of_a_path_or_its_end(chosen, match, fits):
         ({"match": "*", "gains_db": {"flute": 0}}, "override 1: unknown stem 'flute'"),
         ({"match": "*", "gains_db": {"drums": 21}}, "out of range"),
         ({"match": "*", "preset": "nonsense"}, "override 1: unknown preset"),
-        ({"match": "*", "format": "mp4"}, "format 'mp4' cannot be written"),
+        ({"match": "*", "format": "mp4"}, "format 'mp4' does not work; give one of wav, flac"),
         ({"match": "*", "loudness": -14, "normalize": True}, "loudness and normalize"),
         ({"match": "*", "name": "{nmae}.{ext}"}, "unknown field {nmae}"),
     ],
