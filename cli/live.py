@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..core.log import say
 from .options import Fader, Force, ModelName, PresetName, Stream, check_new, given_faders
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ def play_live(
         _list_devices(driver)
         return
     from ..control import load_map
-    from ..control.ports import say
     from ..live import Live
     from ..presets import load_preset
 

@@ -55,6 +55,13 @@ class Automation:
         for point in sorted((self._checked(*_values(point)) for point in points), key=attrgetter("at")):
             self._lanes.setdefault(point.stem, []).append(point)
 
+    def __repr__(self) -> str:
+        points = [point.at for lane in self._lanes.values() for point in lane]
+        if not points:
+            return "Automation(no points)"
+        span = f"{min(points):g} to {max(points):g} {self.unit}"
+        return f"Automation({len(points)} points, {', '.join(self._lanes)}, {span})"
+
     @classmethod
     def from_array(cls, gains_db: "ArrayLike", stems: Sequence[str], points_per_second: float) -> Self:
         """Curves: gains_db is (stems, n) in dB, the first column at time 0, and straight in dB between columns.

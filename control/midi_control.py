@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import ControlError
+from ..core.log import say
 from ..core.protocols import Target
 from ..core.stems import check_stems
 from ..presets import load_preset
@@ -13,7 +14,7 @@ from ..presets.gains import checked_gains
 from .mailbox import Key, Mailbox
 from .maps.midimap import MidiMap, load_map
 from .maps.translator import Change, Translator
-from .ports import Listener, named, say, tell
+from .ports import Listener, named, tell
 from .recording import Recording
 from .targets import AttributeFaders, state_of
 
@@ -100,6 +101,11 @@ class MidiControl:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        port = "not started" if self._listener is None else f"port {self._listener.name!r}"
+        moved = [f"{stem} {gain:+g} dB" for stem, gain in self.gains_db.items() if gain]
+        return f"MidiControl({', '.join([type(self._target).__name__, f'map {self._map.name!r}', port, *moved])})"
 
     @property
     def port(self) -> str:

@@ -1,9 +1,35 @@
 """Stems by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from reprlib import repr as shortened
 
 from .errors import StemBridgeError
+
+
+def stem_parts(stems: Sequence[str], names: Sequence[str] | None) -> dict[str, list[int]]:
+    """Return what files or arrays of stems are made of: name to the rows of `stems` that it is the sum of.
+
+    Args:
+        stems: The model's stems.
+        names: Any of them, or "no_<stem>" for the song without that stem; None for all stems.
+
+    Raises:
+        StemBridgeError: A name is unknown, or there are no names.
+
+    >>> stem_parts(["vocals", "drums", "bass"], ["drums", "no_drums"])
+    {'drums': [1], 'no_drums': [0, 2]}
+    """
+    parts = {stem: [row] for row, stem in enumerate(stems)}
+    without = {f"no_{stem}": [other for other in range(len(stems)) if other != row] for row, stem in enumerate(stems)}
+    if names is None:
+        return parts
+    if isinstance(names, str):
+        raise StemBridgeError(f"stems {names!r} does not work; give a list, such as [{names!r}]")
+    known = without | parts
+    check_stems(names, [*parts, *without])
+    if not names:
+        raise StemBridgeError(f"no stem is given; choose from {', '.join([*parts, *without])}")
+    return {name: known[name] for name in names}
 
 
 def check_stems(

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,6 +16,7 @@ from ..core.gains import SILENCE_DB, check_gain_db
 from ..core.stems import check_stems
 from ..engine.processor import MAX_RATE, MIN_RATE
 from ..models import load_model
+from ..presets.gains import Gains, read_gains
 from .sources_sinks import FILES
 
 RATE = 44100  # Hz, where no song says another
@@ -60,7 +61,7 @@ def checked_settings(
     model: str | os.PathLike,
     sample_rate: int | None,
     block: int,
-    gains_db: Mapping[str, float],
+    gains_db: Gains | None,
     seconds: float | None,
     driver: str | None,
     realtime: bool,
@@ -107,8 +108,9 @@ def checked_settings(
         except OSError as error:
             raise LiveError(f"{sink} cannot be written: {error.strerror}; choose another name") from error
     gains = dict.fromkeys(loaded.card.stems, 0.0)
-    check_stems(gains_db, gains)
-    for stem, gain in gains_db.items():
+    given = read_gains(gains_db, gains)
+    check_stems(given, gains)
+    for stem, gain in given.items():
         gains[stem] = max(SILENCE_DB, check_gain_db(stem, gain))
     return Settings(
         model=os.path.abspath(loaded.path),

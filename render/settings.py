@@ -15,6 +15,7 @@ from annotated_types import Ge, Le
 from ..core.protocols import Automation, Processor
 from ..core.settings import Argument, Option, Settings, keys_of
 from ..models import Model
+from ..presets.gains import Gains
 
 if TYPE_CHECKING:
     from .report.report import Report, SongReport
@@ -76,10 +77,10 @@ class RemixSettings(SongSettings):
     """What shapes a remix."""
 
     gains_db: Annotated[
-        Mapping[str, float] | None,
+        Gains | None,
         Argument(
             help="Gain of each stem in dB, -80 (silence) to 20; a stem that is not named stays at 0 dB, or at the gain "
-            "of the preset.",
+            "of the preset. Or a preset, by name or path.",
             give="a table of numbers, such as gains_db = { vocals = -80 }",
             in_file=dict[str, float],
         ),
@@ -153,6 +154,11 @@ class FileSettings(Settings):
         Argument(help="Folder for temporary files, on the target's disk, made if missing; default: the target's."),
     ] = None
     progress: Annotated[Progress | None, Argument(help="Receives progress.")] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.source, str | PathLike):
+            raise ValueError(f"a {type(self.source).__name__} is not a file; for samples use remix or separate")
 
 
 @dataclass(frozen=True)

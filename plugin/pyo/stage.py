@@ -11,8 +11,9 @@ from weakref import WeakMethod
 import numpy as np
 from numpy.typing import NDArray
 
-from ...control.ports import named, say
+from ...control.ports import named
 from ...core.gains import check_gain_db
+from ...core.log import say
 from ...core.stems import check_stems
 from ...engine import StemProcessor
 from ...models import Model

@@ -1,4 +1,4 @@
-"""Many songs: planned, rendered by joblib's workers here or on a Dask cluster, and journalled."""
+"""Many songs: planned, rendered by processes here or on a Dask cluster, and journalled."""
 
 import os
 import time

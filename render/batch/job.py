@@ -12,14 +12,13 @@ from typing import Any, TypeVar, cast
 from ...control import Automation
 from ...core.gains import SILENCE_DB
 from ...core.settings import values_of
-from ...core.stems import check_stems
+from ...core.stems import stem_parts
 from ...engine import moves_faders
 from ...engine.gains import Faders
 from ...models import Model
-from ...presets import load_preset
+from ...presets.gains import read_gains
 from ..settings import RemixFiles, RemixSettings, SeparateFiles, SeparateSettings, song_keys
 from ..song.faders import read_faders
-from ..song.song import stem_parts
 from ..storage import file_name, one_line
 from .globs import matching
 from .naming import REMIX_NAME, STEMS_NAME, Template, mix_name
@@ -59,8 +58,8 @@ def make_job(model: Model, settings: RemixFiles | SeparateFiles) -> Job:
 
 
 def _remix_job(model: Model, given: RemixFiles) -> Job:
-    presets_gains = load_preset(given.preset) if given.preset is not None else {}
-    check_stems(presets_gains, model.card.stems, f"preset {given.preset!s}: ")
+    preset = given.gains_db if isinstance(given.gains_db, str | os.PathLike) else given.preset
+    presets_gains = read_gains(preset, model.card.stems)
     read = read_faders(given)
     automation = cast("Automation | None", read.automation)
     ride = None if automation is None else "automation"
@@ -76,7 +75,7 @@ def _remix_job(model: Model, given: RemixFiles) -> Job:
     # All gains of -80 dB and below are silence.
     gains = {stem: max(SILENCE_DB, gain) for stem, gain in faders.gains_db.items()}
     moved = {stem: gain for stem, gain in gains.items() if gain != max(SILENCE_DB, presets_gains.get(stem, 0.0))}
-    preset_name = None if given.preset is None else Path(given.preset).name.removesuffix(".json")
+    preset_name = None if preset is None else Path(preset).name.removesuffix(".json")
     arguments = values_of(replace(read, automation=automation), RemixSettings)
     shaping = {name: value for name, value in arguments.items() if name not in ("preset", "map")}
     shaping["gains_db"] = {stem: gain for stem, gain in gains.items() if gain}
@@ -157,7 +156,7 @@ def _matched(
 def _with_override(settings: S, override: Mapping[str, Any]) -> S:
     new = {key: value for key, value in override.items() if key != "match"}
     if "gains_db" in new and isinstance(settings, RemixFiles):
-        new["gains_db"] = {**(settings.gains_db or {}), **new["gains_db"]}
+        new["gains_db"] = {**read_gains(settings.gains_db), **read_gains(new["gains_db"])}
     # Each of these sets the level, and the later one counts.
     if new.get("normalize") and "loudness" not in new and isinstance(settings, RemixFiles):
         new["loudness"] = None

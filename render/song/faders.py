@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ...control import Automation
 from ...control.midifile import has_midi_header
-from ...presets import load_preset
+from ...presets.gains import read_gains
 from ..settings import RemixSettings
 
 R = TypeVar("R", bound=RemixSettings)
@@ -21,8 +21,7 @@ def read_faders(settings: R) -> R:
         ControlError: The automation or the map cannot be used.
         PresetError: The preset cannot be used.
     """
-    preset = {} if settings.preset is None else load_preset(os.fspath(settings.preset))
-    gains_db = {**preset, **(settings.gains_db or {})}
+    gains_db = read_gains(settings.preset) | read_gains(settings.gains_db)
     automation = settings.automation
     if isinstance(automation, str | os.PathLike):
         automation = read_automation(automation, settings.map, gains_db)

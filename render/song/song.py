@@ -1,6 +1,6 @@
 """One song: a file in, its remix or its stems out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import log10
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from ...audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, open_audio
 from ...core.protocols import Automation
 from ...core.settings import arguments_from
-from ...core.stems import check_stems
+from ...core.stems import stem_parts
 from ...engine import StemProcessor, aligned, remixing
 from ...engine.processor import MAX_RATE, MIN_RATE
 from ...models import Model
+from ...presets.gains import read_gains
 from ..settings import Progress, RemixFile, SeparateFile
 from .faders import read_faders
 from .level import Level, common_factor, loudness_factor
@@ -73,7 +74,7 @@ def remix_file(settings: RemixFile) -> Rendered:
     if settings.measure and settings.processor is not None:
         raise ValueError("measure needs the stems of a model, and a processor of your own shows none; leave one out")
     settings = read_faders(settings)
-    gains_db, automation = dict(settings.gains_db or {}), cast("Automation | None", settings.automation)
+    gains_db, automation = read_gains(settings.gains_db), cast("Automation | None", settings.automation)
     with open_audio(settings.source, settings.stream) as reader:
         envelope, untouched = None, False
         if settings.processor is None:
@@ -156,20 +157,6 @@ def _check_channels_and_rate(reader: AudioReader) -> None:
             f"{reader.path} has a sample rate of {reader.sample_rate} Hz; {MIN_RATE} to {MAX_RATE} Hz work; "
             "resample it first, for example: ffmpeg -i SONG -ar 48000 song48.wav"
         )
-
-
-def stem_parts(stems: tuple[str, ...], names: Sequence[str] | None) -> dict[str, list[int]]:
-    """Name of each file -> the rows of the stems that it is the sum of."""
-    everything = range(len(stems))
-    parts = {stem: [row] for row, stem in enumerate(stems)}
-    without = {f"no_{stem}": [other for other in everything if other != row] for row, stem in enumerate(stems)}
-    if names is None:
-        return parts
-    known = without | parts
-    check_stems(names, [*parts, *without])
-    if not names:
-        raise ValueError(f"no stem to write: choose from {', '.join([*parts, *without])}")
-    return {name: known[name] for name in names}
 
 
 def _render(

@@ -676,20 +676,17 @@ def test_a_worker_that_dies_takes_no_other_song_along(here, make_song, remix):
     assert outcomes(remix(jobs=2)) == ["skipped", "done", "skipped", "skipped", "skipped"]
 
 
-@pytest.mark.parametrize("where", ["_launch", "effective_n_jobs"])
+@pytest.mark.parametrize("where", ["_launch", "__init__"])
 def test_jobs_without_workers(songs, remix, monkeypatch, where):
-    """If the system refuses processes, or joblib would use this one, this process does the work and survives."""
-    from joblib._parallel_backends import LokyBackend
-    from joblib.externals.loky.backend.popen_loky_posix import Popen
+    """If the system refuses processes, or semaphores, this process does the work and survives."""
+    from loky import ProcessPoolExecutor
+    from loky.backend.popen_loky_posix import Popen
 
-    def refuse(*arguments):
+    def refuse(*arguments, **options):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     with monkeypatch.context() as patch:
-        if where == "_launch":
-            patch.setattr(Popen, "_launch", refuse)
-        else:
-            patch.setattr(LokyBackend, "effective_n_jobs", lambda *_: 1)
+        patch.setattr({"_launch": Popen, "__init__": ProcessPoolExecutor}[where], where, refuse)
         with pytest.warns(RuntimeWarning, match="cannot start worker processes, so songs are rendered one at a time"):
             assert outcomes(remix(jobs=2)) == ["done"] * 3
     assert outcomes(remix(gains_db={"vocals": -80}, output="out2", jobs=2)) == ["done"] * 3
@@ -722,7 +719,7 @@ def test_what_many_songs_need_is_imported_when_it_is_needed():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert "stembridge" in loaded
-    assert not loaded & {"joblib", "fsspec", "distributed", "dask", "rich", "typer"}
+    assert not loaded & {"loky", "fsspec", "distributed", "dask", "rich", "typer"}
 
 
 def test_links_among_the_outputs_stay_and_what_they_lead_to_is_done_once(songs, remix):
