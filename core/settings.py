@@ -7,9 +7,11 @@ journal are all made from these declarations.
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
-from functools import cache, wraps
+from functools import wraps
 from types import UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+
+from .documents import adapter_of
 
 OWN: Any = ...  # the type in a file is the field's own
 GIVE = {bool: "true or false", int: "a whole number", str: "a text"}
@@ -130,7 +132,7 @@ def check_value(field: Field[Any], value: Any, name: str, sign: str = " ", in_fi
     """
     kind: Any = _type_in_file(field) if in_file else field.type
     try:
-        _adapter(kind).validate_python(value, strict=True)
+        adapter_of(kind).validate_python(value, strict=True)
     except ValueError:
         raise ValueError(f"{name}{sign}{value!r} does not work; give {remedy_for(field)}") from None
 
@@ -139,7 +141,7 @@ def value_from_text(field: Field[Any], text: str, name: str) -> Any:
     """Return the value that a text stands for on the command line. Raises ValueError as `check_value` does."""
     kind: Any = field.type
     try:
-        return _adapter(kind).validate_python(text)
+        return adapter_of(kind).validate_python(text)
     except ValueError:
         raise ValueError(f"{name} {text} does not work; give {remedy_for(field)}") from None
 
@@ -185,10 +187,3 @@ def check_table(values: Mapping[str, Any], keys: Mapping[str, Field[Any]], where
 def _type_in_file(field: Field[Any]) -> Any:
     in_file = argument_of(field).in_file
     return field.type if in_file is OWN else in_file
-
-
-@cache
-def _adapter(kind: Any) -> Any:
-    from pydantic import TypeAdapter  # not earlier: it takes a while to load
-
-    return TypeAdapter(kind)

@@ -227,7 +227,7 @@ def test_no_modules_import_each_other_in_a_circle():
 
 def test_the_ground_floor_needs_the_standard_library_and_pydantic_to_check_what_users_write():
     for path in (ROOT / "core").rglob("*.py"):
-        checked = {"pydantic"} if path.name in ("documents.py", "settings.py") else set()
+        checked = {"pydantic"} if path.name == "documents.py" else set()
         assert libraries_of(path) <= sys.stdlib_module_names | checked, path
 
 
