@@ -200,12 +200,19 @@ def render_on_dask(
     """
     with _client(dask) as client:
         _check_workers(client, tasks[0].scratch)
+        lost = OSError(f"{client.scheduler.address} answers no more; see to the scheduler, and start this again")
+
+        def width() -> int:
+            try:
+                return 2 * max(1, sum(client.nthreads().values()))
+            except Exception as error:  # of whatever kind: this asks the scheduler only
+                raise lost from error
+
         submit = partial(client.submit, _render_on_dask, topic, pure=False)
         with hearing_dask(client, topic, hear):
-            for task, future in _in_turns(submit, tasks, begin, lambda: 2 * max(1, sum(client.nthreads().values()))):
+            for task, future in _in_turns(submit, tasks, begin, width):
                 if client.status != "running" or future.cancelled():
-                    address = client.scheduler.address if client.scheduler else dask
-                    raise OSError(f"{address} answers no more; see to the scheduler, and start this again")
+                    raise lost
                 if future.status == "finished":
                     yield future.result()
                 else:
