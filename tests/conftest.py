@@ -14,6 +14,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # each core has tests of its own, and t
 import mido
 import numpy as np
 import onnx.parser
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 from mido.sockets import PortServer, SocketPort
@@ -228,3 +229,22 @@ def midi_device() -> Iterator[MidiDevice]:
     device = MidiDevice()
     yield device
     device.unplug()
+
+
+@pytest.fixture
+def new_children() -> Callable[[], set[psutil.Process]]:
+    """The child processes that live and did not yet when the test began; those of earlier tests may end meanwhile."""
+    before = set(psutil.Process().children())
+    return lambda: set(psutil.Process().children()) - before
+
+
+@pytest.fixture
+def kill() -> Callable[[psutil.Process], None]:
+    """End a process at once; the plugin reaps it when it looks, until then it is a zombie."""
+
+    def kill(process: psutil.Process) -> None:
+        process.kill()
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.001)
+
+    return kill
