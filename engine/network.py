@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models import Card, Chunk, Model, ModelError, check_graph, initial_state
+from ..models import Chunk, MaskCard, Model, ModelError, check_graph, initial_state
 
 TINY = 1e-30  # below this a state is zero: it would decay into denormal numbers, which are slow
 LARGEST_MASK = 1e6  # 120 dB
@@ -19,7 +19,7 @@ EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 
 _sessions: WeakValueDictionary[tuple, Any] = WeakValueDictionary()  # those in use, by what they were made of
 _opening = Lock()
-_checked: set[Card] = set()  # cards whose graph was seen to keep the contract in this process
+_checked: set[MaskCard] = set()  # cards whose graph was seen to keep the contract in this process
 
 
 def open_session(model: Model, threads: int = 1, providers: list[str] | None = None) -> Any:
@@ -38,7 +38,7 @@ def open_session(model: Model, threads: int = 1, providers: list[str] | None = N
         session = _sessions.get(key)
         if session is None:
             session = _new_session(model, threads, providers)
-            if not model.shipped and model.card not in _checked:
+            if isinstance(model.card, MaskCard) and not model.shipped and model.card not in _checked:
                 check_graph(session, model.card, model.path)
                 _checked.add(model.card)
             _sessions[key] = session
@@ -53,7 +53,7 @@ def _new_session(model: Model, threads: int, providers: list[str]) -> Any:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     # A plan of the memory that a run needs saves time with single frames; with chunks it only costs 24 MB.
-    options.enable_mem_pattern = model.card.chunk is None
+    options.enable_mem_pattern = model.card.realtime
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     if threads > 1:
         # Threads that spin between the small operators of a hop would take the processor from the host.
@@ -90,7 +90,7 @@ def _new_session(model: Model, threads: int, providers: list[str]) -> Any:
 class StreamingNetwork:
     """Masks every frame as it comes; the graph's state carries the past."""
 
-    def __init__(self, session: Any, card: Card) -> None:
+    def __init__(self, session: Any, card: MaskCard) -> None:
         self._session, self._card = session, card
         self.reset()
 
@@ -114,7 +114,7 @@ class ChunkedNetwork:
     The first chunk starts at the first frame after `reset`.
     """
 
-    def __init__(self, session: Any, card: Card, num_channels: int, bins: int) -> None:
+    def __init__(self, session: Any, card: MaskCard, num_channels: int, bins: int) -> None:
         assert card.chunk is not None
         self._session, self._card, self._chunk = session, card, card.chunk
         self._shape = (num_channels, bins)
@@ -128,7 +128,7 @@ class ChunkedNetwork:
         self._fading_out: NDArray | None = None  # masks of the previous chunk where it overlaps the next
 
     def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """As StreamingNetwork.push, but what comes out lags by up to `Card.delay_frames` frames and comes in bursts."""
+        """As StreamingNetwork.push, but what comes out lags by `MaskCard.delay_frames` frames at most, in bursts."""
         done = []
         while len(spectra):
             taken = spectra[: len(self._frames) - self._filled]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.protocols import Move
-from ..models import Model, load_model
+from ..models import MaskCard, Model, ModelError, load_model
 from .background import BackgroundWorker
 from .fifo import Fifo
 from .gains import Faders
@@ -69,6 +69,8 @@ class StemProcessor:
         self.num_channels = num_channels
         self.on_stems: Callable[[NDArray[np.float32], NDArray[np.float32]], None] | None = None
         card = self.model.card
+        if not isinstance(card, MaskCard):
+            raise ModelError(f"{self.model.path}: networks that give stems do not work yet")
         self._faders = Faders(card.stems, sample_rate, gains_db)
         trained = FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window)
         self.grid = trained.at(sample_rate)
@@ -99,6 +101,7 @@ class StemProcessor:
     @property
     def hop_samples(self) -> int:
         """Input samples between two runs of the network, which is where nearly all of the work is done."""
+        assert isinstance(self.model.card, MaskCard)
         chunk = self.model.card.chunk
         return self.grid.hop * (chunk.frames - chunk.overlap if chunk else 1)
 

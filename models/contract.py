@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ModelError
-from .card import Card
+from .mask_card import MaskCard
 
 TOLERANCE = 1e-3  # between frames in one call and one by one: far below hearing, far above rounding
 
 
-def check_graph(session: Any, card: Card, source: object) -> None:
+def check_graph(session: Any, card: MaskCard, source: object) -> None:
     """Check that an ONNX Runtime session keeps the contract of its card, by running it on noise.
 
     Raises ModelError with the first thing that is wrong, among them a streaming graph that looks across the frames of

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..core.gains import MAX_DB, SILENCE_DB
 from ..engine import StemProcessor
 from ..engine.stft import FrameGrid
-from ..models import Card
+from ..models import Card, MaskCard
 
 
 def parameter_prefixes(stems: Sequence[str]) -> dict[str, str]:
@@ -44,6 +44,7 @@ def stem_parameters(stems: Sequence[str]) -> dict[str, tuple[float, float, float
 
 def stem_timing(card: Card, sample_rate: float) -> tuple[int, int]:
     """Return the latency and hop, in samples, that a StemEffect with this model would have."""
+    assert isinstance(card, MaskCard)
     grid = FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window).at(sample_rate)
     frames = card.chunk.frames - card.chunk.overlap if card.chunk else 1
     return grid.synthesis_window + card.delay_frames * grid.hop, grid.hop * frames

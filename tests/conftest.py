@@ -91,8 +91,9 @@ def tiny_graph(text: str) -> bytes:
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where presets of one's own lie: not those of whoever runs the tests."""
+    """Where presets of one's own lie: not those of whoever runs the tests, nor their models."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return tmp_path / "config" / "stembridge" / "presets"
 
 

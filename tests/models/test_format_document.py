@@ -12,7 +12,7 @@ from stembridge.models import load_model
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "model-format.md").read_text("utf-8")
-SCHEMA = json.loads((ROOT / "models" / "card.schema.json").read_text("utf-8"))
+SCHEMA = json.loads((ROOT / "models" / "mask_card.schema.json").read_text("utf-8"))
 
 
 def test_the_example_runs_and_prints_what_it_says(tmp_path):
