@@ -70,7 +70,7 @@ class Graph:
 
     file: str  # a name without a folder, next to the card
     sha256: str
-    stems: tuple[str, ...]  # that it gives, in the order of the axis `stem`
+    stems: tuple[str | None, ...]  # that it gives, in the order of the axis `stem`; None for one that is not used
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     gain: float = 1.0  # what its stems are multiplied by
@@ -205,6 +205,9 @@ def _problem(card: StemsCard) -> str | None:
         for side in (graph.inputs, graph.outputs):
             if sum(tensor.holds == "real" for tensor in side) != sum(tensor.holds == "imaginary" for tensor in side):
                 return f"graph {graph.file}: a real part needs its imaginary part, and an imaginary part its real part"
+        named = [stem for stem in graph.stems if stem is not None]
+        if len(named) != len(set(named)):
+            return f"graph {graph.file}: a stem is there twice"
     given = {stem for graph in card.graphs for stem in graph.stems}
     if missing := [stem for stem in card.stems[:-1] if stem not in given]:
         return f"no graph gives the stem {missing[0]}; only the last may be left to the rest of the mix"

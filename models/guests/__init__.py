@@ -1,0 +1,17 @@
+"""Networks of others: recognised by their graphs, and described by a card so that the engine can run them."""
+
+from .kinds import all_kinds
+from .recognition import GuestFile, recognise
+from .store import adopt_model, check_name, publish_model, remove_model, stage_model, staging
+
+__all__ = [
+    "GuestFile",
+    "adopt_model",
+    "all_kinds",
+    "check_name",
+    "publish_model",
+    "recognise",
+    "remove_model",
+    "stage_model",
+    "staging",
+]
