@@ -1,6 +1,7 @@
 """Networks of others: recognised by their graphs, and described by a card so that the engine can run them."""
 
 from .kinds import all_kinds
+from .onnx_file import refuse_weights
 from .recognition import GuestFile, recognise
 from .store import adopt_model, check_name, publish_model, remove_model, stage_model, staging
 
@@ -11,6 +12,7 @@ __all__ = [
     "check_name",
     "publish_model",
     "recognise",
+    "refuse_weights",
     "remove_model",
     "stage_model",
     "staging",

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..card import parse_card
 from ...core.errors import ModelError
+from ..card import parse_card
 from ..mask_card import MaskCard
 from ..registry import NAME, GraphFile, Model, own_models, save_model, shipped_models, user_folder
 
@@ -92,10 +92,17 @@ def publish_model(model: Model, overwrite: bool) -> None:
         _remove_unused(folder)
 
 
-def adopt_model(model: Model, name: str, overwrite: bool) -> None:
-    """Copy a model that has a card already into the user's folder. Raises as `publish_model`, and for a bad graph."""
+def adopt_model(model: Model, name: str, overwrite: bool, terms: str | None = None) -> None:
+    """Copy a model that has a card already into the user's folder. Raises as `publish_model`, and for a bad graph.
+
+    Args:
+        model: The model.
+        name: What to call the copy.
+        overwrite: Whether it may replace a model of this name.
+        terms: What the weights may be used for; by default as on its card.
+    """
     check_name(name, overwrite)
-    values = {**model.card.values, "name": name}
+    values = {**model.card.values, "name": name} | ({} if terms is None else {"terms": terms})
     with staging() as staged:
         if isinstance(model.card, MaskCard):
             with _locked(user_folder()):
