@@ -1,6 +1,7 @@
 """The kinds of network that the signal path can run, by their cards."""
 
-from ..models import Card, MaskCard, Model, ModelError
+from ..models import Card, MaskCard, Model
+from .guests import GuestSeparator, guest_timing
 from .mask_separator import MaskSeparator, mask_timing
 from .separator import Separator, Timing
 
@@ -9,7 +10,7 @@ def separator_timing(card: Card, sample_rate: float, realtime_block: int | None 
     """Return how long a model takes at a sample rate, without opening it."""
     if isinstance(card, MaskCard):
         return mask_timing(card, sample_rate, realtime_block)
-    raise ModelError(f"{card.name}: networks that give stems do not work yet")
+    return guest_timing(card, sample_rate, realtime_block)
 
 
 def open_separator(
@@ -33,10 +34,9 @@ def open_separator(
             blocks of this size come in real time; the latency is longer where that needs it.
 
     Raises:
-        ModelError: A graph cannot be loaded or breaks its contract.
+        ModelError: A graph cannot be loaded or breaks its contract, or cannot work at this sample rate.
     """
-    if isinstance(model.card, MaskCard):
-        return MaskSeparator(
-            model, sample_rate, num_channels, threads=threads, providers=providers, realtime_block=realtime_block
-        )
-    raise ModelError(f"{model.path}: networks that give stems do not work yet")
+    separator = MaskSeparator if isinstance(model.card, MaskCard) else GuestSeparator
+    return separator(
+        model, sample_rate, num_channels, threads=threads, providers=providers, realtime_block=realtime_block
+    )

@@ -6,8 +6,10 @@ from numpy.typing import NDArray
 from ..models import MaskCard, Model
 from .background import BackgroundWorker
 from .fifo import Fifo
-from .network import ChunkedNetwork, StreamingNetwork, open_session
+from .level import Level
+from .network import ChunkedNetwork, StreamingNetwork
 from .separator import Timing, extra_latency
+from .sessions import open_session
 from .stft import Analysis, FrameGrid, Synthesis
 
 
@@ -42,6 +44,8 @@ class MaskSeparator:
         assert isinstance(card, MaskCard)
         self.grid = _grid(card, sample_rate)
         self.timing = mask_timing(card, sample_rate, realtime_block)
+        self.wants_level = False
+        self.level: Level | None = None
         self._shape = (len(card.stems) - 1, num_channels)
         session = open_session(model, threads, providers)
         self._analysis = Analysis(self.grid, num_channels)

@@ -14,6 +14,7 @@ from ..models import Model, load_model
 from .fifo import Fifo
 from .gains import Faders
 from .kinds import open_separator
+from .level import LevelMeter
 
 Block = NDArray[np.float32]
 
@@ -135,6 +136,25 @@ class StemProcessor:
         self._dry = Fifo((self.num_channels,))
         self._dry.push_zeros(self.latency_samples)
         self._stale = False
+
+    @property
+    def wants_song(self) -> bool:
+        """Whether `hear_song` makes stems better: some networks know only songs of one loudness."""
+        return self._separator.wants_level
+
+    def hear_song(self, blocks: Iterable[NDArray[Any]]) -> None:
+        """Measure the song that is to be processed next, if that makes stems better.
+
+        If it is not called, what was heard so far stands for the song. The result is kept until the next call.
+
+        Args:
+            blocks: Of the whole song, as for `process`; not read if `wants_song` is false.
+        """
+        if self.wants_song:
+            meter = LevelMeter()
+            for block in blocks:
+                meter.add(_limited(as_channels(block, self.num_channels)))
+            self._separator.level = meter.level()
 
     def process(self, block: NDArray[Any], moves: Iterable[Move] = ()) -> NDArray[np.float32]:
         """Remix a block, delayed by `latency_samples`.

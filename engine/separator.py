@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .level import Level
+
 
 class Timing(NamedTuple):
     """Times in samples.
@@ -26,9 +28,13 @@ class Separator(Protocol):
 
     Attributes:
         timing: How long it takes, exactly.
+        wants_level: Whether stems are better if `level` is set.
+        level: Of the song that is to come, None if it is not known. It stays until it is changed.
     """
 
     timing: Timing
+    wants_level: bool
+    level: Level | None
 
     def reset(self) -> None:
         """Forget all audio: silence went before."""

@@ -2,7 +2,7 @@
 
 from ..core.errors import ModelError
 from .card import Card, parse_card
-from .contract import check_graph, initial_state
+from .contract import check_graph, check_stems_graph, initial_state
 from .mask_card import Chunk, MaskCard
 from .registry import GraphFile, Model, load_model, model_names, own_models, save_model, shipped_models
 from .stems_card import StemsCard
@@ -16,6 +16,7 @@ __all__ = [
     "ModelError",
     "StemsCard",
     "check_graph",
+    "check_stems_graph",
     "initial_state",
     "load_model",
     "model_names",

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, ClassVar, Literal
 
 from ..core.errors import ModelError
@@ -118,6 +119,17 @@ class StemsCard:
     def latency_samples(self) -> int:
         """Latency at the network's own sample rate: a sample is final when the last segment that has it is complete."""
         return self.segment.samples - self.segment.trim
+
+    def sizes(self, graph: Graph) -> dict[str, int]:
+        """Return the sizes of the factors of the axes of a graph's tensors, by name."""
+        samples, transform = self.segment.samples, self.transform
+        sizes = {"batch": 1, "stem": len(graph.stems), "channel": self.num_channels, "part": 2, "sample": samples}
+        return sizes | ({"bin": transform.bins, "frame": transform.frames(samples)} if transform else {})
+
+    def shape(self, graph: Graph, tensor: Tensor) -> tuple[int, ...]:
+        """Return the shape of a tensor of a graph."""
+        sizes = self.sizes(graph)
+        return tuple(prod(sizes[factor] for factor in axis.split("*")) for axis in tensor.axes)
 
     @staticmethod
     def from_dict(values: Any, source: object) -> "StemsCard":

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...engine.network import open_session
+from ...engine.sessions import open_session
 from ...models import Model, load_model
 from ..report.report import SongReport
 from ..song.song import UNTOUCHED, Progress, Rendered, remix_file, separate_file

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge import StemProcessor
-from stembridge.engine.network import ChunkedNetwork, StreamingNetwork, fit_masks, graph_input, masked, open_session
+from stembridge.engine.network import ChunkedNetwork, StreamingNetwork, fit_masks, graph_input, masked
+from stembridge.engine.sessions import open_session
 from stembridge.models import load_model
 
 TWO = ["speech", "noise"]

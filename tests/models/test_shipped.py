@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from stembridge import StemProcessor
-from stembridge.engine.network import open_session
+from stembridge.engine.sessions import open_session
 from stembridge.models import ModelError, check_graph, load_model, parse_card, shipped_models
 
 MIXED = {"vocals": -80.0, "drums": 3.0, "bass": -6.0}
