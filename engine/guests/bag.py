@@ -57,7 +57,7 @@ class Bag:
             stems = np.concatenate([self._run_fitting(number, channel[None]) for channel in audio], axis=1)
         elif len(audio) == 1:
             both = self._run_fitting(number, np.repeat(audio, 2, axis=0))
-            stems = (both[:, :1] + both[:, 1:]) / 2
+            stems = (both[:, :1] + both[:, 1:]) * np.float32(0.5)
         else:
             stems = self._run_fitting(number, audio)
         sound = np.abs(stems) < LARGEST
@@ -72,7 +72,7 @@ class Bag:
         """Run a group on audio that has as many channels as the graphs take."""
         if not self._card.denoise:
             return self._run_group(number, audio)
-        return (self._run_group(number, audio) - self._run_group(number, -audio)) / 2
+        return (self._run_group(number, audio) - self._run_group(number, -audio)) * np.float32(0.5)
 
     def _run_group(self, number: int, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         spectrum = self._transform.forward(audio) if self._transform else None
