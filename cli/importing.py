@@ -152,7 +152,7 @@ def _try_on_noise(model: "Model", progress: "Progress | None") -> None:
         progress("running it once on noise", None)
     try:
         processor = StemProcessor(model, model.card.sample_rate, 2)
-        length = processor.latency_samples
+        length = processor.latency_samples + 1  # so that one sample must come from the network
         processor.separate(PEAK * np.random.default_rng(0).uniform(-1, 1, (2, length)).astype(np.float32))
     except ModelError as error:
         raise ModelError(str(error).replace(f"{model.path.parent}{os.sep}", "")) from error  # a hidden folder

@@ -18,6 +18,14 @@ class Bits(StrEnum):
     float32 = "32"
 
 
+class Quality(StrEnum):
+    """How much work a network of others does."""
+
+    fast = "fast"
+    normal = "normal"
+    best = "best"
+
+
 class Format(StrEnum):
     """Containers that can be written."""
 
@@ -37,10 +45,16 @@ Songs = Annotated[
     ),
 ]
 Fader = Annotated[str | None, typer.Option(metavar="DB", help="Gain in dB, -80 (silence) to 20.")]
+Gains = Annotated[
+    list[str] | None, typer.Option("--gain", metavar="STEM=DB", help="Gain of a stem of any name; may be repeated.")
+]
 PresetName = Annotated[
     str | None, typer.Option(metavar="NAME", help="Gains by name (see `presets`) or from a .json file.")
 ]
 ModelName = Annotated[str, typer.Option("--model", metavar="NAME", help="A model (see `models`), or an .onnx file.")]
+QualityOption = Annotated[
+    Quality, typer.Option("--quality", help="Overlap of an imported network's segments; see docs/guests.md.")
+]
 Normalize = Annotated[bool, typer.Option("--normalize", help="Bring the peak to -1 dBFS.")]
 BitsOption = Annotated[Bits | None, typer.Option("--bits", help="Bits a sample, 32 is float; default: as the song.")]
 Stream = Annotated[
@@ -92,11 +106,25 @@ DataFolders = Annotated[
 MoreFolders = Annotated[list[Path] | None, typer.Argument(metavar="", hidden=True)]
 
 
-def given_faders(**faders: str | None) -> dict[str, float]:
-    """The gains of the faders that were given, stem -> dB. Raises ValueError for one that is out of range."""
+def given_faders(gains: list[str] | None = None, **faders: str | None) -> dict[str, float]:
+    """Return the gains that were given, stem to dB.
+
+    Args:
+        gains: Texts such as "piano=-6"; they override `faders`.
+        faders: Stem to gain, None if it was not given.
+
+    Raises:
+        ValueError: A gain is out of range, or a text is not STEM=DB.
+    """
     from ..core.gains import check_gain_db
 
-    return {stem: check_gain_db(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
+    gains_db = {stem: check_gain_db(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
+    for text in gains or []:
+        stem, _, value = text.rpartition("=")
+        if not stem:
+            raise ValueError(f"--gain {text}: give it as STEM=DB, such as piano=-6")
+        gains_db[stem] = check_gain_db(f"--gain {stem}", value)
+    return gains_db
 
 
 def check_new(path: Path, force: bool) -> None:

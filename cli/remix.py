@@ -13,11 +13,14 @@ from .options import (
     Fader,
     Force,
     Format,
+    Gains,
     Jobs,
     ModelName,
     Name,
     Normalize,
     PresetName,
+    Quality,
+    QualityOption,
     Recipe,
     Reports,
     Songs,
@@ -45,6 +48,7 @@ def remix_song(
     drums: Fader = None,
     bass: Fader = None,
     other: Fader = None,
+    gain: Gains = None,
     preset: PresetName = None,
     automation: Annotated[
         Path | None,
@@ -61,6 +65,7 @@ def remix_song(
         ),
     ] = None,
     model: ModelName = "studio",
+    quality: QualityOption = Quality.normal,
     normalize: Normalize = False,
     loudness: Annotated[
         str | None, typer.Option(metavar="match|LUFS", help="Keep the song's loudness, or bring it to LUFS, like -14.")
@@ -90,7 +95,7 @@ def remix_song(
     from .rack import load_rack
     from .rendering import one_song, run_with_progress
 
-    faders = given_faders(vocals=vocals, drums=drums, bass=bass, other=other)
+    faders = given_faders(gain, vocals=vocals, drums=drums, bass=bass, other=other)
     goal = _check_loudness(loudness)
     if map is not None and recipe is None and (automation is None or not is_midi(automation)):
         raise ValueError("--map says how a MIDI file moves the faders; give one with --automation, or leave --map out")
@@ -106,6 +111,7 @@ def remix_song(
             output=output,
             preset=preset,
             model=model,
+            quality=quality.value,
             automation=automation,
             map=map,
             name=name,
@@ -129,7 +135,7 @@ def remix_song(
     moves = None if automation is None else read_automation(automation, "general" if map is None else map, gains_db)
     processor = None
     if rack is not None:
-        for option in ("model", "threads"):
+        for option in ("model", "quality", "threads"):
             if is_given(context, option):
                 raise ValueError(f"--{option} is for the rack to choose, in {rack}; leave it out")
         processor = load_rack(rack, song, stream)
@@ -141,6 +147,7 @@ def remix_song(
             model,
             automation=moves,
             processor=processor,
+            quality=quality.value,
             normalize=normalize,
             loudness=goal,
             sample_format=sample_format and sample_format.name,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.protocols import Automation
-from ..models import Model
+from ..models import Model, load_model
 from .processor import SLICE, StemProcessor
 
 Progress = Callable[[float], None]
@@ -19,14 +19,16 @@ def separate(
     sample_rate: float,
     model: str | os.PathLike | Model = "studio",
     *,
+    quality: str = "normal",
     threads: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Take a song apart: stem -> float32 array of the shape of `audio`; the stems sum to it.
 
-    audio: (channels, n) or (n,), as for StemProcessor.process. progress: called with the share done, 0 to 1.
+    audio: (channels, n) or (n,), as for StemProcessor.process. quality: "fast", "normal" or "best", where the model has
+    them. progress: called with the share done, 0 to 1.
     """
-    processor = StemProcessor(model, sample_rate, _num_channels(audio), threads=threads)
+    processor = StemProcessor(load_model(model, quality), sample_rate, _num_channels(audio), threads=threads)
     stems = _whole(processor.separate, audio, processor.latency_samples, progress)
     return dict(zip(processor.stems, stems, strict=True))
 
@@ -38,16 +40,17 @@ def remix(
     model: str | os.PathLike | Model = "studio",
     *,
     automation: Automation | None = None,
+    quality: str = "normal",
     threads: int = 1,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
     """Move a song's stems: float32 of the shape of `audio`.
 
     gains_db: stem -> dB, 0 dB if not named. automation: moves stems as the song goes on, and overrides gains_db for
-    stems that it sets at the start; a move at sample k is heard from sample k on. If all faders stay at 0 dB, the
-    network does not run.
+    stems that it sets at the start; a move at sample k is heard from sample k on. quality: as for `separate`. If all
+    faders stay at 0 dB, the network does not run.
     """
-    processor = StemProcessor(model, sample_rate, _num_channels(audio), gains_db, threads=threads)
+    processor = StemProcessor(load_model(model, quality), sample_rate, _num_channels(audio), gains_db, threads=threads)
     process, latency = remixing(processor, automation)
     return _whole(process, audio, latency, progress)
 

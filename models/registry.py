@@ -66,7 +66,7 @@ class Model:
         """Return the model at "fast", "normal" or "best".
 
         Raises:
-            ValueError: The model has no such quality; networks of ours have only "normal".
+            ValueError: The model has no such quality; masks have only "normal".
         """
         if isinstance(self.card, StemsCard):
             return replace(self, card=self.card.at_quality(quality))
@@ -99,16 +99,23 @@ def user_folder() -> Path:
     return user_data_path("stembridge") / "models"
 
 
-def load_model(model: str | os.PathLike) -> Model:
+def load_model(model: "str | os.PathLike | Model", quality: str = "normal") -> Model:
     """Load a shipped model by name ("live", "studio"), the user's own by name, or any by path.
 
     Args:
-        model: A name, or the path of an .onnx file with its card next to it, or of a card (.json) with its graphs.
+        model: A name, or the path of an .onnx file with its card next to it, or of a card (.json) with its graphs. A
+            model that has been loaded stays as it is.
+        quality: "fast", "normal" or "best": how much a network of others overlaps segments; ours have only "normal".
 
     Raises:
+        ValueError: The model has no such quality.
         ModelError: It is unknown, missing, not what its card's checksum says, or its card is not valid. The graphs of
             a card of format 2 can be large: they are only verified when they are read.
     """
+    return (model if isinstance(model, Model) else _load(model)).at_quality(quality)
+
+
+def _load(model: str | os.PathLike) -> Model:
     path = Path(model)
     if isinstance(model, str) and NAME.fullmatch(model):
         # Looked up, never joined to a folder: no name can lead out.

@@ -218,8 +218,8 @@ def _problem(card: StemsCard) -> str | None:
             if sum(tensor.holds == "real" for tensor in side) != sum(tensor.holds == "imaginary" for tensor in side):
                 return f"graph {graph.file}: a real part needs its imaginary part, and an imaginary part its real part"
         named = [stem for stem in graph.stems if stem is not None]
-        if len(named) != len(set(named)):
-            return f"graph {graph.file}: a stem is there twice"
+        if twice := [stem for stem in named if named.count(stem) > 1]:
+            return f"graph {graph.file}: the stem {twice[0]} is there twice"
     given = {stem for graph in card.graphs for stem in graph.stems}
     if missing := [stem for stem in card.stems[:-1] if stem not in given]:
         return f"no graph gives the stem {missing[0]}; only the last may be left to the rest of the mix"

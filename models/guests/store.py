@@ -27,9 +27,7 @@ def check_name(name: str, overwrite: bool) -> None:
     if name in shipped_models():
         raise ModelError(f"{name!r} is a model that comes with StemBridge; choose another name with --as")
     if name in own_models() and not overwrite:
-        raise ModelError(
-            f"there is a model {name!r} already; choose another name with --as, or replace it with --force"
-        )
+        raise ModelError(f"model {name!r} exists already; choose another name with --as, or replace it with --force")
 
 
 @contextmanager

@@ -50,6 +50,7 @@ def remix_files(
     *,
     preset: str | PathLike[str] | None = None,
     model: str | PathLike[str] = "studio",
+    quality: str = "normal",
     automation: "str | PathLike[str] | Automation | None" = None,
     map: str | PathLike[str] = "general",
     name: str | None = None,
@@ -75,6 +76,7 @@ def remix_files(
         gains_db: Stem to gain in dB. They override the preset.
         preset: Gains by name, or from a .json file.
         model: A name, or the path of an .onnx file.
+        quality: "fast", "normal" or "best", where the model has them.
         automation: A .csv or MIDI file, or an Automation.
         map: How a MIDI file moves the faders.
         name: A template such as "{artist} - {title}.{ext}"; by default "{name} ({preset}).{ext}". If results with
@@ -110,6 +112,7 @@ def separate_files(
     stems: Sequence[str] | None = None,
     *,
     model: str | PathLike[str] = "studio",
+    quality: str = "normal",
     name: str | None = None,
     format: str | None = "wav",
     normalize: bool = False,
@@ -145,7 +148,7 @@ def _run(
     began = time.monotonic()
     output = as_place(given["output"])
     _check(output, given)
-    model = load_model(given["model"])
+    model = load_model(given["model"], given["quality"])
     with Journal(output, read_only=given["dry_run"]) as journal:
         ours = {_own_identity(join(output, name)) for name in (*journal.owned, REPORT)}
         songs = [given["songs"]] if isinstance(given["songs"], str | PathLike) else given["songs"]

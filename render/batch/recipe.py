@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ..storage import is_url
 from .job import OF_A_REMIX, OF_STEMS
 
-OF_BOTH = ("songs", "output", "model", "sample_format", "overwrite", "jobs", "dask", "threads", "song")
+OF_BOTH = ("songs", "output", "model", "quality", "sample_format", "overwrite", "jobs", "dask", "threads", "song")
 EXAMPLE = 'songs = ["albums/**/*.flac"]'
 
 
@@ -41,6 +41,7 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "gains_db": (_gains, "a table of numbers, such as gains_db = { vocals = -80 }"),
     "preset": TEXT,
     "model": TEXT,
+    "quality": TEXT,
     "automation": TEXT,
     "map": TEXT,
     "name": TEXT,

@@ -98,6 +98,7 @@ def _task(number: int, song: Planned, journal: Journal, output: str, model: Mode
         song.fields["ext"],
         model.card.name if model.shipped else absolute(str(model.path)),
         model.card.sha256,
+        given["quality"],
         given["threads"],
         song.may_replace,
         scratch,

@@ -14,7 +14,7 @@ from ...audio import AudioError, AudioReader, AudioWriter, copy_tags, create_aud
 from ...core.protocols import Automation, Processor
 from ...engine import StemProcessor, aligned, remixing
 from ...engine.processor import MAX_RATE, MIN_RATE
-from ...models import Model
+from ...models import Model, load_model
 from .level import Level, check_loudness, common_factor, loudness_factor
 from .outputs import Outputs
 from .overview import Envelope, Overview
@@ -59,6 +59,7 @@ def remix_file(
     *,
     automation: Automation | None = None,
     processor: Processor | None = None,
+    quality: str = "normal",
     normalize: bool = False,
     loudness: float | Literal["match"] | None = None,
     sample_format: str | None = None,
@@ -73,6 +74,7 @@ def remix_file(
 
     automation: moves stems as the song goes on, exact to the sample; see `stembridge.remix`.
     processor: makes the sound in the place of a StemProcessor with the model, such as a StemRack.
+    quality: "fast", "normal" or "best", where the model has them.
     The target has the source's length, rate, channels and tags; its suffix says the container. sample_format: int16,
     int24 or float32, by default the source's own. What would clip is turned down as a whole, with a warning;
     normalize: the peak goes to -1 dBFS. loudness: LUFS, or "match" for the song's own, as far as a true peak of
@@ -89,7 +91,7 @@ def remix_file(
     with open_audio(source, stream) as reader:
         envelope, untouched = None, False
         if processor is None:
-            faders = stem_processor(reader, gains_db, model, threads)
+            faders = stem_processor(reader, gains_db, load_model(model, quality), threads)
             process, latency = remixing(faders, automation)
             untouched = process == faders.pass_through
             if measure and untouched:  # then the picture shows the song as one stem
@@ -136,6 +138,7 @@ def separate_file(
     model: str | Path | Model = "studio",
     *,
     suffix: str = ".wav",
+    quality: str = "normal",
     normalize: bool = False,
     sample_format: str | None = None,
     stream: int | None = None,
@@ -151,7 +154,7 @@ def separate_file(
     to the song, to 1 LSB a stem in integer formats. All files appear at once. The rest is as in `remix_file`.
     """
     with open_audio(source, stream) as reader:
-        processor = stem_processor(reader, None, model, threads)
+        processor = stem_processor(reader, None, load_model(model, quality), threads)
         parts = stem_parts(processor.stems, stems)
         targets = [Path(folder, f"{name}{suffix}") for name in parts]
         envelope = Envelope(processor.stems, processor.latency_samples) if measure else None

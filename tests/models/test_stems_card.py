@@ -220,3 +220,9 @@ def test_what_lies_in_the_users_folder_is_found_by_its_name(bag, tmp_path, monke
     assert load_model("live").shipped, "what ships cannot be hidden"
     with pytest.raises(ModelError, match=r"^unknown model 'bag'; models: live, studio; or give the path"):
         load_model("bag")
+
+
+def test_a_stem_may_be_left_out_but_not_twice():
+    assert check(**graph(stems=["drums", None, None, "vocals"]), stems=["drums", "vocals", "rest"])
+    with pytest.raises(ModelError, match=r"^guest\.json: graph guest\.onnx: the stem drums is there twice$"):
+        check(**graph(stems=["drums", "drums", "bass", "other"]), stems=["drums", "rest"])
