@@ -29,6 +29,7 @@ def separate(
     them. progress: called with the share done, 0 to 1.
     """
     processor = StemProcessor(load_model(model, quality), sample_rate, _num_channels(audio), threads=threads)
+    processor.hear_song([audio])
     stems = _whole(processor.separate, audio, processor.latency_samples, progress)
     return dict(zip(processor.stems, stems, strict=True))
 
@@ -52,6 +53,8 @@ def remix(
     """
     processor = StemProcessor(load_model(model, quality), sample_rate, _num_channels(audio), gains_db, threads=threads)
     process, latency = remixing(processor, automation)
+    if process != processor.pass_through:
+        processor.hear_song([audio])
     return _whole(process, audio, latency, progress)
 
 

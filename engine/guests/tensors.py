@@ -42,6 +42,6 @@ def unpack(array: NDArray, axes: Sequence[str], names: Sequence[str], sizes: Map
     """
     factors = [factor for axis in axes for factor in axis.split("*")]
     array = array.reshape([sizes[factor] for factor in factors])
-    first = [name for name in names if name in factors]
-    array = array.transpose([factors.index(name) for name in (*first, *(each for each in factors if each not in first))])
+    order = [name for name in names if name in factors] + [factor for factor in factors if factor not in names]
+    array = array.transpose([factors.index(each) for each in order])
     return array.reshape([sizes[name] if name in factors else 1 for name in names])

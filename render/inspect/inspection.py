@@ -11,7 +11,7 @@ from ...audio import AudioError, open_audio
 from ...engine import aligned
 from ...engine.fifo import Fifo
 from ...models import Model
-from ..song.song import REPAIR, Progress, counted, stem_processor
+from ..song.song import REPAIR, Progress, counted, hear_song, stem_processor
 
 Block = NDArray[np.float32]
 
@@ -95,6 +95,7 @@ def inspect_audio(
 
     with open_audio(source, stream) as reader:
         processor = stem_processor(reader, None, model, threads)
+        hear_song(processor, source, stream)
         rate, num_channels, stems = reader.sample_rate, reader.num_channels, processor.stems
         song = Loudness(rate, num_channels, true_peak=True)
         meters = [Loudness(rate, num_channels) for _ in stems]

@@ -105,6 +105,8 @@ def remix_file(
             process = prepared(processor, reader.sample_rate, reader.num_channels, gains_db, automation)
             latency = processor.latency_samples
         with Outputs([Path(target)], Path(source), overwrite=overwrite, beside=scratch) as outputs:
+            if processor is None and not untouched:
+                hear_song(faders, source, stream)
             rendered = _render(
                 reader,
                 latency,
@@ -168,6 +170,7 @@ def separate_file(
             return np.stack([separated[rows].sum(0) for rows in parts.values()])
 
         with Outputs(targets, Path(source), overwrite=overwrite, make_folder=True, beside=scratch) as outputs:
+            hear_song(processor, source, stream)
             return _render(
                 reader,
                 processor.latency_samples,
@@ -187,6 +190,13 @@ def stem_processor(
     """A processor for the audio of `reader`. Raises ValueError for more than two channels, or a rate out of range."""
     _check_channels_and_rate(reader)
     return StemProcessor(model, reader.sample_rate, reader.num_channels, gains_db, threads=threads)
+
+
+def hear_song(processor: StemProcessor, source: str | Path, stream: int | None) -> None:
+    """Let a processor measure a song before it processes it, if that makes its stems better."""
+    if processor.wants_song:
+        with open_audio(source, stream) as reader:
+            processor.hear_song(reader.blocks(BLOCK))
 
 
 def _check_channels_and_rate(reader: AudioReader) -> None:

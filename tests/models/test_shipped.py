@@ -38,7 +38,7 @@ def test_a_start_with_a_shipped_model_checks_its_sum_only():
 import sys
 from unittest.mock import patch
 from stembridge import StemProcessor
-with patch("stembridge.engine.network.check_graph", side_effect=AssertionError):
+with patch("stembridge.engine.sessions.check_graph", side_effect=AssertionError):
     StemProcessor("live")
 sys.exit("jsonschema" in sys.modules)
 """
