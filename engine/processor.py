@@ -153,7 +153,9 @@ class StemProcessor:
         if self.wants_song:
             meter = LevelMeter()
             for block in blocks:
-                meter.add(_limited(as_channels(block, self.num_channels)))
+                audio = as_channels(block, self.num_channels)
+                for start in range(0, audio.shape[-1], SLICE):
+                    meter.add(_limited(audio[:, start : start + SLICE]))
             self._separator.level = meter.level()
 
     def process(self, block: NDArray[Any], moves: Iterable[Move] = ()) -> NDArray[np.float32]:
