@@ -25,7 +25,7 @@ def import_model(
         typer.Argument(
             metavar="FILE...",
             help="An .onnx file or its URL; several for a model of several graphs, such as one for each stem. With a "
-            "card next to it (docs/model-format.md), the card is taken.",
+            "card next to it (docs/model-format.md), the card is taken. Also the folder of a checkpoint of Spleeter's.",
         ),
     ],
     name: Annotated[
@@ -64,7 +64,7 @@ def import_model(
         print(f"imported {called}: {_about(model)}; use it with --model {called}")
         return
     with staging() as staged, progress_bar() as progress:
-        files = [_fetch(source, staged / str(number), progress) for number, source in enumerate(sources)]
+        files = [file for source in sources for file in _fetch(source, staged, progress)]
         values = recognise(
             files, called, kind=kind, stems=None if stems is None else re.split(r"\s*,\s*", stems.strip()), terms=terms
         )
@@ -90,7 +90,8 @@ def _usual_name(source: str) -> str:
     """
     from ..render.storage import file_name
 
-    stem = os.path.splitext(file_name(source.rstrip("/")))[0].lower()
+    place = os.path.dirname(os.path.abspath(source)) if source.endswith(".index") else source.rstrip("/")
+    stem = os.path.splitext(file_name(place))[0].lower()
     return re.sub(r"[^a-z0-9_-]+", "-", stem).strip("-_")
 
 
@@ -107,7 +108,25 @@ def _check_suffix(source: str) -> None:
     refuse_weights(b"", file_name(source))
 
 
-def _fetch(source: str, target: Path, progress: "Progress | None") -> "GuestFile":
+def _fetch(source: str, folder: Path, progress: "Progress | None") -> "list[GuestFile]":
+    """Bring the graphs of a source into a folder."""
+    from ..models.guests import GuestFile, spleeter_graphs
+
+    indices = sorted(Path(source).glob("*.index")) if os.path.isdir(source) else [Path(source)]
+    if len(indices) != 1:
+        raise ValueError(f"{source} is a folder without a TensorFlow checkpoint; give an .onnx file")
+    number = len(list(folder.iterdir()))
+    if indices[0].suffix != ".index" or not indices[0].is_file():
+        return [_copy(source, folder / str(number), progress)]
+    files = []
+    for stem, graph in spleeter_graphs(indices[0]).items():
+        path = folder / f"{number} {stem}"
+        path.write_bytes(graph)
+        files.append(GuestFile(path, f"{stem}.onnx", hashlib.sha256(graph).hexdigest()))
+    return files
+
+
+def _copy(source: str, target: Path, progress: "Progress | None") -> "GuestFile":
     """Copy or download a graph. Raises OSError or ValueError, in one line, if it does not arrive whole."""
     from ..models.guests import GuestFile
     from ..render.storage import as_place, file_name, is_url, one_line, system_of

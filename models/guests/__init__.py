@@ -3,6 +3,7 @@
 from .kinds import all_kinds
 from .onnx_file import refuse_weights
 from .recognition import GuestFile, recognise
+from .spleeter import spleeter_graphs
 from .store import adopt_model, check_name, publish_model, remove_model, stage_model, staging
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "recognise",
     "refuse_weights",
     "remove_model",
+    "spleeter_graphs",
     "stage_model",
     "staging",
 ]

@@ -310,10 +310,19 @@ def test_live_audio_and_plugins_know_imported_models(desk, guest, tmp_path):
     assert desk.call("models", "import", guest, "--stems", "speech,music").returncode == 0
     line = desk.refused("live", "-i", "none", "-o", "none", "--model", "my-guest", "--no-ui", here=True)
     assert "my-guest" in line
-    result = desk.call("vst3", "install", "--model", "my-guest", "--folder", tmp_path / "vst3")
+    result = desk.call("vst3", "install", "--model", "my-guest", "--dir", tmp_path / "vst3")
     assert result.returncode == 0, result.stderr
     assert "StemBridge my-guest.vst3" in result.stdout
     preset = desk.call("presets", "save", "quiet", "--gain", "speech=-6")
     assert preset.returncode == 0
     result = desk.call("remix", desk.make_song(), "-o", "out.wav", "--model", "my-guest", "--preset", "quiet")
     assert result.returncode == 0, result.stderr
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(desk, folder):
+    (desk.folder / "empty").mkdir()
+    assert "empty is a folder without a TensorFlow checkpoint" in desk.refused("models", "import", "empty", here=True)
+    (desk.folder / "empty" / "model.index").write_text("hello")
+    assert "model.index is not a TensorFlow checkpoint" in desk.refused("models", "import", "empty", here=True)
+    line = desk.refused("models", "import", "empty/model.index", "--as", "mine", here=True)
+    assert "model.index is not a TensorFlow checkpoint" in line
