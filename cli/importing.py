@@ -50,8 +50,10 @@ def import_model(
     """
     from ..models import load_model
     from ..models.guests import adopt_model, check_name, publish_model, recognise, stage_model, staging
+    from ..render.storage import as_place
     from .rendering import progress_bar
 
+    sources = [as_place(source) for source in sources]
     called = _usual_name(sources[0]) if name is None else name
     check_name(called, overwrite)
     for source in sources:
@@ -61,7 +63,7 @@ def import_model(
             model = load_model(Path(sources[0]))
             _try_on_noise(model, progress)
             adopt_model(model, called, overwrite, terms)
-        print(f"imported {called}: {_about(model)}; use it with --model {called}")
+        _say_imported(model, called)
         return
     with staging() as staged, progress_bar() as progress:
         files = [file for source in sources for file in _fetch(source, staged, progress)]
@@ -71,15 +73,18 @@ def import_model(
         model = stage_model(staged, values, [file.path for file in files])
         _try_on_noise(model, progress)
         publish_model(model, overwrite)
-    print(f"imported {called}: {_about(model)}; use it with --model {called}")
-    for file in files:
-        print(f"  {file.name} SHA-256 {file.sha256}")
+    _say_imported(model, called)
 
 
-def _about(model: "Model") -> str:
+def _say_imported(model: "Model", name: str) -> None:
+    from .table import printable
+
     card = model.card
-    what = card.values.get("description", card.mode)
-    return f"{what}; stems {', '.join(card.stems)}; terms of the weights: {card.values['terms']}"
+    what = card.values.get("description", f"a network that gives {card.mode}")
+    terms = f"terms of the weights: {card.values['terms']}"
+    print(printable(f"imported {name}: {what}; stems {', '.join(card.stems)}; {terms}; use it with --model {name}"))
+    for graph in model.graphs:
+        print(f"  {graph.path.name} has the SHA-256 {graph.sha256}")
 
 
 def _usual_name(source: str) -> str:
@@ -129,19 +134,19 @@ def _fetch(source: str, folder: Path, progress: "Progress | None") -> "list[Gues
 def _copy(source: str, target: Path, progress: "Progress | None") -> "GuestFile":
     """Copy or download a graph. Raises OSError or ValueError, in one line, if it does not arrive whole."""
     from ..models.guests import GuestFile
-    from ..render.storage import as_place, file_name, is_url, one_line, system_of
+    from ..render.storage import file_name, is_url, one_line, system_of
 
-    place, shown = as_place(source), file_name(source)
+    shown = file_name(source)
     digest = hashlib.sha256()
     done = 0
     with open(target, "wb") as copy:
         try:
-            if is_url(place):
-                system, path = system_of(place)
+            if is_url(source):
+                system, path = system_of(source)
                 size = system.info(path).get("size")
                 stream = cast(BinaryIO, system.open(path, "rb"))
             else:
-                size, stream = os.path.getsize(place), open(place, "rb")  # noqa: SIM115
+                size, stream = os.path.getsize(source), open(source, "rb")  # noqa: SIM115
             with stream:
                 while chunk := stream.read(CHUNK):
                     copy.write(chunk)
@@ -150,7 +155,7 @@ def _copy(source: str, target: Path, progress: "Progress | None") -> "GuestFile"
                     if progress:
                         progress(shown, done / size if size else None)
         except Exception as error:  # every kind of storage fails in its own way
-            if not is_url(place) or isinstance(error, MemoryError):
+            if not is_url(source) or isinstance(error, MemoryError):
                 raise
             raise OSError(
                 f"{source}: cannot be downloaded: {one_line(error)}; check the address, or try again"
