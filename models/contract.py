@@ -79,14 +79,21 @@ def check_stems_graph(session: Any, card: StemsCard, graph: Graph, source: objec
             node, shape = there[tensor.name], card.shape(graph, tensor)
             if node.type not in TYPES:
                 raise ModelError(f"{source}: {side} {node.name} is {node.type}; export float32 or float16")
-            # Exports do not always know the sizes of their outputs: they say a name, None or 0.
-            declared = [size if isinstance(size, int) and size > 0 else None for size in node.shape]
-            if len(declared) != len(shape) or any(
-                size not in (None, expected) for size, expected in zip(declared, shape, strict=True)
-            ):
+            if not _may_be(node.shape, shape, known=side == "input"):
                 raise ModelError(
                     f"{source}: {side} {node.name} has shape {node.shape}, but the card says {list(shape)}"
                 )
+
+
+def _may_be(declared: list[Any], shape: tuple[int, ...], known: bool) -> bool:
+    """Return whether a declared shape may be this one.
+
+    Exports do not always know a size: they say a name, None or 0, and for outputs often no shape at all.
+    """
+    if not declared and not known:
+        return True
+    sizes = [size if isinstance(size, int) and size > 0 else None for size in declared]
+    return len(sizes) == len(shape) and all(size in (None, here) for size, here in zip(sizes, shape, strict=True))
 
 
 def initial_state(session: Any, source: object = "this model") -> NDArray[np.float32]:
