@@ -157,7 +157,8 @@ def watch_seams(path: str, data: str, offsets: int) -> dict[str, float]:
 
 def _steeper(model: Model, mixture: NDArray[np.float32]) -> float:
     """The change of the masks from one frame to the next where chunks meet, in times of that elsewhere; medians."""
-    from stembridge.engine.network import ChunkedNetwork, open_session
+    from stembridge.engine.network import ChunkedNetwork
+    from stembridge.engine.sessions import open_session
     from stembridge.engine.stft import Analysis, FrameGrid
 
     card, chunk = model.card, model.card.chunk

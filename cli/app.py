@@ -9,7 +9,7 @@ from .evaluate import evaluate_model
 from .inspect import inspect_song
 from .live import play_live
 from .midi import app as midi
-from .models import list_models
+from .models import app as models
 from .presets import app as presets
 from .remix import remix_song
 from .separate import separate_song
@@ -23,9 +23,9 @@ app.command("remix")(remix_song)
 app.command("separate")(separate_song)
 app.command("live")(play_live)
 app.command("inspect")(inspect_song)
-app.command("models")(list_models)
 app.command("train")(run_training)
 app.command("evaluate")(evaluate_model)
+app.add_typer(models, name="models")
 app.add_typer(presets, name="presets")
 app.add_typer(vst3, name="vst3")
 app.add_typer(midi, name="midi")

@@ -19,6 +19,9 @@ Songs = Annotated[
     ),
 ]
 Fader = Annotated[str | None, typer.Option(metavar="DB", help="Gain in dB, -80 (silence) to 20.")]
+Gains = Annotated[
+    list[str] | None, typer.Option("--gain", metavar="STEM=DB", help="Gain of a stem of any name; may be repeated.")
+]
 PresetName = Annotated[str | None, option_info(RemixSettings, "preset")]
 ModelName = Annotated[str, option_info(RunSettings, "model")]
 Stream = Annotated[int | None, option_info(SongSettings, "stream")]
@@ -47,11 +50,25 @@ DataFolders = Annotated[
 MoreFolders = Annotated[list[Path] | None, typer.Argument(metavar="", hidden=True)]
 
 
-def given_faders(**faders: str | None) -> dict[str, float]:
-    """The gains of the faders that were given, stem -> dB. Raises ValueError for one that is out of range."""
+def given_faders(gains: list[str] | None = None, **faders: str | None) -> dict[str, float]:
+    """Return the gains that were given, stem to dB.
+
+    Args:
+        gains: Texts such as "piano=-6"; they override `faders`.
+        faders: Stem to gain, None if it was not given.
+
+    Raises:
+        ValueError: A gain is out of range, or a text is not STEM=DB.
+    """
     from ..core.gains import gain_from_text
 
-    return {stem: gain_from_text(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
+    gains_db = {stem: gain_from_text(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
+    for text in gains or []:
+        stem, _, value = text.rpartition("=")
+        if not stem:
+            raise ValueError(f"--gain {text}: give it as STEM=DB, such as piano=-6")
+        gains_db[stem] = gain_from_text(f"--gain {stem}", value)
+    return gains_db
 
 
 def check_new(path: Path, force: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Fader, Force, given_faders
+from .options import Fader, Force, Gains, given_faders
 
 app = typer.Typer(add_completion=False)
 
@@ -56,9 +56,7 @@ def save_gains(
     drums: Fader = None,
     bass: Fader = None,
     other: Fader = None,
-    gain: Annotated[
-        list[str] | None, typer.Option("--gain", metavar="STEM=DB", help="Gain of a stem of any name; may be repeated.")
-    ] = None,
+    gain: Gains = None,
     source: Annotated[
         str | None, typer.Option("--from", metavar="NAME", help="Start from a preset, or from a .json file.")
     ] = None,
@@ -66,7 +64,6 @@ def save_gains(
     force: Force = False,
 ) -> None:
     """Save gains as a preset. Gains given with --gain override those of --from."""
-    from ..core.gains import gain_from_text
     from ..presets import read_preset, save_preset
 
     gains_db: dict[str, float] = {}
@@ -74,12 +71,7 @@ def save_gains(
         start = read_preset(source)
         gains_db |= start.gains_db
         description = start.description if description is None else description
-    gains_db |= given_faders(vocals=vocals, drums=drums, bass=bass, other=other)
-    for text in gain or []:
-        stem, _, value = text.rpartition("=")
-        if not stem:
-            raise ValueError(f"--gain {text}: give it as STEM=DB, such as piano=-6")
-        gains_db[stem] = gain_from_text(f"--gain {stem}", value)
+    gains_db |= given_faders(gain, vocals=vocals, drums=drums, bass=bass, other=other)
     if not gains_db:
         raise ValueError("there is nothing to save; give a gain, such as --vocals -6, or --from NAME")
     path = save_preset(name, gains_db, description or "", force=force)

@@ -6,7 +6,7 @@ import typer
 
 from ..core.settings import names_of
 from ..render.settings import RemixFile, RemixFiles
-from .options import Fader, Recipe, Reports, Songs, given_faders, is_given
+from .options import Fader, Gains, Recipe, Reports, Songs, given_faders, is_given
 from .settings import with_settings
 
 
@@ -28,6 +28,7 @@ def remix_song(
     drums: Fader = None,
     bass: Fader = None,
     other: Fader = None,
+    gain: Gains = None,
     rack: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +50,7 @@ def remix_song(
     from .rack import load_rack
     from .rendering import one_song, run_with_progress
 
-    faders = given_faders(vocals=vocals, drums=drums, bass=bass, other=other)
+    faders = given_faders(gain, vocals=vocals, drums=drums, bass=bass, other=other)
     automation = settings["automation"]
     if is_given(context, "map") and recipe is None and (automation is None or not is_midi(automation)):
         raise ValueError("--map says how a MIDI file moves the faders; give one with --automation, or leave --map out")
@@ -66,7 +67,7 @@ def remix_song(
         raise ValueError(f"--format is for many songs: the suffix of {target} says what is written; leave it out")
     processor = None
     if rack is not None:
-        for option in ("model", "threads"):
+        for option in ("model", "quality", "threads"):
             if is_given(context, option):
                 raise ValueError(f"--{option} is for the rack to choose, in {rack}; leave it out")
         processor = load_rack(rack, song, settings["stream"])

@@ -1,7 +1,7 @@
 """An extension of griffe: shows the arguments of functions that take them from settings.
 
-`arguments_from` makes a function's arguments and their documentation when the function is imported, so mkdocstrings cannot
-read them from the source.
+`arguments_from` makes a function's arguments and their documentation when the function is imported, so mkdocstrings
+cannot read them from the source.
 """
 
 import inspect

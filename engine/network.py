@@ -1,96 +1,21 @@
 """The mask network at work: spectra in, masked spectra out."""
 
-import ctypes
-import os
 from functools import cache
-from threading import Lock, Thread
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models import Card, Chunk, Model, ModelError, check_graph, initial_state
+from ..models import Chunk, MaskCard, initial_state
 
 TINY = 1e-30  # below this a state is zero: it would decay into denormal numbers, which are slow
 LARGEST_MASK = 1e6  # 120 dB
-# A card's shorter floats would be heard: sums in a network's filters cancel.
-EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
-
-_sessions: WeakValueDictionary[tuple, Any] = WeakValueDictionary()  # those in use, by what they were made of
-_opening = Lock()
-_checked: set[Card] = set()  # cards whose graph was seen to keep the contract in this process
-
-
-def open_session(model: Model, threads: int = 1, providers: list[str] | None = None) -> Any:
-    """An ONNX Runtime session for the model's graph; all who ask for the same share one.
-
-    It holds no state, and any number of threads may run it at once. The graph of a model that did not ship is checked
-    against the contract the first time.
-    threads: within one operator. providers: ONNX Runtime's execution providers, None for the CPU.
-    Raises ModelError if the graph cannot be loaded or breaks the contract.
-    """
-    threads = max(1, min(threads, os.cpu_count() or 1))  # more only cost memory
-    providers = providers or ["CPUExecutionProvider"]
-    # A forked child makes its own: its parent's threads, and what they hold locked, did not come along.
-    key = (os.getpid(), model.card, threads, *providers)
-    with _opening:
-        session = _sessions.get(key)
-        if session is None:
-            session = _new_session(model, threads, providers)
-            if not model.shipped and model.card not in _checked:
-                check_graph(session, model.card, model.path)
-                _checked.add(model.card)
-            _sessions[key] = session
-    return session
-
-
-def _new_session(model: Model, threads: int, providers: list[str]) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    # A plan of the memory that a run needs saves time with single frames; with chunks it only costs 24 MB.
-    options.enable_mem_pattern = model.card.chunk is None
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    if threads > 1:
-        # Threads that spin between the small operators of a hop would take the processor from the host.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    available = onnxruntime.get_available_providers()
-    if missing := [name for name in providers if name not in available]:
-        raise ModelError(f"no execution provider {missing[0]!r} here; this ONNX Runtime has {', '.join(available)}")
-    made: Any = None
-
-    def make() -> None:
-        nonlocal made
-        try:
-            exact = [(name, EXACT.get(name, {})) for name in providers]
-            made = onnxruntime.InferenceSession(model.graph, options, providers=exact)
-        except Exception as error:  # ONNX Runtime raises many types of its own
-            made = error
-
-    # ONNX Runtime turns denormals off for good on the thread that makes its first session: let that be a thread of our
-    # own, because the caller's arithmetic is not ours to change.
-    thread = Thread(target=make)
-    thread.start()
-    thread.join()
-    if isinstance(made, Exception):
-        reason = " ".join(str(made).split())[:200]
-        if "bad_alloc" in reason:
-            raise MemoryError(f"{model.path}: not enough memory for this model") from made
-        raise ModelError(f"{model.path}: ONNX Runtime cannot load this graph: {reason}") from made
-    # What it took to optimise the graph is free again, 50 MB for `studio`, but the C library keeps it for that thread.
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        trim(0)
-    return made
 
 
 class StreamingNetwork:
     """Masks every frame as it comes; the graph's state carries the past."""
 
-    def __init__(self, session: Any, card: Card) -> None:
+    def __init__(self, session: Any, card: MaskCard) -> None:
         self._session, self._card = session, card
         self.reset()
 
@@ -114,7 +39,7 @@ class ChunkedNetwork:
     The first chunk starts at the first frame after `reset`.
     """
 
-    def __init__(self, session: Any, card: Card, num_channels: int, bins: int) -> None:
+    def __init__(self, session: Any, card: MaskCard, num_channels: int, bins: int) -> None:
         assert card.chunk is not None
         self._session, self._card, self._chunk = session, card, card.chunk
         self._shape = (num_channels, bins)
@@ -128,7 +53,7 @@ class ChunkedNetwork:
         self._fading_out: NDArray | None = None  # masks of the previous chunk where it overlaps the next
 
     def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """As StreamingNetwork.push, but what comes out lags by up to `Card.delay_frames` frames and comes in bursts."""
+        """As StreamingNetwork.push, but what comes out lags by `MaskCard.delay_frames` frames at most, in bursts."""
         done = []
         while len(spectra):
             taken = spectra[: len(self._frames) - self._filled]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..core.protocols import Automation
 from ..core.stems import stem_parts
-from ..models import Model
+from ..models import Model, load_model
 from ..presets.gains import Gains, read_gains
 from .processor import SLICE, StemProcessor
 
@@ -22,6 +22,7 @@ def separate(
     model: str | os.PathLike | Model = "studio",
     *,
     stems: Sequence[str] | None = None,
+    quality: str = "normal",
     threads: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, NDArray[np.float32]]:
@@ -32,6 +33,7 @@ def separate(
         sample_rate: In Hz, 8000 to 192000.
         model: A shipped model's name, the path of an .onnx file, or a Model.
         stems: Names of stems, or "no_<stem>" for the song without it; by default all stems, which sum to the song.
+        quality: "fast", "normal" or "best", where the model has them.
         threads: Number of threads of ONNX Runtime.
         progress: Called with the share done, 0 to 1.
 
@@ -42,13 +44,15 @@ def separate(
         ModelError: The model cannot be used.
         ValueError: The audio or a stem cannot be used.
     """
-    processor = StemProcessor(model, sample_rate, _num_channels(audio, "separate_file"), threads=threads)
+    num_channels = _num_channels(audio, "separate_file")
+    processor = StemProcessor(load_model(model, quality), sample_rate, num_channels, threads=threads)
     parts = stem_parts(processor.stems, stems)
 
     def compute(block: NDArray[Any]) -> NDArray[np.float32]:
         separated = processor.separate(block)
         return separated if stems is None else np.stack([separated[rows].sum(0) for rows in parts.values()])
 
+    processor.hear_song([audio])
     return dict(zip(parts, _whole(compute, audio, processor.latency_samples, progress), strict=True))
 
 
@@ -60,6 +64,7 @@ def remix(
     *,
     preset: str | os.PathLike[str] | None = None,
     automation: Automation | None = None,
+    quality: str = "normal",
     threads: int = 1,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
@@ -73,6 +78,7 @@ def remix(
         preset: Gains that `gains_db` overrides stem by stem: a preset's name or path.
         automation: Moves stems as the song goes on, and overrides the gains of stems that it sets at the start. A move
             at sample k is heard from sample k on.
+        quality: "fast", "normal" or "best", where the model has them.
         threads: Number of threads of ONNX Runtime.
         progress: Called with the share done, 0 to 1.
 
@@ -84,10 +90,12 @@ def remix(
         ValueError: The audio, a stem, a gain, the preset or the automation cannot be used.
     """
     num_channels = _num_channels(audio, "remix_file")
-    processor = StemProcessor(model, sample_rate, num_channels, preset, threads=threads)
+    processor = StemProcessor(load_model(model, quality), sample_rate, num_channels, preset, threads=threads)
     processor.set_gains_db(**read_gains(gains_db, processor.stems))
     processor.reset()
     process, latency = remixing(processor, automation)
+    if process != processor.pass_through:
+        processor.hear_song([audio])
     return _whole(process, audio, latency, progress)
 
 

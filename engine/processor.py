@@ -1,24 +1,21 @@
-"""The one signal path: analysis, mask network, resynthesis, faders."""
+"""The one signal path: stems of a stream, through faders."""
 
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from fractions import Fraction
-from math import ceil, gcd
 from operator import index
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.background import BackgroundWorker
 from ..core.protocols import Move
 from ..models import Model, load_model
 from ..presets.gains import Gains
 from .fifo import Fifo
 from .gains import Faders, FaderSurface
-from .network import ChunkedNetwork, StreamingNetwork, open_session
-from .stft import Analysis, FrameGrid, Synthesis
+from .kinds import open_separator
+from .level import LevelMeter
 
 Block = NDArray[np.float32]
 
@@ -70,34 +67,26 @@ class StemProcessor(FaderSurface):
         self.sample_rate = sample_rate
         self.num_channels = num_channels
         self.on_stems: Callable[[NDArray[np.float32], NDArray[np.float32]], None] | None = None
-        card = self.model.card
-        self._faders = Faders(card.stems, sample_rate, gains_db)
-        trained = FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window)
-        self.grid = trained.at(sample_rate)
-        self._latency = self.grid.synthesis_window + card.delay_frames * self.grid.hop
-        if block is not None:
-            self._latency += _wait_for_room(self.hop_samples, block)
-        session = open_session(self.model, threads, providers)
-        self._analysis = Analysis(self.grid, num_channels)
-        self._network: StreamingNetwork | ChunkedNetwork = (
-            ChunkedNetwork(session, card, num_channels, self.grid.bins)
-            if card.chunk
-            else StreamingNetwork(session, card)
+        self._faders = Faders(self.model.card.stems, sample_rate, gains_db)
+        self._separator = open_separator(
+            self.model, sample_rate, num_channels, threads=threads, providers=providers, realtime_block=block
         )
-        self._synthesis = Synthesis(self.grid, (len(card.stems) - 1, num_channels))
-        self._worker = None if block is None else BackgroundWorker()
         self.reset()
 
     @property
     def latency_samples(self) -> int:
         """How many samples the output comes after the input, exactly."""
-        return self._latency
+        return self._separator.timing.latency
 
     @property
     def hop_samples(self) -> int:
         """Input samples between two runs of the network, which is where nearly all of the work is done."""
-        chunk = self.model.card.chunk
-        return self.grid.hop * (chunk.frames - chunk.overlap if chunk else 1)
+        return self._separator.timing.hop
+
+    @property
+    def tail_samples(self) -> int:
+        """After silence as long as this and the latency, the output is silent and no sound is left inside."""
+        return self._separator.timing.tail
 
     def __repr__(self) -> str:
         channels = "mono" if self.num_channels == 1 else "stereo"
@@ -113,18 +102,32 @@ class StemProcessor(FaderSurface):
     def reset(self) -> None:
         """Forget all audio and all moves not yet heard. Faders stay where they are, without a glide."""
         self._stale = True  # until the reset is complete, because Ctrl-C may come at any moment
-        if self._worker is not None:
-            self._worker.discard()
-        self._analysis.reset()
-        self._network.reset()
-        self._synthesis.reset()
-        self._faders.reset(self._latency)
+        self._separator.reset()
+        self._faders.reset(self.latency_samples)
         self._dry = Fifo((self.num_channels,))
-        self._dry.push_zeros(self._latency)
-        # The first frame's audio begins synthesis_window - hop before the input, which is `latency` before the output.
-        self._separated = Fifo((len(self.stems) - 1, self.num_channels))
-        self._separated.push_zeros(self._latency - (self.grid.synthesis_window - self.grid.hop))
+        self._dry.push_zeros(self.latency_samples)
         self._stale = False
+
+    @property
+    def wants_song(self) -> bool:
+        """Whether `hear_song` makes stems better: some networks know only songs of one loudness."""
+        return self._separator.wants_level
+
+    def hear_song(self, blocks: Iterable[NDArray[Any]]) -> None:
+        """Measure the song that is to be processed next, if that makes stems better.
+
+        If it is not called, what was heard so far stands for the song. The result is kept until the next call.
+
+        Args:
+            blocks: Of the whole song, as for `process`; not read if `wants_song` is false.
+        """
+        if self.wants_song:
+            meter = LevelMeter()
+            for block in blocks:
+                audio = as_channels(block, self.num_channels)
+                for start in range(0, audio.shape[-1], SLICE):
+                    meter.add(_limited(audio[:, start : start + SLICE]))
+            self._separator.level = meter.level()
 
     def process(self, block: NDArray[Any], moves: Iterable[Move] = ()) -> NDArray[np.float32]:
         """Remix a block, delayed by `latency_samples`.
@@ -136,7 +139,7 @@ class StemProcessor(FaderSurface):
         audio = as_channels(block, self.num_channels)
         moves = self._faders.check_moves(moves, audio.shape[-1])
         mix = np.empty(np.shape(block), np.float32)
-        self._run(audio, moves, mix.reshape(audio.shape), _mixed)
+        self._run(audio, moves, mix.reshape(audio.shape), mixing=True)
         return mix
 
     def pass_through(self, block: NDArray[Any]) -> NDArray[np.float32]:
@@ -161,14 +164,11 @@ class StemProcessor(FaderSurface):
         audio = as_channels(block, self.num_channels)
         stems = np.empty((len(self.stems), *np.shape(block)), np.float32)
         out = stems.reshape(len(stems), *audio.shape)
-        self._run(audio, [], out, lambda dry, separated, gains: _with_rest(dry, separated))
+        self._run(audio, [], out, mixing=False)
         return stems
 
-    def _run(self, audio: Block, moves: list[Move], out: Block, make: Callable[[Block, Block, Block], Block]) -> None:
-        """Process audio, (channels, n), in slices, and fill `out`, (..., n), with the results of `make`.
-
-        make: Called for each slice with the delayed input, the delayed stems except the last, and all stems' gains.
-        """
+    def _run(self, audio: Block, moves: list[Move], out: Block, mixing: bool) -> None:
+        """Process audio, (channels, n), in slices, and fill `out`, (..., n): with the mix, or else with the stems."""
         if self._stale:  # an earlier call and the reset after it were interrupted
             self.reset()
         self._stale = True
@@ -177,33 +177,23 @@ class StemProcessor(FaderSurface):
             for start in range(0, audio.shape[-1], SLICE):
                 piece = audio[:, start : start + SLICE]
                 n = piece.shape[-1]
-                self._push(piece)
-                dry, separated, gains = self._dry.peek(n), self._separated.peek(n), self._faders.advance(n)
-                out[..., start : start + n] = make(dry, separated, gains)
-                if on_stems := self.on_stems:  # read once, because another thread may remove it
+                self._dry.push(piece)
+                self._separator.push(_limited(piece))
+                dry, gains = self._dry.peek(n), self._faders.advance(n)
+                # The last stem is the rest, so that equal gains are one multiplication and unity is bit for bit.
+                relative = gains[:-1] - gains[-1]
+                on_stems = self.on_stems  # read once, because another thread may remove it
+                wanted = relative.any(axis=1) if mixing and on_stems is None else np.ones(len(relative), bool)
+                separated = self._separator.pull(n, wanted)
+                result = _mixed(dry, separated, gains[-1], relative) if mixing else _with_rest(dry, separated)
+                out[..., start : start + n] = result
+                if on_stems:
                     on_stems(_with_rest(dry, separated), gains)
                 self._dry.drop(n)
-                self._separated.drop(n)
         except BaseException:  # including Ctrl-C
             self.reset()
             raise
         self._stale = False
-
-    def _push(self, piece: Block) -> None:
-        """Take a slice of the input, and separate as much as the slice's output needs."""
-        self._dry.push(piece)
-        spectra = self._analysis.push(_limited(piece))
-        if self._worker is None:
-            if len(spectra):
-                self._separated.push(self._resynthesize(spectra))
-            return
-        if len(spectra):
-            self._worker.submit(self._resynthesize, spectra)
-        while len(self._separated) < piece.shape[-1]:
-            self._separated.push(self._worker.result())
-
-    def _resynthesize(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
-        return self._synthesis.push(self._network.push(spectra))
 
 
 def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
@@ -232,12 +222,18 @@ def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
     return audio
 
 
-def _mixed(dry: Block, separated: Block, gains: Block) -> Block:
-    """Return the stems at their gains, summed: (channels, n)."""
+def _mixed(dry: Block, separated: Block, rest: Block, relative: Block) -> Block:
+    """Return the stems at their gains, summed, (channels, n).
+
+    Args:
+        dry: The sum of all stems, (channels, n).
+        separated: All stems but the last, (stems - 1, channels, n).
+        rest: Gains of the last stem, (n,) or (1,).
+        relative: Gains of the others less those of the last, (stems - 1, n) or (stems - 1, 1).
+    """
     with np.errstate(over="ignore"):
-        # The last stem is the rest, so that equal gains are one multiplication and unity is bit for bit.
-        mix = gains[-1] * dry
-        for gain, stem in zip(gains[:-1] - gains[-1], separated, strict=True):
+        mix = rest * dry
+        for gain, stem in zip(relative, separated, strict=True):
             if gain.any():
                 mix += gain * stem
     return np.clip(mix, -LARGEST, LARGEST)
@@ -259,18 +255,6 @@ def _checked_block(block: Any) -> int:
         if (samples := index(block)) >= 1:
             return samples
     raise ValueError(f"blocks of {block!r} samples do not come in real time; give a whole number from 1 on, or None")
-
-
-def _wait_for_room(hop: int, block: int) -> int:
-    """Samples more of latency that leave 1 + k/3 hops of time, 5/3 at least, for the k hops that a block may complete.
-
-    One hop takes two thirds longer now and then, on a machine that others use too; several are worked on together,
-    where each after the first takes a third of the time. Theirs begins when their block is there, and ends when the
-    block has to be done that needs the first: two blocks later if hop and block end together; else one, and the hop
-    ends gcd(hop, block) samples or more into its block.
-    """
-    time = (1 + Fraction(max(2, ceil(block / hop)), 3)) * hop
-    return max(0, (ceil(time / block) - 1) * block - gcd(hop, block))
 
 
 def _is_turned(audio: NDArray, num_channels: int) -> bool:

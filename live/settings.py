@@ -68,7 +68,7 @@ def checked_settings(
 ) -> Settings:
     """The settings of what `Live` takes. Raises LiveError, ModelError or another ValueError, or OSError."""
     loaded = load_model(model)
-    if loaded.card.chunk:
+    if not loaded.card.realtime:
         raise LiveError(f"model {loaded.card.name} looks ahead for files; for live audio take one like `live`")
     source, sink = (None if end is None else os.fspath(end) for end in (input, output))
     for what, end in ("input", source), ("output", sink):

@@ -4,22 +4,33 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import ModelError
 from ..core.lazy import lazy_names
-from .card import Card, Chunk
-from .registry import Model, load_model, model_names, save_model
+from .card import Card, parse_card
+from .mask_card import Chunk, MaskCard
+from .registry import GraphFile, Model, load_model, model_names, own_models, save_model, shipped_models
+from .stems_card import StemsCard
 
 __all__ = [
     "Card",
     "Chunk",
+    "GraphFile",
+    "MaskCard",
     "Model",
     "ModelError",
+    "StemsCard",
     "check_graph",
+    "check_stems_graph",
     "initial_state",
     "load_model",
     "model_names",
+    "own_models",
+    "parse_card",
     "save_model",
+    "shipped_models",
 ]
 
 if TYPE_CHECKING:
-    from .contract import check_graph, initial_state
+    from .contract import check_graph, check_stems_graph, initial_state
 
-__getattr__, __dir__ = lazy_names(__name__, {"contract": "check_graph initial_state"})  # which need NumPy
+__getattr__, __dir__ = lazy_names(
+    __name__, {"contract": "check_graph check_stems_graph initial_state"}
+)  # which need NumPy

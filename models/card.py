@@ -1,102 +1,17 @@
 """A model's card: what the engine must know of a network, and what its user should."""
 
 import json
-from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import ModelError
+from .mask_card import MaskCard
+from .stems_card import StemsCard
 
-FORMAT = 1
+Card = MaskCard | StemsCard
+"""Both have `name`, `version`, `sha256`, `mode`, `stems`, `sample_rate`, `realtime`, `latency_samples` and `values`."""
 
-
-@dataclass(frozen=True)
-class Chunk:
-    """How a chunked network walks over the frames: see docs/model-format.md."""
-
-    left: int
-    frames: int
-    right: int
-    overlap: int
-
-
-@dataclass(frozen=True)
-class Card:
-    """A checked card. Windows and hop are in samples at `sample_rate`; `values` is the whole JSON object."""
-
-    name: str
-    version: str
-    sha256: str
-    mode: str
-    stems: tuple[str, ...]
-    sample_rate: int
-    window: int
-    synthesis_window: int
-    hop: int
-    chunk: Chunk | None
-    values: dict[str, Any] = field(compare=False)
-
-    @property
-    def bins(self) -> int:
-        """Frequency bins the graph sees."""
-        return self.window // 2 + 1
-
-    @property
-    def delay_frames(self) -> int:
-        """Frames that must follow a frame before its masks are final."""
-        return self.chunk.frames + self.chunk.right - 1 if self.chunk else 0
-
-    @property
-    def latency_samples(self) -> int:
-        """Latency at the network's own sample rate."""
-        return self.synthesis_window + self.delay_frames * self.hop
-
-    @staticmethod
-    def from_dict(values: Any, source: object) -> "Card":
-        """Check a card's JSON against the schema. source: what to call it in a ModelError."""
-        # The format comes first: the schema of this format can say nothing useful about a newer one.
-        number = values.get("format") if isinstance(values, dict) else None
-        if isinstance(number, int) and number > FORMAT:
-            raise ModelError(f"{source}: card format {number} is newer than {FORMAT}; update stembridge to use it")
-        import jsonschema
-
-        error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_schema()).iter_errors(values))
-        if error:
-            raise ModelError(f"{source}: not a valid model card: {error.json_path}: {_shorten(error.message)}")
-        card = Card.from_valid(values)
-        window, synthesis, hop, chunk = card.window, card.synthesis_window, card.hop, card.chunk
-        # At two hops or more the windows overlap-add to one; multiples stay exact at every sample rate.
-        if synthesis % hop or window % hop or not 2 * hop <= synthesis <= window or window % 2:
-            raise ModelError(
-                f"{source}: windows {window} and {synthesis} do not fit hop {hop}; both must be multiples of the hop, "
-                "the synthesis window at least two hops and no longer than the window, the window even"
-            )
-        if chunk and 2 * chunk.overlap > chunk.frames:
-            raise ModelError(f"{source}: chunk overlap {chunk.overlap} is more than half of {chunk.frames} frames")
-        return card
-
-    @staticmethod
-    def from_valid(values: dict[str, Any]) -> "Card":
-        """The card of JSON that is known to be valid: a shipped model's is checked by the tests, not at every start."""
-        # JSON knows no difference between 256 and 256.0, Python does.
-        chunk = Chunk(**{key: int(number) for key, number in values["chunk"].items()}) if "chunk" in values else None
-        rate, window, synthesis, hop = (
-            int(values[key]) for key in ("sample_rate", "window", "synthesis_window", "hop")
-        )
-        return Card(
-            name=values["name"],
-            version=values["version"],
-            sha256=values["sha256"],
-            mode=values["mode"],
-            stems=tuple(values["stems"]),
-            sample_rate=rate,
-            window=window,
-            synthesis_window=synthesis,
-            hop=hop,
-            chunk=chunk,
-            values=values,
-        )
+FORMATS: tuple[type[MaskCard], type[StemsCard]] = (MaskCard, StemsCard)  # 1, 2
 
 
 def read_card(path: Path) -> Any:
@@ -109,11 +24,10 @@ def read_card(path: Path) -> Any:
         raise ModelError(f"{path}: the model card is not JSON ({error})") from error
 
 
-@cache
-def _schema() -> dict:
-    return json.loads(Path(__file__).with_name("card.schema.json").read_text("utf-8"))
-
-
-def _shorten(text: str, limit: int = 200) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 4] + " ..."
+def parse_card(values: Any, source: object) -> Card:
+    """Check a card's JSON against the schema of its format. source: what to call it in a ModelError."""
+    # The format comes first: the schemas of today's formats can say nothing useful about a newer one.
+    number = values.get("format") if isinstance(values, dict) else None
+    if isinstance(number, int) and number > len(FORMATS):
+        raise ModelError(f"{source}: card format {number} is newer than {len(FORMATS)}; update stembridge to use it")
+    return (StemsCard if number == 2 else MaskCard).from_dict(values, source)

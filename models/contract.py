@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import ModelError
-from .card import Card
+from .mask_card import MaskCard
+from .stems_card import Graph, StemsCard
 
+TYPES = "tensor(float)", "tensor(float16)"
 TOLERANCE = 1e-3  # between frames in one call and one by one: far below hearing, far above rounding
 
 
-def check_graph(session: Any, card: Card, source: object) -> None:
+def check_graph(session: Any, card: MaskCard, source: object) -> None:
     """Check that an ONNX Runtime session keeps the contract of its card, by running it on noise.
 
     Raises ModelError with the first thing that is wrong, among them a streaming graph that looks across the frames of
@@ -55,6 +57,43 @@ def check_graph(session: Any, card: Card, source: object) -> None:
             f"{source}: frames in one call and one by one differ by {difference:.2g}; the graph looks across the "
             "frames of a call, but a streaming graph may carry the past only in its state"
         )
+
+
+def check_stems_graph(session: Any, card: StemsCard, graph: Graph, source: object) -> None:
+    """Check that an ONNX Runtime session has the inputs and outputs that a card says, as far as it tells them.
+
+    Nothing is run: that takes seconds. Raises ModelError with the first thing that is wrong. source: what to call the
+    graph in the error.
+    """
+    for side, nodes, tensors in [
+        ("input", session.get_inputs(), graph.inputs),
+        ("output", session.get_outputs(), graph.outputs),
+    ]:
+        there = {node.name: node for node in nodes}
+        wanted = [tensor.name for tensor in tensors]
+        if missing := [name for name in wanted if name not in there]:
+            raise ModelError(f"{source}: the card names the {side} {missing[0]}, but the graph has {', '.join(there)}")
+        if side == "input" and (unknown := [name for name in there if name not in wanted]):
+            raise ModelError(f"{source}: the card does not say what the input {unknown[0]} takes")
+        for tensor in tensors:
+            node, shape = there[tensor.name], card.shape(graph, tensor)
+            if node.type not in TYPES:
+                raise ModelError(f"{source}: {side} {node.name} is {node.type}; export float32 or float16")
+            if not _may_be(node.shape, shape, known=side == "input"):
+                raise ModelError(
+                    f"{source}: {side} {node.name} has shape {node.shape}, but the card says {list(shape)}"
+                )
+
+
+def _may_be(declared: list[Any], shape: tuple[int, ...], known: bool) -> bool:
+    """Return whether a declared shape may be this one.
+
+    Exports do not always know a size: they say a name, None or 0, and for outputs often no shape at all.
+    """
+    if not declared and not known:
+        return True
+    sizes = [size if isinstance(size, int) and size > 0 else None for size in declared]
+    return len(sizes) == len(shape) and all(size in (None, here) for size, here in zip(sizes, shape, strict=True))
 
 
 def initial_state(session: Any, source: object = "this model") -> NDArray[np.float32]:

@@ -5,69 +5,160 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..core.atomic import final_path, publish, write_whole
 from ..core.errors import ModelError
-from .card import FORMAT, Card, read_card
+from .card import Card, parse_card, read_card
+from .mask_card import MaskCard
+from .stems_card import StemsCard
 
 SHIPPED = Path(__file__).parent
+NAME = re.compile("[a-z0-9][a-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """An ONNX graph on disk. content: its bytes, if they have been read and verified already."""
+
+    path: Path
+    sha256: str
+    content: bytes | None = field(default=None, repr=False, compare=False)
+
+    def read(self) -> bytes:
+        """Return the graph's bytes. Raises ModelError if they are gone, or not what the card's checksum says."""
+        if self.content is not None:
+            return self.content
+        try:
+            graph = self.path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{self.path}: cannot read the model ({error.strerror}); import it again") from error
+        _verify(graph, self.sha256, self.path)
+        return graph
 
 
 @dataclass(frozen=True)
 class Model:
-    """A card and the ONNX graph that belongs to it. path: of the .onnx file."""
+    """A card and the ONNX graphs that belong to it. path: of the .onnx file, or of the card if it is of format 2."""
 
     card: Card
-    graph: bytes
     path: Path
+    graphs: tuple[GraphFile, ...]
 
     @property
     def shipped(self) -> bool:
         """Whether it came with StemBridge: then tests/models has checked its card and its graph, for every start."""
         return self.path.parent == SHIPPED
 
+    @property
+    def graph(self) -> bytes:
+        """The bytes of the only, or first, graph."""
+        return self.graphs[0].read()
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of all graphs on disk."""
+        return sum(graph.path.stat().st_size for graph in self.graphs)
+
+    def at_quality(self, quality: str) -> "Model":
+        """Return the model at "fast", "normal" or "best".
+
+        Raises:
+            ValueError: The model has no such quality; masks have only "normal".
+        """
+        if isinstance(self.card, StemsCard):
+            return replace(self, card=self.card.at_quality(quality))
+        if quality != "normal":
+            raise ValueError(f"model {self.card.name} has no quality {quality!r}; choose from: normal")
+        return self
+
+
+def shipped_models() -> dict[str, Path]:
+    """Return the models that ship with StemBridge: name to the path of the .onnx file."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.onnx"))}
+
+
+def own_models() -> dict[str, Path]:
+    """Return the models in the user's folder, without names that ship: name to the path of the card."""
+    shipped = shipped_models()
+    found = sorted(user_folder().glob("*.json"))
+    return {path.stem: path for path in found if NAME.fullmatch(path.stem) and path.stem not in shipped}
+
 
 def model_names() -> list[str]:
-    """Names of the models that ship with StemBridge."""
-    return sorted(path.stem for path in SHIPPED.glob("*.onnx"))
+    """Return the names of all models: those that ship with StemBridge, and the user's own."""
+    return sorted(shipped_models() | own_models())
 
 
-def load_model(model: str | os.PathLike) -> Model:
-    """A shipped model by name ("live", "studio"), or any by the path of its .onnx file, card beside it.
+def user_folder() -> Path:
+    """Return where the user's own models are: on Linux ~/.local/share/stembridge/models. It need not exist."""
+    from platformdirs import user_data_path
 
-    Raises ModelError if it is unknown, missing, not what its card's checksum says, or its card is not valid.
+    return user_data_path("stembridge") / "models"
+
+
+def load_model(model: "str | os.PathLike | Model", quality: str = "normal") -> Model:
+    """Load a shipped model by name ("live", "studio"), the user's own by name, or any by path.
+
+    Args:
+        model: A name, or the path of an .onnx file with its card next to it, or of a card (.json) with its graphs. A
+            model that has been loaded stays as it is.
+        quality: "fast", "normal" or "best": how much a network of others overlaps segments; ours have only "normal".
+
+    Raises:
+        ValueError: The model has no such quality.
+        ModelError: It is unknown, missing, not what its card's checksum says, or its card is not valid. The graphs of
+            a card of format 2 can be large: they are only verified when they are read.
     """
+    return (model if isinstance(model, Model) else _load(model)).at_quality(quality)
+
+
+def _load(model: str | os.PathLike) -> Model:
     path = Path(model)
-    if isinstance(model, str) and re.fullmatch(r"[a-z0-9][a-z0-9_-]*", model):
-        path = SHIPPED / f"{model}.onnx"
-        if model not in (names := model_names()):
-            shipped = ", ".join(names) or "none"
-            raise ModelError(f"unknown model {model!r}; shipped models: {shipped}; or give the path of an .onnx file")
-    elif path.suffix != ".onnx" or "\0" in path.name:
-        raise ModelError(f"{str(model)!r} is no model; give the name of a shipped one or the path of an .onnx file")
+    if isinstance(model, str) and NAME.fullmatch(model):
+        # Looked up, never joined to a folder: no name can lead out.
+        named = (own_models() | shipped_models()).get(model)
+        if named is None:
+            raise ModelError(
+                f"unknown model {model!r}; models: {', '.join(model_names())}; or give the path of an .onnx file"
+            )
+        path = named
+    elif path.suffix not in (".onnx", ".json") or "\0" in path.name:
+        raise ModelError(
+            f"{str(model)!r} is no model; give a name (see `stembridge models`) or the path of an .onnx file"
+        )
     beside = path.with_suffix(".json")
+    if path.suffix == ".onnx" and not os.path.isfile(beside):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise ModelError(f"{path}: cannot read the model ({error.strerror}); check the path") from error
+    values = read_card(beside)
+    card = MaskCard.from_valid(values) if path.parent == SHIPPED else parse_card(values, beside)
+    if isinstance(card, MaskCard):
+        return _with_mask_graph(card, path.with_suffix(".onnx"))
+    graphs = tuple(GraphFile(beside.parent / graph.file, graph.sha256) for graph in card.graphs)
+    for graph in graphs:
+        if not graph.path.is_file():
+            raise ModelError(f"{graph.path}: cannot read the model (No such file or directory); import it again")
+    return Model(card, beside, graphs)
+
+
+def _with_mask_graph(card: MaskCard, path: Path) -> Model:
+    graph, reason = b"", "No such file or directory"
     try:
         graph = path.read_bytes()
-    except OSError as error:
-        if not os.path.isfile(beside):  # if there is a card, a save may have been stopped
-            raise ModelError(f"{path}: cannot read the model ({error.strerror}); check the path") from error
-        graph = b""
-    values = read_card(beside)
-    card = Card.from_valid(values) if path.parent == SHIPPED else Card.from_dict(values, beside)
-    if (checksum := _checksum(graph)) != card.sha256:
+    except OSError as error:  # a save may have been stopped
+        reason = error.strerror or reason
+    if _checksum(graph) != card.sha256:
         with suppress(OSError):  # a save was stopped after it had written the card
             graph = _waiting(path, card.sha256).read_bytes()
     if not (graph or path.exists()):
-        raise ModelError(f"{path}: cannot read the model (No such file or directory); check the path")
-    if _checksum(graph) != card.sha256:
-        raise ModelError(
-            f"{path}: its checksum {checksum[:12]}... is not the card's {card.sha256[:12]}...; "
-            "the file is damaged or not the card's: get both anew"
-        )
-    return Model(card, graph, path)
+        raise ModelError(f"{path}: cannot read the model ({reason}); check the path")
+    _verify(graph, card.sha256, path)
+    return Model(card, path, (GraphFile(path, card.sha256, graph),))
 
 
 def save_model(path: str | os.PathLike, graph: bytes, values: dict[str, Any]) -> Model:
@@ -87,8 +178,8 @@ def save_model(path: str | os.PathLike, graph: bytes, values: dict[str, Any]) ->
     path = Path(path)
     if path.suffix != ".onnx":
         raise ModelError(f"{path}: a graph is saved as .onnx, because its card goes beside it as .json")
-    values = {"format": FORMAT, **values, "sha256": _checksum(graph)}
-    card = Card.from_dict(values, path.with_suffix(".json"))
+    values = {"format": 1, **values, "sha256": _checksum(graph)}
+    card = MaskCard.from_dict(values, path.with_suffix(".json"))
     waiting = _waiting(path, card.sha256)
     try:
         # The card decides: the old graph is used until the new card is written, then the new graph, under either name.
@@ -97,7 +188,7 @@ def save_model(path: str | os.PathLike, graph: bytes, values: dict[str, Any]) ->
         publish([waiting], [path])
     finally:
         _remove_waiting(path)
-    return Model(card, graph, path)
+    return Model(card, path, (GraphFile(path, card.sha256, graph),))
 
 
 def _waiting(path: Path, checksum: str) -> Path:
@@ -117,6 +208,14 @@ def _remove_waiting(path: Path) -> None:
     for left_over in every.parent.iterdir():
         if left_over.name.startswith(every.name) and (not needed or left_over != _waiting(path, needed)):
             left_over.unlink(missing_ok=True)
+
+
+def _verify(graph: bytes, expected: str, path: Path) -> None:
+    if (checksum := _checksum(graph)) != expected:
+        raise ModelError(
+            f"{path}: its checksum {checksum[:12]}... is not the card's {expected[:12]}...; "
+            "the file is damaged or not the card's: get both anew"
+        )
 
 
 def _checksum(graph: bytes) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..core.gains import MAX_DB, SILENCE_DB
 from ..engine import StemProcessor
-from ..engine.stft import FrameGrid
+from ..engine.kinds import separator_timing
 from ..models import Card
 
 
@@ -44,9 +44,8 @@ def stem_parameters(stems: Sequence[str]) -> dict[str, tuple[float, float, float
 
 def stem_timing(card: Card, sample_rate: float) -> tuple[int, int]:
     """Return the latency and hop, in samples, that a StemEffect with this model would have."""
-    grid = FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window).at(sample_rate)
-    frames = card.chunk.frames - card.chunk.overlap if card.chunk else 1
-    return grid.synthesis_window + card.delay_frames * grid.hop, grid.hop * frames
+    timing = separator_timing(card, sample_rate)
+    return timing.latency, timing.hop
 
 
 class StemEffect:
@@ -78,7 +77,7 @@ class StemEffect:
     @property
     def tail_samples(self) -> int:
         """After silence as long as this and the latency, the output is silent and no sound is left inside."""
-        return self._processor.grid.window + self.hop_samples
+        return self._processor.tail_samples
 
     def reset(self) -> None:
         """Forget all audio; faders jump to where the attributes are."""

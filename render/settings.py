@@ -135,6 +135,10 @@ class RunSettings(Settings):
         Option(help="A model (see `models`), or an .onnx file.", give="a text", in_file=str, metavar="NAME"),
     ] = "studio"
     _: KW_ONLY
+    quality: Annotated[
+        Literal["fast", "normal", "best"],
+        Option(help="Overlap of an imported network's segments; see docs/guests.md."),
+    ] = "normal"
     overwrite: Annotated[bool, Option(help="Overwrite what exists.", flags=("--force", "-f"))] = False
     threads: Annotated[
         int, FROM_1, Option(help="Processor cores for the network.", give=COUNT, metavar="N")

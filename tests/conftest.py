@@ -19,6 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # each core has tests of its own, and t
 import mido
 import numpy as np
 import onnx.parser
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 from mido.sockets import PortServer, SocketPort
@@ -95,8 +96,9 @@ def tiny_graph(text: str) -> bytes:
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where presets of one's own lie: not those of whoever runs the tests."""
+    """Where presets of one's own lie: not those of whoever runs the tests, nor their models."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return tmp_path / "config" / "stembridge" / "presets"
 
 
@@ -273,3 +275,22 @@ def interrupted() -> Callable[..., bool]:
         return raised.is_set()
 
     return interrupted
+
+
+@pytest.fixture
+def new_children() -> Callable[[], set[psutil.Process]]:
+    """The child processes that live and did not yet when the test began; those of earlier tests may end meanwhile."""
+    before = set(psutil.Process().children())
+    return lambda: set(psutil.Process().children()) - before
+
+
+@pytest.fixture
+def kill() -> Callable[[psutil.Process], None]:
+    """End a process at once; the plugin reaps it when it looks, until then it is a zombie."""
+
+    def kill(process: psutil.Process) -> None:
+        process.kill()
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.001)
+
+    return kill

@@ -231,9 +231,9 @@ def test_the_ground_floor_needs_the_standard_library_and_pydantic_to_check_what_
         assert libraries_of(path) <= sys.stdlib_module_names | checked, path
 
 
-def test_the_engine_needs_numpy_and_onnx_runtime_only():
+def test_the_engine_needs_numpy_onnx_runtime_and_soxr_only():
     foreign = set().union(*(libraries_of(path) for path in (ROOT / "engine").rglob("*.py")))
-    assert foreign - sys.stdlib_module_names == {"numpy", "onnxruntime"}
+    assert foreign - sys.stdlib_module_names == {"numpy", "onnxruntime", "soxr"}
 
 
 @pytest.mark.parametrize(("library", "home"), [("torch", "training"), ("pedalboard", "plugin")])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..core.errors import DataError
 from ..engine import StemProcessor
-from ..models import Model, ModelError, load_model, save_model
+from ..models import MaskCard, Model, ModelError, load_model, save_model
 from .data.songs import STEMS
 from .inference import separate_clip
 from .networks.base import MaskNetwork
@@ -172,6 +172,7 @@ def _set_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
 def parity(network: MaskNetwork, model: Model) -> float:
     """Largest difference between the engine's stems and PyTorch's, on half a chunk (or a second) of rough noise."""
     grid = network.recipe.grid
+    assert isinstance(model.card, MaskCard)
     frames = CHUNK["frames"] // 2 if model.card.chunk else round(grid.sample_rate / grid.hop)
     random = np.random.default_rng(0)
     audio = random.standard_normal((2, frames * grid.hop)) * np.linspace(0.05, 0.3, frames * grid.hop)

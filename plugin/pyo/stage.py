@@ -47,7 +47,7 @@ class Stage:
         self._groups = [slice(i, min(i + 2, num_streams)) for i in range(0, num_streams, 2)]
         # The server plays in real time, so the network gets the time between its turns; one that looks seconds ahead
         # has no use for that.
-        block = None if model.card.chunk else self._size
+        block = None if not model.card.realtime else self._size
         self.processors = [
             StemProcessor(model, self._rate, group.stop - group.start, realtime_block=block) for group in self._groups
         ]

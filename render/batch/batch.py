@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.settings import arguments_from, values_of
-from ...models import Model, load_model
+from ...models import load_model
 from ..report.report import Report, SongReport, is_report
 from ..settings import RemixFiles, SeparateFiles
 from ..song.overview import Overview
@@ -58,7 +58,7 @@ def _run(batch: RemixFiles | SeparateFiles) -> Report:
     began = time.monotonic()
     output, watcher = as_place(batch.output), batch.watcher
     _check_output(output, overwrite=batch.overwrite)
-    model = batch.model if isinstance(batch.model, Model) else load_model(batch.model)
+    model = load_model(batch.model, batch.quality)
     with Journal(output, read_only=batch.dry_run) as journal:
         ours = {_own_identity(join(output, name)) for name in (*journal.owned, REPORT)}
         songs = [batch.songs] if isinstance(batch.songs, str | PathLike) else batch.songs

@@ -97,6 +97,7 @@ def _task(
         song.fields["ext"],
         model.card.name if model.shipped else absolute(str(model.path)),
         model.card.sha256,
+        batch.quality,
         batch.threads,
         song.may_replace,
         scratch,

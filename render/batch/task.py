@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...engine.network import open_session
+from ...engine.sessions import open_session
 from ...models import Model, load_model
 from ..report.report import SongReport
 from ..song.song import UNTOUCHED, Progress, Rendered, remix_file, separate_file
@@ -29,7 +29,8 @@ class Task:
     """What a worker needs to know of a song, all paths absolute.
 
     number: of the song in its batch. outputs: paths or URLs. job: "remix" or "separate"; arguments: of remix_file or
-    separate_file. suffix: of all outputs. model: a name or path; model_checksum: its SHA-256. threads: of ONNX Runtime.
+    separate_file. suffix: of all outputs. model: a name or path; model_checksum: its SHA-256 at
+    this quality. threads: of ONNX Runtime.
     overwrite: whether the outputs may exist. scratch: a folder for what is temporary, on the outputs' file system if
     these are files; None for the worker's own.
     """
@@ -42,6 +43,7 @@ class Task:
     suffix: str
     model: str
     model_checksum: str
+    quality: str
     threads: int
     overwrite: bool
     scratch: str | None
@@ -97,7 +99,7 @@ def render_task(task: Task, progress: Progress | None = None) -> Result:
 
 
 def _render(task: Task, song: Path, folder: Path, progress: Progress | None) -> Rendered:
-    model, _ = _network(task.model, task.model_checksum, task.threads)
+    model, _ = _network(task.model, task.model_checksum, task.quality, task.threads)
     arguments = {**task.arguments, "threads": task.threads, "measure": True, "progress": progress}
     part = _parts(task, folder)[0]
     if task.job == "remix":
@@ -119,9 +121,9 @@ def _parts(task: Task, folder: Path) -> list[Path]:
 
 
 @lru_cache(maxsize=1)
-def _network(name: str, model_checksum: str, threads: int) -> tuple[Model, Any]:
+def _network(name: str, model_checksum: str, quality: str, threads: int) -> tuple[Model, Any]:
     """The model and its open session, which all songs of this process share as long as it is kept here."""
-    model = load_model(name)
+    model = load_model(name, quality)
     if model.card.sha256 != model_checksum:
         raise ValueError(f"{name} is another model here than where the batch was started; install the same on both")
     return model, open_session(model, threads)

@@ -12,7 +12,7 @@ from ...engine import aligned
 from ...engine.fifo import Fifo
 from ...models import Model
 from ..settings import Progress
-from ..song.song import REPAIR, counted, stem_processor
+from ..song.song import REPAIR, counted, hear_song, stem_processor
 
 Block = NDArray[np.float32]
 
@@ -96,6 +96,7 @@ def inspect_audio(
 
     with open_audio(source, stream) as reader:
         processor = stem_processor(reader, None, model, threads)
+        hear_song(processor, source, stream)
         rate, num_channels, stems = reader.sample_rate, reader.num_channels, processor.stems
         song = Loudness(rate, num_channels, true_peak=True)
         meters = [Loudness(rate, num_channels) for _ in stems]

@@ -17,7 +17,7 @@ from ...core.settings import arguments_from
 from ...core.stems import stem_parts
 from ...engine import StemProcessor, aligned, remixing
 from ...engine.processor import MAX_RATE, MIN_RATE
-from ...models import Model
+from ...models import Model, load_model
 from ...presets.gains import read_gains
 from ..settings import Progress, RemixFile, SeparateFile
 from .faders import read_faders
@@ -78,7 +78,7 @@ def remix_file(settings: RemixFile) -> Rendered:
     with open_audio(settings.source, settings.stream) as reader:
         envelope, untouched = None, False
         if settings.processor is None:
-            faders = stem_processor(reader, gains_db, settings.model, settings.threads)
+            faders = stem_processor(reader, gains_db, load_model(settings.model, settings.quality), settings.threads)
             process, latency = remixing(faders, automation)
             untouched = process == faders.pass_through
             if settings.measure and untouched:  # then the picture shows the song as one stem
@@ -92,6 +92,8 @@ def remix_file(settings: RemixFile) -> Rendered:
             process = prepared(settings.processor, reader.sample_rate, reader.num_channels, gains_db, automation)
             latency = settings.processor.latency_samples
         with _outputs(settings, [Path(settings.target)]) as outputs:
+            if settings.processor is None and not untouched:
+                hear_song(faders, settings.source, settings.stream)
             rendered = _render(reader, latency, lambda block: process(block)[np.newaxis], outputs, envelope, settings)
             return replace(rendered, untouched=untouched)
 
@@ -116,7 +118,7 @@ def separate_file(settings: SeparateFile) -> Rendered:
     as in `remix_file`.
     """
     with open_audio(settings.source, settings.stream) as reader:
-        processor = stem_processor(reader, None, settings.model, settings.threads)
+        processor = stem_processor(reader, None, load_model(settings.model, settings.quality), settings.threads)
         parts = stem_parts(processor.stems, settings.stems)
         targets = [Path(settings.target, f"{name}{settings.suffix}") for name in parts]
         envelope = Envelope(processor.stems, processor.latency_samples) if settings.measure else None
@@ -130,6 +132,7 @@ def separate_file(settings: SeparateFile) -> Rendered:
             return np.stack([separated[rows].sum(0) for rows in parts.values()])
 
         with _outputs(settings, targets, make_folder=True) as outputs:
+            hear_song(processor, settings.source, settings.stream)
             return _render(reader, processor.latency_samples, separate, outputs, envelope, settings)
 
 
@@ -144,6 +147,13 @@ def stem_processor(
     """A processor for the audio of `reader`. Raises ValueError for more than two channels, or a rate out of range."""
     _check_channels_and_rate(reader)
     return StemProcessor(model, reader.sample_rate, reader.num_channels, gains_db, threads=threads)
+
+
+def hear_song(processor: StemProcessor, source: str | PathLike[str], stream: int | None) -> None:
+    """Let a processor measure a song before it processes it, if that makes its stems better."""
+    if processor.wants_song:
+        with open_audio(source, stream) as reader:
+            processor.hear_song(reader.blocks(BLOCK))
 
 
 def _check_channels_and_rate(reader: AudioReader) -> None:

@@ -278,7 +278,7 @@ def test_reports_that_cannot_be_written_are_told_after_the_rest(desk, songs, mon
     def full(report, path):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("stembridge.render.Report.write", full)
+    monkeypatch.setattr("stembridge.render.report.report.Report.write", full)
     result = desk.call("remix", "songs", "-o", "out", "--report", "x.csv", "--model", desk.model)
     assert result.returncode == 1
     assert "3 done" in result.stdout

@@ -179,7 +179,7 @@ GARBAGE = {
 @pytest.mark.parametrize("rate", [8000, 44100])
 def test_garbage_never_poisons_what_follows(tiny_model, ready, noise, stream, garbage, block, rate):
     processor = ready(tiny_model, rate, 2, **MIXED)
-    grid = processor.grid
+    grid = processor._separator.grid
     start, stop = 3000, 4500
     # A frame looks back over its window, this network over one frame more, and a chunk over its context.
     forgotten = stop + grid.window + 12 * grid.hop + processor.latency_samples

@@ -7,7 +7,7 @@ import pytest
 from stembridge import StemProcessor
 from stembridge.control import Automation
 from stembridge.core import background
-from stembridge.engine import fifo, gains, processor, stft
+from stembridge.engine import fifo, gains, mask_separator, processor, stft
 from stembridge.engine.gains import Faders
 from stembridge.engine.offline import automated
 
@@ -94,7 +94,7 @@ def test_an_interrupt_at_any_moment(tiny_live_model, noise, delayed, interrupted
     outcomes = []
     for n in itertools.count(step=7):
         begin()
-        raised = interrupted(lambda: mix.process(block), n, processor, background, gains, fifo, stft)
+        raised = interrupted(lambda: mix.process(block), n, processor, mask_separator, background, gains, fifo, stft)
         out = []
         interrupted(lambda out=out: out.append(in_pieces(mix, audio)), 10**9)  # fails if it hangs
         outcomes.append(next((k for k, one in enumerate(expected) if np.array_equal(out[0], one)), None))
@@ -117,7 +117,7 @@ def test_an_interrupt_of_the_reset_after_an_error(tiny_live_model, noise, delaye
     for n in itertools.count(step=13):
         mix.reset()
         mix.on_stems = fail(RuntimeError(), 0)
-        raised = interrupted(process, n, processor, background, gains, fifo, stft)
+        raised = interrupted(process, n, processor, mask_separator, background, gains, fifo, stft)
         mix.on_stems = None
         assert_fresh(mix, audio, delayed)
         if not raised:

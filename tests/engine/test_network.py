@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge import StemProcessor
-from stembridge.engine.network import ChunkedNetwork, StreamingNetwork, fit_masks, graph_input, masked, open_session
+from stembridge.engine.network import ChunkedNetwork, StreamingNetwork, fit_masks, graph_input, masked
+from stembridge.engine.sessions import open_session
 from stembridge.models import load_model
 
 TWO = ["speech", "noise"]
@@ -257,7 +258,7 @@ def test_the_network_sees_its_bins_and_zeros_where_there_are_none(bins):
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 96000, 192000])
 def test_a_network_that_knows_1025_bins_works_at_any_rate(make_model, rate):
     path = make_model(ECHO, stems=TWO)
-    bins = StemProcessor(path, rate).grid.bins
+    bins = StemProcessor(path, rate)._separator.grid.bins
     frames = spectra(3, bins=bins)
     out = network(path, bins=bins).push(frames)[:, 0]
     masks = frames.real[..., np.minimum(np.arange(bins), 1024)]
@@ -269,7 +270,7 @@ def test_bins_above_the_networks_follow_its_top_band(make_model, delayed):
     processor = StemProcessor(make_model(RAMP, stems=TWO), 96000, 1)
     tone = (0.5 * np.sin(2 * np.pi * 40000 / 96000 * np.arange(9000))).astype(np.float32)[None]
     speech, rest = processor.separate(tone)
-    settled = processor.latency_samples + processor.grid.window
+    settled = processor.latency_samples + processor._separator.grid.window
     np.testing.assert_allclose(speech[:, settled:], delayed(tone, processor.latency_samples)[:, settled:], atol=1e-3)
     np.testing.assert_allclose(rest[:, settled:], 0, atol=1e-3)
 
@@ -375,7 +376,7 @@ def test_what_is_far_too_faint_is_silence_for_the_network_and_stays_in_the_rest(
 def test_a_state_that_decays_ends_at_zero_and_not_in_denormals(make_model):
     half = "half = Constant <value_float = 0.5> () masks = Add (silent, half) next_state = Mul (state, half)"
     processor = StemProcessor(make_model(half, stems=TWO))
-    network = processor._network
+    network = processor._separator._network
     network._state[:] = 1e-29
     processor.process(np.zeros((2, 256), np.float32))
     assert network._state == np.float32(5e-30)

@@ -28,7 +28,7 @@ def cut(n, block, at_most=250):
 
 def length(processor):
     """Samples that fill the path, pass some frames and end within one."""
-    return max(processor.latency_samples + 3 * processor.grid.hop + 37, 8192 + 100)
+    return max(processor.latency_samples + 3 * processor._separator.grid.hop + 37, 8192 + 100)
 
 
 @rates
@@ -77,7 +77,7 @@ def impulses(processor):
     """Single samples of full scale and where they are."""
     for at in (0, 1, 700):
         audio = np.zeros(
-            (processor.num_channels, at + 2 * processor.latency_samples + processor.grid.window), "float32"
+            (processor.num_channels, at + 2 * processor.latency_samples + processor._separator.grid.window), "float32"
         )
         audio[:, at] = 1
         yield at, audio
@@ -129,7 +129,7 @@ def test_a_mix_of_faders_is_the_sum_of_the_stems_at_their_gains(tiny_model, read
 def test_any_rate_cuts_and_moves(tiny_model, noise, stream, delayed, rate, num_channels, cuts, places, seed):
     model = load_model(tiny_model)
     processor = StemProcessor(model, rate, num_channels)
-    n = processor.latency_samples + 4 * processor.grid.hop + seed
+    n = processor.latency_samples + 4 * processor._separator.grid.hop + seed
     audio = noise(num_channels, n, seed)
     assert (stream(processor, audio, cuts) == delayed(audio, processor.latency_samples)).all()
     processor.reset()
@@ -147,8 +147,8 @@ def test_the_latency_is_the_synthesis_window_and_for_chunks_what_they_wait_for(
     tiny_live_model, tiny_studio_model, ready, rate
 ):
     live, studio = ready(tiny_live_model, rate), ready(tiny_studio_model, rate)
-    assert live.latency_samples == live.grid.synthesis_window == 2 * live.grid.hop
-    assert studio.latency_samples == studio.grid.synthesis_window + (8 + 1 - 1) * studio.grid.hop
+    assert live.latency_samples == live._separator.grid.synthesis_window == 2 * live._separator.grid.hop
+    assert studio.latency_samples == studio._separator.grid.synthesis_window + (8 + 1 - 1) * studio._separator.grid.hop
     assert live.latency_samples / rate == pytest.approx(512 / 44100, rel=0.01), "as long at every rate"
 
 
@@ -179,9 +179,11 @@ def test_the_network_runs_once_in_hop_samples_and_not_between(make_model, noise,
     fields = {"mode": "chunked", "synthesis_window": 2048, "chunk": chunk} if chunk else {}
     processor = StemProcessor(make_model(HALF, stems=["one", "rest"], **fields), rate)
     hop = processor.hop_samples
-    assert hop == processor.grid.hop * (chunk["frames"] - chunk["overlap"] if chunk else 1)
-    counted = processor._network._session = Counted(processor._network._session)
-    filled = processor.grid.hop * (chunk["frames"] + chunk["right"] if chunk else 1)  # what the first run waits for
+    assert hop == processor._separator.grid.hop * (chunk["frames"] - chunk["overlap"] if chunk else 1)
+    counted = processor._separator._network._session = Counted(processor._separator._network._session)
+    filled = processor._separator.grid.hop * (
+        chunk["frames"] + chunk["right"] if chunk else 1
+    )  # what the first run waits for
     audio = noise(2, filled + 4 * hop)
     processor.process(audio[:, : filled - 1])
     assert counted.runs == 0

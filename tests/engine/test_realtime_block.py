@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge import StemProcessor
 from stembridge.engine.network import StreamingNetwork
-from stembridge.engine.processor import _wait_for_room
+from stembridge.engine.separator import extra_latency
 
 GAINS = {"vocals": -6.0, "drums": 3.0, "bass": -80.0}
 rates = pytest.mark.parametrize("rate", [8000, 44100, 48000, 192000])
@@ -71,7 +71,7 @@ def test_the_latency_is_the_least_that_leaves_the_network_time_enough(hop, block
 
     at_once = max((end * block // hop) - ((end - 1) * block // hop) for end in range(1, hop + 1))
     assert at_once == ceil(block / hop)
-    enough, later = max(Fraction(5, 3), 1 + Fraction(at_once, 3)) * hop, _wait_for_room(hop, block)
+    enough, later = max(Fraction(5, 3), 1 + Fraction(at_once, 3)) * hop, extra_latency(hop, block)
     assert room(later) >= enough
     assert later == 0 or room(later - 1) < enough
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from stembridge import StemProcessor
-from stembridge.engine.network import open_session
+from stembridge.engine.sessions import open_session
 from stembridge.models import ModelError, load_model, save_model
 
 MIXED = {"vocals": -80.0, "drums": 3.0}
@@ -75,7 +75,7 @@ def test_a_forked_child_opens_its_own_and_works(tiny_model):
 import os, sys
 import numpy as np
 from stembridge import StemProcessor
-from stembridge.engine.network import open_session
+from stembridge.engine.sessions import open_session
 parent = StemProcessor(sys.argv[1], threads=2)
 session = open_session(parent.model, 2)
 if child := os.fork():

@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stembridge.models import Card, Chunk, ModelError, load_model
+from stembridge.models import Chunk, ModelError, load_model, parse_card
 
 CARD = {
     "format": 1,
@@ -25,7 +25,7 @@ CHUNK = {"left": 2, "frames": 8, "right": 1, "overlap": 3}
 
 def check(**fields):
     values = {key: value for key, value in (CARD | fields).items() if value is not None}
-    return Card.from_dict(values, "mine.json")
+    return parse_card(values, "mine.json")
 
 
 def test_a_card_tells_what_the_engine_must_know():
@@ -151,11 +151,11 @@ def test_chunks_may_overlap_by_half_at_most():
         check(mode="chunked", chunk=CHUNK | {"overlap": 5})
 
 
-@pytest.mark.parametrize("number", [2, 3, 10**9])
+@pytest.mark.parametrize("number", [3, 4, 10**9])
 def test_a_newer_format_says_to_update_whatever_else_is_on_the_card(number):
     for values in (CARD | {"format": number}, {"format": number, "layers": []}):
-        with pytest.raises(ModelError, match=f"card format {number} is newer than 1; update stembridge"):
-            Card.from_dict(values, "mine.json")
+        with pytest.raises(ModelError, match=f"card format {number} is newer than 2; update stembridge"):
+            parse_card(values, "mine.json")
 
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -169,7 +169,7 @@ def test_a_newer_format_says_to_update_whatever_else_is_on_the_card(number):
 def test_any_json_is_a_card_or_a_model_error(values):
     for card in (values, CARD | values if isinstance(values, dict) else values):
         try:
-            line = Card.from_dict(card, "mine.json").name
+            line = parse_card(card, "mine.json").name
         except ModelError as error:
             line = str(error)
         assert "\n" not in line

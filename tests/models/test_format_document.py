@@ -12,7 +12,7 @@ from stembridge.models import load_model
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "model-format.md").read_text("utf-8")
-SCHEMA = json.loads((ROOT / "models" / "card.schema.json").read_text("utf-8"))
+FORMATS = dict(zip(("mask_card", "stems_card"), DOCUMENT.split("\n## Format 2"), strict=True))
 
 
 def test_the_example_runs_and_prints_what_it_says(tmp_path):
@@ -24,12 +24,17 @@ def test_the_example_runs_and_prints_what_it_says(tmp_path):
 
 
 def test_the_table_of_the_card_has_the_schemas_fields():
-    table = dict(re.findall(r"^\| `(\w+)` \| (yes|no|if chunked) \|", DOCUMENT, re.MULTILINE))
-    table.pop("streaming", None)
-    assert set(table) == set(SCHEMA["properties"])
-    assert {field for field, must in table.items() if must == "yes"} == set(SCHEMA["required"])
-    chunk = next(line for line in DOCUMENT.splitlines() if line.startswith("| `chunk` |"))
-    assert all(f"`{field}`" in chunk for field in SCHEMA["properties"]["chunk"]["required"])
+    for name, text in FORMATS.items():
+        schema = json.loads((ROOT / "models" / f"{name}.schema.json").read_text("utf-8"))
+        rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (yes|no|if \w+) \| (.*) \|$", text, re.MULTILINE)
+        table = {field: (must, says) for fields, must, says in rows for field in re.findall(r"\w+", fields)}
+        assert set(table) == set(schema["properties"])
+        assert {field for field, (must, _) in table.items() if must == "yes"} == set(schema["required"])
+        for field, of in schema["properties"].items():
+            if of.get("type") == "object" and field not in ("scores", "training", "quality"):
+                assert all(f"`{part}`" in table[field][1] for part in of["properties"]), field
+    graph = schema["properties"]["graphs"]["items"]["properties"]
+    assert all(f"`{field}`" in text.split("Each of `graphs` has")[1] for field in graph)
 
 
 def test_the_numbers_it_names_are_the_engines():

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from stembridge import StemProcessor
-from stembridge.models import ModelError, load_model, model_names, save_model
+from stembridge.models import ModelError, load_model, model_names, save_model, shipped_models
 
 FIELDS = {
     "name": "mine",
@@ -31,7 +31,7 @@ def refused(model, says, of=None):
 
 
 def test_every_shipped_model_loads_by_its_name():
-    for name in model_names():
+    for name in shipped_models():
         model = load_model(name)
         assert model.card.name == name
         assert StemProcessor(model).latency_samples == model.card.latency_samples
@@ -52,17 +52,17 @@ def test_a_model_in_the_working_folder_needs_only_its_file_name(tiny_model, monk
 
 @pytest.mark.parametrize("name", ["nope", "live2", "card", "a" * 300, "0"])
 def test_an_unknown_name_lists_the_shipped_ones(name):
-    refused(name, f"^unknown model '{name}'; shipped models: {', '.join(model_names()) or 'none'}; or .* .onnx file$")
+    refused(name, f"^unknown model '{name}'; models: {', '.join(model_names())}; or .* .onnx file$")
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "/", "~", "Live", "live ", " live", "live\n", "../models/live", "./live", "live.json", "live.pt",
-     ".onnx", "/etc/passwd", "/dev/zero", "\0", "live\0", "\0.onnx", "live.onnx\0", "models/card.schema.json"],
+    ["", ".", "..", "/", "~", "Live", "live ", " live", "live\n", "../models/live", "./live", "live.pt",
+     ".onnx", "/etc/passwd", "/dev/zero", "\0", "live\0", "\0.onnx", "live.onnx\0"],
 )  # fmt: skip
 def test_what_is_neither_a_name_nor_an_onnx_path_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused(name, "is no model; give the name of a shipped one or the path of an .onnx file")
+    refused(name, "is no model; give a name .* or the path of an .onnx file")
 
 
 @pytest.mark.parametrize("path", ["nope.onnx", "no/such/folder.onnx", "/nope/x.onnx", "live.onnx", "a" * 300 + ".onnx"])
@@ -97,7 +97,7 @@ def test_anothers_card_is_found(spoil):
 
 
 def test_a_newer_card_says_to_update(spoil):
-    refused(spoil(format=2), "card format 2 is newer than 1; update stembridge to use it")
+    refused(spoil(format=3), "card format 3 is newer than 2; update stembridge to use it")
 
 
 # --- save_model

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 from stembridge import StemProcessor
-from stembridge.engine.network import open_session
-from stembridge.models import Card, ModelError, check_graph, load_model, model_names
+from stembridge.engine.sessions import open_session
+from stembridge.models import ModelError, check_graph, load_model, parse_card, shipped_models
 
 MIXED = {"vocals": -80.0, "drums": 3.0, "bass": -6.0}
 
@@ -17,17 +17,17 @@ MIXED = {"vocals": -80.0, "drums": 3.0, "bass": -6.0}
 # What follows is checked here, and not at every start.
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", shipped_models())
 def test_shipped_cards_keep_the_schema(name):
     model = load_model(name)
     values = json.loads(model.path.with_suffix(".json").read_text("utf-8"))
-    checked = Card.from_dict(values, name)
+    checked = parse_card(values, name)
     assert model.card == checked
     assert model.card.values == checked.values == values
     assert model.card.name == name
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", shipped_models())
 def test_shipped_graphs_keep_the_contract(name):
     model = load_model(name)
     check_graph(open_session(model), model.card, name)
@@ -38,7 +38,7 @@ def test_a_start_with_a_shipped_model_checks_its_sum_only():
 import sys
 from unittest.mock import patch
 from stembridge import StemProcessor
-with patch("stembridge.engine.network.check_graph", side_effect=AssertionError):
+with patch("stembridge.engine.sessions.check_graph", side_effect=AssertionError):
     StemProcessor("live")
 sys.exit("jsonschema" in sys.modules)
 """
@@ -77,7 +77,7 @@ def test_a_damaged_shipped_graph_is_found(tmp_path, monkeypatch):
 
 
 def test_live_streams_and_studio_works_in_chunks():
-    assert {"live", "studio"} <= set(model_names())
+    assert {"live", "studio"} <= set(shipped_models())
     live, studio = load_model("live").card, load_model("studio").card
     assert (live.mode, studio.mode) == ("streaming", "chunked")
     assert live.latency_samples <= 512
@@ -112,7 +112,7 @@ def test_shipped_networks_keep_the_engines_promises(name, rate, noise):
     np.testing.assert_allclose(whole[:, latency:], np.tensordot(factors, stems, 1), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", shipped_models())
 def test_a_song_on_one_side_is_separated_as_if_it_were_on_both(name, noise):
     song = noise(1, 44100) * np.linspace(0.1, 1, 44100, dtype=np.float32)
     audio = np.concatenate([song, np.zeros((1, StemProcessor(name).latency_samples), np.float32)], axis=-1)
@@ -121,7 +121,7 @@ def test_a_song_on_one_side_is_separated_as_if_it_were_on_both(name, noise):
     assert not one[:, 0].any()
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", shipped_models())
 @pytest.mark.parametrize("hiss_db", [-110, -90])  # RMS
 def test_faint_hiss_before_a_song_is_soon_forgotten(name, hiss_db, noise):
     before, latency = 44100, StemProcessor(name).latency_samples

@@ -1,11 +1,9 @@
-"""Processors that a worker process can import, and the processes they run in."""
+"""Processors that a worker process can import."""
 
 import itertools
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 TREMOLO = """
@@ -50,22 +48,3 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
 def tremolo(write_module: Callable[[str], str]) -> str:
     """A processor as `load_processor` names it."""
     return f"{write_module(TREMOLO)}:Tremolo"
-
-
-@pytest.fixture
-def new_children() -> Callable[[], set[psutil.Process]]:
-    """The child processes that live and did not yet when the test began; those of earlier tests may end meanwhile."""
-    before = set(psutil.Process().children())
-    return lambda: set(psutil.Process().children()) - before
-
-
-@pytest.fixture
-def kill() -> Callable[[psutil.Process], None]:
-    """End a process at once; the plugin reaps it when it looks, until then it is a zombie."""
-
-    def kill(process: psutil.Process) -> None:
-        process.kill()
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.001)
-
-    return kill

@@ -715,7 +715,7 @@ def test_jobs_in_a_daemon(songs, tiny_live_model):
 
 
 def test_what_many_songs_need_is_imported_when_it_is_needed():
-    code = "import sys, stembridge.render.batch, stembridge.render.batch.executors; print(*sys.modules)"
+    code = "import sys, stembridge.render.batch.batch, stembridge.render.batch.executors; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert "stembridge" in loaded

@@ -1,0 +1,191 @@
+"""The graphs of a model at work: a segment in, its stems out."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...models import Model, ModelError, StemsCard
+from ...models.stems_card import Tensor
+from ..sessions import open_session
+from .magnitudes import apply_masks, to_spectra
+from .tensors import pack, unpack
+from .transform import SegmentTransform
+
+WAVEFORM = "stem", "channel", "sample"
+SPECTRUM = "stem", "channel", "frame", "bin"
+TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+LARGEST = 1e6  # 120 dB: beyond this is no sound
+
+
+class Bag:
+    """All graphs of a model. Its sessions are opened when they are first needed, but the first at once.
+
+    groups: Indices of graphs that must run together, because their magnitudes make masks; else each is one by itself.
+    stems: For each group, the indices of the stems that it gives, the last stem never among them.
+    """
+
+    def __init__(self, model: Model, threads: int, providers: list[str] | None) -> None:
+        assert isinstance(model.card, StemsCard)
+        self._model, self._card = model, model.card
+        self._options = threads, providers
+        self._sessions: dict[int, Any] = {}
+        card = self._card
+        self._transform = SegmentTransform(card.transform, card.segment.samples) if card.transform else None
+        indices = range(len(card.graphs))
+        self._shared = card.masks is not None and card.masks.kind != "phase"
+        groups = [tuple(indices)] if self._shared else [(k,) for k in indices]
+        stems = [self._stems_of(group) for group in groups]
+        self.groups = tuple(group for group, given in zip(groups, stems, strict=True) if given)
+        self.stems = tuple(given for given in stems if given)
+        self._session(self.groups[0][0])
+
+    def run(self, number: int, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run a group of graphs on a segment.
+
+        Args:
+            number: Of the group.
+            audio: (channels, samples), at the network's rate, mono or stereo.
+
+        Returns:
+            The group's stems, (stems, channels, samples), finite.
+
+        Raises:
+            ModelError: A graph fails, gives another shape than its card says, or nothing that is finite.
+        """
+        if self._card.num_channels == 1:
+            stems = np.concatenate([self._run_fitting(number, channel[None]) for channel in audio], axis=1)
+        elif len(audio) == 1:
+            both = self._run_fitting(number, np.repeat(audio, 2, axis=0))
+            stems = (both[:, :1] + both[:, 1:]) * np.float32(0.5)
+        else:
+            stems = self._run_fitting(number, audio)
+        sound = np.abs(stems) < LARGEST
+        if sound.all():
+            return stems
+        if not sound.any():
+            files = ", ".join(self._card.graphs[k].file for k in self.groups[number])
+            raise ModelError(f"{self._model.path}: {files} gives no finite sample; the network is damaged")
+        return np.where(sound, stems, np.float32(0))
+
+    def _run_fitting(self, number: int, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run a group on audio that has as many channels as the graphs take."""
+        if not self._card.denoise:
+            return self._run_group(number, audio)
+        return (self._run_group(number, audio) - self._run_group(number, -audio)) * np.float32(0.5)
+
+    def _run_group(self, number: int, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        spectrum = self._transform.forward(audio) if self._transform else None
+        group, wanted = self.groups[number], [self._card.stems[k] for k in self.stems[number]]
+        if not self._shared:
+            (index,) = group
+            graph = self._card.graphs[index]
+            rows = [graph.stems.index(stem) for stem in wanted]
+            return self._waveforms(index, audio, spectrum, rows) * np.float32(graph.gain)
+        magnitudes: dict[str, list[NDArray]] = {}
+        for index in group:
+            (output,) = self._run_graph(index, audio, spectrum).values()
+            for stem, magnitude in zip(self._card.graphs[index].stems, output, strict=True):
+                if stem is not None:
+                    magnitudes.setdefault(stem, []).append(magnitude * np.float32(self._card.graphs[index].gain))
+        assert self._transform is not None
+        together = np.stack([np.mean(each, axis=0) for each in magnitudes.values()])
+        spectra = self._masked(together, spectrum)
+        return np.stack([self._transform.inverse(spectra[[*magnitudes].index(stem)]) for stem in wanted])
+
+    def _waveforms(
+        self, index: int, audio: NDArray[np.float32], spectrum: NDArray[np.complex64] | None, rows: list[int]
+    ) -> NDArray[np.float32]:
+        """Return some stems of a graph, (rows, channels, samples): the sum of all that its outputs give."""
+        outputs = self._run_graph(index, audio, spectrum)
+        stems = np.zeros((len(rows), *audio.shape), np.float32)
+        for holds, output in outputs.items():
+            output = output[rows]
+            if holds == "waveform":
+                stems += output
+                continue
+            if holds != "spectrum":
+                output = self._masked(output, spectrum)
+            assert self._transform is not None
+            for stem, spectra in zip(stems, output, strict=True):
+                stem += self._transform.inverse(spectra)
+        return stems
+
+    def _masked(self, output: NDArray, spectrum: NDArray[np.complex64] | None) -> NDArray[np.complex64]:
+        """Return the spectra of stems for which graphs give masks, or magnitudes if the card says how to use them."""
+        transform, masks = self._card.transform, self._card.masks
+        assert transform is not None
+        assert spectrum is not None
+        if masks is None:
+            return apply_masks(output, spectrum, transform.above)
+        return to_spectra(output, spectrum, masks, transform.above)
+
+    def _run_graph(
+        self, index: int, audio: NDArray[np.float32], spectrum: NDArray[np.complex64] | None
+    ) -> dict[str, NDArray]:
+        """Return what a graph gives, by what it is: "waveform", "spectrum", "mask" or "magnitude".
+
+        A waveform is (stems, channels, samples), all else is (stems, channels, frames, bins).
+        """
+        card, graph, session = self._card, self._card.graphs[index], self._session(index)
+        types = {node.name: TYPES[node.type] for node in session.get_inputs()}
+        seen = None
+        if spectrum is not None and card.transform is not None:
+            seen = spectrum[..., : card.transform.bins].copy()
+            seen[..., : card.transform.zero_bins] = 0
+        feeds = {
+            tensor.name: _feed(tensor, audio, seen).astype(types[tensor.name], copy=False) for tensor in graph.inputs
+        }
+        try:
+            results = session.run([tensor.name for tensor in graph.outputs], feeds)
+        except Exception as error:  # ONNX Runtime raises many types of its own
+            reason = " ".join(str(error).split())[:200]
+            if "bad_alloc" in reason:
+                raise MemoryError(f"{graph.file}: not enough memory for this model") from error
+            raise ModelError(f"{self._model.path}: {graph.file} does not run: {reason}") from error
+        sizes = card.sizes(graph)
+        outputs: dict[str, NDArray] = {}
+        for tensor, result in zip(graph.outputs, results, strict=True):
+            if result.shape != (shape := card.shape(graph, tensor)):
+                raise ModelError(
+                    f"{self._model.path}: {graph.file} gives {tensor.name} of shape {result.shape}, not {shape}; "
+                    "the card does not describe it"
+                )
+            _add_output(outputs, tensor, result, sizes)
+        if "imaginary" in outputs:
+            outputs["spectrum"] = outputs.pop("real") + np.complex64(1j) * outputs.pop("imaginary")
+        return outputs
+
+    def _session(self, index: int) -> Any:
+        if index not in self._sessions:
+            self._sessions[index] = open_session(self._model, *self._options, graph=index)
+        return self._sessions[index]
+
+    def _stems_of(self, group: tuple[int, ...]) -> tuple[int, ...]:
+        given = {stem for k in group for stem in self._card.graphs[k].stems}
+        return tuple(k for k, stem in enumerate(self._card.stems[:-1]) if stem in given)
+
+
+def _feed(tensor: Tensor, audio: NDArray[np.float32], spectrum: NDArray[np.complex64] | None) -> NDArray:
+    """Return what a graph takes as an input."""
+    if tensor.holds == "waveform":
+        return pack(audio, WAVEFORM[1:], tensor.axes)
+    assert spectrum is not None
+    if tensor.holds == "spectrum":
+        parts = spectrum.view(np.float32).reshape(*spectrum.shape, 2)
+        return pack(parts, (*SPECTRUM[1:], "part"), tensor.axes)
+    part: NDArray = {"real": spectrum.real, "imaginary": spectrum.imag}.get(tensor.holds, np.abs(spectrum))
+    return pack(part, SPECTRUM[1:], tensor.axes)
+
+
+def _add_output(outputs: dict[str, NDArray], tensor: Tensor, result: NDArray, sizes: dict[str, int]) -> None:
+    """Add what a graph gives to what it gave, in the engine's layout."""
+    if tensor.holds == "waveform":
+        output = unpack(result, tensor.axes, WAVEFORM, sizes).astype(np.float32, copy=False)
+    elif tensor.holds in ("spectrum", "mask"):
+        parts = unpack(result, tensor.axes, (*SPECTRUM, "part"), sizes)
+        output = np.empty(parts.shape[:-1], np.complex64)
+        output.real, output.imag = parts[..., 0], parts[..., 1]
+    else:
+        output = np.ascontiguousarray(unpack(result, tensor.axes, SPECTRUM, sizes), np.float32)
+    outputs[tensor.holds] = outputs[tensor.holds] + output if tensor.holds in outputs else output

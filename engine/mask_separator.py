@@ -1,0 +1,98 @@
+"""Mask networks as a separator: analysis, network, resynthesis."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.background import BackgroundWorker
+from ..models import MaskCard, Model
+from .fifo import Fifo
+from .level import Level
+from .network import ChunkedNetwork, StreamingNetwork
+from .separator import Timing, extra_latency
+from .sessions import open_session
+from .stft import Analysis, FrameGrid, Synthesis
+
+
+def mask_timing(card: MaskCard, sample_rate: float, realtime_block: int | None = None) -> Timing:
+    """Return the timing of a MaskSeparator."""
+    grid = _grid(card, sample_rate)
+    latency = grid.synthesis_window + card.delay_frames * grid.hop
+    hop = grid.hop * (card.chunk.frames - card.chunk.overlap if card.chunk else 1)
+    if realtime_block is not None:
+        latency += extra_latency(hop, realtime_block)
+    return Timing(latency, hop, grid.window + hop)
+
+
+class MaskSeparator:
+    """Masks on the spectra of the audio, at the audio's own sample rate.
+
+    realtime_block: None, and the push that completes a hop runs the network. Else a thread of its own runs it, while
+    blocks of this size come in real time.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        sample_rate: float,
+        num_channels: int,
+        *,
+        threads: int = 1,
+        providers: list[str] | None = None,
+        realtime_block: int | None = None,
+    ) -> None:
+        card = model.card
+        assert isinstance(card, MaskCard)
+        self.grid = _grid(card, sample_rate)
+        self.timing = mask_timing(card, sample_rate, realtime_block)
+        self.wants_level = False
+        self.level: Level | None = None
+        self._shape = (len(card.stems) - 1, num_channels)
+        session = open_session(model, threads, providers)
+        self._analysis = Analysis(self.grid, num_channels)
+        self._network: StreamingNetwork | ChunkedNetwork = (
+            ChunkedNetwork(session, card, num_channels, self.grid.bins)
+            if card.chunk
+            else StreamingNetwork(session, card)
+        )
+        self._synthesis = Synthesis(self.grid, self._shape)
+        self._worker = None if realtime_block is None else BackgroundWorker()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all audio: silence went before."""
+        if self._worker is not None:
+            self._worker.discard()
+        self._analysis.reset()
+        self._network.reset()
+        self._synthesis.reset()
+        # The first frame's audio begins synthesis_window - hop before the input, which is `latency` before the output.
+        self._separated = Fifo(self._shape)
+        self._separated.push_zeros(self.timing.latency - (self.grid.synthesis_window - self.grid.hop))
+        self._pulled = 0  # samples of the last pull, which stay valid until now
+
+    def push(self, audio: NDArray[np.float32]) -> None:
+        """Take audio, (channels, n), and separate as much as the next n samples need."""
+        self._separated.drop(self._pulled)
+        self._pulled = 0
+        spectra = self._analysis.push(audio)
+        if self._worker is None:
+            if len(spectra):
+                self._separated.push(self._resynthesize(spectra))
+            return
+        if len(spectra):
+            self._worker.submit(self._resynthesize, spectra)
+        while len(self._separated) < audio.shape[-1]:
+            self._separated.push(self._worker.result())
+
+    def pull(self, n: int, wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return the next n samples of all stems but the last; a mask network gives those not wanted too."""
+        self._separated.drop(self._pulled)
+        self._pulled = n
+        return self._separated.peek(n)
+
+    def _resynthesize(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
+        return self._synthesis.push(self._network.push(spectra))
+
+
+def _grid(card: MaskCard, sample_rate: float) -> FrameGrid:
+    return FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window).at(sample_rate)

@@ -1,0 +1,108 @@
+"""Whether a graph is of some kind: its inputs and outputs are bound by rank and shape, since names differ."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core.errors import ModelError
+from .onnx_file import Port, Signature
+
+MOST_PORTS = 4  # inputs or outputs of any kind
+
+
+@dataclass(frozen=True)
+class Match:
+    """A graph as a graph of some kind.
+
+    tensors: "inputs" and "outputs" of a card's graph. sizes: of the axes that the kind leaves open, by name.
+    exact: whether the graph says all of its sizes.
+    """
+
+    kind: str
+    tensors: dict[str, list[dict[str, Any]]]
+    sizes: dict[str, int]
+    exact: bool
+
+
+def match_kind(kind: str, facts: dict[str, Any], signature: Signature) -> Match | None:
+    """Bind a graph's inputs and outputs to those of a kind, or return None if they do not fit."""
+    wanted = [*facts["inputs"], *facts["outputs"]]
+    matches = []
+    for inputs in _bindings(signature.inputs, facts["inputs"]):
+        for outputs in _bindings(signature.outputs, facts["outputs"]):
+            ports = [*inputs, *outputs]
+            if (sizes := _sizes(ports, wanted, facts)) is None:
+                continue
+            bound = [
+                {"name": port.name, "holds": tensor["holds"], "axes": tensor["axes"]}
+                for port, tensor in zip(ports, wanted, strict=True)
+            ]
+            tensors = {"inputs": bound[: len(inputs)], "outputs": bound[len(inputs) :]}
+            exact = not any(None in port.shape[1:] for port in ports)
+            matches.append((sum(map(_fits_its_name, bound)), Match(kind, tensors, sizes, exact)))
+    return max(matches, key=lambda scored: scored[0])[1] if matches else None
+
+
+def _bindings(ports: Sequence[Port], tensors: Sequence[dict[str, Any]]) -> Iterator[tuple[Port, ...]]:
+    """All ways to take ports for tensors, by rank and type; the first is the file's own order."""
+    if len(ports) != len(tensors) or len(ports) > MOST_PORTS:
+        return
+    for ordered in permutations(ports):
+        pairs = list(zip(ordered, tensors, strict=True))
+        if all(len(port.shape) == len(tensor["shape"]) and port.type != "other" for port, tensor in pairs):
+            yield ordered
+
+
+def _sizes(ports: Sequence[Port], tensors: Sequence[dict[str, Any]], facts: dict[str, Any]) -> dict[str, int] | None:
+    """The sizes that the kind leaves open, as far as the graph says them; None if shapes do not fit."""
+    sizes: dict[str, int] = {}
+    for port, tensor in zip(ports, tensors, strict=True):
+        for size, wanted in zip(port.shape, tensor["shape"], strict=True):
+            if size is not None and size != (sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted):
+                return None
+    if "bins" in facts and sizes.setdefault("bins", facts["bins"][0]) not in facts["bins"]:
+        return None
+    return sizes
+
+
+def _fits_its_name(tensor: dict[str, Any]) -> bool:
+    """Whether a tensor's name agrees with what it is taken for: only names tell real from imaginary parts."""
+    return tensor["holds"] not in ("real", "imaginary") or ("im" in tensor["name"].lower()) == (
+        tensor["holds"] == "imaginary"
+    )
+
+
+def stems_of_a_run(path: Path, match: Match, facts: dict[str, Any], signature: Signature) -> int:
+    """Run a graph on noise, and return how many stems come out.
+
+    Raises:
+        ModelError: It does not run, or gives another shape; the error does not name the file.
+    """
+    import onnxruntime
+
+    sizes = facts.get("usual", {}) | match.sizes
+    types = {port.name: port.type for port in signature.inputs}
+    random = np.random.default_rng(0)
+    feeds = {}
+    for bound, tensor in zip(match.tensors["inputs"], facts["inputs"], strict=True):
+        shape = [sizes[size] if isinstance(size, str) else size for size in tensor["shape"]]
+        feeds[bound["name"]] = (0.1 * random.standard_normal(shape)).astype(types[bound["name"]])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    name, shape = next(
+        (bound["name"], tensor["shape"])
+        for bound, tensor in zip(match.tensors["outputs"], facts["outputs"], strict=True)
+        if "stems" in tensor["shape"]
+    )
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        (result,) = session.run([name], feeds)
+    except Exception as error:  # ONNX Runtime raises many types of its own
+        raise ModelError(f"does not run as {match.kind}: {' '.join(str(error).split())[:200]}") from error
+    if result.ndim != len(shape):
+        raise ModelError(f"is not {match.kind}: its output {name} has the shape {list(result.shape)}")
+    return int(result.shape[shape.index("stems")])

@@ -1,0 +1,151 @@
+"""What an ONNX file says of its graph, read from the file itself: nothing in it is run or loaded."""
+
+import mmap
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...core.errors import ModelError
+from .wire import Message, all_of, fields, first_message, first_number, first_text
+
+# Numbers of fields in onnx.proto.
+GRAPH, FUNCTION = 7, 25  # of a model
+FUNCTION_NODE = 7  # of a function
+NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12  # of a graph
+ATTRIBUTE = 5  # of a node
+TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS = 5, 6, 10, 11  # of an attribute
+NAME, DATA_LOCATION = 8, 14  # of a tensor
+EXTERNAL = 1
+TYPES = {1: "float32", 10: "float16"}
+LARGEST = (1 << 31) - 1  # bytes, of a file of protocol buffers
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a graph. shape: None for a size that is not fixed. type: "float32", "float16" or other."""
+
+    name: str
+    type: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} [{', '.join('?' if size is None else str(size) for size in self.shape)}]"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The inputs and outputs of a graph, in its order."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+    def __str__(self) -> str:
+        return f"{', '.join(map(str, self.inputs))} -> {', '.join(map(str, self.outputs))}"
+
+
+def read_signature(path: Path, shown: str) -> Signature:
+    """Read the inputs and outputs of an ONNX file.
+
+    Args:
+        path: Path of the file.
+        shown: What to call it in errors.
+
+    Raises:
+        ModelError: It is not an ONNX graph, too large, or has weights in other files.
+        OSError: It cannot be read.
+    """
+    if (size := path.stat().st_size) > LARGEST:
+        raise ModelError(
+            f"{shown} has {size / 1e9:.1f} GB, and ONNX holds 2 GB at most in a file; export it as float16"
+        )
+    content = memoryview(b"")
+    if size:
+        with open(path, "rb") as file:
+            content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    refuse_weights(bytes(content[:512]), shown)
+    try:
+        signature = _signature(next(all_of(content, GRAPH)))
+        external = _has_external_data(content)
+    except (ValueError, IndexError, StopIteration, RecursionError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"{shown} is not an ONNX graph, or is damaged; see docs/guests.md for what can be imported"
+        ) from error
+    if external:
+        raise ModelError(
+            f"{shown} keeps weights in other files, which its checksum would not cover; put them into the .onnx: "
+            "onnx.save(onnx.load(file), file, save_as_external_data=False)"
+        )
+    return signature
+
+
+def refuse_weights(begins: bytes, shown: str) -> None:
+    """Raise ModelError for files that hold weights without a graph, by their name or their first bytes."""
+    weights = (
+        os.path.splitext(shown)[1].lower() in (".pth", ".pt", ".ckpt", ".th", ".safetensors", ".bin", ".h5", ".pkl")
+        or begins.startswith((b"PK\x03\x04", b"\x89HDF", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"))
+        or begins[8:10] == b'{"'
+    )
+    if weights:
+        raise ModelError(
+            f"{shown} has the weights of a network, but not what to do with them (and is never unpickled); "
+            "export the network with torch.onnx.export, as docs/guests.md shows"
+        )
+
+
+def _signature(graph: Message) -> Signature:
+    inputs, outputs, initializers = [], [], set()
+    for number, value in fields(graph):
+        if number == INPUT:
+            inputs.append(_port(value))
+        elif number == OUTPUT:
+            outputs.append(_port(value))
+        elif number == INITIALIZER:
+            initializers.add(first_text(value, NAME))
+    inputs = [port for port in inputs if port.name not in initializers]  # as older files have them
+    if not (inputs and outputs):
+        raise ValueError("a graph without inputs or outputs")
+    return Signature(tuple(inputs), tuple(outputs))
+
+
+def _port(value: Message) -> Port:
+    tensor = first_message(first_message(value, 2), 1)  # ValueInfo.type, Type.tensor_type
+    kind = first_number(tensor, 1)
+    sizes = []
+    for field, dimension in fields(first_message(tensor, 2)):
+        if field == 1:
+            known = [size for number, size in fields(dimension) if number == 1]
+            # Some exporters write 0 for what they do not know.
+            sizes.append(known[0] if known and isinstance(known[0], int) and known[0] else None)
+    return Port(first_text(value, 1), TYPES.get(kind, "other"), tuple(sizes))
+
+
+def _has_external_data(model: memoryview) -> bool:
+    for number, value in fields(model):
+        if number == GRAPH and _graph_has_external_data(value):
+            return True
+        if number == FUNCTION and any(_node_has_external_data(node) for node in all_of(value, FUNCTION_NODE)):
+            return True
+    return False
+
+
+def _graph_has_external_data(graph: Message) -> bool:
+    for number, value in fields(graph):
+        if number == INITIALIZER and _is_external(value):
+            return True
+        if number == NODE and _node_has_external_data(value):
+            return True
+    return False
+
+
+def _node_has_external_data(node: Message) -> bool:
+    for attribute in all_of(node, ATTRIBUTE):
+        for number, value in fields(attribute):
+            if number in (TENSOR, TENSORS) and _is_external(value):
+                return True
+            if number in (SUBGRAPH, SUBGRAPHS) and _graph_has_external_data(value):
+                return True
+    return False
+
+
+def _is_external(tensor: Message) -> bool:
+    return any(number == DATA_LOCATION and value == EXTERNAL for number, value in fields(tensor))

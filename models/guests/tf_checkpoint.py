@@ -1,0 +1,74 @@
+"""Variables of a TensorFlow checkpoint, read without TensorFlow: NAME.index says where they are in NAME.data-*."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.errors import ModelError
+from .wire import all_of, first_message, first_number, varint
+
+MAGIC = 0xDB4775248B80FB57  # at the end of a table, as LevelDB writes it
+FOOTER = 48  # bytes
+FLOAT = 1  # number of the type float32
+DTYPE, SHAPE, SHARD, OFFSET, SIZE = 1, 2, 3, 4, 5  # of an entry of the index
+
+
+def read_checkpoint(index: Path) -> dict[str, NDArray[np.float32]]:
+    """Read all float32 variables of a checkpoint: name to values.
+
+    Args:
+        index: Path of the file that ends in .index; those with the values are next to it.
+
+    Raises:
+        ModelError: It is not a checkpoint, or damaged.
+        OSError: A file cannot be read.
+    """
+    variables = {}
+    try:
+        table = memoryview(index.read_bytes())
+        shards = sorted(index.parent.glob(f"{index.stem}.data-*"))
+        contents = [np.memmap(shard, np.uint8, "r") for shard in shards]
+        for name, entry in _table(table):
+            if not name or first_number(entry, DTYPE) != FLOAT:
+                continue
+            shape = [first_number(dimension, 1) for dimension in all_of(first_message(entry, SHAPE), 2)]
+            start, size = first_number(entry, OFFSET), first_number(entry, SIZE)
+            values = contents[first_number(entry, SHARD)][start : start + size]
+            variables[name.decode()] = np.frombuffer(values.tobytes(), "<f4").reshape(shape)
+    except (ValueError, IndexError, struct.error) as error:
+        raise ModelError(f"{index.name} is not a TensorFlow checkpoint, or is damaged") from error
+    return variables
+
+
+def _table(table: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Keys and values of a table of LevelDB that is not compressed."""
+    footer = table[-FOOTER:]
+    if struct.unpack("<Q", footer[-8:])[0] != MAGIC:
+        raise ValueError("not a table")
+    _, position = varint(footer, 0)  # where blocks of metadata are
+    _, position = varint(footer, position)
+    for _, handle in _block(table, footer[position:]):
+        yield from _block(table, handle)
+
+
+def _block(table: memoryview, handle: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """Keys and values of the block that a handle, its offset and size, points to. Keys share beginnings."""
+    offset, position = varint(handle, 0)
+    size, _ = varint(handle, position)
+    if table[offset + size] != 0:
+        raise ValueError("compressed")
+    block = table[offset : offset + size]
+    (restarts,) = struct.unpack("<I", block[-4:])
+    block = block[: -4 - 4 * restarts]
+    key, position = b"", 0
+    while position < len(block):
+        shared, position = varint(block, position)
+        unshared, position = varint(block, position)
+        length, position = varint(block, position)
+        key = key[:shared] + bytes(block[position : position + unshared])
+        position += unshared
+        yield key, block[position : position + length]
+        position += length

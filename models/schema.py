@@ -1,0 +1,27 @@
+"""Checks JSON against a schema of this folder."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import ModelError
+
+
+def check_values(values: Any, schema: str, source: object) -> None:
+    """Raise ModelError, in one line that begins with `source`, if JSON values do not keep the schema of that name."""
+    import jsonschema
+
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_schema(schema)).iter_errors(values))
+    if error:
+        raise ModelError(f"{source}: not a valid model card: {error.json_path}: {_shorten(error.message)}")
+
+
+@cache
+def _schema(name: str) -> dict:
+    return json.loads(Path(__file__).with_name(f"{name}.schema.json").read_text("utf-8"))
+
+
+def _shorten(text: str, limit: int = 200) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 4] + " ..."

@@ -1,0 +1,253 @@
+"""The card of a graph that gives stems: format 2 of docs/model-format.md."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, ClassVar, Literal
+
+from ..core.errors import ModelError
+from .schema import check_values
+
+Holds = Literal["waveform", "spectrum", "real", "imaginary", "mask", "magnitude"]
+"""What a tensor holds. `spectrum` and `mask` are complex, with an axis `part` of two: real, imaginary."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The stretches of audio that the graphs are called with. All lengths are in samples.
+
+    Consecutive segments start `samples - 2 * trim - overlap` samples apart. Where they overlap, results are weighted
+    by `window` and divided by the sum of the weights.
+    """
+
+    samples: int  # length of a segment
+    trim: int = 0  # at each end of a segment, context whose result is thrown away
+    overlap: int = 0  # that two neighbours, without what is trimmed, have in common
+    window: Literal["triangle", "hann", "rectangle"] = "triangle"
+
+    @property
+    def stride(self) -> int:
+        """Samples from the start of a segment to the start of the next."""
+        return self.samples - 2 * self.trim - self.overlap
+
+
+@dataclass(frozen=True)
+class Transform:
+    """The short-time Fourier transform between a segment and the spectra that the graphs see."""
+
+    size: int  # of the FFT and its window, in samples
+    hop: int  # in samples
+    window: Literal["hann", "hamming", "rectangle"] = "hann"  # periodic
+    pad: tuple[int, int] = (0, 0)  # samples put before and after a segment
+    pad_mode: Literal["reflect", "zero"] = "reflect"
+    drop: tuple[int, int] = (0, 0)  # frames thrown away at the start and the end; they are zeros on the way back
+    bins: int = 0  # the lowest ones, that the graphs see; those above are zero, or follow `above`
+    zero_bins: int = 0  # lowest bins that are set to zero before a graph sees them
+    above: Literal["zero", "mean"] = "zero"  # masks of the bins that the graphs do not see
+    scale: float = 1.0  # spectra are multiplied by it, and divided on the way back
+
+    def frames(self, samples: int) -> int:
+        """Return how many frames a graph sees of a segment."""
+        return (samples + sum(self.pad) - self.size) // self.hop + 1 - sum(self.drop)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a graph.
+
+    Each axis is a product, such as ("batch", "stem", "channel*part", "bin", "frame"), of these factors, the last the
+    fastest: batch (always 1), stem, channel, part, bin, frame, sample.
+    """
+
+    name: str
+    holds: Holds
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One ONNX graph of a model. Its outputs are added: HTDemucs gives a spectrum and a waveform."""
+
+    file: str  # a name without a folder, next to the card
+    sha256: str
+    stems: tuple[str | None, ...]  # that it gives, in the order of the axis `stem`; None for one that is not used
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    gain: float = 1.0  # what its stems are multiplied by
+
+
+@dataclass(frozen=True)
+class Masks:
+    """How magnitudes of stems become masks on the mix's spectrum."""
+
+    kind: Literal["phase", "ratio", "wiener"]  # phase: each magnitude keeps the phase of the mix
+    power: float = 2.0  # of the magnitudes, in `ratio`
+    iterations: int = 1  # of `wiener`
+
+
+@dataclass(frozen=True)
+class StemsCard:
+    """A checked card of format 2. Lengths are in samples at `sample_rate`; `values` is the whole JSON object.
+
+    A stem that several graphs give is their mean. A graph's stem that is not in `stems` is not used. The last of
+    `stems` is what is left of the mix, whatever the graphs say.
+    """
+
+    name: str
+    version: str
+    stems: tuple[str, ...]
+    sample_rate: int
+    num_channels: int  # that the graphs take, 1 or 2
+    segment: Segment
+    normalize: Literal["chunk", "song"] | None  # by mean and standard deviation of the mono mix
+    transform: Transform | None
+    masks: Masks | None
+    graphs: tuple[Graph, ...]
+    denoise: bool  # run each graph on the segment and on its negative too, and take half the difference of the results
+    values: dict[str, Any] = field(compare=False)
+
+    mode: ClassVar[str] = "stems"
+    realtime: ClassVar[bool] = False  # segments are seconds long
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the whole card, which has those of the graphs."""
+        return hashlib.sha256(json.dumps(self.values, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def latency_samples(self) -> int:
+        """Latency at the network's own sample rate: a sample is final when the last segment that has it is complete."""
+        return self.segment.samples - self.segment.trim
+
+    def sizes(self, graph: Graph) -> dict[str, int]:
+        """Return the sizes of the factors of the axes of a graph's tensors, by name."""
+        samples, transform = self.segment.samples, self.transform
+        sizes = {"batch": 1, "stem": len(graph.stems), "channel": self.num_channels, "part": 2, "sample": samples}
+        return sizes | ({"bin": transform.bins, "frame": transform.frames(samples)} if transform else {})
+
+    def shape(self, graph: Graph, tensor: Tensor) -> tuple[int, ...]:
+        """Return the shape of a tensor of a graph."""
+        sizes = self.sizes(graph)
+        return tuple(prod(sizes[factor] for factor in axis.split("*")) for axis in tensor.axes)
+
+    @staticmethod
+    def from_dict(values: Any, source: object) -> "StemsCard":
+        """Check a card's JSON by its schema, then what a schema cannot say. source: what to call it in a ModelError."""
+        check_values(values, "stems_card", source)
+        for quality in ("normal", *values.get("quality", {})):
+            card = _from_valid(_quality_values(values, quality))
+            if problem := _problem(card):
+                raise ModelError(f"{source}: {problem}")
+        return _from_valid(values)
+
+    def at_quality(self, quality: str) -> "StemsCard":
+        """Return the card with what its field `quality` says for "fast" or "best"; "normal" is the card as it is.
+
+        Raises:
+            ValueError: The card says nothing about this quality.
+        """
+        if quality != "normal" and quality not in (known := self.values.get("quality", {})):
+            choices = ", ".join(each for each in ("fast", "normal", "best") if each in {"normal", *known})
+            raise ValueError(f"model {self.name} has no quality {quality!r}; choose from: {choices}")
+        return _from_valid(_quality_values(self.values, quality))
+
+
+def _quality_values(values: dict[str, Any], quality: str) -> dict[str, Any]:
+    changes = dict(values.get("quality", {}).get(quality, {}))
+    if "overlap" in changes:
+        changes["segment"] = values["segment"] | {"overlap": changes.pop("overlap")}
+    return values | changes
+
+
+def _from_valid(values: dict[str, Any]) -> StemsCard:
+    """Make a card of JSON that keeps the schema."""
+    plain = {key: _plain(value) for key, value in values.items()}
+    transform, masks = plain.get("transform"), plain.get("masks")
+    return StemsCard(
+        name=plain["name"],
+        version=plain["version"],
+        stems=plain["stems"],
+        sample_rate=plain["sample_rate"],
+        num_channels=plain["num_channels"],
+        segment=Segment(**plain["segment"]),
+        normalize=plain.get("normalize"),
+        transform=Transform(**transform) if transform else None,
+        masks=Masks(**masks) if masks else None,
+        graphs=tuple(
+            Graph(**graph | {side: tuple(Tensor(**tensor) for tensor in graph[side]) for side in ("inputs", "outputs")})
+            for graph in plain["graphs"]
+        ),
+        denoise=plain.get("denoise", False),
+        values=values,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """JSON with tuples for lists, and whole numbers as int: JSON knows no difference between 256 and 256.0."""
+    match value:
+        case list():
+            return tuple(map(_plain, value))
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+        case float() if value.is_integer():
+            return int(value)
+    return value
+
+
+def _problem(card: StemsCard) -> str | None:
+    """Return what a schema cannot say about a card, in one line, or None if there is nothing wrong with it."""
+    segment, transform = card.segment, card.transform
+    kept = segment.samples - 2 * segment.trim
+    if not 0 <= segment.overlap < kept:
+        return f"overlap {segment.overlap} does not fit a segment of {segment.samples} samples less 2 x {segment.trim}"
+    tensors = [tensor for graph in card.graphs for tensor in (*graph.inputs, *graph.outputs)]
+    if (transform is not None) != any(tensor.holds != "waveform" for tensor in tensors):
+        return "there must be a transform exactly if a graph takes or gives spectra"
+    if transform is not None and (problem := _transform_problem(transform, segment.samples)):
+        return problem
+    outputs = [tensor for graph in card.graphs for tensor in graph.outputs]
+    if (card.masks is not None) != any(tensor.holds == "magnitude" for tensor in outputs):
+        return "there must be masks exactly if a graph gives magnitudes"
+    for graph in card.graphs:
+        for tensor in graph.inputs + graph.outputs:
+            many = card.num_channels > 1, tensor in graph.outputs and len(graph.stems) > 1
+            if problem := _axes_problem(tensor, *many, tensor in graph.outputs):
+                return f"graph {graph.file}, {tensor.name}: {problem}"
+        for side in (graph.inputs, graph.outputs):
+            if sum(tensor.holds == "real" for tensor in side) != sum(tensor.holds == "imaginary" for tensor in side):
+                return f"graph {graph.file}: a real part needs its imaginary part, and an imaginary part its real part"
+        named = [stem for stem in graph.stems if stem is not None]
+        if twice := [stem for stem in named if named.count(stem) > 1]:
+            return f"graph {graph.file}: the stem {twice[0]} is there twice"
+    given = {stem for graph in card.graphs for stem in graph.stems}
+    if missing := [stem for stem in card.stems[:-1] if stem not in given]:
+        return f"no graph gives the stem {missing[0]}; only the last may be left to the rest of the mix"
+    return None
+
+
+def _transform_problem(transform: Transform, samples: int) -> str | None:
+    if transform.hop > transform.size:
+        return f"hop {transform.hop} is longer than the transform of {transform.size} samples"
+    if transform.bins > transform.size // 2 + 1:
+        return f"a transform of {transform.size} samples has {transform.size // 2 + 1} bins, not {transform.bins}"
+    if transform.zero_bins > transform.bins:
+        return f"zero_bins {transform.zero_bins} is more than the {transform.bins} bins"
+    if transform.pad_mode == "reflect" and max(transform.pad) >= samples:
+        return f"a segment of {samples} samples is too short to be padded by {max(transform.pad)} of its own"
+    if transform.frames(samples) < 1:
+        return f"a segment of {samples} samples has no frame of {transform.size} samples"
+    return None
+
+
+NEEDED = {"waveform": {"sample"}, "spectrum": {"part", "bin", "frame"}, "mask": {"part", "bin", "frame"}}
+
+
+def _axes_problem(tensor: Tensor, many_channels: bool, many_stems: bool, is_output: bool) -> str | None:
+    factors = [factor for axis in tensor.axes for factor in axis.split("*")]
+    needed = NEEDED.get(tensor.holds, {"bin", "frame"})
+    needed = needed | ({"channel"} if many_channels else set()) | ({"stem"} if many_stems else set())
+    allowed = needed | {"batch", "channel"} | ({"stem"} if is_output else set())
+    if len(factors) != len(set(factors)) or not needed <= set(factors) <= allowed:
+        return f"axes {list(tensor.axes)} of a {tensor.holds} must have each of {', '.join(sorted(needed))} once"
+    return None
