@@ -51,7 +51,10 @@ def test_the_wheel_holds_all_modules_networks_cards_presets_types_and_the_shell(
     rooms = ("audio", "cli", "control", "core", "engine", "live", "models", "plugin", "presets", "render", "training")
     paths = [ROOT / "__init__.py", ROOT / "__main__.py", ROOT / "py.typed"]
     paths += [
-        path for room in rooms for kind in ("*.py", "*.json", "*.onnx", "*.css") for path in (ROOT / room).rglob(kind)
+        path
+        for room in rooms
+        for kind in ("*.py", "*.json", "*.onnx", "*.css", "*.jinja")
+        for path in (ROOT / room).rglob(kind)
     ]
     wanted = {f"stembridge/{path.relative_to(ROOT)}" for path in paths} | {SHELL}
     assert contents(wheel) == wanted
