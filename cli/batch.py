@@ -25,8 +25,8 @@ FAILED = 1  # exit code
 
 def is_batch(context: typer.Context, songs: list[str] | None) -> bool:
     """Whether a command line is about many songs: there are several, one that stands for several, or such an option."""
-    from ..render.batch.sources import PLAYLISTS
-    from ..render.storage import is_url
+    from ..audio.playlists import PLAYLISTS
+    from ..core.places import is_url
 
     if len(songs or ()) > 1 or any(is_given(context, option) for option in BATCH_OPTIONS):
         return True
@@ -41,7 +41,7 @@ def is_batch(context: typer.Context, songs: list[str] | None) -> bool:
 
 def is_folder(output: str) -> bool:
     """Whether an output is a folder for songs. One that is there, and is called out.wav, is a mistake."""
-    from ..render.storage import is_url
+    from ..core.places import is_url
 
     return is_url(output) or output.endswith("/") or (Path(output).is_dir() and not _is_file(output))
 

@@ -57,8 +57,8 @@ def separate_song(
     dry_run: DryRun = False,
 ) -> None:
     """Write the stems of a song, or of many, a file each. Together they sum to the song."""
+    from ..core.places import is_url
     from ..render import separate_file
-    from ..render.storage import is_url
     from .batch import batch_arguments, is_batch, run_batch
     from .rendering import one_song, run_with_progress
 

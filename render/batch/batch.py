@@ -9,10 +9,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from ...core.places import as_place, is_url
 from ...models import Model, load_model
 from ..report.report import Report, SongReport, is_report
 from ..song.overview import Overview
-from ..storage import as_place, is_url, join, one_line
+from ..storage import join, one_line
 from .job import OF_A_REMIX, OF_STEMS, Job, choose, remix_job, stems_job
 from .journal import Entry, Journal
 from .plan import make_plan

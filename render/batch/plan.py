@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from ...core.places import is_url
 from ..report.report import SongReport
-from ..storage import Seen, checksum, is_url, join, one_line, state, states_below, system_of
+from ..storage import Seen, checksum, join, one_line, state, states_below, system_of
 from .job import Job
 from .journal import Entry, Journal, Key, canonical
 from .naming import TAGS, song_fields

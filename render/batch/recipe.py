@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ..storage import is_url
+from ...core.places import is_url
 from .job import OF_A_REMIX, OF_STEMS
 
 OF_BOTH = ("songs", "output", "model", "quality", "sample_format", "overwrite", "jobs", "dask", "threads", "song")

@@ -9,8 +9,9 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from ...core.places import is_url
 from ...models import Model
-from ..storage import Seen, is_url
+from ..storage import Seen
 from .executors import render_here, render_on_cores, render_on_dask
 from .journal import Entry, Journal
 from .plan import Planned

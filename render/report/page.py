@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ...core.atomic import new_file
+from ...core.places import is_url
 from ..song.level import Level
 from ..song.overview import Overview
-from ..storage import is_url
 from .svg import draw_stems, draw_waveform
 
 if TYPE_CHECKING:
