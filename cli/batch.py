@@ -172,7 +172,7 @@ def _plan(songs: "list[SongReport]") -> Table:
 
 
 def _levels(songs: "list[SongReport]") -> Table:
-    from ..render.report.page import clock
+    from ..core.times import clock
 
     rows = []
     for song in songs:

@@ -46,7 +46,7 @@ class Lines:
 
 def speed_text(seconds: float | None, took: float | None) -> str:
     """How long something is, how long it took, and what that is in real time."""
-    from ..render.report.page import clock
+    from ..core.times import clock
 
     if not seconds or not took:
         return ""

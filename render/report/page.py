@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from ...core.atomic import new_file
 from ...core.places import is_url
+from ...core.times import clock
 from ..song.level import Level
 from ..song.overview import Overview
 from .svg import draw_stems, draw_waveform
@@ -212,13 +213,3 @@ def _lufs(level: Level) -> str:
 
 def _peak(level: Level) -> str:
     return "-inf" if level.peak_db is None else f"{level.peak_db:.1f}"
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds.
-
-    >>> clock(61), clock(3700)
-    ('1:01', '1:01:40')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"

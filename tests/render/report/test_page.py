@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stembridge.render.report.page import clock, write_page
+from stembridge.core.times import clock
+from stembridge.render.report.page import write_page
 from stembridge.render.report.report import Report, SongReport
 from stembridge.render.report.svg import STEM_HEIGHT, WAVE_HEIGHT, draw_stems, draw_waveform
 from stembridge.render.song.level import Level
