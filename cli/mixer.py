@@ -208,7 +208,8 @@ class Mixer(App[None]):
         self._song.mark = self._loop_from and self._loop_from[1]
         self._song.follow()
         self._master.follow()
-        self._head.update(self._ends())
+        if self._ends() != self._head.content:
+            self._head.update(self._ends())
         levels = self._live.levels
         for strip in self._strips:
             strip.follow(levels[strip.stem])

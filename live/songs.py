@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio import open_audio
+from ..audio import AudioReader, open_audio
 from ..engine.fifo import Fifo
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Loop(NamedTuple):
 class DecodedSong:
     """A song that is decoded piece by piece into a temporary file, from where any part of it can be read at once.
 
-    One thread may call `decode` and `forget`, and another `read`.
+    One thread may call `decode` and `forget`, and another `read`. rate: in Hz, at which it will be played.
 
     Attributes:
         sample_rate: In Hz; 0 until the first piece is decoded.
@@ -48,8 +48,8 @@ class DecodedSong:
         notes: Lines about the file that a user should see.
     """
 
-    def __init__(self, path: str, stream: int | None, num_channels: int) -> None:
-        self.path, self._stream, self._num_channels = path, stream, num_channels
+    def __init__(self, path: str, stream: int | None, num_channels: int, rate: int) -> None:
+        self.path, self._stream, self._num_channels, self._rate = path, stream, num_channels, rate
         self.notes: list[str] = []
         self.failure: Exception | None = None
         self._pieces: Iterator[None] | None = None
@@ -97,6 +97,8 @@ class DecodedSong:
         with open_audio(self.path, self._stream) as song:
             if song.num_channels > 2:
                 raise ValueError(f"{self.path}: {song.num_channels} channels do not work; mix down to mono or stereo")
+            if song.sample_rate != self._rate:
+                _check_resampler(song)
             if song.stream_note:
                 self.notes.append(song.stream_note)
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the song is forgotten
@@ -147,7 +149,9 @@ class SongPlayer:
         commands: "queue.SimpleQueue[Command]",
         report: Callable[[str], None],
     ) -> None:
-        self._songs = [DecodedSong(path, settings.stream, settings.num_channels) for path in settings.songs]
+        self._songs = [
+            DecodedSong(path, settings.stream, settings.num_channels, settings.sample_rate) for path in settings.songs
+        ]
         self._rate, self._num_channels, self._latency = settings.sample_rate, settings.num_channels, latency
         self._memory, self._commands, self._report = memory, commands, report
         self._fifo = Fifo((settings.num_channels,))  # at our rate
@@ -353,6 +357,16 @@ class SongPlayer:
                 self._report(song.notes.pop(0))
             if not self._waiting:
                 self._work.wait((time.perf_counter() - start) * (1 / SHARE - 1))
+
+
+def _check_resampler(song: AudioReader) -> None:
+    """Import what resamples, so that the sound need not wait for it. Raises ValueError if it is missing."""
+    try:
+        import soxr  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            f"{song.path} has {song.sample_rate} Hz; to play it at another rate: pip install 'stembridge[live]'"
+        ) from error
 
 
 def _falling(piece: NDArray[np.float32]) -> NDArray[np.float32]:

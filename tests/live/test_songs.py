@@ -2,6 +2,7 @@
 
 import multiprocessing
 import queue
+import sys
 import time
 from types import SimpleNamespace
 
@@ -113,6 +114,13 @@ def test_songs_that_all_cannot_be_played_are_an_error(make_player, write):
     with pytest.raises(ValueError, match=r"two\.wav"):
         player.play(256)
     assert ["one.wav" in line for line in player.said] == [True]
+
+
+def test_without_a_resampler_songs_of_another_rate_are_left_out(make_player, write, monkeypatch):
+    monkeypatch.setitem(sys.modules, "soxr", None)
+    player = make_player(write("one.wav", tone(0.5)), write("two.wav", tone(0.5, 48000), 48000))
+    assert np.array_equal(player.play(44100), np.tile(tone(0.5), 2))
+    assert "two.wav has 48000 Hz; to play it at another rate: pip install" in player.said[0]
 
 
 def test_a_pause_ends_softly_and_time_stands_still(make_player, write):
@@ -246,7 +254,7 @@ def test_what_was_decoded_is_kept_for_two_songs_and_no_more(make_player, write):
 
 
 def test_a_full_disk_is_told(write, monkeypatch):
-    song = DecodedSong(str(write("song.wav", tone(1))), None, 2)
+    song = DecodedSong(str(write("song.wav", tone(1))), None, 2, RATE)
     song.decode()
 
     def full(data):
@@ -296,6 +304,18 @@ def test_a_recording_holds_no_pause_and_moves_stay_where_they_are_heard(tiny_liv
     assert not sound[:, still + FADE :].any(), "silenced from there on, in a glide of 20 ms"
     assert not sound[:, still - 1].any(), "and what was heard before the pause has faded out"
     assert roughness(sound) < SMOOTH
+
+
+def test_a_device_is_silent_in_a_pause(tiny_live_model, write):
+    with Live(write("song.wav", tone(20)), None, model=tiny_live_model, driver="null") as live:
+        wait_until(lambda: live.position > 4410)
+        live.transport.pause()
+        wait_until(lambda: live.mix_level[0] < -9)
+        still = live.position
+        time.sleep(0.2)
+        assert live.position == still
+        live.transport.pause(False)
+        wait_until(lambda: live.position > still + 4410)
 
 
 def test_the_sound_is_that_of_the_stem_processor(tiny_live_model, write, tmp_path, noise, delayed):
