@@ -236,7 +236,6 @@ class Mixer(App[None]):
         busy = Style(reverse=True) if live.load > BUSY else Style()
         missed = Style(reverse=True) if live.misses else Style()
         return Text.assemble(
-            ("TIME ", "dim"),
             f"{clock(live.position // rate)}",
             ("  LOAD ", "dim"),
             (f"{live.load:4.0%}", busy),
