@@ -15,7 +15,8 @@ void Follower::configure(int channels, int64_t latency, int64_t ahead, int64_t r
     channels_ = channels, latency_ = latency, ahead_ = ahead, ring_ = ring;
 }
 
-void Follower::begin(int64_t origin) {
+void Follower::begin(int64_t origin, std::optional<int64_t> hops_from) {
+    hops_from_ = hops_from;
     in_step_ = resting_ = heard_ = false;
     silent_ = 0;
     origin_ = origin;
@@ -23,9 +24,11 @@ void Follower::begin(int64_t origin) {
 }
 
 void Follower::hear(const Piece& piece) {
-    // If a stream begins in real time, it begins at its first sound.
+    // In real time a stream begins at its first sound, and so it does wherever the host starts to play: it may send silence
+    // first, for as long as its other plugins take.
     int64_t& from = extent_.sound_from;
-    if (piece.silent && from == piece.position && (!piece.offline() || from > origin_)) from += piece.length;
+    bool may_wait = !piece.offline() || hops_from_ || from > origin_;
+    if (piece.silent && from == piece.position && may_wait) from += piece.length;
     heard_ = from <= piece.position;
 }
 
@@ -49,7 +52,8 @@ void Follower::follow(const Piece& piece, const std::vector<double>& values) {
     if (answer == Worker::Answer::never || (answer == Worker::Answer::late && !begins)) return;
     if (extent_.sound_from > position) return;  // begin at the first sound
     // Begin whole hops after the first sound, so that the worker cuts the stream as if it had followed from there.
-    int64_t hop = worker.hop(), lead = hop > 0 ? (position - extent_.sound_from) % hop : 0;
+    int64_t hop = worker.hop(), since = position - hops_from_.value_or(extent_.sound_from);
+    int64_t lead = hop > 0 ? (since % hop + hop) % hop : 0;
     followed_from_ = position - lead;
     worker.skip(followed_from_);
     // Before the first sound there was silence; anywhere later its first output needs input that it has not seen.

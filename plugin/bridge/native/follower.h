@@ -1,6 +1,7 @@
 // Lets a worker follow the stream: gives it the input in packets, and knows where its output is good.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "drywet.h"
@@ -35,8 +36,9 @@ public:
 
     // latency, ahead: as for DryWet::configure. ring: of the worker, in samples.
     void configure(int channels, int64_t latency, int64_t ahead, int64_t ring);
-    // A stream begins at `origin`.
-    void begin(int64_t origin);
+    // A stream begins at `origin`. hops_from: where in the stream the host's timeline has a hop's start; then the worker
+    // begins at the first sound in any mode. Without it, hops are counted from where the worker begins.
+    void begin(int64_t origin, std::optional<int64_t> hops_from);
     // No longer follow: the worker is another one, or has been set up anew.
     void lose_step() { in_step_ = false; }
     bool in_step() const { return in_step_; }
@@ -73,6 +75,7 @@ private:
     bool resting_ = false;  // the worker is not given the current silence
     bool heard_ = false;
     int64_t origin_ = 0;         // of the first sample since the stream began
+    std::optional<int64_t> hops_from_;
     int64_t followed_from_ = 0;  // of the first sample the worker was given since its reset
     int64_t silent_ = 0;         // samples of silence without a move, before the next piece
     Extent extent_;

@@ -12,8 +12,9 @@ using namespace vst3;
 namespace {
 
 constexpr double kLowestRate = 8000, kHighestRate = 192000;  // Hz
-// It connects all outputs of a plugin, even those that are inactive, and its rack takes only those with two.
-constexpr const char* kConnectsAll = "Carla";
+// They connect all outputs of a plugin, even those that are inactive: Ardour would play each stem a second time, and
+// Carla's rack would not take the plugin.
+constexpr const char* kConnectAll[] = {"Ardour", "Carla", "Mixbus"};
 
 std::string read_all(IBStream* stream) {
     std::string text;
@@ -62,7 +63,9 @@ uint32_t VST3_CALL Plugin::release() {
 Result VST3_CALL Plugin::initialize(FUnknown* context) {
     if (initialized_) return kResultFalse;
     initialized_ = true;
-    if (name_of(context) == kConnectsAll) buses_.hide_others();
+    std::string host = name_of(context);
+    for (const char* name : kConnectAll)
+        if (host.rfind(name, 0) == 0) buses_.hide_others();
     return kResultOk;
 }
 
@@ -167,7 +170,7 @@ Result VST3_CALL Plugin::process(ProcessData* data) {
         return kResultOk;
     }
     // Sound from before a jump must not come out after it.
-    if (transport_.jumps(data->processContext, length)) stream_.reset();
+    if (transport_.jumps(data->processContext, length)) stream_.reset_at(data->processContext->projectTimeSamples);
     if (!buses_.take(*data)) return kInvalidArgument;
     if (!make_sound(*data)) dropouts_.add();
     buses_.give(*data);

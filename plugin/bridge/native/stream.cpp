@@ -149,7 +149,10 @@ void Stream::begin_afresh(const std::vector<Move>& moves) {
         for (size_t i = 0; i < values_.size(); i++) values_[i] = new_values_[i];
     for (const Move& move : moves)
         if (move.offset <= 0) values_[move.parameter] = move.value;
-    follower_.begin(origin_);
+    // Hosts that compensate for latency send their project's start when the position is as far before it.
+    std::optional<int64_t> hops_from;
+    if (project_time_) hops_from = origin_ - (*project_time_ + latency_);
+    follower_.begin(origin_, hops_from);
     dry_wet_.begin(origin_, values_[bypass_] >= 0.5);
     report_.wet();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,10 @@ public:
     // otherwise; in real time not for long. `realtime` decides the latency; each block has its own mode.
     void configure(double sample_rate, int channels, int longest_block, bool realtime);
     // Forget all audio. The next block's parameters at offset 0 act at once, without a glide.
-    void reset() { fresh_ = true; }
+    void reset() { fresh_ = true, project_time_.reset(); }
+    // The same where the host starts to play or jumps: the next block is at that position of its project, in samples. The
+    // sound is then what it would be if the worker had got the project's sound from its start.
+    void reset_at(int64_t project_time) { fresh_ = true, project_time_ = project_time; }
     // Plain values of all parameters, for when they changed outside a block. Any thread.
     void set_values(const std::vector<double>& values);
     // A null input is silence; inputs may be outputs. outputs: as for DryWet::render. moves: sorted by offset,
@@ -60,6 +64,7 @@ private:
     int64_t tail_ = -1;
 
     bool fresh_ = true;     // no block since the reset
+    std::optional<int64_t> project_time_;  // of the first block after the reset
     int64_t position_ = 0;  // of the next sample; never goes back
     int64_t origin_ = 0;    // of the first sample since the reset
     bool went_dry_ = false;

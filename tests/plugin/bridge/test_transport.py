@@ -82,18 +82,33 @@ def test_a_jump_in_a_loop_is_a_jump(half, noise, delayed, play):
     np.testing.assert_allclose(parts(played, jump)[1], 0.5 * delayed(audio[:, jump:], LATE), rtol=0, atol=1e-6)
 
 
-def test_wherever_playing_starts_it_sounds_as_it_would_from_there(tiny_live_model, noise, play, stem_mix):
-    """However long the plugin ran before: so an export equals a render of the same song, frame by frame."""
-    audio, start = noise(2, 30000), 7 * 1000
-    processor = StemProcessor(tiny_live_model, 44100, 2, {"vocals": -80})
+@pytest.mark.parametrize(("rate", "hop", "block"), [(44100, 256, 1000), (48000, 280, 1024)])
+@pytest.mark.parametrize("realtime", [0, 1])
+@pytest.mark.parametrize("preroll", [0, 999, 4000])
+def test_an_export_sounds_as_a_render_of_the_song(
+    tiny_live_model, noise, play, stem_mix, rate, hop, block, realtime, preroll
+):
+    """However long the plugin ran before, and however much silence the host sends before the song."""
+    song, stopped = noise(2, 30000), 3 * block
+    silence = stopped + -(-preroll // block) * block + 77  # the song does not begin with a block
+    audio = np.pad(song, [(0, 0), (silence, 0)])
+    audio[:, : stopped // 2] = noise(2, stopped // 2)
+    processor = StemProcessor(tiny_live_model, rate, 2, {"vocals": -80})
+    assert processor.hop_samples == hop
+    latency = processor.latency_samples + realtime * hop
     played = play(
         stem_mix(tiny_live_model),
         audio,
-        block=1000,
-        realtime=0,
+        rate=rate,
+        block=block,
+        realtime=realtime,
         moves=["0:Vocals:0"],
-        playheads=["0:-1", f"{start}:0"],
+        modes=["0:2"],
+        playheads=["0:-1", f"{stopped}:{stopped - silence - latency}"],
     )
-    expected = processor.process(audio[:, start:])
-    np.testing.assert_allclose(played.out[:, start:], expected, rtol=0, atol=1e-6)
+    assert played.latency == latency
+    expected = processor.process(np.pad(song, [(0, 0), (0, latency)]))[:, processor.latency_samples :]
+    start = silence + latency
+    np.testing.assert_allclose(played.out[:, start:], expected[:, : 30000 - latency], rtol=0, atol=1e-6)
+    assert np.abs(played.out[:, stopped + latency : start]).max() < 1e-6
     assert np.abs(expected).max() > 0.1

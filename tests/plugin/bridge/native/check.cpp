@@ -64,10 +64,10 @@ int check(const Library& library) {
     library.factory->getFactoryInfo(&maker);
     std::printf("vendor %s|%s|%s\n", maker.vendor, maker.url, maker.email);
     show_class(library);
-    Application carla(u"Carla");
-    {
-        Plugin hosted(library, &carla);
-        show_buses("bus_in_carla", hosted);
+    for (const char16_t* name : {u"Carla", u"Ardour", u"Mixbus32C"}) {
+        Application connects_all(name);
+        Plugin hosted(library, &connects_all);
+        show_buses(("bus_in_" + ascii(name)).c_str(), hosted);
     }
     Application other(u"A host");
     Plugin plugin(library, &other);

@@ -63,20 +63,21 @@ public:
         if (settings_.playheads.empty()) return nullptr;
         auto set = settings_.playheads.find(from);
         bool cycles = settings_.cycle_end > 0;
-        if (set != settings_.playheads.end()) position_ = set->second;
+        if (set != settings_.playheads.end()) position_ = set->second, playing_ = position_ != -1;
         else if (cycles && position_ >= settings_.cycle_end) position_ += settings_.cycle_start - settings_.cycle_end;
         double tempo = 120, quarters = tempo / 60 / settings_.rate;  // quarter notes in a sample
         context_ = {kTempoValid | kProjectTimeMusicValid, settings_.rate, position_, 0, from, position_ * quarters, 0,
                     settings_.cycle_start * quarters, settings_.cycle_end * quarters, tempo};
-        if (position_ >= 0) context_.state |= kPlaying;
+        if (playing_) context_.state |= kPlaying;
         if (cycles) context_.state |= kCycleActive | kCycleValid;
-        if (position_ >= 0) position_ += size;
+        if (playing_) position_ += size;
         return &context_;
     }
 
 private:
     const Settings& settings_;
     int64_t position_ = -1;
+    bool playing_ = false;
     ProcessContext context_;
 };
 
