@@ -48,9 +48,9 @@ def import_model(
 
     The network is recognised by the shapes of its inputs and outputs, and run once on noise.
     """
+    from ..core.places import as_place
     from ..models import load_model
     from ..models.guests import adopt_model, check_name, publish_model, recognise, stage_model, staging
-    from ..render.storage import as_place
     from .rendering import progress_bar
 
     sources = [as_place(source) for source in sources]
