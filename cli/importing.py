@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
@@ -101,8 +102,16 @@ def _usual_name(source: str) -> str:
 
 
 def _has_card(source: str) -> bool:
+    """Return whether a source is a card, or has one next to it: other programs have JSON files of that name, too."""
+    from ..core.errors import ModelError
+    from ..models.card import read_card
+
     path = Path(source)
-    return path.suffix == ".json" or (path.suffix == ".onnx" and path.with_suffix(".json").is_file())
+    if path.suffix == ".onnx":
+        with suppress(ModelError):
+            values = read_card(path.with_suffix(".json"))
+            return isinstance(values, dict) and "format" in values
+    return path.suffix == ".json"
 
 
 def _check_suffix(source: str) -> None:
