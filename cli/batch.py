@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .bars import Bars
 
 BATCH_OPTIONS = "name", "jobs", "dask", "recipe", "report", "dry_run"
-FILES = ".wav", ".flac", ".mp3", ".ogg"  # what an output that is a file ends with
+# The suffixes of an output that is a file.
+FILES = ".wav", ".flac", ".aiff", ".aif", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".m4v", ".mov", ".mkv", ".webm"
 MOST_LINES = 40  # of songs, in the table at the end
 FAILED = 1  # exit code
 

@@ -31,8 +31,11 @@ class Format(StrEnum):
 
     wav = "wav"
     flac = "flac"
+    aiff = "aiff"
     mp3 = "mp3"
     ogg = "ogg"
+    opus = "opus"
+    m4a = "m4a"
 
 
 Songs = Annotated[
@@ -40,8 +43,8 @@ Songs = Annotated[
     typer.Argument(
         metavar="SONG",
         show_default=False,
-        help="Any audio file: WAV, FLAC, AIFF, MP3, Ogg, Opus, M4A ... Many songs: files, folders, 'globs/**/*.flac', "
-        "playlists (.m3u, .m3u8, .pls) and URLs (s3://...).",
+        help="Any audio or video file: WAV, FLAC, AIFF, MP3, Ogg, Opus, M4A, MP4 ... Many songs: files, folders, "
+        "'globs/**/*.flac', playlists (.m3u, .m3u8, .pls) and URLs (s3://...).",
     ),
 ]
 Fader = Annotated[str | None, typer.Option(metavar="DB", help="Gain in dB, -80 (silence) to 20.")]
@@ -57,6 +60,15 @@ QualityOption = Annotated[
 ]
 Normalize = Annotated[bool, typer.Option("--normalize", help="Bring the peak to -1 dBFS.")]
 BitsOption = Annotated[Bits | None, typer.Option("--bits", help="Bits a sample, 32 is float; default: as the song.")]
+Bitrate = Annotated[
+    int | None, typer.Option("--bitrate", metavar="KBPS", help="Bitrate of lossy files in kbit/s, such as 192.")
+]
+EncodingQuality = Annotated[
+    float | None,
+    typer.Option(
+        "--encoding-quality", metavar="Q", help="Encoding quality of lossy files, from 0 (smallest) to 10 (best)."
+    ),
+]
 Stream = Annotated[
     int | None,
     typer.Option(

@@ -7,9 +7,11 @@ import typer
 
 from .options import (
     BATCH,
+    Bitrate,
     BitsOption,
     Dask,
     DryRun,
+    EncodingQuality,
     Fader,
     Force,
     Format,
@@ -41,7 +43,8 @@ def remix_song(
             "-o",
             metavar="FILE",
             show_default=False,
-            help="A .wav, .flac, .mp3 or .ogg file; for many songs a folder, like out/.",
+            help="A .wav, .flac, .aiff, .mp3, .ogg, .opus or .m4a file, or for a video .mp4, .mov, .mkv or .webm; "
+            "for many songs a folder, like out/.",
         ),
     ] = None,
     vocals: Fader = None,
@@ -71,6 +74,8 @@ def remix_song(
         str | None, typer.Option(metavar="match|LUFS", help="Keep the song's loudness, or bring it to LUFS, like -14.")
     ] = None,
     sample_format: BitsOption = None,
+    bitrate: Bitrate = None,
+    encoding_quality: EncodingQuality = None,
     stream: Stream = None,
     overwrite: Force = False,
     threads: Threads = 1,
@@ -119,6 +124,8 @@ def remix_song(
             normalize=normalize,
             loudness=goal,
             sample_format=sample_format and sample_format.name,
+            bitrate=bitrate,
+            encoding_quality=encoding_quality,
             stream=stream,
             overwrite=overwrite,
             jobs=jobs,
@@ -151,6 +158,8 @@ def remix_song(
             normalize=normalize,
             loudness=goal,
             sample_format=sample_format and sample_format.name,
+            bitrate=bitrate,
+            encoding_quality=encoding_quality,
             stream=stream,
             overwrite=overwrite,
             threads=threads,

@@ -5,9 +5,11 @@ from typing import Annotated
 import typer
 
 from .options import (
+    Bitrate,
     BitsOption,
     Dask,
     DryRun,
+    EncodingQuality,
     Force,
     Format,
     Jobs,
@@ -39,13 +41,17 @@ def separate_song(
     ] = None,
     stems: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Like `vocals,no_vocals`, which is all but the vocals; default: all."),
+        typer.Option(
+            metavar="NAMES", help="Like `vocals,instrumental`, or `no_drums` for all but the drums; default: all."
+        ),
     ] = None,
     format: Annotated[Format, typer.Option("--format", help="Of the files.")] = Format.wav,
     model: ModelName = "studio",
     quality: QualityOption = Quality.normal,
     normalize: Normalize = False,
     sample_format: BitsOption = None,
+    bitrate: Bitrate = None,
+    encoding_quality: EncodingQuality = None,
     stream: Stream = None,
     overwrite: Force = False,
     threads: Threads = 1,
@@ -78,6 +84,8 @@ def separate_song(
             format=format.value,
             normalize=normalize,
             sample_format=sample_format and sample_format.name,
+            bitrate=bitrate,
+            encoding_quality=encoding_quality,
             stream=stream,
             overwrite=overwrite,
             jobs=jobs,
@@ -97,6 +105,8 @@ def separate_song(
             quality=quality.value,
             normalize=normalize,
             sample_format=sample_format and sample_format.name,
+            bitrate=bitrate,
+            encoding_quality=encoding_quality,
             stream=stream,
             overwrite=overwrite,
             threads=threads,

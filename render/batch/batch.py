@@ -59,6 +59,8 @@ def remix_files(
     normalize: bool = False,
     loudness: float | Literal["match"] | None = None,
     sample_format: str | None = None,
+    bitrate: float | None = None,
+    encoding_quality: float | None = None,
     stream: int | None = None,
     overwrite: bool = False,
     jobs: int = 1,
@@ -82,8 +84,9 @@ def remix_files(
         map: How a MIDI file moves the faders.
         name: A template such as "{artist} - {title}.{ext}"; by default "{name} ({preset}).{ext}". If results with
             different settings have the same name, the later one gets a number.
-        format: wav, flac, mp3 or ogg; by default the song's, or flac where that cannot be written.
+        format: wav, flac, aiff, mp3, ogg, opus or m4a; by default the song's, or flac where that cannot be written.
         normalize, loudness, sample_format, stream: As in `remix_file`.
+        bitrate, encoding_quality: As in `remix_file`. Without a format they count for the outputs that are lossy.
         overwrite: Replace files that the batch did not write (otherwise their songs fail), and results with other
             settings.
         jobs: Number of processes. If none can be started, this process does the work, after a RuntimeWarning.
@@ -91,7 +94,8 @@ def remix_files(
             under the same paths, or as URLs.
         threads: Number of ONNX Runtime threads in each process.
         overrides: Each a `match`, a glob of a path or its end, and other gains_db, preset, automation, map, normalize,
-            loudness, name, format or stream for the songs that it fits; later ones override earlier ones.
+            loudness, name, format, bitrate, encoding_quality or stream for the songs that it fits; later ones
+            override earlier ones.
         dry_run: Only plan.
         watcher: Receives progress.
 
@@ -118,6 +122,8 @@ def separate_files(
     format: str | None = "wav",
     normalize: bool = False,
     sample_format: str | None = None,
+    bitrate: float | None = None,
+    encoding_quality: float | None = None,
     stream: int | None = None,
     overwrite: bool = False,
     jobs: int = 1,
@@ -132,7 +138,7 @@ def separate_files(
     Args:
         stems: As in `separate_file`.
         name: By default "{folder}/{name}/{stem}.{ext}".
-        overrides: Of stems, normalize, name, format and stream.
+        overrides: Of stems, normalize, name, format, bitrate, encoding_quality and stream.
     """
     given = {name: value for name, value in locals().items() if name != "watcher"}
     choices = {name: given[name] for name in OF_STEMS}

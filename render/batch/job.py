@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...audio.bitrates import check_bitrate
+from ...audio.containers import CONTAINERS, SAMPLE_BYTES, VIDEO_CONTAINERS, kind_of
 from ...control import Automation
 from ...control.midifile import has_midi_header
 from ...core.gains import SILENCE_DB
@@ -20,24 +22,37 @@ from ..song.song import stem_parts
 from ..storage import file_name, one_line
 from .globs import matching
 from .naming import REMIX_NAME, STEMS_NAME, Template, mix_name
+from .sources import STEM_FILE
 
-FORMATS = ("wav", "flac", "mp3", "ogg")
-HAS_BITS = {"wav": ("int16", "int24", "float32"), "flac": ("int16", "int24")}
-OF_A_REMIX = ("gains_db", "preset", "automation", "map", "normalize", "loudness", "name", "format", "stream")
-OF_STEMS = ("stems", "normalize", "name", "format", "stream")
+FORMATS = tuple(kind.removeprefix(".") for kind in CONTAINERS)
+OF_BOTH = ("normalize", "name", "format", "bitrate", "encoding_quality", "stream")
+OF_A_REMIX = ("gains_db", "preset", "automation", "map", "loudness", *OF_BOTH)
+OF_STEMS = ("stems", *OF_BOTH)
+# The format of the outputs by the song's suffix, unless one is asked for; flac for all others.
+OWN_FORMATS = {kind: kind.removeprefix(".") for kind in (*CONTAINERS, *VIDEO_CONTAINERS)} | {
+    ".wave": "wav", ".aif": "aiff", ".aifc": "aiff", ".oga": "ogg", ".m4b": "m4a", ".aac": "m4a", ".m4v": "m4v",
+    ".stem.mp4": "m4a",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Job:
     """What is done to a song.
 
-    kind: "remix" or "separate". arguments: of remix_file or separate_file. template: of the outputs' names. format: the
-    suffix of all outputs, None for one like the song's. words: what the template says of it. stems: a file each, none
-    for a remix. settings: all that shapes the result but the format, as JSON has it.
+    Attributes:
+        kind: "remix" or "separate".
+        arguments: Of remix_file or separate_file.
+        coding: Their arguments for lossy outputs: bitrate, encoding_quality, or neither.
+        template: Of the outputs' names.
+        format: The suffix of all outputs, None for one like the song's.
+        words: What the template says of it.
+        stems: A file each; empty for a remix.
+        settings: All that shapes the result except coding and format, as JSON has it.
     """
 
     kind: str
     arguments: dict[str, Any]
+    coding: dict[str, float]
     template: Template
     format: str | None
     words: dict[str, str]
@@ -45,11 +60,19 @@ class Job:
     settings: dict[str, Any]
 
     def suffix(self, source: str) -> str:
-        """Of the outputs for a song, without the dot: where none is asked for the song's own, else flac."""
-        own = Path(file_name(source)).suffix.lower()
-        return self.format or {".wav": "wav", ".wave": "wav", ".mp3": "mp3", ".ogg": "ogg", ".oga": "ogg"}.get(
-            own, "flac"
-        )
+        """Return the suffix of the outputs for a song, without the dot.
+
+        It is the one asked for, else the song's own, or flac. Stems of a video are audio files.
+        """
+        name = file_name(source).lower()
+        own = STEM_FILE if name.endswith(STEM_FILE) else Path(name).suffix
+        format = self.format or OWN_FORMATS.get(own, "flac")
+        return "m4a" if kind_of(own) in VIDEO_CONTAINERS and self.stems and not self.format else format
+
+    def coding_of(self, suffix: str) -> dict[str, float]:
+        """Return the coding of outputs with a suffix, which is empty if they are lossless."""
+        container = CONTAINERS.get(f".{suffix}")
+        return self.coding if container is None or container.is_lossy else {}
 
 
 def remix_job(model: Model, choices: Mapping[str, Any], sample_format: str | None) -> Job:
@@ -82,6 +105,7 @@ def remix_job(model: Model, choices: Mapping[str, Any], sample_format: str | Non
     return Job(
         "remix",
         {"gains_db": gains_db, "automation": automation, **shaping, **stream},
+        _coding(choices, sample_format),
         template,
         choices["format"],
         {"preset": mix_name(moved, preset_name, ride), "model": model.card.name},
@@ -106,7 +130,8 @@ def stems_job(model: Model, choices: Mapping[str, Any], sample_format: str | Non
     shaping = {"normalize": choices["normalize"], "sample_format": sample_format, **_stream(choices)}
     words = {"preset": "stems", "model": model.card.name}
     settings = {"job": "separate", "model": model.card.sha256, "stems": stems, **shaping}
-    return Job("separate", {"stems": stems, **shaping}, template, choices["format"], words, stems, settings)
+    coding = _coding(choices, sample_format)
+    return Job("separate", {"stems": stems, **shaping}, coding, template, choices["format"], words, stems, settings)
 
 
 def _stream(choices: Mapping[str, Any]) -> dict[str, int]:
@@ -119,13 +144,22 @@ def _stream(choices: Mapping[str, Any]) -> dict[str, int]:
     return {"stream": stream}
 
 
+def _coding(choices: Mapping[str, Any], sample_format: str | None) -> dict[str, float]:
+    """Return the bitrate or encoding_quality that was chosen, or nothing."""
+    bitrate, encoding_quality, format = choices["bitrate"], choices["encoding_quality"], choices["format"]
+    container = CONTAINERS.get(f".{format}")
+    is_lossy = container is None or (container.is_lossy and sample_format is None)
+    check_bitrate(bitrate, encoding_quality, f".{format}", is_lossy=is_lossy)
+    return {name: choices[name] for name in ("bitrate", "encoding_quality") if choices[name] is not None}
+
+
 def _template(choices: Mapping[str, Any], sample_format: str | None, default: str) -> Template:
     format = choices["format"]
     if format is not None and format not in FORMATS:
         raise ValueError(f"format {format!r} cannot be written; choose from {', '.join(FORMATS)}")
-    if sample_format is not None and sample_format not in HAS_BITS["wav"]:
-        raise ValueError(f"sample format {sample_format!r} is unknown; choose from {', '.join(HAS_BITS['wav'])}")
-    if format and sample_format and sample_format not in HAS_BITS.get(format, ()):
+    if sample_format is not None and sample_format not in SAMPLE_BYTES:
+        raise ValueError(f"sample format {sample_format!r} is unknown; choose from {', '.join(SAMPLE_BYTES)}")
+    if format and sample_format and sample_format not in CONTAINERS[f".{format}"].sample_formats:
         raise ValueError(
             f"{format} files cannot be {sample_format}; leave that out or choose another format, such as wav"
         )
@@ -204,5 +238,9 @@ def _joined(choices: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) 
             joined["loudness"] = None
         elif "loudness" in new:
             joined["normalize"] = False
+        # So does each of these.
+        for name, other in ("bitrate", "encoding_quality"), ("encoding_quality", "bitrate"):
+            if name in new:
+                joined[other] = None
         joined |= new
     return joined

@@ -36,7 +36,8 @@ class Planned:
     @property
     def settings(self) -> dict[str, object]:
         """All that shapes the result, as JSON has it."""
-        return {**self.job.settings, "format": self.fields["ext"]}
+        suffix = self.fields["ext"]
+        return {**self.job.settings, **self.job.coding_of(suffix), "format": suffix}
 
     def named(self, number: int) -> tuple[str, ...]:
         """Return the outputs' names with this number."""

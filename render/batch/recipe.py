@@ -49,6 +49,8 @@ TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "normalize": TRUTH,
     "loudness": (lambda value: value == "match" or _number(value), 'LUFS, such as -14, or "match"'),
     "sample_format": TEXT,
+    "bitrate": (_number, "kbit/s, such as 192"),
+    "encoding_quality": (_number, "a number from 0 to 10"),
     "overwrite": TRUTH,
     "jobs": WHOLE,
     "dask": TEXT,

@@ -95,7 +95,7 @@ def _task(number: int, song: Planned, journal: Journal, output: str, model: Mode
         absolute(song.source.place),
         tuple(map(absolute, song.report.outputs)),
         song.job.kind,
-        song.job.arguments,
+        song.job.arguments | song.job.coding_of(song.fields["ext"]),
         song.fields["ext"],
         model.card.name if model.shipped else absolute(str(model.path)),
         model.card.sha256,

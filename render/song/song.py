@@ -5,12 +5,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import log10
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, open_audio
+from ...audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, create_video, open_audio
+from ...audio.containers import CONTAINERS, VIDEO_CONTAINERS, kind_of
 from ...core.protocols import Automation, Processor
 from ...engine import StemProcessor, aligned, remixing
 from ...engine.processor import MAX_RATE, MIN_RATE
@@ -63,6 +64,8 @@ def remix_file(
     normalize: bool = False,
     loudness: float | Literal["match"] | None = None,
     sample_format: str | None = None,
+    bitrate: float | None = None,
+    encoding_quality: float | None = None,
     stream: int | None = None,
     overwrite: bool = False,
     threads: int = 1,
@@ -70,20 +73,40 @@ def remix_file(
     scratch: Path | None = None,
     progress: Progress | None = None,
 ) -> Rendered:
-    """Write `source` to `target` with its stems moved by `gains_db` (stem -> dB; a stem that is not named stays).
+    """Write a song, or a video with the sound of its remix, in constant memory.
 
-    automation: moves stems as the song goes on, exact to the sample; see `stembridge.remix`.
-    processor: makes the sound in the place of a StemProcessor with the model, such as a StemRack.
-    quality: "fast", "normal" or "best", where the model has them.
-    The target has the source's length, rate, channels and tags; its suffix says the container. sample_format: int16,
-    int24 or float32, by default the source's own. What would clip is turned down as a whole, with a warning;
-    normalize: the peak goes to -1 dBFS. loudness: LUFS, or "match" for the song's own, as far as a true peak of
-    -1 dBTP allows; a warning says by how much it falls short. measure: levels before and after, and an overview, which
-    a processor of your own has not.
-    stream: the number of the audio stream, from 1; by default the one that the file marks as default, else the first.
-    scratch: the folder for everything temporary, on the target's file system, made if missing; by default the target's.
-    Where all faders stay at 0 dB the network does not run.
-    Memory is constant. Raises ValueError or OSError, one line, and leaves nothing half-written, whatever stops it.
+    The target has the song's length, sample rate, channels and tags. What would clip is turned down as a whole, with a
+    warning. If all faders stay at 0 dB, the network does not run.
+
+    Args:
+        source: The song, or the video.
+        target: The file to write; its suffix chooses the format. A .mp4, .m4v, .mov, .mkv or .webm is a copy of the
+            video `source` with new sound.
+        gains_db: Stem to gain in dB; a stem that is not named stays.
+        model: Name of a shipped or imported network, path of an .onnx file, or a loaded Model.
+        quality: "fast", "normal" or "best", for models that have them.
+        automation: Moves stems as the song goes on, exact to the sample; see `stembridge.remix`.
+        processor: Makes the sound in the place of a StemProcessor with the model, such as a StemRack.
+        normalize: Bring the peak to -1 dBFS.
+        loudness: In LUFS, or "match" for the song's own, as far as a true peak of -1 dBTP allows; a warning says by how
+            much it falls short.
+        sample_format: "int16", "int24" or "float32"; by default the song's own. An .m4a or .mp4 with one of the first
+            two is ALAC.
+        bitrate: Of a lossy target, in kbit/s.
+        encoding_quality: Of a lossy target, from 0 (smallest) to 10 (best), instead of a bitrate.
+        stream: Number of the audio stream, from 1; by default the one that the file marks as default, else the first.
+        overwrite: Replace an existing target.
+        threads: Number of ONNX Runtime threads.
+        measure: Measure levels before and after, and an overview. Not for a `processor`.
+        scratch: The folder for everything temporary, on the target's file system, made if it is missing; by default the
+            target's own.
+        progress: Called with each step and how much of it is done.
+
+    Returns:
+        What was written, with warnings.
+
+    Raises:
+        ValueError, OSError: In one line. Nothing is left half-written, whatever stops it.
     """
     check_loudness(loudness, normalize=normalize)
     if measure and processor is not None:
@@ -113,7 +136,7 @@ def remix_file(
                 lambda block: process(block)[np.newaxis],
                 outputs,
                 envelope,
-                sample_format=sample_format,
+                coding=_Coding(sample_format, bitrate, encoding_quality),
                 normalize=normalize,
                 loudness=loudness,
                 progress=progress,
@@ -143,6 +166,8 @@ def separate_file(
     quality: str = "normal",
     normalize: bool = False,
     sample_format: str | None = None,
+    bitrate: float | None = None,
+    encoding_quality: float | None = None,
     stream: int | None = None,
     overwrite: bool = False,
     threads: int = 1,
@@ -150,10 +175,16 @@ def separate_file(
     scratch: Path | None = None,
     progress: Progress | None = None,
 ) -> Rendered:
-    """Write stems of `source` to `folder`/<stem><suffix>; the folder is made if only its last part is missing.
+    """Write stems of a song, or of a video's sound, to `folder`/<stem><suffix>, all at once.
 
-    stems: names of the model's stems, or "no_<stem>" for the song without it; by default all stems, which together sum
-    to the song, to 1 LSB a stem in integer formats. All files appear at once. The rest is as in `remix_file`.
+    Args:
+        source: The song, or the video.
+        folder: Made if only its last part is missing.
+        stems: Names of the model's stems, "no_<stem>" for the song without it, or "instrumental" for the song without
+            vocals; by default all stems, which together sum to the song, to 1 LSB a stem in integer formats.
+        suffix: The format, such as ".wav".
+
+    The other arguments, and what it returns and raises, are as in `remix_file`.
     """
     with open_audio(source, stream) as reader:
         processor = stem_processor(reader, None, load_model(model, quality), threads)
@@ -177,7 +208,7 @@ def separate_file(
                 separate,
                 outputs,
                 envelope,
-                sample_format=sample_format,
+                coding=_Coding(sample_format, bitrate, encoding_quality),
                 normalize=normalize,
                 loudness=None,
                 progress=progress,
@@ -213,17 +244,29 @@ def _check_channels_and_rate(reader: AudioReader) -> None:
 
 
 def stem_parts(stems: tuple[str, ...], names: Sequence[str] | None) -> dict[str, list[int]]:
-    """Name of each file -> the rows of the stems that it is the sum of."""
+    """Return the name of each file and the rows of the stems that it is the sum of.
+
+    Args:
+        stems: The model's.
+        names: Of stems; "no_<stem>" is the song without that stem, and "instrumental" the song without vocals. None
+            for all stems.
+
+    Raises:
+        ValueError: A name is unknown, or there are no names.
+    """
     everything = range(len(stems))
     parts = {stem: [row] for row, stem in enumerate(stems)}
     without = {f"no_{stem}": [other for other in everything if other != row] for row, stem in enumerate(stems)}
     if names is None:
         return parts
-    known = without | parts
+    if "vocals" in stems:
+        without["instrumental"] = without["no_vocals"]
+    known = without | parts  # a model may have a stem of that name
+    choices = f"choose from {', '.join(dict.fromkeys([*parts, *without]))}"
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"unknown stem {unknown[0]!r}: choose from {', '.join([*parts, *without])}")
+        raise ValueError(f"unknown stem {unknown[0]!r}: {choices}")
     if not names:
-        raise ValueError(f"no stem to write: choose from {', '.join([*parts, *without])}")
+        raise ValueError(f"no stem to write: {choices}")
     return {name: known[name] for name in names}
 
 
@@ -234,7 +277,7 @@ def _render(
     outputs: Outputs,
     envelope: Envelope | None,
     *,
-    sample_format: str | None,
+    coding: "_Coding",
     normalize: bool,
     loudness: float | Literal["match"] | None,
     progress: Progress | None,
@@ -253,7 +296,7 @@ def _render(
     frames, peak = 0, 0.0
     with ExitStack() as stack:
         # Before the work: what a container cannot hold is known now.
-        writers = [stack.enter_context(_create(part, reader, sample_format)) for part in outputs.parts]
+        writers = [stack.enter_context(_create(part, reader, coding)) for part in outputs.parts]
         with create_audio(scratch, rate, num_files * num_channels, "float32") as writer:
             for block in aligned(counted(reader, song, progress), compute, latency):
                 writer.write(block.reshape(num_files * num_channels, -1))
@@ -287,7 +330,9 @@ def _render(
                 done += block.shape[-1]
                 if progress:
                     progress("writing", done / frames)
-    warnings = [reader.stream_note, reader.warning, *(copy_tags(reader.path, part) for part in outputs.parts), warning]
+    tags_left_out = [_copy_tags(reader.path, part) for part in outputs.parts]
+    notes = [writer.note for writer in writers]
+    warnings = [reader.stream_note, reader.warning, *tags_left_out, *notes, warning]
     outputs.commit()
     true_peak_db = level.true_peak_db if level else None
     if true_peak_db is not None:
@@ -303,16 +348,40 @@ def _render(
     )
 
 
-def _create(part: Path, reader: AudioReader, sample_format: str | None) -> AudioWriter:
-    """Open an output, in the source's sample format or the nearest that the container holds if none is asked for."""
-    default = {"lossy": "int16"}.get(reader.sample_format, reader.sample_format)
-    if part.suffix.lower() == ".flac" and default == "float32":
-        default = "int24"
-    writer = create_audio(part, reader.sample_rate, reader.num_channels, sample_format or default)
-    if sample_format and writer.sample_format != sample_format:
-        writer.close()
+class _Coding(NamedTuple):
+    """How samples are stored, as asked for; None for the default."""
+
+    sample_format: str | None
+    bitrate: float | None
+    encoding_quality: float | None
+
+
+def _create(part: Path, reader: AudioReader, coding: _Coding) -> AudioWriter:
+    """Open an output, by default in the source's sample format or the nearest that the container holds."""
+    sample_format, bitrate, encoding_quality = coding
+    kind = kind_of(part.suffix)
+    container = CONTAINERS.get(kind) or VIDEO_CONTAINERS.get(kind)
+    if container and sample_format and not container.sample_formats:
         raise ValueError(f"{part.suffix} files have no bits a sample to choose; leave that out or write .wav or .flac")
-    return writer
+    if container and sample_format is None and reader.sample_format != "lossy":
+        # An M4A may be lossless, and stays what it is unless it is to be smaller.
+        is_kept = reader.path.suffix.lower() == part.suffix.lower() and (bitrate, encoding_quality) == (None, None)
+        if container.sample_formats and (is_kept or not container.is_lossy):
+            own = reader.sample_format
+            sample_format = own if own in container.sample_formats else container.sample_formats[-1]
+    if kind in VIDEO_CONTAINERS:
+        return create_video(part, reader, sample_format, bitrate=bitrate, quality=encoding_quality)
+    return create_audio(
+        part, reader.sample_rate, reader.num_channels, sample_format, bitrate=bitrate, quality=encoding_quality
+    )
+
+
+def _copy_tags(source: Path, part: Path) -> str | None:
+    """Copy tags to an output; a video has its chapters, and its tags too unless it is an MP4."""
+    kind = kind_of(part.suffix)
+    if kind in VIDEO_CONTAINERS and kind != ".mp4":
+        return None
+    return copy_tags(source, part, with_markers=kind not in VIDEO_CONTAINERS)
 
 
 def _meter(reader: AudioReader, *, true_peak: bool = False) -> "Loudness":

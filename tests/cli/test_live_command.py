@@ -146,7 +146,6 @@ def test_a_mixer_needs_a_terminal(desk):
         (["--block", "1"], "--block"),
         (["-i", "tuba", "--driver", "tape"], "no driver 'tape'"),
         (["-i", "none", "-o", "none", "--driver", "tape"], "no driver 'tape'"),
-        (["-o", "out.mp3", "--sample-rate", "96000"], "out.mp3"),
     ],
 )
 def test_what_cannot_be(desk, arguments, said):

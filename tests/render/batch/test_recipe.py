@@ -6,7 +6,7 @@ import re
 import pytest
 from stembridge.models import load_model
 from stembridge.render import load_recipe, remix_files, separate_files
-from stembridge.render.batch.job import choose, remix_job
+from stembridge.render.batch.job import OF_A_REMIX, choose, remix_job
 from stembridge.render.batch.recipe import TYPES
 
 NIGHT = """
@@ -20,6 +20,7 @@ map = "maps/mine.json"
 name = "{artist} - {title}.{ext}"
 format = "flac"
 normalize = true
+encoding_quality = 7.5
 sample_format = "int24"
 overwrite = false
 jobs = 4
@@ -58,6 +59,7 @@ def test_a_recipe_is_the_arguments_of_a_batch(write, tmp_path):
         "automation": f"{tmp_path}/ride.csv",
         "map": f"{tmp_path}/maps/mine.json",
         "name": "{artist} - {title}.{ext}",
+        "encoding_quality": 7.5,
         "format": "flac",
         "normalize": True,
         "sample_format": "int24",
@@ -137,7 +139,8 @@ def test_a_recipe_that_cannot_be_read(tmp_path):
 def chosen(tiny_live_model):
     """(places, overrides, choices) -> the settings of each song."""
     model = load_model(tiny_live_model)
-    nothing = dict.fromkeys(["gains_db", "preset", "automation", "loudness", "name", "format", "stream"])
+    options = "gains_db", "preset", "automation", "loudness", "name", "format", "bitrate", "encoding_quality", "stream"
+    nothing = dict.fromkeys(options)
     everything = {**nothing, "normalize": False, "map": "general"}
 
     def chosen(places, overrides, **choices):
@@ -163,6 +166,16 @@ def test_later_overrides_count_more_and_faders_are_joined(chosen):
     assert fourth["gains_db"] == {"bass": 3}
     assert [one["normalize"] for one in (first, second, third, fourth)] == [True, False, True, True]
     assert [one["loudness"] for one in (first, second, third, fourth)] == [None, -14, None, None]
+
+
+def test_the_later_one_of_bitrate_and_quality_counts(tiny_live_model):
+    model = load_model(tiny_live_model)
+    nothing = dict.fromkeys(OF_A_REMIX) | {"normalize": False, "map": "general"}
+    overrides = [{"match": "*.mp3", "bitrate": 128}, {"match": "b.mp3", "encoding_quality": 4}]
+    places = ["a.mp3", "b.mp3", "c.opus", "d.flac"]
+    jobs = choose(places, nothing | {"encoding_quality": 7}, overrides, lambda values: remix_job(model, values, None))
+    codings = [job.coding_of(job.suffix(place)) for place, job in zip(places, jobs, strict=True)]
+    assert codings == [{"bitrate": 128}, {"encoding_quality": 4}, {"encoding_quality": 7}, {}]
 
 
 @pytest.mark.parametrize(
@@ -202,6 +215,9 @@ def test_a_match_is_a_glob_of_a_path_or_its_end(chosen, match, fits):
         ({"match": "*", "preset": "nonsense"}, "override 1: unknown preset"),
         ({"match": "*", "format": "mp4"}, "format 'mp4' cannot be written"),
         ({"match": "*", "loudness": -14, "normalize": True}, "loudness and normalize"),
+        ({"match": "*", "bitrate": 192, "encoding_quality": 5}, "choose one of them"),
+        ({"match": "*", "encoding_quality": -1}, "encoding quality -1 does not work"),
+        ({"match": "*", "format": "flac", "bitrate": 192}, ".flac keeps every sample and has no bitrate to choose"),
         ({"match": "*", "name": "{nmae}.{ext}"}, "unknown field {nmae}"),
     ],
 )
