@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +101,6 @@ def checked_settings(
         if len(songs) > 1:
             num_channels = 2
     rate = next(rate for rate in (sample_rate, own_rate, RATE) if rate is not None)
-    if own_rate not in (None, rate) and find_spec("soxr") is None:
-        raise LiveError(f"{songs[0]} has {own_rate} Hz; to play it at {rate}: pip install 'stembridge[live]'")
     if not MIN_RATE <= rate <= MAX_RATE:
         raise LiveError(f"sample rate {rate} Hz is out of range; give {MIN_RATE} to {MAX_RATE}")
     if not BLOCKS[0] <= block <= BLOCKS[1]:
