@@ -14,7 +14,7 @@ def measure_guest(path: str) -> dict[str, Any]:
     """Measure a network of others on one core.
 
     Returns:
-        latency: In seconds. speed: Times real time, with all stems moved. one: The same, with only the first stem moved.
+        latency: In seconds. speed: Times real time, with all stems moved. one: The same with the first stem alone.
         added: Per cent of the graphs' time that the engine adds. graphs_mib: Peak memory with the graphs alone.
         engine_mib: What the engine needs more.
     """
