@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio import AudioReader, open_audio
+from ..audio import open_audio
 from ..engine.fifo import Fifo
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class DecodedSong:
             if song.num_channels > 2:
                 raise ValueError(f"{self.path}: {song.num_channels} channels do not work; mix down to mono or stereo")
             if song.sample_rate != self._rate:
-                _check_resampler(song)
+                import soxr  # noqa: F401  # now, so that the sound need not wait for it
             if song.stream_note:
                 self.notes.append(song.stream_note)
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the song is forgotten
@@ -357,16 +357,6 @@ class SongPlayer:
                 self._report(song.notes.pop(0))
             if not self._waiting:
                 self._work.wait((time.perf_counter() - start) * (1 / SHARE - 1))
-
-
-def _check_resampler(song: AudioReader) -> None:
-    """Import what resamples, so that the sound need not wait for it. Raises ValueError if it is missing."""
-    try:
-        import soxr  # noqa: F401
-    except ImportError as error:
-        raise ValueError(
-            f"{song.path} has {song.sample_rate} Hz; to play it at another rate: pip install 'stembridge[live]'"
-        ) from error
 
 
 def _falling(piece: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import queue
-import sys
 import time
 from types import SimpleNamespace
 
@@ -114,13 +113,6 @@ def test_songs_that_all_cannot_be_played_are_an_error(make_player, write):
     with pytest.raises(ValueError, match=r"two\.wav"):
         player.play(256)
     assert ["one.wav" in line for line in player.said] == [True]
-
-
-def test_without_a_resampler_songs_of_another_rate_are_left_out(make_player, write, monkeypatch):
-    monkeypatch.setitem(sys.modules, "soxr", None)
-    player = make_player(write("one.wav", tone(0.5)), write("two.wav", tone(0.5, 48000), 48000))
-    assert np.array_equal(player.play(44100), np.tile(tone(0.5), 2))
-    assert "two.wav has 48000 Hz; to play it at another rate: pip install" in player.said[0]
 
 
 def test_a_pause_ends_softly_and_time_stands_still(make_player, write):
