@@ -142,8 +142,9 @@ def _fetch(source: str, folder: Path, progress: "Progress | None") -> "list[Gues
 
 def _copy(source: str, target: Path, progress: "Progress | None") -> "GuestFile":
     """Copy or download a graph. Raises OSError or ValueError, in one line, if it does not arrive whole."""
+    from ..core.places import is_url
     from ..models.guests import GuestFile
-    from ..render.storage import file_name, is_url, one_line, system_of
+    from ..render.storage import file_name, one_line, system_of
 
     shown = file_name(source)
     digest = hashlib.sha256()
