@@ -238,6 +238,8 @@ def test_keys_move_through_songs(mixer):
         await until(pilot, lambda: "other.wav (2 of 2)" in shown(app)[0])
         await pilot.press("b")
         await until(pilot, lambda: "song.wav (1 of 2)" in shown(app)[0])
+        await pilot.press("space")
+        await until(pilot, lambda: mixer.live.mix_level[0] < -20)
         await pilot.press("l", "l")
         await until(pilot, lambda: "is too short; let it last 0.1 s or longer" in "\n".join(shown(app)))
 
