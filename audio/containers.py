@@ -30,7 +30,7 @@ class Container(NamedTuple):
         """Raise ValueError if a file of this kind cannot hold this; a lossy file can be resampled."""
         if sample_format != LOSSY and sample_format not in self.sample_formats:
             formats = " or ".join(self.sample_formats)
-            raise ValueError(f"{suffix} cannot hold {sample_format} samples; use {formats}, or another kind of file")
+            raise ValueError(f"{suffix} cannot hold {sample_format} samples; use {formats}, or write .wav")
         is_free = self.is_lossy and isinstance(self.sample_rates, tuple) and sample_rate > 0
         if sample_rate not in self.sample_rates and not is_free:
             rates = self._rates_text()
