@@ -102,7 +102,7 @@ def _vorbis_quality(bitrate: float, sample_rate: int, num_channels: int) -> floa
     """Return the quality whose nominal bitrate this is: Vorbis has no bitrates of its own."""
     lowest, highest = (_nominal_kbps(quality, sample_rate, num_channels) for quality in (0, 10))
     if highest <= 0:
-        raise ValueError(f".ogg has no bitrates at {sample_rate} Hz; choose a quality from 0 to 10 instead")
+        raise ValueError(f".ogg has no bitrates at {sample_rate} Hz; choose an encoding quality from 0 to 10")
     _in_range(bitrate, round(lowest), round(highest))
     low, high = 0.0, 10.0
     for _ in range(10):

@@ -163,8 +163,8 @@ def test_a_better_quality_takes_more_room_and_errs_less(suffix, tmp_path, noise)
     ("suffix", "arguments", "words"),
     [
         (".wav", {"bitrate": 192}, ".wav keeps every sample and has no bitrate to choose; leave it out"),
-        (".flac", {"quality": 5}, "has no quality to choose"),
-        (".m4a", {"quality": 5, "sample_format": "int16"}, "has no quality to choose"),
+        (".flac", {"quality": 5}, "has no encoding quality to choose"),
+        (".m4a", {"quality": 5, "sample_format": "int16"}, "has no encoding quality to choose"),
         (".mp3", {"quality": 11}, "encoding quality 11 does not work; give 0 (smallest) to 10 (best)"),
         (".mp3", {"quality": float("nan")}, "encoding quality nan does not work"),
         (".mp3", {"quality": 5, "bitrate": 192}, "choose one of them"),
@@ -173,7 +173,11 @@ def test_a_better_quality_takes_more_room_and_errs_less(suffix, tmp_path, noise)
         (".mp3", {"bitrate": "192"}, "bitrate '192' does not work; give a number"),
         (".mp3", {"bitrate": 192, "sample_rate": 22050}, "choose a bitrate from 8 to 160 kbit/s"),
         (".ogg", {"bitrate": 10}, "choose a bitrate from 64 to 500 kbit/s"),
-        (".ogg", {"bitrate": 192, "sample_rate": 96000}, ".ogg has no bitrates at 96000 Hz; choose a quality"),
+        (
+            ".ogg",
+            {"bitrate": 192, "sample_rate": 96000},
+            ".ogg has no bitrates at 96000 Hz; choose an encoding quality",
+        ),
         (".opus", {"bitrate": 600}, "choose a bitrate from 12 to 510 kbit/s"),
         (".m4a", {"bitrate": 600}, "choose a bitrate from 16 to 529 kbit/s"),
     ],
