@@ -2,7 +2,7 @@
 
 from ..core.errors import AudioError
 from .decode import open_audio, read_audio
-from .encode import AudioWriter, create_audio
+from .encode import AudioWriter, create_audio, create_video
 from .reader import AudioReader
 from .tags import copy_tags, read_tags
 
@@ -12,6 +12,7 @@ __all__ = [
     "AudioWriter",
     "copy_tags",
     "create_audio",
+    "create_video",
     "open_audio",
     "read_audio",
     "read_tags",

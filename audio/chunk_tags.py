@@ -68,23 +68,28 @@ def read_chunks(file: BinaryIO) -> Chunks:
 
 
 def append_chunks(path: str | os.PathLike[str], chunks: Chunks) -> None:
-    """Append chunks to a WAV file. Raises OSError when writing fails, ValueError if the file would exceed 4 GiB."""
+    """Append chunks to a WAV or AIFF file.
+
+    Raises:
+        OSError: Writing failed.
+        ValueError: The file would exceed 4 GiB.
+    """
+    if not chunks:
+        return
     with Path(path).open("r+b") as file:
-        _append(file, b"".join(_chunk(*chunk) for chunk in chunks))
-
-
-def _append(file: BinaryIO, data: bytes) -> None:
-    end = file.seek(0, 2)
-    size = end + end % 2 + len(data) - 8
-    if size > 2**32 - 1:
-        raise ValueError("the file is too long for chunks after its sound")
-    file.write(b"\0" * (end % 2) + data)
-    file.seek(4)
-    file.write(struct.pack("<I", size))
+        order = ">" if file.read(4) == b"FORM" else "<"
+        data = b"".join(_chunk(*chunk, order) for chunk in chunks)
+        end = file.seek(0, 2)
+        size = end + end % 2 + len(data) - 8
+        if size > 2**32 - 1:
+            raise ValueError("the file is too long for chunks after its sound")
+        file.write(b"\0" * (end % 2) + data)
+        file.seek(4)
+        file.write(struct.pack(f"{order}I", size))
 
 
 def kept_chunks(chunks: Chunks) -> Chunks:
-    """Return the chunks to copy from a WAV file to one of the same rate and length with new sound."""
+    """Return the chunks to copy between WAV files, or AIFF files, of the same rate and length with new sound."""
     kept = []
     for name, data in chunks:
         if name == "bext" and data[346:348] >= b"\x02\0" and len(data) >= 602:
@@ -156,6 +161,16 @@ def marker_chunks(markers: Iterable[Marker], sample_rate: int) -> Chunks:
     return [chunk for chunk in chunks if len(chunk[1]) > 4]
 
 
+def aiff_marker_chunks(markers: Iterable[Marker], sample_rate: int) -> Chunks:
+    """Return an AIFF chunk that holds the markers, without their lengths; an empty list if there are no markers."""
+    data, number = b"", 0
+    for number, marker in enumerate(markers, 1):
+        name = marker.name.encode()[:255].decode(errors="ignore").encode()
+        data += struct.pack(">hIB", number, round(marker.start * sample_rate), len(name)) + name
+        data += b"\0" * (1 - len(name) % 2)  # with its length, a name takes an even number of bytes
+    return [("MARK", struct.pack(">H", number) + data)] if number else []
+
+
 def sampler_chunks(chunks: Chunks, sample_rate: int) -> Chunks:
     """Convert the instrument chunk of an AIFF file, if it has one, to `smpl` and `inst` chunks for a WAV file."""
     last = dict(chunks)
@@ -203,8 +218,8 @@ def _items(data: bytes, order: str = "<") -> Chunks:
     return items
 
 
-def _chunk(name: str, data: bytes) -> bytes:
-    return name.encode("latin-1") + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+def _chunk(name: str, data: bytes, order: str = "<") -> bytes:
+    return name.encode("latin-1") + struct.pack(f"{order}I", len(data)) + data + b"\0" * (len(data) % 2)
 
 
 def _text(data: bytes) -> str:

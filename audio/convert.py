@@ -24,7 +24,7 @@ class Unifier:
     def __init__(self, first: av.AudioFrame) -> None:
         self._own = self._current = (first.sample_rate, first.layout.nb_channels)
         self._layout = first.layout.name
-        self._converter: _Converter | None = None
+        self._converter: Converter | None = None
         self._start = 0  # position at which the current format began
         self._pushed = 0  # frames in the current format since then
         self.changes = 0
@@ -53,7 +53,7 @@ class Unifier:
             self.changes += 1
             self._current = new
         if self._current != self._own and self._converter is None:
-            self._converter = _Converter(frame.sample_rate, frame.layout.name, self._own[0], self._layout)
+            self._converter = Converter(frame.sample_rate, frame.layout.name, self._own[0], self._layout)
         self._pushed += samples.shape[1]
         yield samples if self._converter is None else self._converter.push(samples)
 
@@ -74,7 +74,7 @@ def _words(sample_rate: int, num_channels: int) -> str:
     return f"{sample_rate} Hz {channels}"
 
 
-class _Converter:
+class Converter:
     """Converts a section of sound in one format. `finish` returns the last of it.
 
     Mono is copied to both channels of stereo at its full level.

@@ -40,6 +40,7 @@ _JOINS = {
 }
 _RESERVED = 1 << 24  # bytes; this many zeros at the end are not silence, but space that a recorder reserved
 _PRIMING = 4096  # the most frames that an encoder puts before sound that starts late
+_ROUNDING_S = 0.002  # of time stamps in milliseconds, at both ends
 _SECOND = 1_000_000  # FFmpeg's clock for a whole container
 
 
@@ -77,6 +78,11 @@ def open_container(
 
 class FFmpegReader(AudioReader):
     """Reads one audio stream of any container.
+
+    Attributes:
+        kind: FFmpeg's name of the container, such as "mov" for MP4.
+        number: Of the stream, counted from 1.
+        start: When its first sample is heard in the file, in seconds. It is certain once all blocks are read.
 
     Args:
         path: The file.
@@ -129,9 +135,9 @@ class FFmpegReader(AudioReader):
         streams = self._container.streams.audio
         if not streams:
             raise AudioError(f"{self.path}: has no sound in it; give an audio file, or a video that has sound")
-        self._number = self._choose_stream(number, _descriptions(streams), _default(streams))
-        self._stream = streams[self._number - 1]
-        self._kind = self._container.format.name.split(",")[0]
+        self.number = self._choose_stream(number, _descriptions(streams), _default(streams))
+        self._stream = streams[self.number - 1]
+        self.kind = self._container.format.name.split(",")[0]
         self._lost_packet = self._joined = False  # since the last frame
         self.num_frames = None
         frames = self._frames()
@@ -140,6 +146,7 @@ class FFmpegReader(AudioReader):
             raise AudioError(f"{self.path}: holds no audio that can be decoded; export or download it again")
         # From the first frame: the header of an HE-AAC file may tell half the rate.
         self.sample_rate = first.sample_rate
+        self.start = first.time or 0.0
         self.num_channels = first.layout.nb_channels
         self.sample_format = "lossy"
         if self._stream.codec_context.codec.lossless and self.codec != "dca":  # DTS can be lossless, but rarely is
@@ -154,14 +161,14 @@ class FFmpegReader(AudioReader):
 
     def _measure(self) -> None:
         """Find the length of the sound, and the length that the stream's own header promises."""
-        container, stream, kind = self._container, self._stream, self._kind
+        container, stream, kind = self._container, self._stream, self.kind
         own = None
         if stream.duration is not None and stream.time_base is not None:
             own = round(stream.duration * stream.time_base * self.sample_rate)
         self._tolerance = 2304 if self.sample_format == "lossy" else 0  # two MP3 frames
         self._end = None
         if kind == "mov":
-            self._end = mp4_frames(self.path, self.sample_rate, container.metadata.get("iTunSMPB"), self._number)
+            self._end = mp4_frames(self.path, self.sample_rate, container.metadata.get("iTunSMPB"), self.number)
             self._damaged = mp4_is_cut(self.path)
             own = self._end or own
         elif kind == "matroska":
@@ -192,16 +199,16 @@ class FFmpegReader(AudioReader):
             self._container.close()
             self._container, self._joined, self._bytes = container, True, (join, self._bytes[1])
             streams = container.streams.audio
-            if len(streams) < self._number or not streams[self._number - 1].codec_context:
+            if len(streams) < self.number or not streams[self.number - 1].codec_context:
                 return
-            self._stream = streams[self._number - 1]
+            self._stream = streams[self.number - 1]
             if self.num_frames is not None and container.duration is not None:
                 self.num_frames += round(container.duration * self.sample_rate / _SECOND)
 
     def _frames_until_join(self) -> Generator[av.AudioFrame, None, int | None]:
         """Yield decoded frames up to the next appended file; return its position, or None at the end."""
         codec = self._stream.codec_context
-        pattern = _JOINS.get(self._kind)
+        pattern = _JOINS.get(self.kind)
         try:
             for packet in self._container.demux(self._stream):
                 join = pattern.search(bytes(packet)) if pattern and packet.size else None
@@ -228,12 +235,14 @@ class FFmpegReader(AudioReader):
                     first_time = frame.time - unifier.position / self.sample_rate
                 gap = round((frame.time - first_time) * self.sample_rate) - unifier.position
                 if self._is_gap(gap, unifier.position, frame):
-                    self._damaged = self._damaged or self._kind == "flac"  # others may pause
+                    self._damaged = self._damaged or self.kind == "flac"  # others may pause
                     yield from unifier.flush()
                     yield from self._fill(unifier.position, gap)
                     unifier.skip(gap)
-                elif gap >= frame.samples:
+                elif gap >= self._least_gap(frame):
                     first_time += gap / self.sample_rate
+                    if unifier.position <= _PRIMING:
+                        self.start = first_time
                 self._lost_packet = self._joined = False
             samples = frame_samples(frame)
             if self._end is not None:
@@ -243,15 +252,19 @@ class FFmpegReader(AudioReader):
             yield from unifier.flush()
             self._note_changes(unifier)
 
+    def _least_gap(self, frame: av.AudioFrame) -> int:
+        """Return how many frames of lateness are not the rounding of coarse time stamps."""
+        return max(frame.samples, round(_ROUNDING_S * self.sample_rate))
+
     def _is_gap(self, length: int, position: int, frame: av.AudioFrame) -> bool:
         """Return whether the frame is late by `length` frames because sound before it is missing."""
-        if length < frame.samples:  # rounding of coarse time stamps
+        if length < self._least_gap(frame):
             return False
         if position + length >= (self.num_frames or 0):
             return False
-        if self._kind in _CLOCKLESS:  # time stamps are counted from samples, some of which were trimmed
+        if self.kind in _CLOCKLESS:  # time stamps are counted from samples, some of which were trimmed
             return self._lost_packet
-        return not (self._kind == "mov" and position <= _PRIMING)  # sound that starts late
+        return not (self.kind == "mov" and position <= _PRIMING)  # sound that starts late
 
     def close(self) -> None:
         self._open.close()

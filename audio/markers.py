@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mutagen.id3 import CHAP, CTOC, ID3, TIT2, CTOCFlags
 
 VORBIS_CHAPTER = re.compile(r"chapter\d{3}(name)?")  # names of Vorbis comments, in lower case
-MOST = {"ID3": 255, "Vorbis": 999}  # most markers that each kind of tag can hold
+MOST = {"ID3": 255, "Vorbis": 999, "MP4": 255}  # most markers that each kind of tag can hold
 
 
 class Marker(NamedTuple):

@@ -59,29 +59,34 @@ def kind_name(file: Any) -> str:
 
 def save_tags(file: Any, path: str | os.PathLike[str]) -> None:
     """Write the tags into the file."""
-    if isinstance(file, OggVorbis):
+    tags = file.tags
+    if isinstance(file, OggVorbis | OggOpus):
+        is_opus = isinstance(file, OggOpus)
         with Path(path).open("r+b") as ogg:
-            _save_vorbis(file.tags, ogg)
+            _save_comments(b"OpusTags" if is_opus else b"\x03vorbis", tags.write(framing=not is_opus), ogg)
     else:
         file.save()
 
 
-def _save_vorbis(tags: Any, file: BinaryIO) -> None:
-    """Write Vorbis comments in large pages. mutagen itself would need half a minute for comments of 18 MB."""
+def _save_comments(start: bytes, comments: bytes, file: BinaryIO) -> None:
+    """Write Vorbis comments in large pages. mutagen itself would need half a minute for comments of 18 MB.
+
+    start: How the packet of the comments begins.
+    """
     page = OggPage(file)
-    while not page.packets[0].startswith(b"\x03vorbis"):
+    while not page.packets[0].startswith(start):
         page = OggPage(file)
     old = [page]
     while not (old[-1].complete or len(old[-1].packets) > 1):
         old.append(OggPage(file))
     _, *others = OggPage.to_packets(old, strict=False)
-    comments = b"\x03vorbis" + tags.write()
+    packet = start + comments
     full, new = 255 * 255, []  # bytes in the largest page
-    for start in range(0, len(comments) - full, full):
+    for begin in range(0, len(packet) - full, full):
         page = OggPage()
-        page.packets = [comments[start : start + full]]
-        page.complete, page.continued, page.position = False, start > 0, -1
+        page.packets = [packet[begin : begin + full]]
+        page.complete, page.continued, page.position = False, begin > 0, -1
         new.append(page)
-    last = OggPage.from_packets([comments[full * len(new) :], *others])
+    last = OggPage.from_packets([packet[full * len(new) :], *others])
     last[0].continued = bool(new)
     OggPage.replace(file, old, new + last)

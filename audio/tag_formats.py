@@ -202,7 +202,7 @@ def _read_mp4(tags: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
             pairs.append((name, ["1"] if values else []))
         elif atom.startswith("----:"):
             decoded = [bytes(value).decode("utf-8") for value in values if value.dataformat == AtomDataType.UTF8]
-            pairs.append((name or atom.split(":")[-1].lower(), decoded))
+            pairs.append((name or atom.split(":", 2)[-1].lower(), decoded))
         else:
             values = values if isinstance(values, list) else [values]
             pairs.append((name or atom.removeprefix("\xa9").lower(), [v for v in values if isinstance(v, str | int)]))

@@ -6,6 +6,8 @@ encoder, fingerprints.
 """
 
 import os
+from collections.abc import Callable
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +27,7 @@ from mutagen.wave import WAVE
 
 from .chunk_tags import (
     Chunks,
+    aiff_marker_chunks,
     append_chunks,
     chunk_kind,
     chunk_markers,
@@ -46,6 +49,7 @@ from .markers import (
     vorbis_texts,
     write_id3,
 )
+from .mp4_chapters import write_chapters
 from .tag_files import kind_name, open_tags, save_tags, tag_opener
 from .tag_formats import (
     FREEFORM,
@@ -67,10 +71,20 @@ _TEXT_LISTS = {b"INFO", b"adtl"}
 # Formats whose tags mutagen reads; FFmpeg reads those of all others. It must not read WAV and AIFF: it searches the
 # bytes after the sound, which takes minutes if a recorder has reserved a gigabyte.
 _KNOWN = (FLAC, OggVorbis, OggOpus, OggFLAC, MP3, WAVE, AIFF)
+_CHUNKED: dict[type, str] = {WAVE: "WAV", AIFF: "AIFF"}  # as `chunk_kind` names them
+
+_Write = Callable[[str | os.PathLike[str]], None]
 
 
-def copy_tags(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> str | None:
+def copy_tags(
+    source: str | os.PathLike[str], target: str | os.PathLike[str], *, with_markers: bool = True
+) -> str | None:
     """Copy tags, cover art and markers from one audio file to another of the same length, as far as it can hold them.
+
+    Args:
+        source: The file to read.
+        target: The file to change.
+        with_markers: Copy chapters, cue points and loops too.
 
     Returns:
         None, or one line that says which were left out. Unreadable tags do not raise an error.
@@ -88,15 +102,16 @@ def copy_tags(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
         with Path(source).open("rb") as file:
             kind, chunks = chunk_kind(file), read_chunks(file)
         lost = _copy(Path(source), old, new, kind, chunks)
-        added, lost_markers = _copy_markers(Path(source), old, new, kind, chunks)
-        lost += lost_markers
+        write_markers: _Write = _write_nothing
+        if with_markers:
+            write_markers, lost_markers = _copy_markers(Path(source), old, new, kind, chunks)
+            lost += lost_markers
     except Exception as error:  # tags are other people's bytes, and fail in many ways
         return _left_behind(source, error)
     try:
         if new.tags or getattr(new, "pictures", None) or getattr(new, "cuesheet", None):
             save_tags(new, target)
-        if added:
-            append_chunks(target, added)
+        write_markers(target)
     except (MutagenError, ValueError) as error:
         cause = error.args[0] if error.args else None
         if isinstance(cause, OSError):
@@ -140,10 +155,10 @@ def _copy(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> list[s
     return lost + write_contents(new, texts, pictures)
 
 
-def _copy_markers(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> tuple[Chunks, list[str]]:
+def _copy_markers(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> tuple[_Write, list[str]]:
     """Copy cue points, loops, chapters and other chunks.
 
-    Returns the chunks to append to a WAV file, and the names of data that the new file cannot hold.
+    Returns a function that writes what is not in the tags, and the names of data that the new file cannot hold.
     """
     names = [
         f"{name.strip()} chunk" for name, data in chunks if name not in _TEXT_CHUNKS and data[:4] not in _TEXT_LISTS
@@ -156,28 +171,37 @@ def _copy_markers(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -
         kept = [block for block in old.metadata_blocks if block.code in (_APPLICATION, _CUESHEET)]
         new.metadata_blocks += kept
         new.cuesheet = old.cuesheet
-        return [], []
+        return _write_nothing, []
     blocks = getattr(old, "metadata_blocks", [])
     lost = [f"{block.data[:4].decode('latin-1')} block" for block in blocks if block.code == _APPLICATION]
-    if isinstance(new, WAVE) and chunks and kind == "WAV" and rate == _rate(new):
-        return kept_chunks(chunks), lost
+    if chunks and kind == _CHUNKED.get(type(new)) and rate == _rate(new):
+        return partial(append_chunks, chunks=kept_chunks(chunks)), lost
     markers = sorted(_markers(source, old, kind, chunks, rate), key=attrgetter("start"))
+    length = new.info.length  # seconds
     if isinstance(new, WAVE):
         added = marker_chunks(markers, _rate(new)) + sampler_chunks(chunks, _rate(new))
-        return added, lost + [name for name in names if name != "INST chunk"]
+        return partial(append_chunks, chunks=added), lost + [name for name in names if name != "INST chunk"]
     lost += names
+    if isinstance(new, AIFF):
+        lost += _lengths(markers, length)
+        return partial(append_chunks, chunks=aiff_marker_chunks(markers, _rate(new))), lost
     if isinstance(new.tags, ID3):
         if not new.tags.getall("CHAP"):
             lost += _beyond(markers, MOST["ID3"])
-            write_id3(new.tags, markers[: MOST["ID3"]], new.info.length)
+            write_id3(new.tags, markers[: MOST["ID3"]], length)
     elif isinstance(new.tags, VCommentDict):
         if not any(name.lower().startswith("chapter") for name in new.tags.keys()):  # noqa: SIM118
-            lost += _beyond(markers, MOST["Vorbis"]) + _lengths(markers, new.info.length)
+            lost += _beyond(markers, MOST["Vorbis"]) + _lengths(markers, length)
             for name, values in vorbis_texts(markers[: MOST["Vorbis"]]).items():
                 new.tags[name] = values
-    elif markers:
-        lost.append("chapters")
-    return [], lost
+    elif isinstance(new, MP4) and markers:
+        lost += _beyond(markers, MOST["MP4"]) + _lengths(markers, length)
+        return partial(write_chapters, markers=markers[: MOST["MP4"]]), lost
+    return _write_nothing, lost
+
+
+def _write_nothing(path: str | os.PathLike[str]) -> None:
+    """All markers are in the tags."""
 
 
 def _rate(file: Any) -> int:

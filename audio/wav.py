@@ -9,8 +9,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from .containers import SAMPLE_BYTES
+
 _MAX_RIFF = 2**32 - 1  # bytes
-_BYTES = {"int16": 2, "int24": 3, "float32": 4}
 
 
 class WavEncoder:
@@ -21,7 +22,7 @@ class WavEncoder:
         self._rate = sample_rate
         self._channels = num_channels
         self._format = sample_format
-        self._frame_bytes = num_channels * _BYTES[sample_format]
+        self._frame_bytes = num_channels * SAMPLE_BYTES[sample_format]
         self._written = 0  # bytes of samples
         self._start = file.write(self._header())
 
@@ -59,7 +60,7 @@ class WavEncoder:
             self._rate,
             self._rate * frame % 2**32,
             frame,
-            8 * _BYTES[self._format],
+            8 * SAMPLE_BYTES[self._format],
         )
         if is_float:
             chunks += struct.pack("<H4sII", 0, b"fact", 4, min(self._frames, _MAX_RIFF))

@@ -24,7 +24,7 @@ import numpy as np
 import rivals
 from numpy.typing import NDArray
 from stembridge.core.atomic import write_whole
-from stembridge.models import Model, load_model, model_names
+from stembridge.models import Model, load_model, shipped_models
 
 RATE = 44100
 BLOCK = 65536  # samples, when only throughput matters
@@ -127,7 +127,7 @@ def time_blocks(model: str, seconds: float) -> list[dict[str, Any]]:
             start = time.perf_counter()
             processor.process(piece)
             ms[k] = 1000 * (time.perf_counter() - start)
-        frames = np.diff(np.arange(len(ms) + 1) * block // processor.grid.hop)[warm_up:]
+        frames = np.diff(np.arange(len(ms) + 1) * block // processor.hop_samples)[warm_up:]
         ms = ms[warm_up:]
         hop_ms = ms[frames > 0] / frames[frames > 0]
         rows.append(
@@ -135,8 +135,8 @@ def time_blocks(model: str, seconds: float) -> list[dict[str, Any]]:
                 "sample_rate": rate,
                 "block": block,
                 "block_lasts": 1000 * block / rate,
-                "hop": processor.grid.hop,
-                "hop_lasts": 1000 * processor.grid.hop / rate,
+                "hop": processor.hop_samples,
+                "hop_lasts": 1000 * processor.hop_samples / rate,
                 "calls": calls,
                 "missed": int((ms > 1000 * block / rate).sum()),
                 "per_block": _percentiles(ms),
@@ -357,7 +357,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     """The report. Raises ValueError for options out of range."""
     if options.htdemucs and not options.htdemucs.is_file():
         raise ValueError(f"{options.htdemucs}: no such file; {rivals.HTDEMUCS.partition('; ')[2]}")
-    models = {name: load_model(name) for name in [*model_names(), *options.model]}
+    models = {name: load_model(name) for name in [*shipped_models(), *options.model]}
     if not models:
         raise ValueError("no model comes with this copy; give one with --model PATH")
     return start_report() | {

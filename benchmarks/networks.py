@@ -2,8 +2,9 @@
 
     python benchmarks/networks.py --data musdb18-7
 
-Every shipped network and every `--model`: parameters, file size, operations, speed on one core, scores with intervals,
-how steady it is on long and strange input, and whether the borders of its chunks can be seen. Needs stembridge[train].
+Every network that ships and every `--model`: parameters, file size, operations, speed on one core, scores with
+intervals, how steady it is on long and strange input, and whether the borders of its chunks can be seen. Networks of
+others are listed beside them, with what the engine costs. Needs stembridge[train].
 """
 
 import argparse
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from guests import count_parameters, measure_guest
 from numpy.typing import NDArray
-from stembridge.models import Model, load_model, model_names
+from stembridge.models import Model, StemsCard, load_model, shipped_models
 
 from engine import RATE, alone, music, run_benchmark, say, start_report, time_engine
 
@@ -190,9 +192,14 @@ def _song(path: str, data: str) -> tuple[list[NDArray[np.float32]], NDArray[np.f
 def measure(path: str, options: argparse.Namespace) -> dict[str, Any]:
     """All of it for one network."""
     model = load_model(path)
-    row: dict[str, Any] = {"mode": model.card.mode, "megabytes": len(model.graph) / 1e6}
+    guest = isinstance(model.card, StemsCard)
+    row: dict[str, Any] = {"mode": model.card.mode, "megabytes": model.size_bytes / 1e6}
     say(f"{model.card.name}: speed")
-    row |= count_work(path) | {"speed": alone(1, time_engine, path, options.seconds, 1)["median"]}
+    if guest:
+        row |= {"parameters": count_parameters(path), "operations": None, "guest": measure_guest(path)}
+        row["speed"] = row["guest"]["speed"]
+    else:
+        row |= count_work(path) | {"speed": alone(1, time_engine, path, options.seconds, 1)["median"]}
     say(f"{model.card.name}: strange sounds")
     row["strange"] = watch_strange_sounds(path)
     if options.data:
@@ -200,7 +207,7 @@ def measure(path: str, options: argparse.Namespace) -> dict[str, Any]:
         row["scores"] = score(path, options.data)
         say(f"{model.card.name}: drift")
         row["drift"] = watch_drift(path, options.data, options.minutes)
-        if model.card.chunk:
+        if not guest and model.card.chunk:
             say(f"{model.card.name}: seams")
             row["seams"] = watch_seams(path, options.data, options.offsets)
     return row
@@ -220,12 +227,31 @@ def show(report: dict[str, Any]) -> None:
                 row["mode"],
                 f"{row['parameters']:,}",
                 f"{row['megabytes']:.1f}",
-                f"{row['operations']:.2f}",
+                "-" if row["operations"] is None else f"{row['operations']:.2f}",
                 f"{row['speed']:.1f}",
             ]
             for name, row in networks.items()
         ],
     )
+    if guests := {name: row["guest"] for name, row in networks.items() if "guest" in row}:
+        print(
+            "\nNetworks of others on one core: speed in times real time, and what the engine needs besides the graphs"
+        )
+        print_table(
+            ["network", "latency", "all stems", "one stem", "time", "graphs' memory", "memory"],
+            [
+                [
+                    name,
+                    f"{row['latency']:.2f} s",
+                    f"{row['speed']:.2f}",
+                    f"{row['one']:.2f}",
+                    f"+{row['added']:.1f} %",
+                    f"{row['graphs_mib']:.0f} MiB",
+                    f"+{row['engine_mib']:.0f} MiB",
+                ]
+                for name, row in guests.items()
+            ],
+        )
     print("\nThe loudest sample of any stem, in times of the input's")
     names = [*next(iter(networks.values()))["strange"]]
     print_table(
@@ -286,9 +312,11 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     from stembridge.training.export import load_parameters
 
     models: dict[str, str] = {}
-    for each in [*model_names(), *options.model]:
-        load_parameters(each)  # what training did not make is refused before hours are spent
-        name = load_model(each).card.name
+    for each in [*shipped_models(), *options.model]:
+        card = load_model(each).card
+        if not isinstance(card, StemsCard):
+            load_parameters(each)  # what training did not make is refused before hours are spent
+        name = card.name
         models[each if name in models else name] = each
     if options.data:
         songs_to_score(find_songs([options.data]))
@@ -299,7 +327,9 @@ def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", metavar="DIR", help="songs with stems, like MUSDB18's; without it nothing is scored")
-    parser.add_argument("--model", action="append", default=[], metavar="PATH", help="one more that `train` made")
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="PATH", help="one more that `train` made, or of others"
+    )
     parser.add_argument("--seconds", type=float, default=30.0, help="of music, for speed (default: 30)")
     parser.add_argument("--minutes", type=float, default=10.0, help="of one song again and again (default: 10)")
     parser.add_argument("--offsets", type=int, default=10, help="at which renders are compared (default: 10)")

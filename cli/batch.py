@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from ..core.durations import clock
+from ..core.times import clock
 from .lines import Lines, complain, speed_text
 from .options import is_given
 from .table import print_table
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from .bars import Bars
 
 BATCH_OPTIONS = "name", "jobs", "dask", "recipe", "report", "dry_run"
-FILES = ".wav", ".flac", ".mp3", ".ogg"  # what an output that is a file ends with
+# The suffixes of an output that is a file.
+FILES = ".wav", ".flac", ".aiff", ".aif", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".m4v", ".mov", ".mkv", ".webm"
 MOST_LINES = 40  # of songs, in the table at the end
 FAILED = 1  # exit code
 
 
 def is_batch(context: typer.Context, songs: list[str] | None) -> bool:
     """Whether a command line is about many songs: there are several, one that stands for several, or such an option."""
-    from ..render.batch.sources import PLAYLISTS
-    from ..render.storage import is_url
+    from ..audio.playlists import PLAYLISTS
+    from ..core.places import is_url
 
     if len(songs or ()) > 1 or any(is_given(context, option) for option in BATCH_OPTIONS):
         return True
@@ -42,7 +43,7 @@ def is_batch(context: typer.Context, songs: list[str] | None) -> bool:
 
 def is_folder(output: str) -> bool:
     """Whether an output is a folder for songs. One that is there, and is called out.wav, is a mistake."""
-    from ..render.storage import is_url
+    from ..core.places import is_url
 
     return is_url(output) or output.endswith("/") or (Path(output).is_dir() and not _is_file(output))
 

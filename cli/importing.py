@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
@@ -48,9 +49,9 @@ def import_model(
 
     The network is recognised by the shapes of its inputs and outputs, and run once on noise.
     """
+    from ..core.places import as_place
     from ..models import load_model
     from ..models.guests import adopt_model, check_name, publish_model, recognise, stage_model, staging
-    from ..render.storage import as_place
     from .rendering import progress_bar
 
     sources = [as_place(source) for source in sources]
@@ -101,8 +102,16 @@ def _usual_name(source: str) -> str:
 
 
 def _has_card(source: str) -> bool:
+    """Return whether a source is a card, or has one next to it: other programs have JSON files of that name, too."""
+    from ..core.errors import ModelError
+    from ..models.card import read_card
+
     path = Path(source)
-    return path.suffix == ".json" or (path.suffix == ".onnx" and path.with_suffix(".json").is_file())
+    if path.suffix == ".onnx":
+        with suppress(ModelError):
+            values = read_card(path.with_suffix(".json"))
+            return isinstance(values, dict) and "format" in values
+    return path.suffix == ".json"
 
 
 def _check_suffix(source: str) -> None:
@@ -133,8 +142,9 @@ def _fetch(source: str, folder: Path, progress: "Progress | None") -> "list[Gues
 
 def _copy(source: str, target: Path, progress: "Progress | None") -> "GuestFile":
     """Copy or download a graph. Raises OSError or ValueError, in one line, if it does not arrive whole."""
+    from ..core.places import is_url
     from ..models.guests import GuestFile
-    from ..render.storage import file_name, is_url, one_line, system_of
+    from ..render.storage import file_name, one_line, system_of
 
     shown = file_name(source)
     digest = hashlib.sha256()

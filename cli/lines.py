@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
-from ..core.durations import clock
+from ..core.times import clock
 from .table import printable
 
 if TYPE_CHECKING:

@@ -23,9 +23,17 @@ TAKES = ".csv", ".mid"
 
 
 def play_live(
+    songs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SONG",
+            show_default=False,
+            help="Audio files and playlists (.m3u, .m3u8, .pls), played one after another, again and again.",
+        ),
+    ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--input", "-i", metavar="WHAT", help="A device, an audio file that loops, or `none`."),
+        typer.Option("--input", "-i", metavar="WHAT", help="A device, or `none`; or one song or playlist."),
     ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="WHAT", help="A device, a new audio file, or `none`.")
@@ -64,6 +72,8 @@ def play_live(
     force: Force = False,
 ) -> None:
     """Move the stems of what is playing, with a mixer in the terminal. Without names: the default devices."""
+    if songs and source is not None:
+        raise ValueError(f"songs and --input {source} cannot both play; give one of them")
     if devices:
         _list_devices(driver)
         return
@@ -79,7 +89,7 @@ def play_live(
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     report = lines.put if ui else say
     live = Live(
-        source,
+        songs or source,
         output,
         stream=stream,
         overwrite=force,
@@ -107,8 +117,10 @@ def play_live(
                 run_mixer(live, control, lines)
             else:
                 print(f"{_told(live)}; Ctrl-C ends", flush=True)
+                transport, song = live.transport, 0
                 while not live.wait(LOOK):
-                    pass
+                    if song != (song := transport.song):
+                        print(f"song {song + 1} of {len(transport.songs)}: {transport.songs[song]}", flush=True)
     finally:
         while not lines.empty():  # lines that the mixer has not shown
             say(lines.get())
@@ -154,7 +166,10 @@ def _told(live: "Live") -> str:
     """What plays, where to, and how late."""
     settings, latency = live.settings, live.latency_samples
     late = 1000 * (latency + settings.block) / settings.sample_rate
-    ends = f"{_end(settings.input, settings.input_kind)} to {_end(settings.output, settings.output_kind)}"
+    source = _end(settings.input, settings.input_kind)
+    if songs := settings.songs:
+        source = songs[0] if len(songs) == 1 else f"{songs[0]} and {len(songs) - 1} more"
+    ends = f"{source} to {_end(settings.output, settings.output_kind)}"
     return f"{ends}: {settings.sample_rate} Hz, latency {latency} + {settings.block} samples, {late:.1f} ms"
 
 

@@ -2,20 +2,27 @@
 
 import queue
 import signal
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.style import Style
 from rich.text import Text
-from textual import events
+from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Footer, OptionList, Static
+from textual.widgets.option_list import Option
 
-from ..core.durations import clock
-from ..presets import PresetError, load_preset, preset_names
+from ..core.times import clock
+from ..presets import PresetError, own_presets, preset_names, read_preset
+from .master import MasterMeter
+from .song_line import SongLine
 from .strip import ChannelStrip
+from .undo import Undoable
 
 if TYPE_CHECKING:
     from ..control import MidiControl
@@ -23,21 +30,26 @@ if TYPE_CHECKING:
 
 REFRESH = 1 / 15  # s
 STEP_DB, STRIDE_DB = 1.0, 6.0
+SKIP = 5.0  # s of a song that a key goes back or on
 KEYS = 9  # presets that a key chooses
+MESSAGES = 3  # lines of what goes wrong that are shown at a time
 ENDS = "SIGINT", "SIGTERM", "SIGHUP"
 BUSY = 0.7  # load from which on it is told as a danger
 HELP = """\
- ← →         choose a stem        m       mute
- ↑ ↓         1 dB up, down        s       solo
- PgUp PgDn   6 dB up, down        r       all to 0 dB
- Home End    0 dB, silence        1 .. 9  load a preset
- mouse       drag the fader, click M, S and presets
+ ← →        choose a stem      space  pause, go on
+ ↑ ↓        1 dB up, down      , .    5 s back, on
+ PgUp PgDn  6 dB up, down      b n    song before, next
+ Home End   0 dB, silence      l      loop from, to, off
+ m s        mute, solo         1..9   load a preset
+ r u        all to 0 dB, undo  p      all presets
+ q          quit               c Esc  clip, message off
+ mouse: drag faders and the song's line, turn the wheel
+ on faders; click M, S, presets, clip light, message
 
  Meters show what is behind the faders, from -60 dB to
- full scale: the RMS as a bar, the peak as a line. LOAD is
- the share of a core that the work takes, LATE counts
- blocks that came too late, LATENCY is that of the effect
- and of one block; devices add their own. Any key closes.\
+ full scale: RMS as a bar, peak as a line. LOAD is the
+ share of a core, LATE counts late blocks, LATENCY is that
+ of the effect and of one block. Any key closes this.\
 """
 
 
@@ -87,6 +99,29 @@ class Help(ModalScreen[None]):
         self.dismiss()
 
 
+class PresetList(ModalScreen[str]):
+    """All presets to choose from."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,p,q", "dismiss", show=False)]
+
+    def __init__(self, presets: dict[str, str]) -> None:
+        super().__init__()
+        self._options = [Option(f"{name:<15} {about}", id=name) for name, about in presets.items()]
+
+    def compose(self) -> ComposeResult:
+        """One list."""
+        yield OptionList(*self._options, id="all-presets", markup=False)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Take the one that was chosen."""
+        self.dismiss(event.option_id)
+
+    def on_click(self, event: events.Click) -> None:
+        """Beside the list: none."""
+        if event.widget is self:
+            self.dismiss()
+
+
 class Mixer(App[None]):
     """A strip for each stem, presets, and how the sound is doing."""
 
@@ -96,17 +131,30 @@ class Mixer(App[None]):
     #strips { height: 1fr; align: center top; overflow-x: auto; }
     #presets, #status, #title { height: 1; padding: 0 1; }
     #presets { height: auto; max-height: 3; link-style: none; link-color: ansi_default; }
-    Help { align: center middle; }
-    #help { width: 60; height: auto; border: round ansi_default; }
+    #message { height: auto; max-height: 3; padding: 0 1; text-style: bold reverse; display: none; }
+    Help, PresetList { align: center middle; }
+    #help { width: 60; max-width: 100%; height: auto; border: round ansi_default; }
+    #all-presets { width: 62; max-width: 100%; height: auto; max-height: 100%; border: round ansi_default;
+                   text-wrap: nowrap; text-overflow: ellipsis; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "choose(-1)", show=False),
         Binding("right", "choose(1)", show=False),
-        Binding("m", "mute", "mute"),
-        Binding("s", "solo", "solo"),
-        Binding("r", "reset", "reset"),
         Binding("question_mark", "help", "help", key_display="?"),
         Binding("q,ctrl+c", "quit", "quit", key_display="q"),
+        Binding("space", "pause", "pause"),
+        Binding("l", "loop", "loop"),
+        Binding("m", "mute", "mute"),
+        Binding("s", "solo", "solo"),
+        Binding("u", "undo", "undo"),
+        Binding("p", "presets", "presets"),
+        Binding("r", "reset", show=False),
+        Binding("comma", f"skip({-SKIP})", show=False),
+        Binding("full_stop", f"skip({SKIP})", show=False),
+        Binding("b", "step(-1)", show=False),
+        Binding("n", "step(1)", show=False),
+        Binding("c", "put_out", show=False),
+        Binding("escape", "hush", show=False),
         Binding("up", f"move({STEP_DB})", show=False),
         Binding("down", f"move({-STEP_DB})", show=False),
         Binding("pageup", f"move({STRIDE_DB})", show=False),
@@ -119,23 +167,29 @@ class Mixer(App[None]):
     def __init__(self, live: "Live", control: "MidiControl", lines: "queue.SimpleQueue[str]") -> None:
         super().__init__()
         self.theme = "ansi-dark"  # the terminal's own colours, whether it is light or dark
-        self._live, self._control, self._lines = live, control, lines
-        self._presets = _usable_presets(live.stems)
+        self._live, self._control, self._lines = live, Undoable(control), lines
+        self._presets = _keyed_presets(live.stems)
+        self._loop_from: tuple[int, float] | None = None  # a song, and where in it a loop shall begin
         # Kept, because a query looks at the screen in front, which may be the help.
-        self._strips = [ChannelStrip(control, stem) for stem in live.stems]
+        self._strips = [ChannelStrip(self._control, stem) for stem in live.stems]
+        self._master, self._song = MasterMeter(live), SongLine(live.transport)
         self._head, self._keys, self._status = Static(id="title"), Static(id="presets"), Static(id="status")
+        self._message = Static(id="message", markup=False)
+        self._said: deque[str] = deque(maxlen=MESSAGES)
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
         yield self._head
-        yield Horizontal(*self._strips, id="strips")
+        yield Horizontal(*self._strips, self._master, id="strips")
+        if self._live.transport.songs:
+            yield self._song
+        yield self._message
         yield self._keys
         yield self._status
         yield Footer()
 
     def on_mount(self) -> None:
         """Begin to follow the sound."""
-        self._head.update(self._ends())
         self._strips[0].focus()
         if not self.is_headless and hasattr(signal, "SIGCONT"):
             # Textual starts to read keys once more, and then never ends; and a mixer is not put aside.
@@ -148,18 +202,29 @@ class Mixer(App[None]):
             self.exit()
             return
         while not self._lines.empty():
-            self.notify(self._lines.get(), timeout=10)
+            self._say(self._lines.get())
+        if self._loop_from is not None and self._loop_from[0] != self._live.transport.song:
+            self._loop_from = None
+        self._song.mark = self._loop_from and self._loop_from[1]
+        self._song.follow()
+        self._master.follow()
+        if self._ends() != self._head.content:
+            self._head.update(self._ends())
         levels = self._live.levels
         for strip in self._strips:
             strip.follow(levels[strip.stem])
         self._status.update(self._health())
 
     def _ends(self) -> Text:
-        settings = self._live.settings
+        settings, transport = self._live.settings, self._live.transport
         ends = [
             {"none": "nothing", "device": name or "default device"}.get(kind, str(name).rpartition("/")[2])
             for name, kind in ((settings.input, settings.input_kind), (settings.output, settings.output_kind))
         ]
+        if songs := transport.songs:
+            ends[0] = songs[transport.song].rpartition("/")[2]
+            if len(songs) > 1:
+                ends[0] += f" ({transport.song + 1} of {len(songs)})"
         rate = f"  {settings.sample_rate} Hz"
         return Text.assemble(
             ("StemBridge", "bold"), (rate, "dim"), f"  {ends[0]} → {ends[1]}", no_wrap=True, overflow="ellipsis"
@@ -167,13 +232,12 @@ class Mixer(App[None]):
 
     def _health(self) -> Text:
         live, rate = self._live, self._live.settings.sample_rate
-        seconds = live.position // rate
         late = live.latency_samples + live.settings.block
         busy = Style(reverse=True) if live.load > BUSY else Style()
         missed = Style(reverse=True) if live.misses else Style()
         return Text.assemble(
-            f"{clock(seconds)}  ",
-            ("LOAD ", "dim"),
+            f"{clock(live.position // rate)}",
+            ("  LOAD ", "dim"),
             (f"{live.load:4.0%}", busy),
             ("  LATE ", "dim"),
             (f"{live.misses}", missed),
@@ -185,8 +249,9 @@ class Mixer(App[None]):
     def _buttons(self, width: int) -> Text:
         """The presets in as many lines as they need."""
         lines = [Text()]
-        for key, name in enumerate(self._presets, 1):
-            click = Style(meta={"@click": f"app.preset({key})"})
+        buttons = [(str(key), name, f"app.preset({key})") for key, name in enumerate(self._presets, 1)]
+        for key, name, action in [*buttons, ("p", "all", "app.presets")]:
+            click = Style(meta={"@click": action})
             button = Text.assemble((f" {key} ", click + Style(reverse=True)), (f" {name}", click), "  ")
             if lines[-1] and lines[-1].cell_len + button.cell_len - 2 > width:
                 lines.append(Text())
@@ -219,13 +284,81 @@ class Mixer(App[None]):
 
     def action_reset(self) -> None:
         """All faders to 0 dB, no mutes and no solos."""
-        for strip in self._strips:
-            strip.reset()
+        with self._control.one_move():
+            for strip in self._strips:
+                strip.reset()
 
     def action_preset(self, key: int) -> None:
         """Load the preset of a number key."""
         if key <= len(self._presets):
-            self._control.load_preset(self._presets[key - 1])
+            self._load_preset(self._presets[key - 1])
+
+    def action_presets(self) -> None:
+        """Show all presets to choose from."""
+        self.push_screen(PresetList(_usable_presets(self._live.stems)), self._load_preset)
+
+    def _load_preset(self, name: str | None) -> None:
+        if name is not None:
+            with self._failures_said():
+                self._control.load_preset(name)
+
+    def action_undo(self) -> None:
+        """Take back the last move."""
+        if not self._control.undo():
+            self._say("there is nothing to undo")
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        with self._failures_said():
+            self._live.transport.pause(not self._live.transport.paused)
+
+    def action_skip(self, seconds: float) -> None:
+        """Go back or on in the song."""
+        with self._failures_said():
+            self._live.transport.skip(seconds)
+
+    def action_step(self, by: int) -> None:
+        """Go to the song before, or the next one."""
+        with self._failures_said():
+            self._live.transport.step(by)
+
+    def action_loop(self) -> None:
+        """Let a loop begin here; then let it end here; then let there be none."""
+        transport, begun = self._live.transport, self._loop_from
+        self._loop_from = None
+        with self._failures_said():
+            if begun is not None:
+                transport.set_loop(*sorted((begun[1], transport.position)))
+            elif transport.loop is not None or not transport.songs:
+                transport.set_loop(None)
+            else:
+                self._loop_from = transport.song, transport.position
+
+    def action_put_out(self) -> None:
+        """Put the clip light out."""
+        self._master.put_out()
+
+    def action_hush(self) -> None:
+        """Take the messages away."""
+        self._said.clear()
+        self._message.display = False
+
+    @on(events.Click, "#message")
+    def _hush(self) -> None:
+        self.action_hush()
+
+    def _say(self, line: str) -> None:
+        """Show a line, above the last ones, until it is taken away."""
+        self._said.appendleft(line)
+        self._message.update("\n".join(self._said))
+        self._message.display = True
+
+    @contextmanager
+    def _failures_said(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            self._say(str(error))
 
     def action_help(self) -> None:
         """Say what the keys do."""
@@ -236,14 +369,20 @@ class Mixer(App[None]):
         self._keys.update(self._buttons(event.size.width - 2))
 
 
-def _usable_presets(stems: tuple[str, ...]) -> list[str]:
-    """The first nine that have a stem in common with the model, and no other."""
-    found = []
-    for name in preset_names():
+def _usable_presets(stems: tuple[str, ...]) -> dict[str, str]:
+    """The presets that name no other stems than these, the user's own last: name -> description."""
+    own = own_presets()
+    found = {}
+    for name in sorted(preset_names(), key=lambda name: (name in own, name)):
         try:
-            gains = load_preset(name)
-        except PresetError:  # a file of the user's that is none
+            preset = read_preset(name)
+        except PresetError:  # a file of the user's that is not a preset
             continue
-        if set(gains) <= set(stems):
-            found.append(name)
-    return found[:KEYS]
+        if set(preset.gains_db) <= set(stems):
+            found[name] = f"{preset.description} (your own)" if name in own else preset.description
+    return found
+
+
+def _keyed_presets(stems: tuple[str, ...]) -> list[str]:
+    """The names of those that have a key."""
+    return list(_usable_presets(stems))[:KEYS]

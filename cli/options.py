@@ -14,8 +14,8 @@ Songs = Annotated[
     typer.Argument(
         metavar="SONG",
         show_default=False,
-        help="Any audio file: WAV, FLAC, AIFF, MP3, Ogg, Opus, M4A ... Many songs: files, folders, 'globs/**/*.flac', "
-        "playlists (.m3u, .m3u8, .pls) and URLs (s3://...).",
+        help="Any audio or video file: WAV, FLAC, AIFF, MP3, Ogg, Opus, M4A, MP4 ... Many songs: files, folders, "
+        "'globs/**/*.flac', playlists (.m3u, .m3u8, .pls) and URLs (s3://...).",
     ),
 ]
 Fader = Annotated[str | None, typer.Option(metavar="DB", help="Gain in dB, -80 (silence) to 20.")]

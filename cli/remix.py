@@ -21,7 +21,8 @@ def remix_song(
             "-o",
             metavar="FILE",
             show_default=False,
-            help="A .wav, .flac, .mp3 or .ogg file; for many songs a folder, like out/.",
+            help="A .wav, .flac, .aiff, .mp3, .ogg, .opus or .m4a file, or for a video .mp4, .mov, .mkv or .webm; "
+            "for many songs a folder, like out/.",
         ),
     ] = None,
     vocals: Fader = None,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.durations import clock
+from ..core.times import clock
 
 if TYPE_CHECKING:
     import typer

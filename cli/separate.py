@@ -26,15 +26,17 @@ def separate_song(
     ] = None,
     stems: Annotated[
         str | None,
-        typer.Option(metavar="NAMES", help="Like `vocals,no_vocals`, which is all but the vocals; default: all."),
+        typer.Option(
+            metavar="NAMES", help="Like `vocals,instrumental`, or `no_drums` for all but the drums; default: all."
+        ),
     ] = None,
     recipe: Recipe = None,
     report: Reports = None,
     **settings: Any,
 ) -> None:
     """Write the stems of a song, or of many, a file each. Together they sum to the song."""
+    from ..core.places import is_url
     from ..render import separate_file
-    from ..render.storage import is_url
     from .batch import batch_arguments, is_batch, run_batch
     from .rendering import one_song, run_with_progress
 

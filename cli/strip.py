@@ -1,5 +1,6 @@
 """A channel strip of the mixer: a fader, a meter, a mute and a solo."""
 
+from contextlib import ExitStack
 from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from textual.widget import Widget
 from ..core.gains import MAX_DB, SILENCE_DB
 
 if TYPE_CHECKING:
-    from ..control import MidiControl
+    from .undo import Undoable
 
 # Where a gain is on the fader, from its foot to its top: fine where music is mixed.
 TRAVEL = ((SILENCE_DB, 0.0), (-60.0, 0.06), (-40.0, 0.2), (-20.0, 0.42), (-10.0, 0.58), (0.0, 0.78), (MAX_DB, 1.0))
@@ -33,14 +34,14 @@ class ChannelStrip(Widget, can_focus=True):
     """One stem. Drag or click the fader, click M or S, or turn the wheel."""
 
     DEFAULT_CSS = f"""
-    ChannelStrip {{ width: 1fr; min-width: {WIDTH}; max-width: 24; height: 1fr; min-height: 8; }}
+    ChannelStrip {{ width: 1fr; min-width: {WIDTH}; max-width: 24; height: 1fr; min-height: 6; }}
     """
 
-    def __init__(self, control: "MidiControl", stem: str) -> None:
+    def __init__(self, control: "Undoable", stem: str) -> None:
         super().__init__()
         self.stem = stem
         self._control = control
-        self._dragged = False
+        self._drag: ExitStack | None = None  # one move from when the fader is taken until it is let go
         self._seen: tuple[float, float, float, bool, bool, bool] = 0.0, -inf, -inf, False, False, False
 
     def follow(self, level: tuple[float, float]) -> None:
@@ -103,7 +104,7 @@ class ChannelStrip(Widget, can_focus=True):
             knob = Segment(" ▐██▌ ", DIM if silent else BOLD)
         else:
             knob = Segment("──┼── " if mark == 0 else "  │   ", DIM)
-        parts = [Segment(f"{label:>4}", DIM), knob, _bar(row, rows, peak, rms)]
+        parts = [Segment(f"{label:>4}", DIM), knob, meter_row(row, rows, peak, rms)]
         if self.size.width >= WITH_LEVELS:
             level = next((level for level in LEVELS if _level_row(level, rows) == row), None)
             parts.append(Segment("" if level is None else f"{level:>4}", DIM))
@@ -129,18 +130,21 @@ class ChannelStrip(Widget, can_focus=True):
         if event.y == rows + 2:
             self.toggle("mute" if event.x < self.size.width // 2 else "solo")
         elif 1 <= event.y <= rows:
-            self._dragged = True
+            self._drag = self._drag or ExitStack()
+            self._drag.enter_context(self._control.one_move())
             self.capture_mouse()
             self._drag_to(event.y)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Drag the fader."""
-        if self._dragged:
+        if self._drag is not None:
             self._drag_to(event.y)
 
     def on_mouse_up(self) -> None:
         """Let go."""
-        self._dragged = False
+        if self._drag is not None:
+            self._drag.close()
+        self._drag = None
         self.release_mouse()
 
     def on_mouse_scroll_up(self) -> None:
@@ -196,7 +200,7 @@ def _level_row(level_db: float, rows: int) -> int:
     return min(rows - 1, int(rows * min(level_db, 0.0) / FLOOR_DB))
 
 
-def _bar(row: int, rows: int, peak: float, rms: float) -> Segment:
+def meter_row(row: int, rows: int, peak: float, rms: float) -> Segment:
     """One row of the meter."""
     colour = next((style for lowest, style in ZONES if FLOOR_DB * row / rows > lowest), ZONES[-1][1])
     filled = min(max(1 - rms / FLOOR_DB, 0.0), 1.0) * rows - (rows - row - 1)

@@ -13,7 +13,7 @@ from .options import ModelName
 
 if TYPE_CHECKING:
     from ..plugin import HostedPlugin
-    from ..plugin.bridge.bundle import Descriptor
+    from ..plugin.bridge.descriptor import Descriptor
 
 STANDARD = Path("~/.vst3")
 RATES = 44100, 48000  # Hz, at which a plugin is checked
@@ -44,9 +44,9 @@ def install_plugin(
     """Write a plugin that hosts find. It makes its sound in the Python environment that this command runs in."""
     from dataclasses import replace
 
-    from ..plugin.bridge.bundle import RATES as USUAL_RATES
     from ..plugin.bridge.bundle import home_folders, write_bundle
-    from ..plugin.bridge.factory import find_latencies
+    from ..plugin.bridge.descriptor import RATES as USUAL_RATES
+    from ..plugin.bridge.factory import find_timings
     from ..plugin.hosted import describe_processor, find_processor
     from ..plugin.stemmix import describe_stem_mix
 
@@ -64,7 +64,8 @@ def install_plugin(
         factory = find_processor(processor)
         folders += home_folders(re.split("[.:]", processor)[0])
         descriptor, _ = describe_processor(processor, {}, folders, name)
-        descriptor = replace(descriptor, latencies=find_latencies(factory, {}, USUAL_RATES))
+        timings = find_timings(factory, {}, USUAL_RATES)
+        descriptor = replace(descriptor, latencies=timings, shows_status=True)
     bundle = folder.expanduser() / f"{descriptor.name}.vst3"
     write_bundle(bundle, descriptor)
     print(f"wrote {bundle}: {_sound(descriptor)}; hosts see it when they scan for plugins")
@@ -177,7 +178,8 @@ def _state(bundle: Path, descriptor: "Descriptor") -> str:
 
 def _installed(folder: Path) -> "dict[str, Descriptor]":
     """Our plugins in a folder, by the names of their bundles; those of others are passed over."""
-    from ..plugin.bridge.bundle import BridgeError, read_bundle
+    from ..plugin.bridge.bundle import read_bundle
+    from ..plugin.bridge.descriptor import BridgeError
 
     if folder.expanduser().exists() and not folder.expanduser().is_dir():
         raise ValueError(f"--dir {folder} is a file; name a folder")

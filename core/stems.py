@@ -11,7 +11,8 @@ def stem_parts(stems: Sequence[str], names: Sequence[str] | None) -> dict[str, l
 
     Args:
         stems: The model's stems.
-        names: Any of them, or "no_<stem>" for the song without that stem; None for all stems.
+        names: Any of them, "no_<stem>" for the song without that stem, or "instrumental" for the song without vocals;
+            None for all stems.
 
     Raises:
         StemBridgeError: A name is unknown, or there are no names.
@@ -25,10 +26,13 @@ def stem_parts(stems: Sequence[str], names: Sequence[str] | None) -> dict[str, l
         return parts
     if isinstance(names, str):
         raise StemBridgeError(f"stems {names!r} does not work; give a list, such as [{names!r}]")
-    known = without | parts
-    check_stems(names, [*parts, *without])
+    if "vocals" in stems:
+        without["instrumental"] = without["no_vocals"]
+    known = without | parts  # a model may have a stem of that name
+    choices = list(dict.fromkeys([*parts, *without]))
+    check_stems(names, choices)
     if not names:
-        raise StemBridgeError(f"no stem is given; choose from {', '.join([*parts, *without])}")
+        raise StemBridgeError(f"no stem is given; choose from {', '.join(choices)}")
     return {name: known[name] for name in names}
 
 

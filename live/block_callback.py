@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..engine import StemProcessor
 from .settings import Settings
-from .shared_memory import SharedMemory
+from .shared_memory import MIX, STEMS, SharedMemory
 
 WARM_UP = 0.5  # s of silence before the first block: the first runs of a network take longer
 PRIORITY = 20  # of real-time threads
@@ -49,7 +49,7 @@ class BlockCallback:
         for _ in range(math.ceil(WARM_UP * self._rate / settings.block)):
             processor.process(silence)
         processor.reset()
-        memory.counts[3] = processor.latency_samples
+        memory.counts[3] = self.latency_samples = processor.latency_samples
 
     def __call__(self, block: NDArray[np.float32], came: float | None = None) -> NDArray[np.float32]:
         """Remix a block. came: when it was there, by time.perf_counter; None for a device's, which does not say it."""
@@ -67,6 +67,7 @@ class BlockCallback:
         self._follow()
         self._memory.counts[0] += block.shape[-1]
         out = self._processor.process(block)
+        self._measure_mix(out)
         now = time.perf_counter()
         if came is None:
             came = min(began, self._expected) if began - self._done < AT_ONCE else began
@@ -77,6 +78,13 @@ class BlockCallback:
         if lasts:
             self._memory.note_load(self._busy - busy, lasts)
         return out
+
+    def rest(self, lasts: float) -> None:
+        """Let so many seconds pass while time stands still for the sound: the meters and the load fall."""
+        if lasts:
+            self._memory.note_levels(slice(None), 0.0, 0.0, lasts)
+            self._memory.note_load(0.0, lasts)
+        self._busy, self._expected = time.process_time(), math.inf
 
     def _follow(self) -> None:
         wanted = self._memory.wanted.copy()
@@ -96,7 +104,14 @@ class BlockCallback:
         if not stems.shape[-1]:
             return
         size = np.abs(stems * gains[:, None]).reshape(len(stems), -1)
-        self._memory.note_levels(size.max(axis=1), np.square(size).mean(axis=1), stems.shape[-1] / self._rate)
+        self._memory.note_levels(STEMS, size.max(axis=1), np.square(size).mean(axis=1), stems.shape[-1] / self._rate)
+
+    def _measure_mix(self, out: NDArray[np.float32]) -> None:
+        if out.size:
+            peak = max(out.max(), -out.min())
+            self._memory.note_levels(MIX, peak, np.square(out).mean(), out.shape[-1] / self._rate)
+            if peak > 1:
+                self._memory.counts[4] += np.count_nonzero(np.abs(out) > 1)
 
 
 def hurry(priority: int) -> None:

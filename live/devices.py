@@ -11,6 +11,7 @@ from ..core.errors import LiveError
 from .sources_sinks import FILES, Sink, Source
 
 if TYPE_CHECKING:
+    from .block_callback import BlockCallback
     from .settings import Settings
 
 PERIODS = 2  # blocks that a device holds, the least there can be
@@ -21,8 +22,6 @@ LOOK = 0.1  # s
 # the processor: none is let run further ahead of ours than this.
 AHEAD = 0.5  # s
 FASTER = 0.01  # how much faster than ours a device's clock may be for ever
-
-Play = Callable[[Any], Any]
 
 
 def device_names(driver: str | None = None) -> tuple[str, list[str], list[str]]:
@@ -35,7 +34,7 @@ def play_through_devices(
     settings: "Settings",
     source: Source | None,
     sink: Sink | None,
-    work: Play,
+    work: "BlockCallback",
     stopped: threading.Event,
     report: Callable[[str], None],
     ready: Callable[[], None],
@@ -70,7 +69,12 @@ class _Stream:
     """One or two devices, open and running or not."""
 
     def __init__(
-        self, settings: "Settings", source: Source | None, sink: Sink | None, work: Play, stopped: threading.Event
+        self,
+        settings: "Settings",
+        source: Source | None,
+        sink: Sink | None,
+        work: "BlockCallback",
+        stopped: threading.Event,
     ) -> None:
         self._settings, self._source, self._sink, self._work, self._stopped = settings, source, sink, work, stopped
         self._device: Any = None
@@ -158,7 +162,12 @@ class _Stream:
                     block = self._source.read(given)
                 else:
                     block = np.frombuffer(given, np.float32).reshape(-1, channels).T
-                due = max(due, now - AHEAD) + (1 - FASTER) * block.shape[-1] / self._settings.sample_rate
+                lasts = (given if block is None else block.shape[-1]) / self._settings.sample_rate
+                due = max(due, now - AHEAD) + (1 - FASTER) * lasts
+                if block is None:
+                    self._work.rest(lasts)
+                    out = bytes(4 * channels * given)
+                    continue
                 done = self._work(block)
                 if self._sink is not None:
                     self._sink.write(done)

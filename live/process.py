@@ -2,6 +2,7 @@
 
 import gc
 import os
+import queue
 import sys
 import threading
 import time
@@ -14,13 +15,17 @@ from .block_callback import BlockCallback
 from .devices import PERIODS, play_through_devices
 from .settings import Settings
 from .shared_memory import SharedMemory
-from .sources_sinks import LoopingSong, NewFile, Nowhere, Silence, Sink, Source
+from .songs import Command, SongPlayer
+from .sources_sinks import NewFile, Nowhere, Silence, Sink, Source
 
 SWITCH = 0.0001  # s that another thread may keep the one that plays waiting
+LOOK = 0.001  # s between looks at whether time goes on, where nothing else keeps it
 
 
 def play(settings: Settings, memory: SharedMemory, pipe: Connection) -> None:
-    """Play as `settings` says until its end, or until the other end of the pipe says so or is gone.
+    """Play as `settings` says until its end, or until the other end of the pipe sends None or is gone.
+
+    All else that it sends are commands for the songs.
 
     Sends ("ready", None) once, ("report", line) for each event, ("recorded", path) if there is a new file, and finally
     ("ended", None), ("failed", line), or ("broken", line) for a bug.
@@ -28,9 +33,10 @@ def play(settings: Settings, memory: SharedMemory, pipe: Connection) -> None:
     sys.setswitchinterval(SWITCH)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where sound systems talk, right into the mixer's screen
     stopped = threading.Event()
-    threading.Thread(target=_listen, args=(pipe, stopped), daemon=True).start()
+    commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, stopped, commands), daemon=True).start()
     try:
-        _play(settings, memory, stopped, lambda kind, value=None: _send(pipe, kind, value))
+        _play(settings, memory, stopped, commands, lambda kind, value=None: _send(pipe, kind, value))
     except Exception as error:
         kind = "failed" if isinstance(error, ValueError | OSError) else "broken"
         _send(pipe, kind, str(error) if kind == "failed" else f"{type(error).__name__}: {error}")
@@ -38,20 +44,31 @@ def play(settings: Settings, memory: SharedMemory, pipe: Connection) -> None:
         _send(pipe, "ended", None)
 
 
-def _play(settings: Settings, memory: SharedMemory, stopped: threading.Event, send: Callable[..., None]) -> None:
+def _play(
+    settings: Settings,
+    memory: SharedMemory,
+    stopped: threading.Event,
+    commands: "queue.SimpleQueue[Command]",
+    send: Callable[..., None],
+) -> None:
+    def report(line: str) -> None:
+        send("report", line)
+
     device = "device" in (settings.input_kind, settings.output_kind)
     work = BlockCallback(settings, memory, stopped, PERIODS if device else 1)
     gc.collect()
     gc.disable()  # what follows makes no circles, and to look for them takes milliseconds
-    source = _source(settings)
+    source: Source | None = None  # a device
+    if settings.input_kind == "file":
+        source = SongPlayer(settings, memory, work.latency_samples, commands, report)
+    elif settings.input_kind == "none":
+        source = Silence(settings.num_channels)
     with nullcontext() if source is None else closing(source):
         sink = _sink(settings)
         try:
             with nullcontext() if sink is None else closing(sink):
                 if source is None or sink is None:
-                    play_through_devices(
-                        settings, source, sink, work, stopped, lambda line: send("report", line), lambda: send("ready")
-                    )
+                    play_through_devices(settings, source, sink, work, stopped, report, lambda: send("ready"))
                 else:
                     send("ready")
                     _play_by_the_clock(settings, source, sink, work, stopped)
@@ -68,17 +85,15 @@ def _play_by_the_clock(
     comes = time.perf_counter() + lasts
     while not stopped.is_set():
         block = source.read(settings.block)
+        if block is None:
+            work.rest(lasts)
+            time.sleep(lasts or LOOK)
+            comes = time.perf_counter() + lasts
+            continue
         time.sleep(max(0.0, comes - time.perf_counter()))
         sink.write(work(block, comes))
         # A device, too, goes on from where it is if it was kept waiting for too long.
         comes = max(comes + lasts, time.perf_counter() - lasts)
-
-
-def _source(settings: Settings) -> Source | None:
-    """None: a device."""
-    if settings.input_kind == "file":
-        return LoopingSong(str(settings.input), settings.sample_rate, settings.num_channels, settings.stream)
-    return Silence(settings.num_channels) if settings.input_kind == "none" else None
 
 
 def _sink(settings: Settings) -> Sink | None:
@@ -89,10 +104,11 @@ def _sink(settings: Settings) -> Sink | None:
     return Nowhere() if settings.output_kind == "none" else None
 
 
-def _listen(pipe: Connection, stopped: threading.Event) -> None:
+def _listen(pipe: Connection, stopped: threading.Event, commands: "queue.SimpleQueue[Command]") -> None:
     try:
         with suppress(EOFError, OSError):
-            pipe.recv_bytes()
+            while (command := pipe.recv()) is not None:
+                commands.put(command)
     finally:
         stopped.set()
 

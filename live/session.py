@@ -22,8 +22,10 @@ from ..core.log import say
 from ..core.stems import check_stems
 from ..presets.gains import Gains
 from .process import play
-from .settings import checked_settings
+from .settings import Input, checked_settings
 from .shared_memory import KEPT, SharedMemory
+from .songs import Command
+from .transport import Transport
 
 __all__ = ["Live"]
 
@@ -34,18 +36,20 @@ QUIET = "SIGINT", "SIGTERM", "SIGHUP"
 class Live:
     """Sound that goes through the faders now, between `start` and `close`, or in a `with` block.
 
-    input: a device's name, or a part of it; None for the default device; an audio file, which plays again and again;
-    "none" for silence. output: likewise, where a name that ends in .wav, .flac, .mp3 or .ogg is a new file, which is
-    there when all has ended, and replaces what was there; or, with `overwrite=False`, gets a number behind its name if
-    there is another by then.
-    stream: the number of the input file's audio stream, from 1; by default the one marked as default, else the first.
+    input: a device's name, or a part of it; None for the default device; an audio file or a playlist (.m3u, .m3u8,
+    .pls), or a list of them, whose songs play one after another, again and again; "none" for silence. output: a device
+    likewise, where a name that ends in .wav, .flac, .mp3 or .ogg is a new file, which is there when all has ended, and
+    replaces what was there; or, with `overwrite=False`, gets a number behind its name if there is another by then.
+    stream: the number of the songs' audio stream, from 1; by default the one marked as default, else the first.
     model: a shipped model's name, or the path of an .onnx file. sample_rate: in Hz; by default the song's, else 44100.
     block: samples worked on at a time, 16 to 16384; a device has whole milliseconds, and takes the nearest.
     gains_db: where the faders start, or a preset. seconds: how long to play; None for no end. driver: of devices, such
     as "jack".
     realtime: False plays from a file or silence to a file or nothing as fast as it can.
     report: called with a line when a device vanishes or returns, if a default was chosen from several audio streams,
-    and with a failure of the sound if the `with` block raises another exception. Errors that it raises are ignored.
+    when a song of several cannot be played, and with a failure of the sound if the `with` block raises another
+    exception. Errors that it raises are ignored.
+    transport: where songs are paused, sought through and repeated, see Transport.
 
     It has all that StemProcessor has to move faders, so a MidiControl can, and like there they may be moved from any
     thread. They act from the next block on. Raises LiveError, ModelError or another ValueError, in one line.
@@ -53,7 +57,7 @@ class Live:
 
     def __init__(
         self,
-        input: str | os.PathLike | None = None,
+        input: Input = None,
         output: str | os.PathLike | None = None,
         *,
         stream: int | None = None,
@@ -68,15 +72,26 @@ class Live:
         report: Callable[[str], None] = say,
     ) -> None:
         self.settings = checked_settings(
-            input, stream, output, overwrite, model, sample_rate, block, gains_db, seconds, driver, realtime
+            input,
+            stream,
+            output,
+            overwrite,
+            model,
+            sample_rate,
+            block,
+            gains_db,
+            seconds,
+            driver,
+            realtime,
+            lambda line: tell(report, line),
         )
         self.stems = tuple(self.settings.gains_db)
         self._report = report
-        if self.settings.stream_note:
-            report(self.settings.stream_note)
         self._context = multiprocessing.get_context("spawn")
         self._memory = SharedMemory(self._context, len(self.stems))
         self._memory.wanted[0] = list(self.settings.gains_db.values())
+        self.transport = Transport(self.settings.songs, self._memory, self._send)
+        self._sending = threading.Lock()
         self._process: Any = None
         self._started, self._ready, self._ended = threading.Event(), threading.Event(), threading.Event()
         self._failure: Exception | None = None
@@ -130,8 +145,7 @@ class Live:
         if self._process is None:
             return
         atexit.unregister(self._end)
-        with suppress(OSError):  # it has ended by itself
-            self._pipe.send_bytes(b"stop")
+        self._send(None)
         self._started.wait(PATIENCE)
         if self._process.pid is not None:
             progress = None
@@ -143,6 +157,13 @@ class Live:
             self._listener.join(PATIENCE)
         if self.settings.part:
             Path(self.settings.part).unlink(missing_ok=True)  # of a process that was killed
+
+    def _send(self, command: Command | None) -> None:
+        """Send a command for the songs; None ends the sound."""
+        if self._process is None:
+            raise LiveError("nothing plays before the start; use `with`, or start()")
+        with self._sending, suppress(OSError):  # it has ended by itself
+            self._pipe.send(command)
 
     def _file_progress(self) -> tuple[int, int]:
         """What changes as long as the new file is being written or checked: its size and its time."""
@@ -264,9 +285,21 @@ class Live:
     def levels(self) -> dict[str, tuple[float, float]]:
         """Stem -> peak and RMS behind its fader, in dB of full scale, with the fall of a peak and a VU meter."""
         with np.errstate(divide="ignore"):
-            peaks = 20 * np.log10(self._memory.levels[0])
-            powers = 10 * np.log10(self._memory.levels[1])
+            peaks = 20 * np.log10(self._memory.levels[0, :-1])
+            powers = 10 * np.log10(self._memory.levels[1, :-1])
         return {s: (float(p), float(r)) for s, p, r in zip(self.stems, peaks, powers, strict=True)}
+
+    @property
+    def mix_level(self) -> tuple[float, float]:
+        """Peak and RMS of the sound that goes out, in dB of full scale, as in `levels`."""
+        with np.errstate(divide="ignore"):
+            peak, power = self._memory.levels[:, -1]
+            return float(20 * np.log10(peak)), float(10 * np.log10(power))
+
+    @property
+    def clipped(self) -> int:
+        """How many samples were above full scale so far."""
+        return int(self._memory.counts[4])
 
     @property
     def block_seconds(self) -> NDArray[np.float32]:

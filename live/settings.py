@@ -2,17 +2,18 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from ..audio import open_audio
+from ..audio.playlists import PLAYLISTS, playlist_entries
 from ..core.atomic import hidden_path
 from ..core.errors import LiveError
 from ..core.gains import SILENCE_DB, check_gain_db
+from ..core.places import is_url
 from ..core.stems import check_stems
 from ..engine.processor import MAX_RATE, MIN_RATE
 from ..models import load_model
@@ -23,23 +24,26 @@ RATE = 44100  # Hz, where no song says another
 BLOCKS = 16, 16384  # samples, the least and the most
 NOTHING = "none"
 
+# A device, a song or a playlist, a list of those two, "none", or None for the default device.
+Input = str | os.PathLike | Sequence[str | os.PathLike] | None
+
 
 @dataclass(frozen=True)
 class Settings:
     """All that the process that plays needs to know.
 
     input, output: a device's name or a part of it, or None for the default device; or what the kind beside it says:
-    "device", "file" or "none". stream: the audio stream of an input file, from 1; None for the default one.
-    stream_note: a line that says which of several streams was chosen by default, or None. overwrite: whether to replace
-    a file that exists at the end. part: path of an output file until it is complete. gains_db: of all stems, in their
-    order. length: samples to play, None for no end. realtime: False plays as fast as it can.
+    "device", "file" or "none". songs: the paths of the files where the input is of that kind, else empty. stream: the
+    audio stream of the songs, from 1; None for the default one. overwrite: whether to replace a file that exists at the
+    end. part: path of an output file until it is complete. gains_db: of all stems, in their order. length: samples to
+    play, None for no end. realtime: False plays as fast as it can.
     """
 
     model: str
     input: str | None
     input_kind: str
+    songs: tuple[str, ...]
     stream: int | None
-    stream_note: str | None
     output: str | None
     output_kind: str
     overwrite: bool
@@ -54,7 +58,7 @@ class Settings:
 
 
 def checked_settings(
-    input: str | os.PathLike | None,
+    input: Input,
     stream: int | None,
     output: str | os.PathLike | None,
     overwrite: bool,
@@ -65,17 +69,27 @@ def checked_settings(
     seconds: float | None,
     driver: str | None,
     realtime: bool,
+    report: Callable[[str], None],
 ) -> Settings:
-    """The settings of what `Live` takes. Raises LiveError, ModelError or another ValueError, or OSError."""
+    """The settings of what `Live` takes.
+
+    Raises LiveError, ModelError or another ValueError, or OSError. report: called with a line about each entry of a
+    playlist that cannot be played.
+    """
     loaded = load_model(model)
     if not loaded.card.realtime:
         raise LiveError(f"model {loaded.card.name} looks ahead for files; for live audio take one like `live`")
-    source, sink = (None if end is None else os.fspath(end) for end in (input, output))
-    for what, end in ("input", source), ("output", sink):
+    several = input is not None and not isinstance(input, str | os.PathLike)
+    inputs = [os.fspath(one) for one in _listed(input)]
+    sink = None if output is None else os.fspath(output)
+    for what, end in *(("input", name) for name in inputs), ("output", sink):
         if end == "":
             raise LiveError(f"the {what} '' has no name; name a device or a file, give `none`, or leave it out")
-    input_kind, output_kind = _kind(source, os.path.isfile), _kind(sink, _names_file)
-    if source and sink and input_kind == output_kind == "file" and _same(source, sink):
+    output_kind = _kind(sink, _names_file)
+    source = None if several or not inputs else inputs[0]
+    input_kind = "file" if several else _kind(source, _names_songs)
+    songs = _songs(inputs, report) if input_kind == "file" else ()
+    if sink and output_kind == "file" and any(_same(song, sink) for song in songs):
         raise LiveError(f"{sink} is the song itself; choose another name for the output")
     if stream is not None and input_kind != "file":
         raise LiveError(
@@ -83,12 +97,12 @@ def checked_settings(
         )
     sample_rate = None if sample_rate is None else _whole("sample rate", sample_rate, "Hz")
     block = _whole("block", block, "samples")
-    num_channels, own_rate, note = 2, None, None
-    if source is not None and input_kind == "file":
-        num_channels, own_rate, note = _format(source, stream)
+    num_channels, own_rate = 2, None
+    if songs:
+        num_channels, own_rate = _format(songs[0], stream)
+        if len(songs) > 1:
+            num_channels = 2
     rate = next(rate for rate in (sample_rate, own_rate, RATE) if rate is not None)
-    if own_rate not in (None, rate) and find_spec("soxr") is None:
-        raise LiveError(f"{source} has {own_rate} Hz; to play it at {rate}: pip install 'stembridge[live]'")
     if not MIN_RATE <= rate <= MAX_RATE:
         raise LiveError(f"sample rate {rate} Hz is out of range; give {MIN_RATE} to {MAX_RATE}")
     if not BLOCKS[0] <= block <= BLOCKS[1]:
@@ -116,8 +130,8 @@ def checked_settings(
         model=os.path.abspath(loaded.path),
         input=source,
         input_kind=input_kind,
+        songs=songs,
         stream=stream,
-        stream_note=note,
         output=sink,
         output_kind=output_kind,
         overwrite=overwrite,
@@ -139,12 +153,37 @@ def _whole(what: str, value: Any, unit: str) -> int:
     raise LiveError(f"{what} {value!r} does not work; give a whole number of {unit}")
 
 
+def _listed(input: Input) -> Sequence[str | os.PathLike]:
+    if input is None:
+        return []
+    return [input] if isinstance(input, str | os.PathLike) else input
+
+
 def _kind(end: str | None, is_file: Callable[[str], bool]) -> str:
     if end == NOTHING:
         return NOTHING
-    if end is not None and (is_file(end) or _names_file(end)):  # what looks like a file, but is none, is told as one
-        return "file"
-    return "device"
+    return "file" if end is not None and is_file(end) else "device"
+
+
+def _songs(inputs: Sequence[str], report: Callable[[str], None]) -> tuple[str, ...]:
+    """The paths of songs: files, and what playlists name. Raises LiveError, ValueError or OSError."""
+    songs = []
+    for name in inputs:
+        if not name.lower().endswith(PLAYLISTS):
+            songs.append(name)
+            continue
+        entries = list(playlist_entries(name, Path(name).read_bytes()))
+        for line, place, why in entries:
+            if why or is_url(place):
+                report(f"{name}, line {line}: {place}: {why or 'live audio plays files of this machine only'}")
+            else:
+                songs.append(place)
+    for song in songs:
+        if not os.path.isfile(song):
+            raise LiveError(f"{song}: {'is a folder; name the songs in it' if os.path.isdir(song) else 'no such file'}")
+    if not songs:
+        raise LiveError(f"{', '.join(inputs)}: no song is named; give audio files, or playlists of some")
+    return tuple(songs)
 
 
 def _same(source: str, sink: str) -> bool:
@@ -155,9 +194,13 @@ def _names_file(end: str) -> bool:
     return Path(end).suffix.lower() in FILES
 
 
-def _format(path: str, stream: int | None) -> tuple[int, int, str | None]:
-    """Return a song's number of channels, its sample rate, and the note about its audio streams."""
+def _names_songs(end: str) -> bool:  # what looks like a file, but is none, is told as one
+    return os.path.exists(end) or _names_file(end) or end.lower().endswith(PLAYLISTS)
+
+
+def _format(path: str, stream: int | None) -> tuple[int, int]:
+    """Return a song's number of channels and its sample rate."""
     with open_audio(path, stream) as song:
         if song.num_channels > 2:
             raise LiveError(f"{path}: {song.num_channels} channels do not work; mix down to mono or stereo first")
-        return song.num_channels, song.sample_rate, song.stream_note
+        return song.num_channels, song.sample_rate

@@ -11,28 +11,35 @@ KEPT = 1 << 20  # blocks whose times are kept
 FALL = 20 / 1.7  # dB a second at which a peak meter falls (IEC 60268-10)
 SMOOTHING = 0.3  # s over which the mean of squares is taken, as in a VU meter
 LOAD_SMOOTHING = 0.5  # s
+TRANSPORT = 5  # words about songs
+STEMS, MIX = slice(0, -1), slice(-1, None)  # of the meters
 
 
 class SharedMemory:
     """Faders one way, meters and counts the other. Nobody ever waits: all values are single machine words.
 
     wanted: (3, stems), gains in dB, mutes and solos, from the one who watches; the rest is from the one who plays.
+    levels: (2, stems + 1), peak and power of each stem and, last, of the mix. transport: which song plays, and in
+    seconds its position, its length, and the start and the end of a loop; NaN for what is not known or not there.
     num_levels: stems. Pickles into a process that multiprocessing is starting, and into nothing else.
     """
 
     def __init__(self, context: SpawnContext, num_stems: int) -> None:
         self._num_stems = num_stems
-        self._words = context.RawArray(ctypes.c_double, 3 * num_stems + 2 * num_stems + 1)
-        self._counts = context.RawArray(ctypes.c_int64, 4)
+        self._words = context.RawArray(ctypes.c_double, 3 * num_stems + 2 * (num_stems + 1) + 1 + TRANSPORT)
+        self._counts = context.RawArray(ctypes.c_int64, 5)
         self._seconds = context.RawArray(ctypes.c_float, KEPT)
         self._look()
+        self.transport[:] = 0, 0, *3 * [math.nan]
 
     def _look(self) -> None:
         words = np.ctypeslib.as_array(self._words)
-        self.wanted: NDArray[np.float64] = words[: 3 * self._num_stems].reshape(3, self._num_stems)
-        self.levels: NDArray[np.float64] = words[3 * self._num_stems : -1].reshape(2, self._num_stems)
-        self._load = words[-1:]
-        # The sample from which on moves act, blocks, missed deadlines, and the latency.
+        wanted, levels, self._load, self.transport = np.split(
+            words, np.cumsum([3 * self._num_stems, 2 * (self._num_stems + 1), 1])
+        )
+        self.wanted: NDArray[np.float64] = wanted.reshape(3, self._num_stems)
+        self.levels: NDArray[np.float64] = levels.reshape(2, self._num_stems + 1)
+        # The sample from which on moves act, blocks, missed deadlines, the latency, and samples that were clipped.
         self.counts: NDArray[np.int64] = np.ctypeslib.as_array(self._counts)
         self.seconds: NDArray[np.float32] = np.ctypeslib.as_array(self._seconds)
 
@@ -58,7 +65,8 @@ class SharedMemory:
         """Smooth the load: what work took of the processor, and how long the sound lasts that it made, in seconds."""
         self._load[0] += (took / lasts - self._load[0]) * (1 - math.exp(-lasts / LOAD_SMOOTHING))
 
-    def note_levels(self, peak: NDArray, power: NDArray, lasts: float) -> None:
-        """Move the meters on. peak, power: of each stem in a stretch of so many seconds; linear, mean square."""
-        self.levels[0] = np.maximum(peak, self.levels[0] * 10 ** (-FALL * lasts / 20))
-        self.levels[1] += (power - self.levels[1]) * (1 - math.exp(-lasts / SMOOTHING))
+    def note_levels(self, meters: slice, peak: NDArray | float, power: NDArray | float, lasts: float) -> None:
+        """Move meters on. peak, power: of each in a stretch of so many seconds; linear, mean square."""
+        peaks, powers = self.levels[:, meters]
+        peaks[:] = np.maximum(peak, peaks * 10 ** (-FALL * lasts / 20))
+        powers += (power - powers) * (1 - math.exp(-lasts / SMOOTHING))

@@ -1,4 +1,4 @@
-"""Where the sound comes from and goes to, if not to a device: songs, recordings, silence."""
+"""Where the sound comes from and goes to, if not to a device or from songs: recordings, silence."""
 
 import itertools
 import os
@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from ..audio import create_audio, open_audio
 from ..core.atomic import final_path, publish
 
-AHEAD = 8  # pieces of a song that are decoded ahead
-PIECES = 4  # a second
 BEHIND = 30.0  # seconds of sound that may wait for the disk
 LOOK = 0.01  # seconds between checks whether the disk has caught up
 FILES = ".wav", ".flac", ".mp3", ".ogg"  # the suffixes that make a name a file
@@ -37,9 +35,9 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 class Source(Protocol):
-    """Gives the next n samples, (channels, n) float32."""
+    """Gives the next n samples, (channels, n) float32, or None while time stands still."""
 
-    def read(self, n: int) -> NDArray[np.float32]: ...
+    def read(self, n: int) -> NDArray[np.float32] | None: ...
     def close(self) -> None: ...
 
 
@@ -72,73 +70,6 @@ class Nowhere:
 
     def close(self) -> None:
         """Nothing to do."""
-
-
-class LoopingSong:
-    """A song again and again, without a gap, resampled where it has another rate.
-
-    A thread decodes ahead, so that no read waits for the disk.
-    """
-
-    def __init__(self, path: str, sample_rate: int, num_channels: int, stream: int | None = None) -> None:
-        self._path, self._stream, self._sample_rate, self._num_channels = path, stream, sample_rate, num_channels
-        self._pieces: queue.Queue[NDArray[np.float32] | BaseException] = queue.Queue(AHEAD)
-        self._closed = False
-        self._piece = np.zeros((1, 0), np.float32)
-        self._thread = threading.Thread(target=self._decode, name="song", daemon=True)
-        self._thread.start()
-
-    def read(self, n: int) -> NDArray[np.float32]:
-        """The next n samples. Raises what the decoder raised."""
-        parts = []
-        while n:
-            if not self._piece.shape[-1]:
-                got = self._pieces.get()
-                if isinstance(got, BaseException):
-                    raise got
-                self._piece = got
-            part, self._piece = self._piece[:, :n], self._piece[:, n:]
-            parts.append(part)
-            n -= part.shape[-1]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-
-    def close(self) -> None:
-        """Stop decoding."""
-        self._closed = True
-        with suppress(queue.Empty):
-            while True:
-                self._pieces.get_nowait()
-        self._thread.join()
-
-    def _decode(self) -> None:
-        try:
-            for piece in self._rounds():
-                if self._closed:
-                    return
-                self._pieces.put(piece)
-        except BaseException as error:  # of any kind, because a reader waits for the next piece
-            self._pieces.put(error)
-
-    def _rounds(self) -> Iterator[NDArray[np.float32]]:
-        rate = self._sample_rate
-        while True:
-            silent = True
-            with open_audio(self._path, self._stream) as song:
-                if song.num_channels != self._num_channels:
-                    raise ValueError(
-                        f"{self._path} is another song now, of {song.num_channels} channels instead of "
-                        f"{self._num_channels}; start again to play it"
-                    )
-                if song.sample_rate != rate:
-                    import soxr
-
-                    rate = song.sample_rate  # a stream goes over from round to round, as the song does
-                    stream = soxr.ResampleStream(rate, self._sample_rate, self._num_channels, dtype="float32")
-                for piece in song.blocks(max(1, rate // PIECES)):
-                    silent = False
-                    yield piece if rate == self._sample_rate else stream.resample_chunk(piece.T).T
-            if silent:
-                raise ValueError(f"{self._path}: there is no sound in it; give another file")
 
 
 class NewFile:

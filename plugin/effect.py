@@ -1,15 +1,22 @@
 """StemProcessor as the plugin's sound: its faders are parameters, and a mute is exact to the sample too."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ..core.gains import MAX_DB, SILENCE_DB
 from ..engine import StemProcessor
+from ..engine.gains import GLIDE_SECONDS
 from ..engine.kinds import separator_timing
 from ..models import Card
+from .bridge.factory import Timing
+
+PRE_FADER = "stems_pre_fader"  # the parameter that takes the stems' outputs from before their faders
+FALL_DB_PER_S = 20.0  # of a level meter
 
 
 def parameter_prefixes(stems: Sequence[str]) -> dict[str, str]:
@@ -33,36 +40,61 @@ def parameter_prefixes(stems: Sequence[str]) -> dict[str, str]:
 
 
 def stem_parameters(stems: Sequence[str]) -> dict[str, tuple[float, float, float] | bool]:
-    """The parameters of a model with these stems: `<stem>_db`, (minimum, maximum, default), then `<stem>_mute`.
+    """The parameters of a model with these stems: `<stem>_db`, `<stem>_mute` and `<stem>_solo`.
 
     Raises ValueError if two stems would have the same.
     """
     prefixes = parameter_prefixes(stems).values()
     gains = {f"{prefix}_db": (SILENCE_DB, MAX_DB, 0.0) for prefix in prefixes}
-    return gains | {f"{prefix}_mute": False for prefix in prefixes}
+    mutes = {f"{prefix}_mute": False for prefix in prefixes}
+    return gains | mutes | {f"{prefix}_solo": False for prefix in prefixes}
 
 
-def stem_timing(card: Card, sample_rate: float) -> tuple[int, int]:
-    """Return the latency and hop, in samples, that a StemEffect with this model would have."""
+def stem_meters(stems: Sequence[str]) -> dict[str, tuple[float, float, float]]:
+    """The level meters of a model with these stems: `<stem>_level_db`, (minimum, maximum, default)."""
+    return {f"{prefix}_level_db": (SILENCE_DB, MAX_DB, SILENCE_DB) for prefix in parameter_prefixes(stems).values()}
+
+
+def stem_timing(card: Card, sample_rate: float) -> Timing:
+    """Return the timing that a StemEffect with this model would have."""
     timing = separator_timing(card, sample_rate)
-    return timing.latency, timing.hop
+    return Timing(timing.latency, timing.hop, timing.tail)
 
 
 class StemEffect:
-    """A StemProcessor whose gains and mutes are attributes and moves, for a host to set by name.
+    """A StemProcessor whose faders and buttons are attributes and moves, for a host to set by name.
 
-    parameters: name -> (minimum, maximum, default), or a bool; attributes of those names hold the values.
-    Raises as StemProcessor does.
+    It has an output for each stem besides the main one: see `process_outputs`.
+
+    Args:
+        sample_rate: In Hz, 8000 to 192000.
+        num_channels: 1 or 2.
+        model: A shipped model's name, or the path of an .onnx file.
+        measure: Keep the stems' levels in the attributes that `meters` names.
+
+    Attributes:
+        parameters: Name to (minimum, maximum, default), or to a bool. Attributes of those names hold the values.
+        meters: Name to (minimum, maximum, default), likewise; empty without `measure`. A level is the peak of a stem
+            after its fader, in dB; it falls by FALL_DB_PER_S.
+
+    Raises:
+        ModelError, ValueError: As StemProcessor does.
     """
 
-    def __init__(self, sample_rate: float, num_channels: int, model: str = "live") -> None:
+    def __init__(self, sample_rate: float, num_channels: int, model: str = "live", measure: bool = False) -> None:
         self._processor = StemProcessor(model, sample_rate, num_channels)
-        self._prefixes = parameter_prefixes(self._processor.stems)
-        self.parameters = stem_parameters(self._processor.stems)
+        stems = self._processor.stems
+        self._prefixes = parameter_prefixes(stems)
+        self.parameters = stem_parameters(stems) | {PRE_FADER: False}
+        self.meters = stem_meters(stems) if measure else {}
         # What a parameter belongs to.
-        self._stems = {f"{prefix}_{kind}": stem for stem, prefix in self._prefixes.items() for kind in ("db", "mute")}
-        for name, declared in self.parameters.items():
+        kinds = "db", "mute", "solo"
+        self._stems = {f"{prefix}_{kind}": stem for stem, prefix in self._prefixes.items() for kind in kinds}
+        for name, declared in (self.parameters | self.meters).items():
             setattr(self, name, declared[2] if isinstance(declared, tuple) else declared)
+        self._pre_fader = 0.0  # crossfade of the stems' outputs, from post-fader, 0, to pre-fader, 1
+        if measure:
+            self._processor.on_stems = self._measure
 
     @property
     def latency_samples(self) -> int:
@@ -83,6 +115,9 @@ class StemEffect:
         """Forget all audio; faders jump to where the attributes are."""
         self._processor.set_gains_db(**{stem: self._gain_db(stem) for stem in self._processor.stems})
         self._processor.reset()
+        self._pre_fader = float(getattr(self, PRE_FADER))
+        for name, (_, _, lowest) in self.meters.items():
+            setattr(self, name, lowest)
 
     def process(self, block: NDArray[Any], moves: Iterable[tuple[int, str, float]] = ()) -> NDArray[Any]:
         """Remix a block: see StemProcessor.process.
@@ -91,19 +126,69 @@ class StemEffect:
         """
         before = {name: getattr(self, name) for name in self.parameters}
         try:
-            return self._processor.process(block, [self._move(*move) for move in moves])
+            return self._processor.process(block, [made for move in moves for made in self._moves(*move)])
         except BaseException:
             vars(self).update(before)  # this block's moves do not count
             raise
 
-    def _move(self, offset: int, name: str, value: float) -> tuple[int, str, float]:
-        stem = self._stems.get(name)
-        if stem is None:
+    def process_outputs(self, block: NDArray[Any], moves: Iterable[tuple[int, str, float]] = ()) -> NDArray[np.float32]:
+        """Remix a block as `process` does, and keep the stems apart as well.
+
+        Args:
+            block: (channels, n).
+            moves: As for `process`.
+
+        Returns:
+            (1 + stems, channels, n): the mix, and then each stem after its fader and buttons. These sum to the mix.
+            With `stems_pre_fader` they are the stems as they were before.
+        """
+        outputs, done = np.empty((1 + len(self._prefixes), *np.shape(block)), np.float32), 0
+
+        def keep(stems: NDArray[np.float32], gains: NDArray[np.float32]) -> None:
+            nonlocal done
+            n = stems.shape[-1]
+            pre_fader = self._glide(n)
+            outputs[1:, :, done : done + n] = stems * (gains + pre_fader * (1 - gains))[:, None]
+            done += n
+            if measure:
+                measure(stems, gains)
+
+        measure, self._processor.on_stems = self._processor.on_stems, keep
+        try:
+            outputs[0] = self.process(block, moves)
+        finally:
+            self._processor.on_stems = measure
+        return outputs
+
+    def _glide(self, n: int) -> NDArray[np.float32]:
+        """The crossfade from post-fader to pre-fader in the next n samples, as long as that of a fader."""
+        target = float(getattr(self, PRE_FADER))
+        steps = np.arange(1, n + 1, dtype=np.float32) / (GLIDE_SECONDS * self._processor.sample_rate)
+        start = self._pre_fader
+        glide = np.minimum(start + steps, target) if target > start else np.maximum(start - steps, target)
+        self._pre_fader = float(glide[-1])
+        return glide
+
+    def _measure(self, stems: NDArray[np.float32], gains: NDArray[np.float32]) -> None:
+        peaks = np.abs(stems * gains[:, None]).max(axis=(1, 2), initial=0)
+        fall = FALL_DB_PER_S * stems.shape[-1] / self._processor.sample_rate
+        for (name, (lowest, highest, _)), peak in zip(self.meters.items(), peaks.tolist(), strict=True):
+            level = 20 * math.log10(peak) if peak > 0 else lowest
+            setattr(self, name, min(max(level, getattr(self, name) - fall, lowest), highest))
+
+    def _moves(self, offset: int, name: str, value: float) -> list[tuple[int, str, float]]:
+        """Set a parameter, and return the moves of the faders that it moves."""
+        if name not in self.parameters:
             raise ValueError(f"unknown parameter {name!r}; there are {', '.join(self.parameters)}")
         setattr(self, name, value >= 0.5 if isinstance(self.parameters[name], bool) else value)
-        return offset, stem, self._gain_db(stem)
+        moved = [self._stems[name]] if name in self._stems else []
+        if name.endswith("_solo"):
+            moved = list(self._processor.stems)
+        return [(offset, stem, self._gain_db(stem)) for stem in moved]
 
     def _gain_db(self, stem: str) -> float:
-        """Where the fader of a stem goes: a mute is stronger."""
+        """Where the fader of a stem goes: while any stem is soloed the others are silent, and a mute is stronger."""
         prefix = self._prefixes[stem]
-        return SILENCE_DB if getattr(self, f"{prefix}_mute") else getattr(self, f"{prefix}_db")
+        soloed = [other for other in self._prefixes.values() if getattr(self, f"{other}_solo")]
+        silent = getattr(self, f"{prefix}_mute") or (soloed and prefix not in soloed)
+        return SILENCE_DB if silent else getattr(self, f"{prefix}_db")

@@ -18,16 +18,8 @@ from numpy.typing import NDArray
 from pedalboard import VST3Plugin
 
 from ..core.version import __version__
-from .bridge.bundle import (
-    BYPASS,
-    BridgeError,
-    Descriptor,
-    bundle_library,
-    import_folders,
-    read_bundle,
-    temporary_bundles,
-    worker_arguments,
-)
+from .bridge.bundle import bundle_library, import_folders, read_bundle, temporary_bundles, worker_arguments
+from .bridge.descriptor import BYPASS, BridgeError, Descriptor
 from .bridge.factory import declared_parameters, find_factory, refuse_while_importing
 from .loading import WrongThreadError, load
 
@@ -80,7 +72,8 @@ class HostedPlugin(VST3Plugin):
         """The parameters as pedalboard shows them, name -> parameter."""
         # Not as soon as a plugin is made: pedalboard's parameters hold their plugin, and it them, as long as both live.
         shown = super().parameters  # type: ignore[misc]  # the stubs lack it
-        minimums = {self._descriptor.titles[name][0]: self._declared(name)[0] for name in self._descriptor.lowest}
+        lowest = {name: self._declared(name) or self._descriptor.meters[name] for name in self._descriptor.lowest}
+        minimums = {self._descriptor.titles[name][0]: declared[0] for name, declared in lowest.items()}
         for parameter in shown.values():  # pedalboard takes the texts of values for numbers, "-inf" too
             if parameter.name in minimums:
                 parameter.min_value = minimums[parameter.name]

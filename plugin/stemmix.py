@@ -11,8 +11,9 @@ from ..core.stems import check_stems
 from ..core.version import __version__
 from ..models import Model, load_model
 from ..presets import load_preset
-from .bridge.bundle import RATES, Descriptor, import_folders, temporary_bundles, worker_arguments
-from .effect import parameter_prefixes, stem_parameters, stem_timing
+from .bridge.bundle import import_folders, temporary_bundles, worker_arguments
+from .bridge.descriptor import RATES, Descriptor
+from .effect import PRE_FADER, parameter_prefixes, stem_meters, stem_parameters, stem_timing
 from .hosted import HostedPlugin
 
 
@@ -32,8 +33,7 @@ class StemMix(HostedPlugin):
         self._stems = loaded.card.stems
         self._model = _lasting_name(loaded)
         gains = {} if preset is None else _preset_parameters(preset, self._stems)
-        # pedalboard reads the texts of a parameter's values as numbers, so the lowest must read -80.
-        descriptor = replace(describe_stem_mix(loaded, "StemMix", import_folders()), lowest={})
+        descriptor = describe_stem_mix(loaded, "StemMix", import_folders(), for_pedalboard=True)
         super().__init__(temporary_bundles.get(descriptor), **(gains | parameters))
         self._made = StemMix, (), {"model": self._model}
 
@@ -53,19 +53,37 @@ class StemMix(HostedPlugin):
         return super()._checked(name, value)
 
 
-def describe_stem_mix(model: Model, name: str, folders: list[str]) -> Descriptor:
+def describe_stem_mix(model: Model, name: str, folders: list[str], for_pedalboard: bool = False) -> Descriptor:
     """The descriptor of a StemMix with this model.
 
-    name: in hosts. folders: where stembridge is found, if not in the interpreter's own places.
+    name: in hosts. folders: where stembridge is found, if not in the interpreter's own places. for_pedalboard: without
+    stem outputs, meters and status, which pedalboard cannot use.
     """
     card = model.card
-    effect, kwargs = "stembridge.plugin.effect:StemEffect", {"model": _lasting_name(model)}
     parameters = stem_parameters(card.stems)
-    arguments = worker_arguments(effect, kwargs, parameters, folders)
-    identity = " ".join(f"model {card.name} {card.version} {card.sha256}".split())
-    latencies = {float(rate): stem_timing(card, rate) for rate in RATES}
-    lowest = {f"{prefix}_db": "-inf" for prefix in parameter_prefixes(card.stems).values()}
-    return Descriptor(name, __version__, arguments, parameters, identity, latencies, lowest)
+    if not for_pedalboard:
+        parameters[PRE_FADER] = False
+    kwargs = {"model": _lasting_name(model), "measure": not for_pedalboard}
+    descriptor = Descriptor(
+        name,
+        __version__,
+        worker_arguments("stembridge.plugin.effect:StemEffect", kwargs, parameters, folders),
+        parameters,
+        " ".join(f"model {card.name} {card.version} {card.sha256}".split()),
+        {float(rate): stem_timing(card, rate) for rate in RATES},
+        categories=("Fx", "Tools"),
+    )
+    if for_pedalboard:
+        return descriptor  # pedalboard reads the texts of values as numbers, so the lowest must not read -inf
+    meters = stem_meters(card.stems)
+    faders = [f"{prefix}_db" for prefix in parameter_prefixes(card.stems).values()]
+    return replace(
+        descriptor,
+        lowest=dict.fromkeys([*faders, *meters], "-inf"),
+        outputs=tuple(stem.capitalize() for stem in card.stems),
+        meters=meters,
+        shows_status=True,
+    )
 
 
 def _lasting_name(model: Model) -> str:

@@ -26,7 +26,7 @@ FROM_1 = Ge(1)
 
 Place = str | PathLike[str]
 Songs = Place | Sequence[Place]
-Format = Literal["wav", "flac", "mp3", "ogg"]
+Format = Literal["wav", "flac", "aiff", "mp3", "ogg", "opus", "m4a"]
 SampleFormat = Literal["int16", "int24", "float32"]
 Progress = Callable[[str, float | None], None]
 """Called with the step, "rendering" or "writing", and the fraction of it that is done, None if it cannot be known."""
@@ -60,6 +60,22 @@ class SongSettings(Settings):
             help="Bits a sample, 32 is float; default: as the song.",
             flags=("--bits",),
             spelt=(("16", "int16"), ("24", "int24"), ("32", "float32")),
+        ),
+    ] = None
+    bitrate: Annotated[
+        int | float | None,
+        Option(
+            help="Bitrate of lossy files in kbit/s, such as 192.",
+            give="kbit/s, such as 192",
+            metavar="KBPS",
+        ),
+    ] = None
+    encoding_quality: Annotated[
+        int | float | None,
+        Option(
+            help="Encoding quality of lossy files, from 0 (smallest) to 10 (best).",
+            give="a number from 0 to 10",
+            metavar="Q",
         ),
     ] = None
     stream: Annotated[
@@ -119,7 +135,8 @@ class SeparateSettings(SongSettings):
     stems: Annotated[
         Sequence[str] | None,
         Argument(
-            help='Names of stems, or "no_<stem>" for the song without it; by default all stems.',
+            help='Names of stems, "no_<stem>" for the song without it, or "instrumental" for the song without '
+            "vocals; by default all stems.",
             give='a list of texts, such as ["vocals", "no_vocals"]',
             in_file=list[str],
         ),

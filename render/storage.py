@@ -3,17 +3,15 @@
 import errno
 import hashlib
 import os
-import re
 import shutil
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-from urllib.request import url2pathname
 
 from ..core.atomic import publish
+from ..core.places import is_url
 
-URL = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE)
 PIECE = 1 << 20  # bytes copied at a time
 
 
@@ -23,24 +21,6 @@ class Seen(NamedTuple):
     size: int
     stamp: str
     checksum: str
-
-
-def is_url(place: str) -> bool:
-    """Whether fsspec is to be asked: `s3://bucket/song.flac`, `zip://song.flac::songs.zip`."""
-    return URL.match(place) is not None
-
-
-def as_place(place: str | os.PathLike[str]) -> str:
-    """A path or URL as text; file:// URLs are paths.
-
-    >>> as_place("file:///music/a%20song.flac"), as_place("file://localhost/music/#1.flac")
-    ('/music/a song.flac', '/music/#1.flac')
-    """
-    text = os.fspath(place)
-    if not text.lower().startswith("file://"):
-        return text
-    # Not urlsplit: playlists have # and ? as they are, and no file's URL has a fragment or a query.
-    return url2pathname("/" + text[len("file://") :].partition("/")[2])
 
 
 def file_name(place: str) -> str:

@@ -263,6 +263,7 @@ def interrupted() -> Callable[..., bool]:
             sys.settrace(trace)
             with suppress(KeyboardInterrupt):
                 function()
+            sys.settrace(None)  # or the end of this thread would be interrupted, with a lock of all threads held
 
         thread = threading.Thread(target=run, daemon=True)
         gc.disable()  # or what ends other objects would be interrupted

@@ -12,8 +12,11 @@ from .magnitudes import apply_masks, to_spectra
 from .tensors import pack, unpack
 from .transform import SegmentTransform
 
+PARTS = "real", "imaginary", "magnitude"
 WAVEFORM = "stem", "channel", "sample"
 SPECTRUM = "stem", "channel", "frame", "bin"
+COMPLEX = *SPECTRUM, "part"
+NAMES = {"waveform": WAVEFORM, "spectrum": COMPLEX, "mask": COMPLEX} | dict.fromkeys(PARTS, SPECTRUM)
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 LARGEST = 1e6  # 120 dB: beyond this is no sound
 
@@ -84,10 +87,11 @@ class Bag:
             return self._waveforms(index, audio, spectrum, rows) * np.float32(graph.gain)
         magnitudes: dict[str, list[NDArray]] = {}
         for index in group:
-            (output,) = self._run_graph(index, audio, spectrum).values()
-            for stem, magnitude in zip(self._card.graphs[index].stems, output, strict=True):
+            graph = self._card.graphs[index]
+            outputs = self._run_graph(index, audio, spectrum)
+            for row, stem in enumerate(graph.stems):
                 if stem is not None:
-                    magnitudes.setdefault(stem, []).append(magnitude * np.float32(self._card.graphs[index].gain))
+                    magnitudes.setdefault(stem, []).append(outputs.stem(row)["magnitude"] * np.float32(graph.gain))
         assert self._transform is not None
         together = np.stack([np.mean(each, axis=0) for each in magnitudes.values()])
         spectra = self._masked(together, spectrum)
@@ -99,15 +103,13 @@ class Bag:
         """Return some stems of a graph, (rows, channels, samples): the sum of all that its outputs give."""
         outputs = self._run_graph(index, audio, spectrum)
         stems = np.zeros((len(rows), *audio.shape), np.float32)
-        for holds, output in outputs.items():
-            output = output[rows]
-            if holds == "waveform":
-                stems += output
-                continue
-            if holds != "spectrum":
-                output = self._masked(output, spectrum)
-            assert self._transform is not None
-            for stem, spectra in zip(stems, output, strict=True):
+        for stem, row in zip(stems, rows, strict=True):
+            for holds, output in outputs.stem(row).items():
+                if holds == "waveform":
+                    stem += output
+                    continue
+                spectra = output if holds == "spectrum" else self._masked(output[None], spectrum)[0]
+                assert self._transform is not None
                 stem += self._transform.inverse(spectra)
         return stems
 
@@ -120,13 +122,8 @@ class Bag:
             return apply_masks(output, spectrum, transform.above)
         return to_spectra(output, spectrum, masks, transform.above)
 
-    def _run_graph(
-        self, index: int, audio: NDArray[np.float32], spectrum: NDArray[np.complex64] | None
-    ) -> dict[str, NDArray]:
-        """Return what a graph gives, by what it is: "waveform", "spectrum", "mask" or "magnitude".
-
-        A waveform is (stems, channels, samples), all else is (stems, channels, frames, bins).
-        """
+    def _run_graph(self, index: int, audio: NDArray[np.float32], spectrum: NDArray[np.complex64] | None) -> "_Outputs":
+        """Run a graph on a segment and its spectra."""
         card, graph, session = self._card, self._card.graphs[index], self._session(index)
         types = {node.name: TYPES[node.type] for node in session.get_inputs()}
         seen = None
@@ -143,18 +140,13 @@ class Bag:
             if "bad_alloc" in reason:
                 raise MemoryError(f"{graph.file}: not enough memory for this model") from error
             raise ModelError(f"{self._model.path}: {graph.file} does not run: {reason}") from error
-        sizes = card.sizes(graph)
-        outputs: dict[str, NDArray] = {}
         for tensor, result in zip(graph.outputs, results, strict=True):
             if result.shape != (shape := card.shape(graph, tensor)):
                 raise ModelError(
                     f"{self._model.path}: {graph.file} gives {tensor.name} of shape {result.shape}, not {shape}; "
                     "the card does not describe it"
                 )
-            _add_output(outputs, tensor, result, sizes)
-        if "imaginary" in outputs:
-            outputs["spectrum"] = outputs.pop("real") + np.complex64(1j) * outputs.pop("imaginary")
-        return outputs
+        return _Outputs(graph.outputs, results, card.sizes(graph))
 
     def _session(self, index: int) -> Any:
         if index not in self._sessions:
@@ -173,19 +165,36 @@ def _feed(tensor: Tensor, audio: NDArray[np.float32], spectrum: NDArray[np.compl
     assert spectrum is not None
     if tensor.holds == "spectrum":
         parts = spectrum.view(np.float32).reshape(*spectrum.shape, 2)
-        return pack(parts, (*SPECTRUM[1:], "part"), tensor.axes)
+        return pack(parts, COMPLEX[1:], tensor.axes)
     part: NDArray = {"real": spectrum.real, "imaginary": spectrum.imag}.get(tensor.holds, np.abs(spectrum))
     return pack(part, SPECTRUM[1:], tensor.axes)
 
 
-def _add_output(outputs: dict[str, NDArray], tensor: Tensor, result: NDArray, sizes: dict[str, int]) -> None:
-    """Add what a graph gives to what it gave, in the engine's layout."""
-    if tensor.holds == "waveform":
-        output = unpack(result, tensor.axes, WAVEFORM, sizes).astype(np.float32, copy=False)
-    elif tensor.holds in ("spectrum", "mask"):
-        parts = unpack(result, tensor.axes, (*SPECTRUM, "part"), sizes)
-        output = np.empty(parts.shape[:-1], np.complex64)
-        output.real, output.imag = parts[..., 0], parts[..., 1]
-    else:
-        output = np.ascontiguousarray(unpack(result, tensor.axes, SPECTRUM, sizes), np.float32)
-    outputs[tensor.holds] = outputs[tensor.holds] + output if tensor.holds in outputs else output
+class _Outputs:
+    """What a graph gave. Stems are brought into the engine's layout one by one, which needs little memory."""
+
+    def __init__(self, tensors: tuple[Tensor, ...], results: list[NDArray], sizes: dict[str, int]) -> None:
+        self._tensors = tensors
+        self._views = [unpack(each, of.axes, NAMES[of.holds], sizes) for of, each in zip(tensors, results, strict=True)]
+
+    def stem(self, row: int) -> dict[str, NDArray]:
+        """Return what a stem is the sum of.
+
+        Returns:
+            "waveform", (channels, samples); complex "spectrum" or "mask", real "magnitude", (channels, frames, bins).
+        """
+        parts: dict[str, NDArray] = {}
+        for tensor, view in zip(self._tensors, self._views, strict=True):
+            part = view[row].astype(np.float32, copy=False)
+            if tensor.holds in ("spectrum", "mask"):
+                part = _complex(part[..., 0], part[..., 1])
+            parts[tensor.holds] = parts[tensor.holds] + part if tensor.holds in parts else part
+        if "imaginary" in parts:
+            parts["spectrum"] = _complex(parts.pop("real"), parts.pop("imaginary"))
+        return parts
+
+
+def _complex(real: NDArray[np.float32], imaginary: NDArray[np.float32]) -> NDArray[np.complex64]:
+    result = np.empty(real.shape, np.complex64)
+    result.real, result.imag = real, imaginary
+    return result

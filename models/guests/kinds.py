@@ -45,8 +45,8 @@ def card_numbers(facts: dict[str, Any], sizes: dict[str, int], *, single: bool) 
             frames = sizes["frames"] + sum(transform.get("drop", [0]))
             segment["samples"] = (frames - 1) * transform["hop"] + transform["size"] - sum(transform.get("pad", [0]))
     segment.setdefault("samples", sizes.get("samples"))
-    if segment.get("trim") == "half":
-        segment["trim"] = values["transform"]["size"] // 2
+    if segment.get("trim") in ("half", "size"):  # of the transform: what its first and last frames alone cover
+        segment["trim"] = values["transform"]["size"] // (2 if segment["trim"] == "half" else 1)
     elif "trim" in segment:
         segment["trim"] = int(segment["trim"] * segment["samples"])
     kept = segment["samples"] - 2 * segment.get("trim", 0)

@@ -3,149 +3,22 @@
 import json
 import os
 import platform
-import re
 import secrets
 import shutil
 import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from hashlib import md5
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import BridgeError
+from .descriptor import Descriptor, module_info, parse_descriptor
 from .factory import Range
 
-FORMAT = 1
 HERE = Path(__file__).parent
-UNITS = {"_db": "dB", "_hz": "Hz", "_ms": "ms"}
-RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000, 128000, 176400, 192000)
-BYPASS = "bypass"  # the shell's own parameter
-MAX_ARGUMENT = 100_000  # Linux lets no argument of a program be longer than 131,071 bytes
 PREFIX = "stembridge-"  # of folders in the temporary one
-MAX_NAME, MAX_TITLE, MAX_PARAMETERS = 63, 127, 1000  # what a VST3 host has room for, and one packet to the worker
-
-
-@dataclass(frozen=True)
-class Descriptor:
-    """What the shell must know of a processor.
-
-    name: what hosts show; it stands for the plugin in their projects. version: of what made this.
-    arguments: how to start the process that makes the sound, first the program.
-    parameters: name -> (minimum, maximum, default), or a toggle's default.
-    identity: what is kept in saved states, one line.
-    latencies: sample rate in Hz -> (latency, hop) in samples, known before the process runs. A hop of 0 means none. At
-    any other rate the host has to wait for the process.
-    lowest: parameter -> text that stands for its lowest value, if not a number.
-    Raises BridgeError for what a host has no room for.
-    """
-
-    name: str
-    version: str
-    arguments: tuple[str, ...]
-    parameters: Mapping[str, Range | bool]
-    identity: str = ""
-    latencies: Mapping[float, tuple[int, int]] = field(default_factory=dict)
-    lowest: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9 ._+-]*[A-Za-z0-9_+-])?", self.name) or len(self.name) > MAX_NAME:
-            raise BridgeError(
-                f"{self.name!r} cannot be a plugin's name; use up to {MAX_NAME} letters, digits, spaces and . _ + -"
-            )
-        for text in (self.version, self.identity, *self.arguments):
-            if re.search(r"[\t\r\n\0]", text):
-                raise BridgeError(f"{text!r} has a tab or a line break in it, which no descriptor can hold; rename it")
-            if len(text) > MAX_ARGUMENT:
-                raise BridgeError(
-                    f"{self.name}: its arguments take {len(text)} characters; give at most {MAX_ARGUMENT}"
-                )
-        if len(self.parameters) > MAX_PARAMETERS:
-            raise BridgeError(f"{self.name}: {len(self.parameters)} parameters; declare at most {MAX_PARAMETERS}")
-        for name, (title, _) in self.titles.items():
-            if len(title) > MAX_TITLE:
-                raise BridgeError(f"{self.name}: the parameter's name {name!r} is too long; use {MAX_TITLE} characters")
-
-    @property
-    def uid(self) -> str:
-        """32 hexadecimal digits by which hosts know the plugin: the same in every version."""
-        return md5(f"stembridge:{self.name}".encode(), usedforsecurity=False).hexdigest()
-
-    @cached_property
-    def titles(self) -> dict[str, tuple[str, str]]:
-        """Parameter -> (title, unit), as hosts show it; no title twice, and none is the bypass's.
-
-        >>> Descriptor("Tremolo", "1", (), {"rate_hz": (0.1, 20, 5), "soft_knee": True}).titles
-        {'rate_hz': ('Rate', 'Hz'), 'soft_knee': ('Soft knee', '')}
-        """
-        titles = {name: (_title(name), "") for name in self.parameters}
-        taken = {_title(BYPASS), *(title for title, _ in titles.values())}
-        for name, declared in self.parameters.items():
-            short, unit = _title(name[:-3]), UNITS.get(name[-3:])
-            if unit and short not in taken and not isinstance(declared, bool):
-                titles[name] = short, unit
-                taken.add(short)
-        return titles
-
-    def text(self) -> str:
-        """As in the bundle's descriptor.txt: a key and its values a line, with tabs between."""
-        lines: list[tuple[str, ...]] = [("descriptor", str(FORMAT)), ("name", self.name), ("uid", self.uid)]
-        lines.append(("version", self.version))
-        lines += [("argument", argument) for argument in self.arguments]
-        if self.identity:
-            lines.append(("identity", self.identity))
-        for rate, (latency, hop) in self.latencies.items():
-            lines.append(("latency", _number(rate), str(latency), str(hop)))
-        for name, declared in self.parameters.items():
-            title, unit = self.titles[name]
-            if isinstance(declared, bool):
-                lines.append(("toggle", name, title, str(int(declared))))
-            else:
-                lowest = [self.lowest[name]] if name in self.lowest else []
-                lines.append(("parameter", name, title, unit, *map(_number, declared), *lowest))
-        return "".join("\t".join(line) + "\n" for line in lines)
-
-
-def _title(name: str) -> str:
-    # pedalboard shows no parameter that is called P and three digits.
-    return name.replace("_", " ") if re.match(r"p\d\d\d", name) else name.replace("_", " ").capitalize()
-
-
-def _number(value: float) -> str:
-    """The shortest text that is exactly this number."""
-    return repr(float(value)).removesuffix(".0")
-
-
-def parse_descriptor(text: str) -> Descriptor:
-    """The Descriptor whose `text` this is. Raises ValueError or LookupError if it is of none."""
-    single: dict[str, str] = {}
-    arguments: list[str] = []
-    parameters: dict[str, Range | bool] = {}
-    latencies: dict[float, tuple[int, int]] = {}
-    lowest: dict[str, str] = {}
-    for line in text.split("\n"):
-        key, *values = line.split("\t")
-        if key == "argument":
-            arguments.append(values[0])
-        elif key == "toggle":
-            parameters[values[0]] = bool(int(values[2]))
-        elif key == "parameter":
-            minimum, maximum, default = map(float, values[3:6])
-            parameters[values[0]] = minimum, maximum, default
-            if len(values) > 6:
-                lowest[values[0]] = values[6]
-        elif key == "latency":
-            latencies[float(values[0])] = int(values[1]), int(values[2])
-        elif values:
-            single[key] = values[0]
-    if int(single["descriptor"]) > FORMAT:
-        raise BridgeError("a newer version wrote it; update stembridge")
-    identity = single.get("identity", "")
-    return Descriptor(single["name"], single["version"], tuple(arguments), parameters, identity, latencies, lowest)
 
 
 def worker_arguments(
@@ -228,6 +101,7 @@ def write_bundle(path: str | os.PathLike, descriptor: Descriptor) -> None:
         shutil.copyfile(library, copy)  # no link: a library is loaded once a file
         _descriptor_file(new).parent.mkdir()
         _descriptor_file(new).write_text(descriptor.text(), "utf-8", "surrogateescape", "\n")
+        _descriptor_file(new).with_name("moduleinfo.json").write_text(module_info(descriptor), "utf-8", newline="\n")
         try:
             if path.exists():
                 os.rename(path, old)

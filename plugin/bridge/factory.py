@@ -7,9 +7,39 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from operator import index
-from typing import Any
+from typing import Any, NamedTuple
 
 Range = tuple[float, float, float]  # minimum, maximum, default
+
+
+class Timing(NamedTuple):
+    """How late a processor's output is, in samples.
+
+    Attributes:
+        latency: How many samples the output comes after the input.
+        hop: How many samples are worked on at a time; 0 if that is not known.
+        tail: After silence as long as this and the latency, the output is silent; -1 if it may go on for ever.
+    """
+
+    latency: int
+    hop: int = 0
+    tail: int = -1
+
+
+def timing_of(processor: Any) -> Timing:
+    """Return a processor's timing. Raises ValueError or TypeError if it is not made of whole numbers from 0 on."""
+    timing = Timing(
+        index(processor.latency_samples),
+        index(getattr(processor, "hop_samples", 0)),
+        index(getattr(processor, "tail_samples", -1)),
+    )
+    if min(timing.latency, timing.hop, timing.tail + 1) < 0:
+        raise ValueError(
+            f"latency_samples {timing.latency}, hop_samples {timing.hop} and tail_samples {timing.tail} "
+            "must not be negative"
+        )
+    return timing
+
 
 _importing = ""  # the module with a processor that is just being imported
 
@@ -51,19 +81,13 @@ def make_processor(factory: Callable[..., Any], kwargs: Mapping[str, Any], sampl
     return factory(**{name: value for name, value in audio.items() if _takes(factory, name)} | dict(kwargs))
 
 
-def find_latencies(
-    factory: Callable[..., Any], kwargs: Mapping[str, Any], rates: Iterable[float]
-) -> dict[float, tuple[int, int]]:
-    """Make a processor at each rate in Hz, and return its latency and hop in samples.
-
-    Rates at which this fails are left out.
-    """
-    latencies = {}
+def find_timings(factory: Callable[..., Any], kwargs: Mapping[str, Any], rates: Iterable[float]) -> dict[float, Timing]:
+    """Make a processor at each rate in Hz, and return its timing. Rates at which this fails are left out."""
+    timings = {}
     for rate in rates:
         with suppress(Exception):
-            processor = make_processor(factory, kwargs, rate, 2)
-            latencies[float(rate)] = index(processor.latency_samples), index(getattr(processor, "hop_samples", 0))
-    return {rate: pair for rate, pair in latencies.items() if min(pair) >= 0}
+            timings[float(rate)] = timing_of(make_processor(factory, kwargs, rate, 2))
+    return timings
 
 
 def takes_moves(processor: Any) -> bool:

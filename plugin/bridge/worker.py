@@ -6,7 +6,6 @@ both. Nothing is imported that the processor does not need: what this takes to s
 
 import json
 import mmap
-import operator
 import os
 import select
 import signal
@@ -15,6 +14,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from math import ceil
 from typing import Any
@@ -22,16 +22,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .factory import find_factory, make_processor, takes_moves
+from .factory import Timing, find_factory, make_processor, takes_moves, timing_of
 
 SOCKET, MEMORY = 3, 4  # file descriptors
 MAX_CHANNELS = 2
 BEATS_OFFSET, SKIP_OFFSET, AUDIO_OFFSET = 0, 8, 4096  # in shared memory
 CONFIGURE, RESET, PROCESS, READY, DONE, FAILED = range(1, 7)
 PACKET = struct.Struct("@IIqqd")  # kind, count, position, length, value
+REALTIME, ALL_OUTPUTS = 1, 2  # flags in a PROCESS packet's value
+LONGEST_RING = 1 << 21  # samples
 MOVE = struct.Struct("@iid")  # offset, parameter, value
 MAX_PACKET = PACKET.size + 1024 * MOVE.size
-MAX_TEXT = 500
+MAX_TEXT, MAX_METERS = 500, 64
 BEAT = 0.1  # seconds
 WARM_UP, WARM_BLOCK = 0.05, 256  # least seconds of silence; samples in a block if there is no hop
 AWAKE = 200e-6  # seconds; to be woken on another core takes 50 to 100 us
@@ -75,9 +77,10 @@ class _Connection:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
 
-    def send(self, kind: int, position: int, length: int = 0, value: float = 0.0) -> None:
+    def send(self, kind: int, position: int, length: int = 0, value: float = 0.0, meters: Sequence[float] = ()) -> None:
+        packet = PACKET.pack(kind, len(meters), position, length, value)
         try:
-            self._socket.send(PACKET.pack(kind, 0, position, length, value))
+            self._socket.send(packet + struct.pack(f"@{len(meters)}d", *meters))
         except OSError as error:
             raise _HungUp from error
 
@@ -123,12 +126,14 @@ def _serve(connection: _Connection, memory: mmap.mmap, hosted: dict[str, Any]) -
         size = connection.receive(incoming, eager=not realtime)
         kind, count, position, length, value = PACKET.unpack_from(incoming)
         if kind == PROCESS:
-            if realtime != bool(value):
-                realtime = bool(value)
+            flags = int(value)
+            if realtime != bool(flags & REALTIME):
+                realtime = bool(flags & REALTIME)
                 _set_realtime_priority(realtime)
             if position >= skip_to[0]:  # the shell no longer waits for older blocks
-                stage.process(position, length, stage.moves(incoming, size) if count else [])
-            connection.send(DONE, position + length)
+                moves = stage.moves(incoming, size) if count else []
+                stage.process(position, length, moves, bool(flags & ALL_OUTPUTS))
+            connection.send(DONE, position + length, meters=stage.meters())
         elif kind == RESET:
             stage.reset(length, stage.moves(incoming, size))
         elif kind == CONFIGURE:
@@ -171,8 +176,8 @@ class _Stage:
     def __init__(self, memory: mmap.mmap, hosted: dict[str, Any]) -> None:
         self._factory, self._kwargs = find_factory(hosted["factory"]), hosted["kwargs"]
         self._parameters = list(hosted["parameters"].items())
-        audio = np.frombuffer(memory, np.float32, offset=AUDIO_OFFSET).reshape(2, MAX_CHANNELS, -1)
-        self._input, self._output = audio
+        audio = np.frombuffer(memory, np.float32, offset=AUDIO_OFFSET).reshape(-1, MAX_CHANNELS, LONGEST_RING)
+        self._input, self._outputs = audio[0], audio[1:]
         self._ring = 1
         self._processor: Any = None
 
@@ -184,26 +189,19 @@ class _Stage:
             moves.append((offset, name, value >= 0.5 if isinstance(declared, bool) else value))
         return moves
 
-    def configure(self, sample_rate: float, channels: int) -> tuple[int, int, float]:
-        """Make the processor, and run it on silence so that its first block takes no longer than the others.
-
-        Returns:
-            Its latency in samples, its hop (0 if it has none), and its tail (-1 if it has none).
-        """
+    def configure(self, sample_rate: float, channels: int) -> Timing:
+        """Make the processor, and run it on silence so that its first block takes no longer than the others."""
         processor = make_processor(self._factory, self._kwargs, sample_rate, channels)
         self._processor, self._channels = processor, channels
         self._process = processor.process if takes_moves(processor) else self._process_cut
-        latency = operator.index(processor.latency_samples)
-        hop = operator.index(getattr(processor, "hop_samples", 0))
-        tail = operator.index(getattr(processor, "tail_samples", -1))
-        if latency < 0 or hop < 0:
-            raise ValueError(f"latency_samples {latency} and hop_samples {hop} must not be negative")
+        timing = timing_of(processor)
+        self._meters = list(getattr(processor, "meters", ()))[:MAX_METERS]
         defaults = ((name, d if isinstance(d, bool) else d[2]) for name, d in self._parameters)
         self.reset(1, [(0, name, value) for name, value in defaults])
-        block = hop or WARM_BLOCK
-        for _ in range(ceil(max(latency, WARM_UP * sample_rate) / block)):
+        block = timing.hop or WARM_BLOCK
+        for _ in range(ceil(max(timing.latency, WARM_UP * sample_rate) / block)):
             self._process(np.zeros((channels, block), np.float32), [])
-        return latency, hop, tail
+        return timing
 
     def reset(self, ring: int, moves: list[Move]) -> None:
         """Forget all audio; from now on a ring has that many samples, and the parameters these values."""
@@ -212,14 +210,24 @@ class _Stage:
             setattr(self._processor, name, value)
         self._processor.reset()
 
-    def process(self, position: int, length: int, moves: list[Move]) -> None:
+    def process(self, position: int, length: int, moves: list[Move], all_outputs: bool) -> None:
         """Process the block at that position of the stream, which does not cross the ring's end."""
         at = slice(position % self._ring, position % self._ring + length)
         block = self._input[: self._channels, at].copy()  # the processor may keep it, and the ring comes round
-        out = self._process(block, moves)
-        if np.shape(out) != block.shape:
-            raise ValueError(f"process returned the shape {np.shape(out)} for a block of {block.shape}")
-        self._output[: self._channels, at] = out
+        if all_outputs:
+            name, process = "process_outputs", self._processor.process_outputs
+            shape = (len(self._outputs), *block.shape)
+            wanted = self._outputs[:, : self._channels, at]
+        else:
+            name, process, shape, wanted = "process", self._process, block.shape, self._outputs[0, : self._channels, at]
+        out = process(block, moves)
+        if np.shape(out) != shape:
+            raise ValueError(f"{name} returned the shape {np.shape(out)} for a block of {block.shape}, not {shape}")
+        wanted[:] = out
+
+    def meters(self) -> list[float]:
+        """The values of the processor's meters, in order."""
+        return [float(getattr(self._processor, name)) for name in self._meters]
 
     def _process_cut(self, block: NDArray[np.float32], moves: list[Move]) -> NDArray[np.float32]:
         """For a processor that takes no moves: its block ends where a parameter moves."""

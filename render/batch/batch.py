@@ -9,12 +9,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from ...core.places import as_place, is_url
 from ...core.settings import arguments_from, values_of
 from ...models import load_model
 from ..report.report import Report, SongReport, is_report
 from ..settings import RemixFiles, SeparateFiles
 from ..song.overview import Overview
-from ..storage import as_place, is_url, join, one_line
+from ..storage import join, one_line
 from .job import choose
 from .journal import Entry, Journal
 from .plan import make_plan

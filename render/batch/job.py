@@ -9,6 +9,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from ...audio.bitrates import check_bitrate
+from ...audio.containers import CONTAINERS, VIDEO_CONTAINERS, kind_of
 from ...control import Automation
 from ...core.gains import SILENCE_DB
 from ...core.settings import values_of
@@ -22,22 +24,35 @@ from ..song.faders import read_faders
 from ..storage import file_name, one_line
 from .globs import matching
 from .naming import REMIX_NAME, STEMS_NAME, Template, mix_name
+from .sources import STEM_FILE
 
 S = TypeVar("S", RemixFiles, SeparateFiles)
-HAS_BITS = {"wav": ("int16", "int24", "float32"), "flac": ("int16", "int24")}
+CODING = "bitrate", "encoding_quality"
+# The format of the outputs by the song's suffix, unless one is asked for; flac for all others.
+OWN_FORMATS = {kind: kind.removeprefix(".") for kind in (*CONTAINERS, *VIDEO_CONTAINERS)} | {
+    ".wave": "wav", ".aif": "aiff", ".aifc": "aiff", ".oga": "ogg", ".m4b": "m4a", ".aac": "m4a", ".m4v": "m4v",
+    ".stem.mp4": "m4a",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Job:
     """What is done to a song.
 
-    kind: "remix" or "separate". arguments: of remix_file or separate_file. template: of the outputs' names. format: the
-    suffix of all outputs, None for one like the song's. words: what the template says of it. stems: a file each, none
-    for a remix. settings: all that shapes the result but the format, as JSON has it.
+    Attributes:
+        kind: "remix" or "separate".
+        arguments: Of remix_file or separate_file.
+        coding: Their arguments for lossy outputs: bitrate, encoding_quality, or neither.
+        template: Of the outputs' names.
+        format: The suffix of all outputs, None for one like the song's.
+        words: What the template says of it.
+        stems: A file each; empty for a remix.
+        settings: All that shapes the result except coding and format, as JSON has it.
     """
 
     kind: str
     arguments: dict[str, Any]
+    coding: dict[str, float]
     template: Template
     format: str | None
     words: dict[str, str]
@@ -45,11 +60,19 @@ class Job:
     settings: dict[str, Any]
 
     def suffix(self, source: str) -> str:
-        """Of the outputs for a song, without the dot: where none is asked for the song's own, else flac."""
-        own = Path(file_name(source)).suffix.lower()
-        return self.format or {".wav": "wav", ".wave": "wav", ".mp3": "mp3", ".ogg": "ogg", ".oga": "ogg"}.get(
-            own, "flac"
-        )
+        """Return the suffix of the outputs for a song, without the dot.
+
+        It is the one asked for, else the song's own, or flac. Stems of a video are audio files.
+        """
+        name = file_name(source).lower()
+        own = STEM_FILE if name.endswith(STEM_FILE) else Path(name).suffix
+        format = self.format or OWN_FORMATS.get(own, "flac")
+        return "m4a" if kind_of(own) in VIDEO_CONTAINERS and self.stems and not self.format else format
+
+    def coding_of(self, suffix: str) -> dict[str, float]:
+        """Return the coding of outputs with a suffix, which is empty if they are lossless."""
+        container = CONTAINERS.get(f".{suffix}")
+        return self.coding if container is None or container.is_lossy else {}
 
 
 def make_job(model: Model, settings: RemixFiles | SeparateFiles) -> Job:
@@ -76,13 +99,13 @@ def _remix_job(model: Model, given: RemixFiles) -> Job:
     gains = {stem: max(SILENCE_DB, gain) for stem, gain in faders.gains_db.items()}
     moved = {stem: gain for stem, gain in gains.items() if gain != max(SILENCE_DB, presets_gains.get(stem, 0.0))}
     preset_name = None if preset is None else Path(preset).name.removesuffix(".json")
-    arguments = values_of(replace(read, automation=automation), RemixSettings)
+    arguments = _without_coding(values_of(replace(read, automation=automation), RemixSettings))
     shaping = {name: value for name, value in arguments.items() if name not in ("preset", "map")}
     shaping["gains_db"] = {stem: gain for stem, gain in gains.items() if gain}
     shaping["automation"] = automation and _digest(automation)
     words = {"preset": mix_name(moved, preset_name, ride), "model": model.card.name}
     settings = {"job": "remix", "model": model.card.sha256, **shaping}
-    return Job("remix", arguments, template, given.format, words, (), settings)
+    return Job("remix", arguments, _coding(given), template, given.format, words, (), settings)
 
 
 def _stems_job(model: Model, given: SeparateFiles) -> Job:
@@ -90,15 +113,28 @@ def _stems_job(model: Model, given: SeparateFiles) -> Job:
     template = _template(given, STEMS_NAME)
     if "stem" not in template.fields and len(stems) > 1:
         raise ValueError(f"name {given.name!r} has no {{stem}}, and {len(stems)} stems would be one file; add it")
-    arguments = values_of(replace(given, stems=stems), SeparateSettings)
+    arguments = _without_coding(values_of(replace(given, stems=stems), SeparateSettings))
     words = {"preset": "stems", "model": model.card.name}
     settings = {"job": "separate", "model": model.card.sha256, **arguments}
-    return Job("separate", arguments, template, given.format, words, stems, settings)
+    return Job("separate", arguments, _coding(given), template, given.format, words, stems, settings)
+
+
+def _without_coding(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if name not in CODING}
+
+
+def _coding(given: RemixFiles | SeparateFiles) -> dict[str, float]:
+    """Return the bitrate or encoding_quality that was chosen, or nothing."""
+    container = CONTAINERS.get(f".{given.format}")
+    is_lossy = container is None or (container.is_lossy and given.sample_format is None)
+    check_bitrate(given.bitrate, given.encoding_quality, f".{given.format}", is_lossy=is_lossy)
+    chosen = {"bitrate": given.bitrate, "encoding_quality": given.encoding_quality}
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def _template(given: RemixFiles | SeparateFiles, default: str) -> Template:
     format, sample_format = given.format, given.sample_format
-    if format and sample_format and sample_format not in HAS_BITS.get(format, ()):
+    if format and sample_format and sample_format not in CONTAINERS[f".{format}"].sample_formats:
         raise ValueError(
             f"{format} files cannot be {sample_format}; leave that out or choose another format, such as wav"
         )
@@ -162,4 +198,8 @@ def _with_override(settings: S, override: Mapping[str, Any]) -> S:
         new["loudness"] = None
     elif "loudness" in new and "normalize" not in new:
         new["normalize"] = False
+    # So does each of these.
+    for name, other in ("bitrate", "encoding_quality"), ("encoding_quality", "bitrate"):
+        if name in new:
+            new.setdefault(other, None)
     return replace(settings, **new)

@@ -15,9 +15,10 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
+from ...core.places import is_url
 from ..report.report import SongReport
 from ..song.overview import Overview
-from ..storage import Seen, is_url
+from ..storage import Seen
 
 FOLDER = ".stembridge"
 

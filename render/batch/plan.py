@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from ...core.places import is_url
 from ..report.report import SongReport
-from ..storage import Seen, checksum, is_url, join, one_line, state, states_below, system_of
+from ..storage import Seen, checksum, join, one_line, state, states_below, system_of
 from .job import Job
 from .journal import Entry, Journal, Key, canonical
 from .naming import TAGS, song_fields
@@ -35,7 +36,8 @@ class Planned:
     @property
     def settings(self) -> dict[str, object]:
         """All that shapes the result, as JSON has it."""
-        return {**self.job.settings, "format": self.fields["ext"]}
+        suffix = self.fields["ext"]
+        return {**self.job.settings, **self.job.coding_of(suffix), "format": suffix}
 
     def named(self, number: int) -> tuple[str, ...]:
         """Return the outputs' names with this number."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from ...core.places import is_url
 from ...core.settings import check_table, keys_of
 from ..settings import RemixFiles, SeparateFiles, song_keys
-from ..storage import is_url
 
 KINDS: dict[str, type[RemixFiles | SeparateFiles]] = {"remix": RemixFiles, "separate": SeparateFiles}
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 from functools import partial
 from threading import Lock
 
+from ...core.places import is_url
 from ...models import Model
 from ..settings import RemixFiles, SeparateFiles
-from ..storage import Seen, is_url
+from ..storage import Seen
 from .executors import render_here, render_on_cores, render_on_dask
 from .journal import Entry, Journal
 from .plan import Planned
@@ -93,7 +94,7 @@ def _task(
         absolute(song.source.place),
         tuple(map(absolute, song.report.outputs)),
         song.job.kind,
-        song.job.arguments,
+        song.job.arguments | song.job.coding_of(song.fields["ext"]),
         song.fields["ext"],
         model.card.name if model.shipped else absolute(str(model.path)),
         model.card.sha256,

@@ -1,6 +1,5 @@
 """Which songs are meant: files, folders, globs, playlists and URLs, each song once."""
 
-import codecs
 import os
 import re
 from collections import Counter
@@ -10,10 +9,11 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..storage import as_place, file_name, is_url, one_line, system_of
+from ...audio.playlists import PLAYLISTS, playlist_entries
+from ...core.places import as_place, is_url
+from ..storage import file_name, one_line, system_of
 from .globs import is_glob, literal_brackets, matching, may_lead_to, names_suffix
 
-PLAYLISTS = (".m3u", ".m3u8", ".pls")
 # Suffixes that are taken from folders. Files whose name or suffix the user gives are tried whatever they are.
 AUDIO = frozenset([
     ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".bwf", ".caf", ".dff", ".dsf", ".dts", ".eac3",
@@ -289,44 +289,8 @@ def _as_people_sort(place: str) -> list[tuple[int, int | str]]:
 
 
 def _in_playlist(playlist: str) -> Iterator[Source]:
-    for line, entry in _entries(playlist):
-        place = as_place(entry)
-        if not is_url(place):
-            place = _beside(playlist, place)
-        if is_url(place) or os.path.isfile(place):
-            yield Source(place)
-        else:
-            what = "is a folder, not a song" if os.path.isdir(place) else "no such file"
-            yield Source(place, failure=f"{playlist}, line {line}: {what}")
-
-
-def _beside(playlist: str, entry: str) -> str:
-    """An entry's place, which is relative to the playlist's; one written on Windows has backslashes."""
-    if is_url(playlist):
-        return f"{playlist.rpartition('/')[0]}/{entry}"
-    place = os.path.join(os.path.dirname(playlist), entry)
-    turned = os.path.join(os.path.dirname(playlist), entry.replace("\\", "/"))
-    return turned if os.path.isfile(turned) and not os.path.isfile(place) else place
-
-
-def _entries(playlist: str) -> Iterator[tuple[int, str]]:
-    """The number of each line that names a song, from 1, and the name."""
-    data = _bytes_of(playlist)
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes
-    try:
-        text = data.decode("utf-16" if marked else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    if "\0" in text:
-        raise ValueError(f"{playlist}: is no playlist, because it is no text; give a list of songs, one a line")
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
-        line = line.strip()
-        if playlist.lower().endswith(".pls"):
-            key, _, value = line.partition("=")
-            if re.fullmatch(r"\s*file\d+\s*", key, re.IGNORECASE) and value.strip():
-                yield number, value.strip()
-        elif line and not line.startswith("#"):
-            yield number, line
+    for line, place, why in playlist_entries(playlist, _bytes_of(playlist)):
+        yield Source(place, failure=f"{playlist}, line {line}: {why}" if why else "")
 
 
 def _bytes_of(playlist: str) -> bytes:

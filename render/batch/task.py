@@ -13,11 +13,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ...core.places import is_url
 from ...engine.sessions import open_session
 from ...models import Model, load_model
 from ..report.report import SongReport
 from ..song.song import UNTOUCHED, Progress, Rendered, remix_file, separate_file
-from ..storage import Seen, checksum, deliver, fetch, is_url, one_line, seen
+from ..storage import Seen, checksum, deliver, fetch, one_line, seen
 
 ORPHANED = 1.0  # seconds between two looks whether the run still lives
 ATTEMPTS = 2  # at a song that its workers do not survive

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.durations import clock
+from ...core.times import clock
 from ...models import Model
 from ..settings import Progress
 from ..song.outputs import Outputs

@@ -16,10 +16,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...core.atomic import new_file
-from ...core.durations import clock
+from ...core.places import is_url
+from ...core.times import clock
 from ..song.level import Level
 from ..song.overview import Overview
-from ..storage import is_url
 from .svg import draw_stems, draw_waveform
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ...audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, open_audio
+from ...audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, create_video, open_audio
+from ...audio.containers import CONTAINERS, VIDEO_CONTAINERS, kind_of
 from ...core.protocols import Automation
 from ...core.settings import arguments_from
 from ...core.stems import stem_parts
@@ -19,7 +20,7 @@ from ...engine import StemProcessor, aligned, remixing
 from ...engine.processor import MAX_RATE, MIN_RATE
 from ...models import Model, load_model
 from ...presets.gains import read_gains
-from ..settings import Progress, RemixFile, SeparateFile
+from ..settings import Progress, RemixFile, SeparateFile, SongSettings
 from .faders import read_faders
 from .level import Level, common_factor, loudness_factor
 from .outputs import Outputs
@@ -56,13 +57,14 @@ class Rendered:
 
 @arguments_from(RemixFile)
 def remix_file(settings: RemixFile) -> Rendered:
-    """Write a song with its stems moved.
+    """Write a song with its stems moved, or a video with the sound of its remix.
 
-    The target has the source's length, rate, channels and tags; its suffix says the container. Without a sample format
-    it has the source's own. What would clip is turned down as a whole, with a warning. Loudness is met as far as a true
-    peak of -1 dBTP allows; a warning says by how much it falls short. Levels and an overview need the stems of a model,
-    so they cannot be measured with a processor of your own. If all faders stay at 0 dB, the network does not run.
-    Memory is constant. Whatever stops it, nothing is left half-written.
+    The target has the source's length, rate, channels and tags; its suffix chooses the format. A .mp4, .m4v, .mov, .mkv
+    or .webm is a copy of the video with new sound. Without a sample format it has the source's own; an .m4a or .mp4
+    with int16 or int24 is ALAC. What would clip is turned down as a whole, with a warning. Loudness is met as far as a
+    true peak of -1 dBTP allows; a warning says by how much it falls short. Levels and an overview need the stems of a
+    model, so they cannot be measured with a processor of your own. If all faders stay at 0 dB, the network does not
+    run. Memory is constant. Whatever stops it, nothing is left half-written.
 
     Returns:
         What was written.
@@ -193,7 +195,7 @@ def _render(
     frames, peak = 0, 0.0
     with ExitStack() as stack:
         # Before the work: what a container cannot hold is known now.
-        writers = [stack.enter_context(_create(part, reader, settings.sample_format)) for part in outputs.parts]
+        writers = [stack.enter_context(_create(part, reader, settings)) for part in outputs.parts]
         with create_audio(scratch, rate, num_files * num_channels, "float32") as writer:
             for block in aligned(counted(reader, song, progress), compute, latency):
                 writer.write(block.reshape(num_files * num_channels, -1))
@@ -227,7 +229,9 @@ def _render(
                 done += block.shape[-1]
                 if progress:
                     progress("writing", done / frames)
-    warnings = [reader.stream_note, reader.warning, *(copy_tags(reader.path, part) for part in outputs.parts), warning]
+    tags_left_out = [_copy_tags(reader.path, part) for part in outputs.parts]
+    notes = [writer.note for writer in writers]
+    warnings = [reader.stream_note, reader.warning, *tags_left_out, *notes, warning]
     outputs.commit()
     true_peak_db = level.true_peak_db if level else None
     if true_peak_db is not None:
@@ -243,16 +247,31 @@ def _render(
     )
 
 
-def _create(part: Path, reader: AudioReader, sample_format: str | None) -> AudioWriter:
-    """Open an output, in the source's sample format or the nearest that the container holds if none is asked for."""
-    default = {"lossy": "int16"}.get(reader.sample_format, reader.sample_format)
-    if part.suffix.lower() == ".flac" and default == "float32":
-        default = "int24"
-    writer = create_audio(part, reader.sample_rate, reader.num_channels, sample_format or default)
-    if sample_format and writer.sample_format != sample_format:
-        writer.close()
+def _create(part: Path, reader: AudioReader, settings: SongSettings) -> AudioWriter:
+    """Open an output, by default in the source's sample format or the nearest that the container holds."""
+    sample_format: str | None = settings.sample_format
+    bitrate, quality = settings.bitrate, settings.encoding_quality
+    kind = kind_of(part.suffix)
+    container = CONTAINERS.get(kind) or VIDEO_CONTAINERS.get(kind)
+    if container and sample_format and not container.sample_formats:
         raise ValueError(f"{part.suffix} files have no bits a sample to choose; leave that out or write .wav or .flac")
-    return writer
+    if container and sample_format is None and reader.sample_format != "lossy":
+        # An M4A may be lossless, and stays what it is unless it is to be smaller.
+        is_kept = reader.path.suffix.lower() == part.suffix.lower() and (bitrate, quality) == (None, None)
+        if container.sample_formats and (is_kept or not container.is_lossy):
+            own = reader.sample_format
+            sample_format = own if own in container.sample_formats else container.sample_formats[-1]
+    if kind in VIDEO_CONTAINERS:
+        return create_video(part, reader, sample_format, bitrate=bitrate, quality=quality)
+    return create_audio(part, reader.sample_rate, reader.num_channels, sample_format, bitrate=bitrate, quality=quality)
+
+
+def _copy_tags(source: Path, part: Path) -> str | None:
+    """Copy tags to an output; a video has its chapters, and its tags too unless it is an MP4."""
+    kind = kind_of(part.suffix)
+    if kind in VIDEO_CONTAINERS and kind != ".mp4":
+        return None
+    return copy_tags(source, part, with_markers=kind not in VIDEO_CONTAINERS)
 
 
 def _meter(reader: AudioReader, *, true_peak: bool = False) -> "Loudness":

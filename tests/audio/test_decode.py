@@ -3,6 +3,7 @@
 import os
 import shutil
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -830,3 +831,19 @@ def test_few_samples_far_above_full_scale_are_told_but_not_integers_in_a_float_f
     assert "40000 samples are far above full scale" in _read(make("wav-float", audio))[1]
     assert _read(make("wav-float", noise(88200) * 32768))[1] is None
     assert _read(make("wav-float", noise(88200) * 20))[1] is None
+
+
+def test_the_short_last_frame_of_a_webm_is_no_gap(noise, tmp_path):
+    path = tmp_path / "x.webm"
+    samples = noise(48655)  # the last frame has few samples, and its time stamp is rounded to a millisecond
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libopus", rate=48000, layout="stereo")
+        for start in range(0, samples.shape[1], 1000):
+            block = np.ascontiguousarray(samples[:, start : start + 1000])
+            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with open_audio(path) as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) == 48655
+        assert reader.warning is None

@@ -3,20 +3,30 @@
 import errno
 import wave
 
+import mutagen
 import numpy as np
 import pytest
 import soundfile as sf
 import stembridge.audio.wav
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mutagen.aiff import AIFF
+from mutagen.flac import FLAC
+from mutagen.mp3 import MP3
+from mutagen.mp4 import MP4
+from mutagen.oggopus import OggOpus
+from mutagen.oggvorbis import OggVorbis
+from mutagen.wave import WAVE
 from stembridge.audio import AudioError, create_audio, open_audio, read_audio
+from stembridge.audio.containers import CONTAINERS
 
-INTEGERS = [(".wav", "int16"), (".wav", "int24"), (".flac", "int16"), (".flac", "int24")]
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg")
+INTEGERS = [(suffix, bits) for suffix in (".wav", ".flac", ".aiff") for bits in ("int16", "int24")]
+SUFFIXES = (".wav", ".flac", ".aiff", ".mp3", ".ogg", ".opus", ".m4a")
+LOSSY = (".mp3", ".ogg", ".opus", ".m4a")
 
 
-def _write(path, audio, sample_rate=44100, sample_format="int16", size=10000):
-    with create_audio(path, sample_rate, len(audio), sample_format) as writer:
+def _write(path, audio, sample_rate=44100, sample_format=None, size=10000, **more):
+    with create_audio(path, sample_rate, len(audio), sample_format, **more) as writer:
         for start in range(0, audio.shape[1], size):
             writer.write(audio[:, start : start + size])
     return path
@@ -50,18 +60,34 @@ def test_integers_round_to_nearest_and_clip(suffix, sample_format, tmp_path):
     assert list(decoded) == [0, 1, 0, -1, 1001, -1001, full - 1, full - 1, -full, -full, full - 1, -full, 0]
 
 
-def test_float_wav_keeps_every_bit(tmp_path, noise):
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".aif"])
+def test_floats_keep_every_bit(suffix, tmp_path, noise):
     audio = noise(50003) * 20
-    np.testing.assert_array_equal(read_audio(_write(tmp_path / "x.wav", audio, sample_format="float32"))[0], audio)
-    np.testing.assert_array_equal(sf.read(tmp_path / "x.wav", dtype="float32")[0].T, audio)
+    path = _write(tmp_path / f"x{suffix}", audio, sample_format="float32")
+    np.testing.assert_array_equal(read_audio(path)[0], audio)
+    np.testing.assert_array_equal(sf.read(path, dtype="float32")[0].T, audio)
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 44100, 96000, 192000])
+@pytest.mark.parametrize("num_channels", [1, 2])
+@pytest.mark.parametrize("sample_format", ["int16", "int24"])
+def test_an_m4a_of_integers_is_alac_and_keeps_every_bit(sample_format, num_channels, sample_rate, tmp_path):
+    full = 2 ** (int(sample_format[3:]) - 1)
+    steps = np.random.default_rng(0).integers(-full, full, (num_channels, 10007))
+    path = _write(tmp_path / "x.m4a", (steps / full).astype(np.float32), sample_rate, sample_format)
+    with open_audio(path) as reader:
+        decoded = np.concatenate(list(reader.blocks()), axis=1)
+        assert (reader.codec, reader.sample_format, reader.sample_rate) == ("alac", sample_format, sample_rate)
+    np.testing.assert_array_equal(np.rint(decoded * full), steps)
 
 
 @pytest.mark.parametrize("num_frames", [100, 700, 10000, 50003])
 @pytest.mark.parametrize(("sample_rate", "num_channels"), [(8000, 1), (22050, 2), (44100, 1), (44100, 2), (48000, 2)])
-@pytest.mark.parametrize("suffix", [".mp3", ".ogg"])
+@pytest.mark.parametrize("suffix", LOSSY)
 def test_lossy_files_come_back_as_long_and_on_time(
     suffix, sample_rate, num_channels, num_frames, tmp_path, noise, offset
 ):
+    sample_rate = 48000 if suffix == ".opus" else sample_rate
     audio = noise(num_frames, num_channels)
     decoded, rate = read_audio(_write(tmp_path / f"x{suffix}", audio, sample_rate))
     assert rate == sample_rate
@@ -70,6 +96,108 @@ def test_lossy_files_come_back_as_long_and_on_time(
         assert offset(audio, decoded) == 0
         error = decoded - audio
         assert 10 * np.log10(np.sum(audio**2) / np.sum(error**2)) > 12
+
+
+@pytest.mark.parametrize(
+    ("suffix", "sample_rate", "rate_in_file"),
+    [(".opus", 44100, 48000), (".opus", 8000, 48000), (".mp3", 96000, 48000), (".mp3", 88200, 44100),
+     (".m4a", 192000, 48000), (".m4a", 37800, 44100)],
+)  # fmt: skip
+@pytest.mark.parametrize("num_channels", [1, 2])
+def test_a_rate_that_a_lossy_file_cannot_have_is_resampled(
+    suffix, sample_rate, rate_in_file, num_channels, tmp_path, offset
+):
+    num_frames = 30011
+
+    def sweep(length, rate):
+        times = np.arange(length) / length
+        return np.hanning(length) * np.sin(2 * np.pi * (200 + 900 * times) * times * length / rate)
+
+    tone = sweep(num_frames, sample_rate)
+    with create_audio(tmp_path / f"x{suffix}", sample_rate, num_channels) as writer:
+        for block in np.split(np.stack([tone, -tone])[:num_channels], [1, 7, 20000], axis=1):
+            writer.write(block)
+    assert writer.note == f"{suffix} holds no sound at {sample_rate} Hz; it was resampled to {rate_in_file} Hz"
+    decoded, rate = read_audio(tmp_path / f"x{suffix}")
+    assert rate == rate_in_file
+    assert decoded.shape == (num_channels, round(num_frames * rate_in_file / sample_rate))
+    wanted = sweep(decoded.shape[1], rate_in_file)
+    assert offset(wanted[None], decoded) == 0
+    assert np.sum((decoded[0] - wanted) ** 2) < 0.03 * np.sum(wanted**2)
+
+
+@pytest.mark.parametrize("suffix", LOSSY)
+def test_a_file_says_that_it_was_not_resampled(suffix, tmp_path):
+    with create_audio(tmp_path / f"x{suffix}", 48000, 2) as writer:
+        assert writer.note is None
+
+
+@pytest.mark.parametrize("num_channels", [1, 2])
+@pytest.mark.parametrize("suffix", LOSSY)
+def test_a_bitrate_is_kept_to(suffix, num_channels, tmp_path, noise):
+    audio = noise(480000, num_channels)
+    for bitrate in (64, 100, 160):
+        path = _write(tmp_path / f"x{suffix}", audio, 48000, bitrate=bitrate)
+        assert 0.7 * bitrate < path.stat().st_size * 8 / 10 / 1000 < 1.2 * bitrate
+        assert read_audio(path)[0].shape == audio.shape
+
+
+@pytest.mark.parametrize("bitrate", [32, 40, 320])
+def test_an_mp3_of_any_bitrate_says_how_long_it_is(bitrate, tmp_path, noise):
+    assert read_audio(_write(tmp_path / "x.mp3", noise(50003), bitrate=bitrate))[0].shape == (2, 50003)
+
+
+@pytest.mark.parametrize("suffix", LOSSY)
+def test_a_better_quality_takes_more_room_and_errs_less(suffix, tmp_path, noise):
+    audio = noise(96000)
+    sizes, errors = [], []
+    for quality in (0, 3.5, 7, 10):
+        path = _write(tmp_path / f"x{suffix}", audio, 48000, quality=quality)
+        sizes.append(path.stat().st_size)
+        errors.append(np.sum((read_audio(path)[0] - audio) ** 2))
+    assert sizes == sorted(set(sizes))
+    assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "arguments", "words"),
+    [
+        (".wav", {"bitrate": 192}, ".wav keeps every sample and has no bitrate to choose; leave it out"),
+        (".flac", {"quality": 5}, "has no encoding quality to choose"),
+        (".m4a", {"quality": 5, "sample_format": "int16"}, "has no encoding quality to choose"),
+        (".mp3", {"quality": 11}, "encoding quality 11 does not work; give 0 (smallest) to 10 (best)"),
+        (".mp3", {"quality": float("nan")}, "encoding quality nan does not work"),
+        (".mp3", {"quality": 5, "bitrate": 192}, "choose one of them"),
+        (".mp3", {"bitrate": 0}, "bitrate 0 does not work; give kbit/s, such as 192"),
+        (".mp3", {"bitrate": float("inf")}, "at inf kbit/s; choose a bitrate from 32 to 320 kbit/s"),
+        (".mp3", {"bitrate": "192"}, "bitrate '192' does not work; give a number"),
+        (".mp3", {"bitrate": 192, "sample_rate": 22050}, "choose a bitrate from 8 to 160 kbit/s"),
+        (".ogg", {"bitrate": 10}, "choose a bitrate from 64 to 500 kbit/s"),
+        (
+            ".ogg",
+            {"bitrate": 192, "sample_rate": 96000},
+            ".ogg has no bitrates at 96000 Hz; choose an encoding quality",
+        ),
+        (".opus", {"bitrate": 600}, "choose a bitrate from 12 to 510 kbit/s"),
+        (".m4a", {"bitrate": 600}, "choose a bitrate from 16 to 529 kbit/s"),
+    ],
+)
+def test_a_bitrate_or_quality_that_cannot_be_is_refused_at_once(suffix, arguments, words, tmp_path):
+    path = tmp_path / f"x{suffix}"
+    with pytest.raises(AudioError) as caught:
+        create_audio(path, **{"sample_rate": 44100, "num_channels": 2} | arguments)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert words in str(caught.value)
+    assert not path.exists()
+
+
+def test_an_aiff_that_would_pass_4_gib_is_refused(tmp_path, monkeypatch):
+    small = CONTAINERS[".aiff"]._replace(max_bytes=40000)  # stands for 4 GiB
+    monkeypatch.setitem(CONTAINERS, ".aiff", small)
+    with create_audio(tmp_path / "x.aiff", 44100, 2) as writer:
+        writer.write(np.zeros((2, 10000)))
+        with pytest.raises(AudioError, match=r"x.aiff: .aiff files hold at most 4 GiB; use .wav or .flac"):
+            writer.write(np.zeros((2, 1)))
 
 
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -87,7 +215,8 @@ def test_how_the_audio_is_cut_into_blocks_changes_nothing(cuts, suffix, tmp_path
 def test_millions_of_samples_in_one_call(suffix, tmp_path):
     path = _write(tmp_path / f"x{suffix}", np.zeros((1, 3_000_000), np.float32), size=3_000_000)
     with open_audio(path) as reader:
-        assert sum(block.shape[1] for block in reader.blocks()) == 3_000_000
+        num_frames = 3_000_000 * reader.sample_rate // 44100
+        assert sum(block.shape[1] for block in reader.blocks()) == num_frames
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -96,8 +225,9 @@ def test_the_suffix_may_be_told_apart_from_the_path(suffix, tmp_path, noise):
     with create_audio(path, 44100, 2, suffix=suffix.upper()) as writer:
         writer.write(noise(5000))
     assert [entry.name for entry in tmp_path.iterdir()] == [".song.part"]
-    assert sf.info(path).format == {".wav": "WAV", ".flac": "FLAC", ".mp3": "MP3", ".ogg": "OGG"}[suffix]
-    assert read_audio(path)[0].shape == (2, 5000)
+    kinds = {".wav": WAVE, ".flac": FLAC, ".aiff": AIFF, ".mp3": MP3, ".ogg": OggVorbis, ".opus": OggOpus, ".m4a": MP4}
+    assert isinstance(mutagen.File(path), kinds[suffix])
+    assert read_audio(path)[0].shape == (2, 5442 if suffix == ".opus" else 5000)
 
 
 @pytest.mark.parametrize("num_channels", [1, 2])
@@ -128,9 +258,13 @@ def test_a_wav_that_outgrows_its_header_becomes_rf64(sample_format, tmp_path, no
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("x.aac", (44100, 2), "cannot write .aac; use .wav, .flac, .mp3, .ogg"),
-        ("x", (44100, 2), "a file without suffix; use .wav, .flac, .mp3, .ogg"),
-        ("x.mp3", (96000, 2), "sample rate of 96000 Hz"),
+        ("x.aac", (44100, 2), "cannot write .aac; use .wav, .flac, .aiff, .mp3, .ogg, .opus, .m4a"),
+        ("x", (44100, 2), "a file without suffix; use .wav, .flac, .aiff, .mp3, .ogg, .opus, .m4a"),
+        ("x.mp3", (0, 2), "sample rate of 0 Hz (8, 11.025, 12"),
+        ("x.opus", (44100, 3), "3 channels"),
+        ("x.m4a", (44100, 6), "6 channels"),
+        ("x.m4a", (44100, 2, "float32"), ".m4a cannot hold float32 samples; use int16 or int24"),
+        ("x.aiff", (44100, 2, "int12"), "cannot hold int12 samples"),
         ("x.mp3", (44100, 3), "3 channels"),
         ("x.ogg", (384000, 2), "384000 Hz"),
         ("x.flac", (700000, 2), "700000 Hz"),
@@ -235,7 +369,7 @@ for attempt in range(30):
 """
 
 
-@pytest.mark.parametrize("suffix", [".flac", ".wav"])
+@pytest.mark.parametrize("suffix", [".flac", ".wav", ".m4a", ".opus"])
 def test_ctrl_c_while_writing_is_never_lost(suffix, tmp_path, run_python):
     done = run_python(INTERRUPTED, suffix, tmp_path / "x")
     assert done.stderr == ""

@@ -17,9 +17,9 @@ from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
-from stembridge.audio import copy_tags, open_audio, read_audio, read_tags
+from stembridge.audio import copy_tags, create_audio, open_audio, read_audio, read_tags
 from stembridge.audio.chunk_tags import chunk_markers, read_chunks
-from stembridge.audio.markers import id3_markers, vorbis_markers
+from stembridge.audio.markers import Marker, container_markers, id3_markers, vorbis_markers
 from stembridge.audio.tag_files import open_tags
 from stembridge.audio.tag_formats import read_contents
 
@@ -44,8 +44,8 @@ TEXTS = {
     "catalog of mine": ["X-1"],
 }
 UNTRUE = {"replaygain_track_gain": ["-7 dB"], "encoder": ["Some 1.0"], "r128_track_gain": ["-5"], "itunsmpb": ["0 0"]}
-TARGETS = ("wav-16", "flac-16", "mp3-vbr", "vorbis")
-KINDS = (*TARGETS, "aiff-16", "opus", "ogg-flac", "aac", "alac")
+TARGETS = ("wav-16", "flac-16", "mp3-vbr", "vorbis", "aiff-16", ".opus", ".m4a")  # with a dot: as we write it
+KINDS = (*TARGETS, "opus", "ogg-flac", "aac", "alac")
 
 
 @pytest.fixture
@@ -54,7 +54,13 @@ def files(make, noise, tmp_path):
 
     def files(*kinds):
         for i, kind in enumerate(kinds):
-            yield make(kind, noise(24000), 48000).rename(tmp_path / f"file{i}.part")
+            path = tmp_path / f"file{i}.part"
+            if kind.startswith("."):
+                with create_audio(path, 48000, 2, suffix=kind) as writer:
+                    writer.write(noise(24000))
+                yield path
+            else:
+                yield make(kind, noise(24000), 48000).rename(path)
 
     return files
 
@@ -268,15 +274,16 @@ def test_a_picture_that_is_too_large_for_flac_is_left_out_alone(target, files):
 
 
 @pytest.mark.parametrize("length", [65017, 65018, 65025, 130050, 200_000])
-def test_vorbis_comments_of_any_length_leave_the_sound_as_it_is(length, files):
-    source, last = files("flac-16", "vorbis")
+@pytest.mark.parametrize("target", ["vorbis", ".opus"])
+def test_vorbis_comments_of_any_length_leave_the_sound_as_it_is(target, length, files):
+    source, last = files("flac-16", target)
     before = read_audio(last)[0]
     flac = FLAC(source)
     flac["lyrics"] = "x" * length
     flac.save()
     for _ in range(2):  # the second time over long ones
         assert copy_tags(source, last) is None
-    assert OggVorbis(last)["lyrics"] == ["x" * length]
+    assert open_tags(last)["lyrics"] == ["x" * length]
     with open_audio(last) as reader:
         np.testing.assert_array_equal(np.concatenate(list(reader.blocks()), axis=1), before)
         assert reader.warning is None
@@ -378,7 +385,7 @@ def test_a_wav_keeps_the_chunks_of_a_wav(wav, files):
     assert str(open_tags(last).tags["TIT2"]) == "Title"
 
 
-@pytest.mark.parametrize("target", ["flac-16", "mp3-vbr", "vorbis"])
+@pytest.mark.parametrize("target", [target for target in TARGETS if target != "wav-16"])
 def test_what_is_no_wav_keeps_cue_points_as_chapters_and_names_the_rest(wav, files, target):
     (last,) = files(target)
     warning = copy_tags(wav, last)
@@ -392,6 +399,9 @@ def _places(path):
     file = open_tags(path)
     with path.open("rb") as opened:
         found = chunk_markers(read_chunks(opened), 48000)
+    if isinstance(file, MP4):
+        found = [Marker(chapter.start, None, chapter.title) for chapter in file.chapters]
+        assert container_markers(path)[0].name == found[0].name  # FFmpeg finds them too
     found = found or (id3_markers(file.tags) if isinstance(file.tags, ID3) else vorbis_markers(read_contents(file)[0]))
     return sorted((round(marker.start, 3), marker.name) for marker in found)
 
@@ -466,6 +476,41 @@ def test_a_flac_keeps_the_cue_sheet_and_other_blocks_of_a_flac(files):
     assert [block.write() for block in FLAC(last).metadata_blocks if block.code == 2] == [block.write()]
     assert copy_tags(first, mp3) == f"{first}: MP3 cannot hold all of its tags; left out: abcd block"
     assert _places(mp3) == [(0, "Track 1"), (0.25, "Track 2")]
+
+
+def test_an_aiff_keeps_the_chunks_of_an_aiff(files):
+    first, last = files("aiff-16", "aiff-16")
+    marks = struct.pack(">HhI6s", 1, 2, 12000, b"\x05Verse")
+    instrument = struct.pack(">bbbbbbh6h", 60, 0, 0, 127, 1, 127, 0, 0, 0, 0, 0, 0, 0)
+    chunks = (b"MARK", marks), (b"INST", instrument), (b"APPL", b"stocA note."), (b"NAME", b"Title")
+    _add_chunks(first, *chunks, order=">")
+    before = read_audio(last)[0]
+    assert copy_tags(first, last) is None
+    with last.open("rb") as file:
+        assert [(name.encode(), data) for name, data in read_chunks(file)] == list(chunks)
+    np.testing.assert_array_equal(read_audio(last)[0], before)
+    assert str(open_tags(last).tags["TIT2"]) == "Title"
+
+
+@pytest.mark.parametrize("target", ["aiff-16", ".m4a"])
+def test_lengths_of_markers_are_named_where_they_cannot_be_kept(target, files):
+    source, last = files("wav-16", target)
+    region = _chunk(b"ltxt", struct.pack("<II4s8x", 7, 1000, b"rgn "))
+    _add_chunks(source, (b"cue ", CUE), (b"LIST", LABELS + region))
+    assert copy_tags(source, last).endswith(" cannot hold all of its tags; left out: lengths of markers")
+    assert _places(last) == [(0.25, "Verse"), (0.375, "End")]
+
+
+def test_only_as_many_chapters_as_an_mp4_can_hold_are_written(files):
+    source, last = files("flac-16", ".m4a")
+    flac = FLAC(source)
+    for number in range(300):
+        flac[f"CHAPTER{number:03}"] = f"00:00:00.{number:03}"
+        flac[f"CHAPTER{number:03}NAME"] = "é" * 200
+    flac.save()
+    assert copy_tags(source, last).endswith("left out: all markers after the first 255")
+    places = _places(last)
+    assert (len(places), places[-1]) == (255, (0.254, "é" * 127))
 
 
 def test_a_wav_takes_the_loops_and_texts_of_an_aiff(files):

@@ -1,5 +1,6 @@
 """The benchmark of networks runs, and its numbers are what they are called; how good they are is not tested."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
+from ..conftest import tiny_graph
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "networks.py"
 
@@ -41,6 +44,36 @@ def test_all_is_measured_and_shown(tmp_path):
     assert networks["studio"]["seams"]["margin"] > 0
     assert "seams" not in networks["live"]
     assert done.stdout.count("reached") + done.stdout.count("missed") == 2
+
+
+def test_networks_of_others_are_listed_beside_ours(tmp_path):
+    graph = tiny_graph(
+        """<ir_version: 8, opset_import: ["" : 18]> half (float[1, 2, 8192] mix) => (float[1, 2, 8192] stem)
+        <float weight = {0.5}> { stem = Mul (mix, weight) }"""
+    )
+    (tmp_path / "half.onnx").write_bytes(graph)
+    axes = ["batch", "channel", "sample"]
+    card = {
+        "format": 2, "name": "half", "version": "1", "stems": ["vocals", "other"], "sample_rate": 44100,
+        "num_channels": 2, "segment": {"samples": 8192, "overlap": 2048}, "terms": "CC0",
+        "graphs": [{
+            "file": "half.onnx", "sha256": hashlib.sha256(graph).hexdigest(), "stems": ["vocals"],
+            "inputs": [{"name": "mix", "holds": "waveform", "axes": axes}],
+            "outputs": [{"name": "stem", "holds": "waveform", "axes": axes}],
+        }],
+    }  # fmt: skip
+    (tmp_path / "half.json").write_text(json.dumps(card))
+    done = run("--model", tmp_path / "half.json", "--seconds", 1, "--json", tmp_path / "r.json")
+    assert done.returncode == 0, done.stderr
+    networks = json.loads((tmp_path / "r.json").read_text())["networks"]
+    assert [*networks] == ["live", "studio", "half"]
+    assert networks["half"]["parameters"] == 1
+    guest = networks["half"]["guest"]
+    assert guest["latency"] == 8192 / 44100
+    assert guest["speed"] > 0
+    assert guest["one"] > 0
+    assert guest["added"] > 0
+    assert "Networks of others on one core" in done.stdout
 
 
 @pytest.mark.parametrize(

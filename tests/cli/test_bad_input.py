@@ -158,7 +158,7 @@ def test_an_output_that_exists(desk):
     assert "--force" in desk.refused("remix", desk.make_song(), "-o", "out.wav", "--model", desk.model)
 
 
-@pytest.mark.parametrize("output", ["out", "out.aiff", "out.wav.bak", "out."])
+@pytest.mark.parametrize("output", ["out", "out.aac", "out.wav.bak", "out."])
 def test_a_kind_of_file_that_cannot_be_written(desk, output):
     line = desk.refused("remix", desk.make_song(), "-o", output, "--model", desk.model, here=True)
     assert output in line
@@ -175,8 +175,14 @@ def test_a_kind_of_file_that_cannot_be_written(desk, output):
         ["remix", "song.wav", "-o", "out.wav", "--threads", "0"],
         ["remix", "song.wav", "-o", "out.wav", "--threads", "many"],
         ["remix", "song.wav", "-o", "out.wav", "--bits", "20"],
+        ["remix", "song.wav", "-o", "out.wav", "--bitrate", "192"],
+        ["remix", "song.wav", "-o", "out.mp3", "--bitrate", "192", "--encoding-quality", "5"],
+        ["remix", "song.wav", "-o", "out.mp3", "--bitrate", "fast"],
+        ["remix", "song.wav", "-o", "out.opus", "--bitrate", "4000"],
+        ["separate", "song.wav", "-o", "stems", "--encoding-quality", "5"],
+        ["separate", "song.wav", "-o", "stems", "--format", "m4a", "--encoding-quality", "11"],
         ["remix", "song.wav", "-o", "out.wav", "--piano", "3"],
-        ["separate", "song.wav", "-o", "stems", "--format", "aiff"],
+        ["separate", "song.wav", "-o", "stems", "--format", "aac"],
         ["separate", "song.wav", "-o", ""],
         ["remix", "song.wav", "-o", ""],
         ["vst3", "install", "--name", ""],

@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 from stembridge import __version__
+from stembridge.audio.containers import ALIASES, CONTAINERS, VIDEO_CONTAINERS
+from stembridge.cli.batch import FILES
+from stembridge.cli.options import Format
 from stembridge.engine import remix
 from stembridge.presets import preset_names, read_preset
+from stembridge.render.batch.job import FORMATS
 
 STEMS = ("vocals", "drums", "bass", "other")
 
@@ -85,6 +89,35 @@ def test_separate_some_stems_in_another_format(desk):
     total = read(desk.folder / "vocals.flac") + read(desk.folder / "no_vocals.flac")
     np.testing.assert_allclose(total, read(song), rtol=0, atol=2 * 2**-15)
     assert len(desk.files()) == 3
+
+
+def test_the_size_of_lossy_files(desk):
+    song = desk.make_song(seconds=2)
+    for target, *options in [
+        ("small.mp3", "--bitrate", "64"),
+        ("large.mp3", "--bitrate", "256"),
+        ("poor.ogg", "--encoding-quality", "0"),
+        ("fine.ogg", "--encoding-quality", "9.5"),
+    ]:
+        assert desk.call("remix", song, "-o", target, *options, "--model", desk.model).returncode == 0
+    sizes = {path.name: path.stat().st_size for path in desk.folder.iterdir()}
+    assert sizes["small.mp3"] == pytest.approx(16000, rel=0.1)
+    assert sizes["large.mp3"] == pytest.approx(64000, rel=0.1)
+    assert 2 * sizes["poor.ogg"] < sizes["fine.ogg"]
+
+
+def test_an_instrumental(desk):
+    stems = "--stems", "instrumental,vocals", "--format", "opus", "--bitrate", "96"
+    result = desk.call("separate", desk.make_song(), "-o", "stems", *stems, "--model", desk.model)
+    assert result.returncode == 0
+    assert result.stderr.count("\n") == 1
+    assert "resampled to 48000 Hz" in result.stderr
+    assert sorted(path.name for path in (desk.folder / "stems").iterdir()) == ["instrumental.opus", "vocals.opus"]
+
+
+def test_the_formats_are_those_that_can_be_written():
+    assert [format.value for format in Format] == list(FORMATS)
+    assert set(FILES) == {*CONTAINERS, *VIDEO_CONTAINERS, *ALIASES}
 
 
 def test_what_would_clip_is_one_warning(desk):

@@ -48,6 +48,22 @@ def test_a_song_into_a_file(desk):
     assert sorted(desk.files()) == ["out.wav", "song.wav"]
 
 
+def test_songs_and_playlists_play_one_after_another(desk):
+    first = desk.make_song("first.wav", subtype="FLOAT")
+    second = desk.make_song("second.wav", subtype="FLOAT")
+    (desk.folder / "list.pls").write_text("[playlist]\nFile1=second.wav\nFile2=gone.wav\n")
+    audio = [soundfile.read(song, dtype="float32")[0].T for song in (first, second)]
+    seconds = (audio[0].shape[1] + audio[1].shape[1] // 2) / 44100
+    done = desk.run("live", first, "list.pls", "-o", "out.wav", "--seconds", seconds, "--model", desk.model, *HEADLESS)
+    assert done.stderr == "stembridge: list.pls, line 3: gone.wav: no such file\n"
+    said = done.stdout.splitlines()
+    assert said[0].startswith(f"{first} and 1 more to out.wav: 44100 Hz")
+    assert said[1] == "song 2 of 2: second.wav"
+    sound = soundfile.read(desk.folder / "out.wav", dtype="float32")[0].T
+    expected = StemProcessor(desk.model).process(np.concatenate(audio, axis=1)[:, : sound.shape[1]])
+    assert np.abs(sound - expected).max() <= 1e-6
+
+
 def test_a_signal_ends_it_and_keeps_what_was_played(desk):
     process = desk.start(
         *("live", "-i", "none", "-o", "out.wav", "--record-moves", "take.csv", "--drums", -6),
@@ -130,7 +146,6 @@ def test_a_mixer_needs_a_terminal(desk):
         (["--block", "1"], "--block"),
         (["-i", "tuba", "--driver", "tape"], "no driver 'tape'"),
         (["-i", "none", "-o", "none", "--driver", "tape"], "no driver 'tape'"),
-        (["-o", "out.mp3", "--sample-rate", "96000"], "out.mp3"),
     ],
 )
 def test_what_cannot_be(desk, arguments, said):
@@ -140,6 +155,17 @@ def test_what_cannot_be(desk, arguments, said):
     flat = [text for pair in (defaults | given).items() for text in pair]
     driver = [] if "--driver" in given else ["--driver", "null"]
     assert said in desk.refused("live", *flat, *driver, "--no-ui", here=True)
+
+
+def test_songs_that_cannot_play(desk):
+    song = desk.make_song()
+    rest = "-o", "none", "--model", desk.model, *HEADLESS
+    assert "songs and --input none cannot both play" in desk.refused("live", song, "-i", "none", *rest)
+    assert "gone.wav: no such file" in desk.refused("live", song, "gone.wav", *rest)
+    assert "gone.m3u: No such file or directory" in desk.refused("live", "gone.m3u", *rest)
+    assert "tuba: no such file" in desk.refused("live", "tuba", *rest)
+    (desk.folder / "folder").mkdir()
+    assert "folder: is a folder; name the songs in it" in desk.refused("live", "folder", *rest)
 
 
 def test_the_song_is_not_recorded_over_even_by_force(desk):

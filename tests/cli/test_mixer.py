@@ -10,11 +10,12 @@ import mido
 import numpy as np
 import pytest
 import soundfile
-from stembridge.cli.mixer import Help, Mixer, _usable_presets
+from stembridge.cli import undo
+from stembridge.cli.mixer import Help, Mixer, PresetList, _keyed_presets
 from stembridge.cli.strip import ChannelStrip
 from stembridge.control import MidiControl
 from stembridge.live import Live
-from stembridge.presets import load_preset
+from stembridge.presets import load_preset, save_preset
 
 STEMS = "vocals", "drums", "bass", "other"
 
@@ -34,11 +35,12 @@ class Port:
 @pytest.fixture(scope="module")
 def playing(tiny_live_model, tmp_path_factory):
     """Sound that goes on, and what moves its faders."""
-    song = tmp_path_factory.mktemp("mixer") / "song.wav"
-    soundfile.write(song, 0.1 * np.random.default_rng(0).standard_normal((44100, 2)), 44100)
+    songs = [tmp_path_factory.mktemp("mixer") / name for name in ("song.wav", "other.wav")]
+    for song in songs:
+        soundfile.write(song, 0.1 * np.random.default_rng(0).standard_normal((60 * 44100, 2)), 44100)
     port = Port()
     with (
-        Live(song, "none", model=tiny_live_model) as live,
+        Live(songs, "none", model=tiny_live_model) as live,
         MidiControl(live, "mackie", port, position=lambda: live.position) as control,
     ):
         yield SimpleNamespace(live=live, control=control, port=port)
@@ -51,6 +53,8 @@ def mixer(playing):
         playing.live.set_gains_db(**{stem: 0})
         playing.live.mute(stem, False)
         playing.live.solo(stem, False)
+    playing.live.transport.play(0)
+    playing.live.transport.pause(False)
 
     def run(talk, size=(80, 24), live=playing.live, lines=None):
         async def session():
@@ -137,7 +141,7 @@ STORMS = {  # keys -> where vocals are after them, muted, soloed
 def test_fast_keys_go_on_from_what_was_asked_last(mixer, held, keys):
     gain, muted, soloed = STORMS[keys]
     if keys == ("2", "down"):
-        gain = load_preset(_usable_presets(STEMS)[1]).get("vocals", 0.0) - 1
+        gain = load_preset(_keyed_presets(STEMS)[1]).get("vocals", 0.0) - 1
 
     async def talk(app, pilot):
         await pilot.press(*keys)
@@ -209,6 +213,175 @@ def test_the_mouse(mixer):
     mixer(talk)
 
 
+def test_keys_move_through_songs(mixer):
+    transport = mixer.live.transport
+
+    async def talk(app, pilot):
+        await until(pilot, lambda: "1:00" in "\n".join(shown(app)))
+        await pilot.press("space")
+        await until(pilot, lambda: "‖" in "\n".join(shown(app)))
+        await until(pilot, lambda: mixer.live.mix_level[0] < -20)  # and now it stands still
+        before = transport.position
+        await pilot.press("full_stop", "full_stop", "full_stop", "comma")
+        await until(pilot, lambda: transport.position == pytest.approx(before + 10, abs=1e-3))
+        still = transport.position, mixer.live.position
+        await pilot.pause(0.2)
+        assert (transport.position, mixer.live.position) == still
+        await pilot.press("l", "full_stop")
+        await until(pilot, lambda: transport.position == pytest.approx(still[0] + 5, abs=1e-3))
+        await pilot.press("l")
+        await until(pilot, lambda: transport.loop == pytest.approx((still[0], still[0] + 5), abs=1e-3))
+        await until(pilot, lambda: "══" in "\n".join(shown(app)))
+        await pilot.press("l", "space")
+        await until(pilot, lambda: transport.loop is None and "▶ " in "\n".join(shown(app)))
+        await pilot.press("n")
+        await until(pilot, lambda: "other.wav (2 of 2)" in shown(app)[0])
+        await pilot.press("b")
+        await until(pilot, lambda: "song.wav (1 of 2)" in shown(app)[0])
+        await pilot.press("space")
+        await until(pilot, lambda: mixer.live.mix_level[0] < -20)
+        await pilot.press("l", "l")
+        await until(pilot, lambda: "is too short; let it last 0.1 s or longer" in "\n".join(shown(app)))
+
+    mixer(talk)
+
+
+def test_the_mouse_on_the_songs_line(mixer):
+    transport = mixer.live.transport
+
+    async def talk(app, pilot):
+        await until(pilot, lambda: transport.length == 60)
+        await pilot.press("space")
+        await pilot.mouse_down("SongLine", offset=(40, 0))
+        await until(pilot, lambda: 28 < transport.position < 32)
+        await pilot.hover("SongLine", offset=(10, 0))
+        await until(pilot, lambda: transport.position == 0)
+        await pilot.mouse_up("SongLine", offset=(10, 0))
+        await pilot.hover("SongLine", offset=(50, 0))
+        await pilot.click("SongLine", offset=(69, 0))
+        await until(pilot, lambda: transport.position == 60)
+
+    mixer(talk)
+
+
+def test_where_no_song_plays_its_keys_say_so(mixer, tiny_live_model):
+    with Live("none", "none", model=tiny_live_model) as live:
+
+        async def talk(app, pilot):
+            for key in ("space", "comma", "n", "l"):
+                await pilot.press(key)
+                await until(pilot, lambda: "only songs can be paused" in "\n".join(shown(app)))
+                await pilot.press("escape")
+                await until(pilot, lambda: "only songs can be paused" not in "\n".join(shown(app)))
+            assert not app.query("SongLine")
+
+        mixer(talk, live=live)
+
+
+def test_moves_are_undone_one_by_one(mixer, monkeypatch):
+    live = mixer.live
+    monkeypatch.setattr(undo, "ONE_MOVE", 60)  # as if the machine were never busy
+
+    async def talk(app, pilot):
+        drums = list(app.query(ChannelStrip))[1]
+        await pilot.press("down", "down", "pagedown", "m", "right", "s")
+        await pilot.mouse_down(drums, offset=(6, drums.size.height - 3))
+        await pilot.hover(drums, offset=(6, 8))
+        await pilot.hover(drums, offset=(6, 1))
+        await pilot.mouse_up(drums, offset=(6, 1))
+        await until(pilot, lambda: live.gains_db["drums"] == 20)
+        mixer.port.callback(mido.Message("pitchwheel", channel=2, pitch=-8192))  # the controller moves the bass
+        await pilot.press("r")
+        await until(pilot, lambda: not any(live.gains_db.values()) and not live.muted)
+        await pilot.press("1")
+        await until(pilot, lambda: live.gains_db["other"] == -80)
+        steps = [
+            (dict.fromkeys(STEMS, 0), (), ()),
+            ({"vocals": -8, "drums": 20, "bass": -80, "other": 0}, ("vocals",), ("drums",)),
+            ({"vocals": -8, "drums": 0, "bass": -80, "other": 0}, ("vocals",), ("drums",)),
+            ({"vocals": -8, "drums": 0, "bass": -80, "other": 0}, ("vocals",), ()),
+            ({"vocals": -8, "drums": 0, "bass": -80, "other": 0}, (), ()),
+            ({"vocals": 0, "drums": 0, "bass": -80, "other": 0}, (), ()),
+        ]
+        for state in steps:
+            await pilot.press("u")
+            await until(pilot, lambda state=state: (live.gains_db, live.muted, live.soloed) == state)
+        monkeypatch.setattr(undo, "ONE_MOVE", 0)
+        await pilot.press("down", "down", "u")
+        await until(pilot, lambda: live.gains_db["drums"] == -1)
+        await pilot.press("u")
+        await until(pilot, lambda: live.gains_db["drums"] == 0)
+        await pilot.press("u")
+        await until(pilot, lambda: "there is nothing to undo" in "\n".join(shown(app)))
+
+    mixer(talk)
+
+
+def test_all_presets_can_be_chosen_from_a_list(mixer, own_folder):
+    first = _keyed_presets(STEMS)
+    save_preset("a duet", {"vocals": -12, "other": -3}, "A quieter singer")
+    save_preset("guitar", {"guitar": -12}, "For a network that knows guitars")
+    (own_folder / "aa.json").write_text("{}")
+
+    async def talk(app, pilot):
+        assert app._presets == first, "one's own push none of the others off its key"
+        await pilot.press("p")
+        assert isinstance(app.screen, PresetList)
+        await until(pilot, lambda: "a duet          A quieter singer (your own)" in "\n".join(shown(app)))
+        text = "\n".join(shown(app))
+        assert "vocal-boost" in text
+        assert "guitar" not in text.replace("Guitar", "")
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: mixer.live.gains_db == dict.fromkeys(STEMS, 0.0) | {"vocals": -12, "other": -3})
+        await pilot.press("p", "escape")
+        assert not isinstance(app.screen, PresetList)
+        await pilot.press("p")
+        await pilot.click("#all-presets", offset=(5, 1))
+        await until(pilot, lambda: mixer.live.gains_db == dict.fromkeys(STEMS, 0.0) | load_preset(first[0]))
+        await pilot.press("p")
+        await pilot.click(offset=(0, 0))
+        assert not isinstance(app.screen, PresetList)
+
+    mixer(talk, (80, 26))
+
+
+def test_a_preset_that_is_gone_is_told(mixer):
+    path = save_preset("a duet", {"vocals": -12})
+
+    async def talk(app, pilot):
+        await pilot.press("p")
+        path.unlink()
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: "unknown preset 'a duet'" in "\n".join(shown(app)))
+
+    mixer(talk)
+
+
+def test_the_clip_light(mixer):
+    def lit(app):
+        return "CLIP" in "\n".join(shown(app))
+
+    async def talk(app, pilot):
+        meter = app.query_one("MasterMeter")
+        meter.put_out()
+        await until(pilot, lambda: not lit(app))
+        await pilot.press(*["pageup"] * 4)
+        await until(pilot, lambda: lit(app))
+        await pilot.press("r", "space")
+        await until(pilot, lambda: mixer.live.mix_level[0] < -10)
+        assert lit(app), "it stays"
+        await pilot.press("c")
+        await until(pilot, lambda: not lit(app))
+        await pilot.press("space", "end", *["pageup"] * 14)
+        await until(pilot, lambda: lit(app))
+        await pilot.press("home", "space")
+        await until(pilot, lambda: mixer.live.mix_level[0] < -10)
+        await pilot.click(meter, offset=(1, meter.size.height - 1))
+        await until(pilot, lambda: not lit(app))
+
+    mixer(talk)
+
+
 def test_motor_faders_follow(mixer):
     async def talk(app, pilot):
         mixer.port.told.clear()
@@ -229,7 +402,7 @@ def test_all_is_seen_in_any_size(mixer, size):
         text = "\n".join(lines)
         assert all(stem in lines[1] for stem in STEMS)
         assert "▶ bass ◀" in text
-        assert "44100 Hz  song.wav → nothing" in lines[0]
+        assert "44100 Hz  song.wav (1 of 2) → nothing" in lines[0]
         assert all(f" {key} " in text for key in range(1, 10)), "all presets that have a key"
         for part in ("LOAD", "LATE ", "768 samples 17.4 ms", "[M] muted", "solo [S]", "-∞", "? help", "q quit"):
             assert part in text, part
@@ -279,12 +452,28 @@ def test_help_opens_and_closes(mixer):
 
 def test_what_happens_is_told(mixer):
     lines = queue.SimpleQueue()
-    lines.put("lost device Tuba; looking for it every second")
+    said = [f"lost device {name}; looking for it every second" for name in ("Horn", "Tuba", "Harp", "Lute")]
+    for line in said:
+        lines.put(line)
 
     async def talk(app, pilot):
-        await until(pilot, lambda: "lost device Tuba" in "\n".join(shown(app)))
+        await pilot.press("question_mark")
+        await until(pilot, lambda: lines.empty())
+        await pilot.press("question_mark")
+        await until(pilot, lambda: said[3] in "\n".join(shown(app)))
+        here = [line.strip() for line in shown(app)]
+        assert [line for line in here if line in said] == said[:0:-1], "the last three, the newest above"
+        assert here[-1].startswith("? help  q quit")
+        lines.put("found")
+        await until(pilot, lambda: "found" in "\n".join(shown(app)))
+        await pilot.click("#message")
+        await until(pilot, lambda: "device" not in "\n".join(shown(app)))
+        lines.put("lost again")
+        await until(pilot, lambda: "lost again" in "\n".join(shown(app)))
+        await pilot.press("escape")
+        await until(pilot, lambda: "lost again" not in "\n".join(shown(app)))
 
-    mixer(talk, lines=lines)
+    mixer(talk, (60, 16), lines=lines)
 
 
 def test_it_ends_with_the_sound(mixer, tiny_live_model):

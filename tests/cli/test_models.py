@@ -95,6 +95,14 @@ def test_a_guest_with_a_card_is_imported_with_it(desk, folder, guest):
     assert load_model("again").graph, "the other's graph is there"
 
 
+def test_json_of_other_programs_next_to_a_guest_is_no_card(desk, guest):
+    (desk.folder / "My Guest.json").write_text('{"segment": 7.8}')
+    assert desk.call("models", "import", guest, "--stems", "speech,music").returncode == 0
+    assert "takes and gives waveforms" in desk.refused("models", "import", guest, "--as", "other", here=True)
+    (desk.folder / "My Guest.json").write_text('{"format": 2}')
+    assert "not a valid model card" in desk.refused("models", "import", guest, "--as", "other", here=True)
+
+
 def test_a_name_that_is_taken_is_refused_unless_forced(desk, folder, guest):
     for name in ("live", "Bad", "../up", ""):
         desk.refused("models", "import", guest, "--as", name, "--stems", "speech,music", here=True)

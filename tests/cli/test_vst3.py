@@ -5,7 +5,8 @@ import sys
 import pytest
 from stembridge import __version__
 from stembridge.plugin.bridge import bundle as bundles
-from stembridge.plugin.bridge.bundle import Descriptor, read_bundle, worker_arguments, write_bundle
+from stembridge.plugin.bridge.bundle import read_bundle, worker_arguments, write_bundle
+from stembridge.plugin.bridge.descriptor import Descriptor
 
 NOISY = """
 import numpy as np
@@ -95,7 +96,7 @@ def test_a_processor_of_ones_own(desk):
     assert (result.returncode, result.stderr) == (0, "")
     ((name, _, *sound, _, works),) = rows(desk.call("vst3", "list", "--dir", "plugins"))
     assert (name, sound, works) == ("Louder", ["processor", "louder:Louder"], "yes")
-    assert read_bundle(desk.folder / "plugins" / "Louder.vst3").latencies[48000] == (0, 0)
+    assert read_bundle(desk.folder / "plugins" / "Louder.vst3").latencies[48000] == (0, 0, -1)
     result = desk.run("vst3", "check", "plugins/Louder.vst3")  # whose worker does not look in the current folder
     assert (result.returncode, result.stderr) == (0, "")
     assert "gain_db" in result.stdout

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge.engine import StemProcessor
 from stembridge.models import load_model
+from stembridge.plugin.bridge.factory import timing_of
 from stembridge.plugin.effect import StemEffect, parameter_prefixes, stem_parameters, stem_timing
 
 STEMS = ("vocals", "drums", "bass", "other")
@@ -34,10 +35,11 @@ def set_all(effect, **values):
         setattr(effect, name, values.get(name, declared[2] if isinstance(declared, tuple) else declared))
 
 
-def test_its_parameters_are_a_gain_and_a_mute_for_each_stem(effect):
+def test_its_parameters_are_a_gain_a_mute_and_a_solo_for_each_stem(effect):
     gains = {f"{stem}_db": (-80.0, 20.0, 0.0) for stem in STEMS}
-    assert effect.parameters == gains | {f"{stem}_mute": False for stem in STEMS}
-    assert list(effect.parameters) == list(stem_parameters(STEMS)), "the shell numbers them in order"
+    buttons = {f"{stem}_{kind}": False for kind in ("mute", "solo") for stem in STEMS}
+    assert effect.parameters == gains | buttons | {"stems_pre_fader": False}
+    assert list(effect.parameters)[:-1] == list(stem_parameters(STEMS)), "the shell numbers them in order"
 
 
 def test_what_a_host_asks_it(tiny_model):
@@ -116,7 +118,7 @@ def test_names_of_stems_become_names_of_parameters_or_are_refused(stems):
         assert "\n" not in str(caught.value)
         return
     parameters = stem_parameters(stems)
-    assert len(parameters) == 2 * len(stems)
+    assert len(parameters) == 3 * len(stems)
     assert all(re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) for name in parameters)
     assert list(parameter_prefixes(stems)) == stems
 
@@ -153,7 +155,7 @@ def test_a_refused_block_moves_nothing(tiny_live_model, audio):
 @pytest.mark.parametrize("rate", [8000, 11025, 44056, 44100, 48000, 96000, 192000])
 def test_the_timing_is_known_without_making_one(model, rate):
     effect = StemEffect(rate, 2, model)
-    assert stem_timing(load_model(model).card, rate) == (effect.latency_samples, effect.hop_samples)
+    assert stem_timing(load_model(model).card, rate) == timing_of(effect)
 
 
 def test_after_its_tail_of_silence_nothing_comes_out(tiny_live_model, tiny_studio_model, noise):

@@ -20,13 +20,15 @@ from stembridge import StemMix, StemProcessor, load_processor
 from stembridge.models import ModelError, load_model
 from stembridge.plugin import HostedPlugin
 from stembridge.plugin.bridge import bundle as bundles
-from stembridge.plugin.bridge.bundle import BridgeError, bundle_library, import_folders, temporary_bundles
+from stembridge.plugin.bridge.bundle import bundle_library, import_folders, temporary_bundles
+from stembridge.plugin.bridge.descriptor import BridgeError
 from stembridge.plugin.stemmix import describe_stem_mix
 from stembridge.presets import PresetError
 
 RATE = 44100
 STEMS = ("vocals", "drums", "bass", "other")
-UNITY = dict.fromkeys((f"{stem}_db" for stem in STEMS), 0.0) | dict.fromkeys((f"{stem}_mute" for stem in STEMS), False)
+UNITY = dict.fromkeys((f"{stem}_db" for stem in STEMS), 0.0)
+UNITY |= {f"{stem}_{kind}": False for kind in ("mute", "solo") for stem in STEMS}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,13 @@
 #include <string>
 #include <vector>
 
+// What a host or Python may call.
+#if defined(_WIN32)
+#define STEMBRIDGE_EXPORT extern "C" __declspec(dllexport)
+#else
+#define STEMBRIDGE_EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
 namespace stembridge {
 
 // The bundle's Contents/Resources folder, found from where this library was loaded.

@@ -198,7 +198,5 @@ std::unique_ptr<Child> Child::start(const std::vector<std::string>& arguments, s
 }  // namespace stembridge
 
 // How a host on Linux enters and leaves the library.
-extern "C" {
-__attribute__((visibility("default"))) bool ModuleEntry(void*) { return true; }
-__attribute__((visibility("default"))) bool ModuleExit() { return true; }
-}
+STEMBRIDGE_EXPORT bool ModuleEntry(void*) { return true; }
+STEMBRIDGE_EXPORT bool ModuleExit() { return true; }

@@ -1,7 +1,7 @@
 // What the shell and its worker process say to each other. plugin/bridge/worker.py has the same in Python.
 //
-// Audio lies in shared memory: a ring a channel for the shell's input and the worker's output, where a sample's place
-// follows from its position in the stream. Turns are packets on a socket: a Packet, then `count` Moves.
+// Audio lies in shared memory: rings for the channels of the shell's input and then of the worker's outputs, where a
+// sample's place follows from its position in the stream. Turns are packets on a socket: a Packet, then `count` Moves.
 #pragma once
 
 #include <cstddef>
@@ -12,24 +12,40 @@ namespace stembridge {
 constexpr int kMaxChannels = 2;
 // Samples in a ring, always a power of two: as few as will do, so that they stay in the cache.
 constexpr int64_t kShortestRing = 1 << 14, kLongestRing = 1 << 21;
+constexpr int kPiece = kShortestRing;  // samples that the shell works on at a time
+inline constexpr float kSilence[kPiece] = {};
+
+constexpr int64_t power_of_two(int64_t least) {
+    int64_t power = 1;
+    while (power < least) power *= 2;
+    return power;
+}
+
 // Shared memory begins with a uint64_t, the count of heartbeats, and an int64_t, a position in the stream: blocks before
 // it are to be skipped. The rings are at kAudioOffset.
 constexpr size_t kBeatsOffset = 0, kSkipOffset = 8, kAudioOffset = 4096;
-constexpr size_t kMemorySize = kAudioOffset + 2 * kMaxChannels * kLongestRing * sizeof(float);
+constexpr size_t memory_size(int outputs) {
+    return kAudioOffset + (1 + outputs) * kMaxChannels * kLongestRing * sizeof(float);
+}
 constexpr int kMaxMoves = 1024;  // in one packet
-constexpr int kMaxText = 500;    // bytes of a Failed packet's reason, which comes in place of moves
+constexpr int kMaxText = 500;    // bytes of a kFailed packet's reason, which comes in place of moves
+constexpr int kMaxMeters = 64;   // values in a kDone packet, which come in place of moves
 
 enum Kind : uint32_t {
     // from the shell
     kConfigure = 1,  // count: channels; value: sample rate in Hz
     kReset,          // position: of the stream's first sample; length: samples in a ring; moves: the values of all parameters
-    kProcess,        // position, length: of the block, in one piece of the ring; value: 1 in real time; moves: in the block
+    kProcess,        // position, length: of the block, in one piece of the ring; value: kRealtime and kAllOutputs, added up;
+                     // moves: in the block
     // from the worker
     kReady,   // after each kConfigure. position: latency in samples; length: the hop, 0 if it has none; value: the tail in
               // samples, -1 if it has none
-    kDone,    // position: the output is there, or was skipped, up to this sample
+    kDone,    // position: the output is there, or was skipped, up to this sample; then `count` doubles, the meters' values
     kFailed,  // a text of `count` bytes says why; the worker ends
 };
+
+constexpr int kRealtime = 1;    // the block is played in real time
+constexpr int kAllOutputs = 2;  // the block is wanted from all outputs, not only from the first
 
 struct Packet {
     uint32_t kind, count;

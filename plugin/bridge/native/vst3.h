@@ -66,6 +66,12 @@ struct IPluginBase : FUnknown {
     virtual Result VST3_CALL terminate() = 0;
 };
 
+struct IHostApplication : FUnknown {
+    static constexpr Uid kId = uid(0x58E595CC, 0xDB2D4969, 0x8B6AAF8C, 0x36A664E5);
+    virtual Result VST3_CALL getName(String128 name) = 0;
+    virtual Result VST3_CALL createInstance(const Uid& cid, const Uid& id, void** object) = 0;
+};
+
 // The factory
 
 struct PFactoryInfo {
@@ -136,7 +142,8 @@ struct IComponent : IPluginBase {
 // The processor
 
 using SpeakerArrangement = uint64_t;
-constexpr SpeakerArrangement kMono = 1 << 19, kStereo = 3;
+constexpr SpeakerArrangement kEmpty = 0, kMono = 1 << 19, kStereo = 3;
+constexpr uint32_t kInfiniteTail = 0xFFFFFFFF;
 
 enum ProcessMode : int32_t { kRealtime = 0, kPrefetch, kOffline };
 enum SampleSize : int32_t { kSample32 = 0, kSample64 };
@@ -149,7 +156,10 @@ struct ProcessSetup {
 struct AudioBusBuffers {
     int32_t numChannels;
     uint64_t silenceFlags;
-    float** channelBuffers32;
+    union {
+        float** channelBuffers32;
+        double** channelBuffers64;
+    };
 };
 
 struct IParamValueQueue : FUnknown {
@@ -167,11 +177,28 @@ struct IParameterChanges : FUnknown {
     virtual IParamValueQueue* VST3_CALL addParameterData(const ParamId& id, int32_t* index) = 0;
 };
 
+// The transport, up to the last member that the shell reads.
+struct ProcessContext {
+    uint32_t state;
+    double sampleRate;
+    int64_t projectTimeSamples, systemTime, continousTimeSamples;
+    double projectTimeMusic, barPositionMusic, cycleStartMusic, cycleEndMusic;  // in quarter notes
+    double tempo;  // quarter notes per minute
+};
+enum ContextState : uint32_t {  // in ProcessContext::state
+    kPlaying = 1 << 1,
+    kCycleActive = 1 << 2,
+    kProjectTimeMusicValid = 1 << 9,
+    kTempoValid = 1 << 10,
+    kCycleValid = 1 << 12,
+};
+
 struct ProcessData {
     int32_t processMode, symbolicSampleSize, numSamples, numInputs, numOutputs;
     AudioBusBuffers *inputs, *outputs;
     IParameterChanges *inputParameterChanges, *outputParameterChanges;
-    void *inputEvents, *outputEvents, *processContext;
+    void *inputEvents, *outputEvents;
+    ProcessContext* processContext;
 };
 
 struct IAudioProcessor : FUnknown {
@@ -187,7 +214,13 @@ struct IAudioProcessor : FUnknown {
     virtual uint32_t VST3_CALL getTailSamples() = 0;
 };
 
-// Flags for the transport data that the host must pass with each block. The shell needs none.
+// Flags for the transport data that the host must pass with each block.
+enum Requirements : uint32_t {
+    kNeedProjectTimeMusic = 1 << 2,
+    kNeedCycleMusic = 1 << 4,
+    kNeedTempo = 1 << 6,
+    kNeedTransportState = 1 << 10,
+};
 struct IProcessContextRequirements : FUnknown {
     static constexpr Uid kId = uid(0x2A654303, 0xEF764E3D, 0x95B5FE83, 0x730EF6D0);
     virtual uint32_t VST3_CALL getProcessContextRequirements() = 0;
@@ -196,7 +229,7 @@ struct IProcessContextRequirements : FUnknown {
 // The controller
 
 enum RestartFlags : int32_t { kParamValuesChanged = 1 << 2, kLatencyChanged = 1 << 3 };
-enum ParameterFlags : int32_t { kCanAutomate = 1, kIsBypass = 1 << 16 };
+enum ParameterFlags : int32_t { kCanAutomate = 1, kIsReadOnly = 1 << 1, kIsList = 1 << 3, kIsBypass = 1 << 16 };
 
 struct ParameterInfo {
     ParamId id;

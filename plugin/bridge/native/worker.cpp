@@ -46,9 +46,10 @@ bool Worker::start() {
     sent_ = done_ = given_ = silent_ns_ = 0;
     unanswered_ = 0;
     was_ready_ = false;
+    for (size_t i = 0; i < meters_.size(); i++) meters_[i] = descriptor_.meters[i].initial;
     born_ns_ = last_look_ns_ = now_ns();
     std::string error;
-    child_ = Child::start(descriptor_.arguments, kMemorySize, &error);
+    child_ = Child::start(descriptor_.arguments, memory_size(1 + static_cast<int>(descriptor_.outputs.size())), &error);
     if (!child_) failed_ = error;
     return child_ != nullptr;
 }
@@ -62,8 +63,9 @@ bool Worker::reset(int64_t position, int64_t ring, const std::vector<double>& va
     return true;
 }
 
-bool Worker::process(int64_t position, int length, bool realtime, const Move* moves, int count) {
-    if (!send(kProcess, position, length, realtime, moves, count)) return false;
+bool Worker::process(int64_t position, int length, bool realtime, bool all_outputs, const Move* moves, int count) {
+    int flags = (realtime ? kRealtime : 0) + (all_outputs ? kAllOutputs : 0);
+    if (!send(kProcess, position, length, flags, moves, count)) return false;
     sent_ = position + length;
     given_ += length;
     return true;
@@ -83,6 +85,7 @@ Worker::Answer Worker::wait(int64_t position, int64_t deadline_ns) {
         long size = receive(in_time ? 0 : std::clamp<int64_t>(left, 0, kLook), deadline_ns == 0);
         if (size > 0 && received_.head.kind == kDone) {
             done_ = std::max(done_, received_.head.position);
+            read_meters(size);
             if (last_chance) last_chance = now + kLongestAnswer;
         }
         if (size == 0 && in_time) return Answer::in_time;
@@ -107,10 +110,15 @@ long Worker::receive(int64_t timeout_ns, bool eager) {
     if (size > 0 && received_.head.kind == kFailed) {
         size_t length = std::min<size_t>({received_.head.count, size - sizeof(Packet), kMaxText});
         failed_ = "its processor failed";
-        if (length > 0) failed_ = std::string(received_.text, length);
+        if (length > 0) failed_ = std::string(received_.rest, length);
     }
     if (size == 0 && !heart_beats()) give_up(beats_ ? "its process stopped answering" : "its process did not start");
     return size;
+}
+
+void Worker::read_meters(size_t size) {
+    size_t count = std::min<size_t>({received_.head.count, (size - sizeof(Packet)) / sizeof(double), meters_.size()});
+    std::memcpy(meters_.data(), received_.rest, count * sizeof(double));
 }
 
 bool Worker::heart_beats() {

@@ -16,7 +16,7 @@ class Worker {
 public:
     enum class Answer { in_time, late, never };
 
-    explicit Worker(const Descriptor& descriptor) : descriptor_(descriptor) {}
+    explicit Worker(const Descriptor& descriptor) : descriptor_(descriptor), meters_(descriptor.meters.size()) {}
     ~Worker();
 
     // Start the process if it does not run, and let it make a processor. Blocks until the processor is ready, the
@@ -26,7 +26,7 @@ public:
     bool reset(int64_t position, int64_t ring, const std::vector<double>& values);
     // Hand over a block whose samples are at input(). It must not cross the ring's end. Never blocks. False if that
     // failed: the process is gone, or has not read the earlier packets.
-    bool process(int64_t position, int length, bool realtime, const Move* moves, int count);
+    bool process(int64_t position, int length, bool realtime, bool all_outputs, const Move* moves, int count);
     // Let it skip earlier blocks that it has not processed yet.
     void skip(int64_t position);
     // Go on at a later position. Call only when it has done all earlier blocks.
@@ -50,7 +50,10 @@ public:
 
     int64_t ring() const { return ring_; }  // in samples
     float* input(int channel, int64_t position) const { return at(channel, position); }
-    const float* output(int channel, int64_t position) const { return at(kMaxChannels + channel, position); }
+    const float* output(int output, int channel, int64_t position) const {
+        return at((1 + output) * kMaxChannels + channel, position);
+    }
+    const std::vector<double>& meters() const { return meters_; }  // the latest values
 
 private:
     float* at(int index, int64_t position) const {
@@ -60,6 +63,7 @@ private:
     bool start();
     bool send(Kind kind, int64_t position, int64_t length, double value, const Move* moves, int count);
     long receive(int64_t timeout_ns, bool eager);
+    void read_meters(size_t size);
     bool heart_beats();
     void give_up(const std::string& why);
 
@@ -71,10 +75,12 @@ private:
     int64_t done_ = 0, sent_ = 0, given_ = 0, latency_ = 0, hop_ = 0, tail_ = -1, ring_ = kShortestRing;
     uint64_t beats_ = 0;
     int64_t last_look_ns_ = 0, silent_ns_ = 0, born_ns_ = 0;
+    std::vector<double> meters_;
     struct {
         Packet head;
-        char text[kMaxText];
+        char rest[kMaxMeters * sizeof(double)];
     } received_;
+    static_assert(kMaxText <= sizeof received_.rest);
     struct {
         Packet head;
         Move moves[kMaxMoves];

@@ -9,6 +9,7 @@ from onnx import TensorProto
 from stembridge.models import ModelError, parse_card
 from stembridge.models.guests import all_kinds, recognise, recognition
 from stembridge.models.guests.onnx_file import read_signature
+from stembridge.models.stems_card import Transform
 
 from .conftest import empty_graph, save_external
 
@@ -216,6 +217,31 @@ def test_a_kind_that_does_not_fit_is_refused(guest):
         recognise([file], "mine", kind="htdemucs")
     with pytest.raises(ModelError, match=r"^unknown kind 'nope'; choose from htdemucs, "):
         recognise([file], "mine", kind="nope")
+
+
+CENTRED = {size: (size // 2, size // 2) for size in (2048, 4096, 5120)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "transform", "segment"),
+    [
+        ("htdemucs-core", Transform(4096, 1024, "hann", (3584, 3668), "reflect", (2, 2), 2048, scale=1 / 64), (L, 0)),
+        ("htdemucs-parts", Transform(4096, 1024, "hann", (3584, 3668), "reflect", (2, 2), 2048, scale=1 / 64), (L, 0)),
+        ("mdx-5120", Transform(5120, 1024, "hann", CENTRED[5120], bins=2560, zero_bins=3), (261120, 2560)),
+        ("scnet", Transform(4096, 1024, "rectangle", CENTRED[4096], bins=2049, scale=1 / 64), (345088, 0)),
+        ("roformer-parts", Transform(2048, 441, "hann", CENTRED[2048], bins=1025), (352800, 0)),
+        ("roformer-mask", Transform(2048, 441, "hann", CENTRED[2048], bins=1025), (352800, 0)),
+        ("spleeter", Transform(4096, 1024, "hann", (0, 0), "zero", bins=1024), (527360, 4096)),
+        ("openunmix", Transform(4096, 1024, "hann", CENTRED[4096], bins=2049), (881664, 88166)),
+    ],
+)
+def test_transforms_are_those_of_the_published_inference(guest, kind, transform, segment):
+    inputs, outputs = (EXPORTS | ONE_STEM)[kind][:2]
+    stems = ["vocals"] if kind in ONE_STEM else None
+    card = card_of(guest("a.onnx", inputs, outputs), stems=stems)
+    assert card.values["kind"] == kind
+    assert card.transform == transform
+    assert (card.segment.samples, card.segment.trim) == segment
 
 
 @pytest.mark.parametrize("kind", list(all_kinds()))

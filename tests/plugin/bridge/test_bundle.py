@@ -15,12 +15,9 @@ from hypothesis import strategies as st
 from pedalboard._pedalboard import normalize_python_parameter_name
 from stembridge.plugin.bridge import bundle as bundles
 from stembridge.plugin.bridge.bundle import (
-    BridgeError,
-    Descriptor,
     bundle_library,
     home_folders,
     import_folders,
-    parse_descriptor,
     read_bundle,
     remove_bundle,
     shell_library,
@@ -28,6 +25,8 @@ from stembridge.plugin.bridge.bundle import (
     worker_arguments,
     write_bundle,
 )
+from stembridge.plugin.bridge.descriptor import BridgeError, Descriptor, parse_descriptor
+from stembridge.plugin.bridge.factory import Timing
 
 PARAMETERS = {"depth": (0.0, 1.0, 0.5), "rate_hz": (0.1, 20.0, 5.0), "square": False}
 DESCRIPTOR = Descriptor("Tremolo", "1.2.3", ("python", "-c", "pass"), PARAMETERS, "processor tremolo:Tremolo")
@@ -39,7 +38,7 @@ ranges = st.lists(finite, min_size=3, max_size=3, unique=True).map(sorted).map(l
 declared = st.dictionaries(names, ranges | st.booleans(), max_size=6)
 
 
-timings = st.tuples(st.integers(0, 10**7), st.integers(0, 10**6))
+timings = st.builds(Timing, st.integers(0, 10**7), st.integers(0, 10**6), st.integers(-1, 10**6))
 latencies = st.dictionaries(st.floats(8000, 192000), timings, max_size=3)
 
 
@@ -49,10 +48,27 @@ latencies = st.dictionaries(st.floats(8000, 192000), timings, max_size=3)
     version=lines,
     identity=lines,
     latencies=latencies,
+    outputs=st.lists(names, max_size=3),
+    meters=st.dictionaries(names.map(lambda name: f"measured_{name}"), ranges, max_size=3),
+    shows_status=st.booleans(),
 )
-def test_a_descriptor_reads_back_as_it_was_written(parameters, arguments, version, identity, latencies):
-    lowest = {name: "-inf" for name, value in parameters.items() if not isinstance(value, bool) and "db" in name}
-    written = Descriptor("Some Name", version, tuple(arguments), parameters, identity, latencies, lowest)
+def test_a_descriptor_reads_back_as_it_was_written(
+    parameters, arguments, version, identity, latencies, outputs, meters, shows_status
+):
+    shown = parameters | meters
+    written = Descriptor(
+        "Some Name",
+        version,
+        tuple(arguments),
+        parameters,
+        identity,
+        latencies,
+        {name: "-inf" for name, value in shown.items() if not isinstance(value, bool) and "db" in name},
+        ("Fx", "Tools"),
+        tuple(outputs),
+        meters,
+        shows_status,
+    )
     assert parse_descriptor(written.text()) == written
     assert list(parse_descriptor(written.text()).parameters) == list(parameters), "the shell numbers them in order"
 
@@ -63,6 +79,8 @@ def test_the_text_of_a_descriptor():
         "name\tTremolo",
         f"uid\t{DESCRIPTOR.uid}",
         "version\t1.2.3",
+        "vendor\tStemBridge\tno web site yet\tno e-mail address yet",
+        "categories\tFx",
         "argument\tpython",
         "argument\t-c",
         "argument\tpass",
@@ -70,6 +88,7 @@ def test_the_text_of_a_descriptor():
         "parameter\tdepth\tDepth\t\t0\t1\t0.5",
         "parameter\trate_hz\tRate\tHz\t0.1\t20\t5",
         "toggle\tsquare\tSquare\t0",
+        "status\t0",
     ]
 
 
@@ -108,6 +127,10 @@ def test_names_that_no_host_could_show(name):
         ({"identity": "model\nx"}, "line break"),
         ({"parameters": {"a" * 128: False}}, "too long"),
         ({"parameters": {f"p{i}": False for i in range(1001)}}, "at most 1000"),
+        ({"outputs": ("a",) * 65}, "at most 64"),
+        ({"meters": {f"m{i}": (0, 1, 0) for i in range(65)}}, "at most 64"),
+        ({"outputs": ("a\tb",)}, "tab"),
+        ({"parameters": {"a": False}, "meters": {"a": (0, 1, 0)}}, "both a parameter and a meter"),
     ],
 )
 def test_what_no_descriptor_can_hold(change, what):
@@ -175,8 +198,8 @@ def test_a_bundle_is_written_and_read_back(tmp_path):
     write_bundle(path, DESCRIPTOR)
     assert read_bundle(path) == DESCRIPTOR
     files = {file.relative_to(path) for file in path.rglob("*") if file.is_file()}
-    assert len(files) == 2
-    assert Path("Contents/Resources/descriptor.txt") in files
+    assert len(files) == 3
+    assert {Path("Contents/Resources") / name for name in ("descriptor.txt", "moduleinfo.json")} < files
     library = bundle_library(path)
     assert library.name == "Tremolo.so"
     assert library.read_bytes() == shell_library().read_bytes()
@@ -318,7 +341,8 @@ def test_threads_share_bundles_made_on_the_fly():
 
 FAMILY = """
 import multiprocessing, os, sys
-from stembridge.plugin.bridge.bundle import Descriptor, temporary_bundles
+from stembridge.plugin.bridge.bundle import temporary_bundles
+from stembridge.plugin.bridge.descriptor import Descriptor
 
 def get(pipe):
     print(temporary_bundles.get(Descriptor("A", "1", ("python",), {})), flush=True)

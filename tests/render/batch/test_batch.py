@@ -13,11 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import psutil
 import pytest
 import soundfile
 from mutagen.flac import FLAC, Picture
 from stembridge import remix_files, separate_files
+from stembridge.audio import create_audio
 from stembridge.control import Automation
 from stembridge.render import remix_file, separate_file
 from stembridge.render.batch.journal import Journal
@@ -142,6 +144,33 @@ def test_stems(songs, tiny_live_model):
     assert len(report.done[0].after) == 2
     report = separate_files("in/a.wav", "out", ["bass"], model=tiny_live_model, name="{name} without/{stem}.{ext}")
     assert report.done[0].outputs == ("out/a without/bass.wav",)
+
+
+def test_each_output_is_like_its_song_and_the_bitrate_is_for_the_lossy_ones(here, tiny_live_model):
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 44100))
+    names = "a.wav", "b.aiff", "c.mp3", "d.m4a", "e.ogg", "f.aif", "g.oga"
+    for name in names:
+        with create_audio(name, 44100, 2, suffix=".ogg" if name.endswith("oga") else None) as writer:
+            writer.write(noise)
+
+    def run(**coding):
+        report = remix_files(list(names), "out", {"vocals": -6}, model=tiny_live_model, **coding)
+        assert not report.failed
+        return [Path(song.outputs[0]).name for song in report.songs], [song.outcome for song in report.songs]
+
+    done, skipped = ["done"] * 7, ["skipped"] * 7
+    suffixes = "wav", "aiff", "mp3", "m4a", "ogg", "aiff", "ogg"
+    mix = "(vocals -6 dB)"
+    first = [f"{name[0]} {mix}.{suffix}" for name, suffix in zip(names, suffixes, strict=True)]
+    assert run(bitrate=64) == (first, done)
+    sizes = {name: Path("out", name).stat().st_size for name in first}
+    assert sizes[f"a {mix}.wav"] > 170_000
+    assert max(sizes[f"{name} {mix}.{suffix}"] for name, suffix in [("c", "mp3"), ("d", "m4a"), ("e", "ogg")]) < 15_000
+    assert run(bitrate=64) == (first, skipped)
+    # Another bitrate is another result, where there is a bitrate.
+    again = [name.replace(".", " (2).") if name[0] in "cdeg" else name for name in first]
+    outcomes = ["done" if name[0] in "cdeg" else "skipped" for name in first]
+    assert run(encoding_quality=9) == (again, outcomes)
 
 
 def test_levels_and_pictures_are_there_then_and_later(songs, remix):

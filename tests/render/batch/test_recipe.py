@@ -21,6 +21,7 @@ map = "maps/mine.json"
 name = "{artist} - {title}.{ext}"
 format = "flac"
 normalize = true
+encoding_quality = 7.5
 sample_format = "int24"
 overwrite = false
 jobs = 4
@@ -59,6 +60,7 @@ def test_a_recipe_is_the_arguments_of_a_batch(write, tmp_path):
         "automation": f"{tmp_path}/ride.csv",
         "map": f"{tmp_path}/maps/mine.json",
         "name": "{artist} - {title}.{ext}",
+        "encoding_quality": 7.5,
         "format": "flac",
         "normalize": True,
         "sample_format": "int24",
@@ -163,6 +165,15 @@ def test_later_overrides_count_more_and_faders_are_joined(chosen):
     assert [one["loudness"] for one in (first, second, third, fourth)] == [None, -14, None, None]
 
 
+def test_the_later_one_of_bitrate_and_quality_counts(tiny_live_model):
+    model = load_model(tiny_live_model)
+    overrides = [{"match": "*.mp3", "bitrate": 128}, {"match": "b.mp3", "encoding_quality": 4}]
+    places = ["a.mp3", "b.mp3", "c.opus", "d.flac"]
+    jobs = choose(places, RemixFiles("songs", "out", encoding_quality=7, overrides=overrides), model)
+    codings = [job.coding_of(job.suffix(place)) for place, job in zip(places, jobs, strict=True)]
+    assert codings == [{"bitrate": 128}, {"encoding_quality": 4}, {"encoding_quality": 7}, {}]
+
+
 @pytest.mark.parametrize(
     ("match", "fits"),
     [
@@ -200,6 +211,9 @@ def test_a_match_is_a_glob_of_a_path_or_its_end(chosen, match, fits):
         ({"match": "*", "preset": "nonsense"}, "override 1: unknown preset"),
         ({"match": "*", "format": "mp4"}, "format 'mp4' does not work; give one of wav, flac"),
         ({"match": "*", "loudness": -14, "normalize": True}, "loudness and normalize"),
+        ({"match": "*", "bitrate": 192, "encoding_quality": 5}, "choose one of them"),
+        ({"match": "*", "encoding_quality": -1}, "encoding quality -1 does not work"),
+        ({"match": "*", "format": "flac", "bitrate": 192}, ".flac keeps every sample and has no bitrate to choose"),
         ({"match": "*", "name": "{nmae}.{ext}"}, "unknown field {nmae}"),
     ],
 )

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stembridge.core.durations import clock
+from stembridge.core.times import clock
 from stembridge.render.report.page import write_page
 from stembridge.render.report.report import Report, SongReport
 from stembridge.render.report.svg import STEM_HEIGHT, WAVE_HEIGHT, draw_stems, draw_waveform

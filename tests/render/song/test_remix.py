@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from mutagen.flac import FLAC
-from stembridge.audio import read_audio
+from stembridge.audio import open_audio, read_audio
 from stembridge.control import Automation
 from stembridge.engine import remix
 from stembridge.models import load_model
@@ -57,6 +57,9 @@ def test_any_length_is_kept(make_song, tmp_path, tiny_model, frames):
         ("song.flac", "PCM_16", "out.wav", "PCM_16"),
         ("song.ogg", None, "out.wav", "PCM_16"),
         ("song.mp3", None, "out.flac", "PCM_16"),
+        ("song.wav", "PCM_24", "out.aiff", "PCM_24"),
+        ("song.wav", "FLOAT", "out.aif", "FLOAT"),
+        ("song.ogg", None, "out.aiff", "PCM_16"),
     ],
 )
 def test_the_sample_format_is_the_songs_own(make_song, tmp_path, tiny_live_model, name, subtype, target, expected):
@@ -76,7 +79,7 @@ def test_another_sample_format_can_be_asked_for(make_song, tmp_path, tiny_live_m
     np.testing.assert_allclose(read(tmp_path / "out.wav")[0], read(song)[0], rtol=0, atol=LSB[subtype])
 
 
-@pytest.mark.parametrize("suffix", [".mp3", ".ogg"])
+@pytest.mark.parametrize("suffix", [".mp3", ".ogg", ".m4a"])
 def test_lossy_outputs_sound_like_the_lossless(make_song, tmp_path, tiny_live_model, suffix):
     song = make_song(frames=44_100, peak=0.5)
     gains_db = {"vocals": -80.0}
@@ -84,7 +87,32 @@ def test_lossy_outputs_sound_like_the_lossless(make_song, tmp_path, tiny_live_mo
     remix_file(song, tmp_path / f"out{suffix}", gains_db, tiny_live_model)
     lossless, lossy = read_audio(tmp_path / "out.wav")[0], read_audio(tmp_path / f"out{suffix}")[0]
     assert lossy.shape == lossless.shape
-    assert np.sum((lossy - lossless) ** 2) < 0.1 * np.sum(lossless**2)
+    assert np.sum((lossy - lossless) ** 2) < 0.2 * np.sum(lossless**2)
+
+
+@pytest.mark.parametrize("num_channels", [1, 2])
+def test_an_opus_file_holds_the_song_at_48_khz_and_a_line_says_so(make_song, tmp_path, tiny_live_model, num_channels):
+    song = make_song(num_channels=num_channels, peak=0.5)
+    rendered = remix_file(song, tmp_path / "out.opus", {"vocals": -6}, tiny_live_model)
+    assert rendered.warnings == (".opus holds no sound at 44100 Hz; it was resampled to 48000 Hz",)
+    audio, rate = read_audio(tmp_path / "out.opus")
+    assert (rate, audio.shape) == (48000, (num_channels, round(30_000 * 48000 / 44100)))
+
+
+@pytest.mark.parametrize("bits", ["int16", "int24"])
+def test_a_lossless_m4a_stays_lossless_unless_it_is_to_be_smaller(make_song, tmp_path, tiny_live_model, bits):
+    song = make_song(subtype={"int16": "PCM_16", "int24": "PCM_24"}[bits])
+
+    def remixed(source, target, **more):
+        remix_file(source, tmp_path / target, {}, tiny_live_model, **more)
+        with open_audio(tmp_path / target) as reader:
+            return reader.codec, reader.sample_format
+
+    assert remixed(song, "small.m4a") == ("aac", "lossy")
+    assert remixed(song, "whole.m4a", sample_format=bits) == ("alac", bits)
+    assert remixed(tmp_path / "whole.m4a", "again.m4a") == ("alac", bits)
+    np.testing.assert_array_equal(read_audio(tmp_path / "again.m4a")[0], read_audio(song)[0])
+    assert remixed(tmp_path / "whole.m4a", "smaller.m4a", bitrate=128) == ("aac", "lossy")
 
 
 @pytest.mark.parametrize("num_channels", [1, 2])
@@ -186,7 +214,7 @@ def test_silence_stays_silence(make_song, tmp_path, tiny_live_model):
     np.testing.assert_array_equal(read(tmp_path / "out.wav")[0], np.zeros((2, 30_000)))
 
 
-@pytest.mark.parametrize("target", ["out.wav", "out.flac", "out.mp3", "out.ogg"])
+@pytest.mark.parametrize("target", ["out.wav", "out.flac", "out.aiff", "out.mp3", "out.ogg", "out.opus", "out.m4a"])
 def test_tags_come_along(make_song, tmp_path, tiny_live_model, target):
     import mutagen
 

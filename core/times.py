@@ -1,4 +1,4 @@
-"""Lengths of time as people read them."""
+"""Times as text."""
 
 
 def clock(seconds: float, decimals: int = 0) -> str:

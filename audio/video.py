@@ -1,0 +1,244 @@
+"""Videos with new sound: all else is copied as it is, without encoding it again."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+
+from ..core.errors import AudioError
+from .ffmpeg import FFmpegReader, open_container
+from .packets import StreamEncoder
+from .tag_formats import UNTRUE
+
+# By kind of file: FFmpeg's name of the container, and its encoder for each sample format.
+FORMATS: dict[str, tuple[str, dict[str, str]]] = {
+    ".mp4": ("mp4", {"lossy": "aac", "int16": "alac", "int24": "alac"}),
+    ".mov": ("mov", {"lossy": "aac", "int16": "pcm_s16le", "int24": "pcm_s24le"}),
+    ".mkv": ("matroska", {"lossy": "aac", "int16": "flac", "int24": "flac"}),
+    ".webm": ("webm", {"lossy": "libopus"}),
+}
+_FAMILIES = {"mp4": "mov", "webm": "matroska"}
+_TOLERANCE = 0.001  # seconds; a stream of Matroska begins on a millisecond
+_SILENCE = 65536  # samples at a time
+
+
+class VideoEncoder:
+    """Writes a copy of a video in which one audio stream has new sound.
+
+    Args:
+        file: The file to write.
+        reader: Of the video and the stream that is replaced. Its blocks must be read before the first `write`.
+        kind: A key of `FORMATS`.
+        sample_rate, num_channels, sample_format, kbps: Of the new sound, as in `StreamEncoder`.
+
+    Attributes:
+        left_out: What the new file cannot hold.
+
+    Raises:
+        AudioError: The source is not such a video, or the new container cannot hold its streams.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        reader: FFmpegReader,
+        kind: str,
+        sample_rate: int,
+        num_channels: int,
+        sample_format: str,
+        kbps: float | None = None,
+    ) -> None:
+        format, codecs = FORMATS[kind]
+        self._reader, self._rate = reader, sample_rate
+        self._started = False
+        self.left_out: list[str] = []
+        with ExitStack() as stack:
+            source = stack.enter_context(reader.path.open("rb"))
+            self._source = open_container(source)
+            stack.callback(self._source.close)
+            # The edit lists of an MP4 count in the movie's clock, by default in milliseconds.
+            options = {"movie_timescale": str(sample_rate)} if _family(format) == "mov" else {}
+            self._target = av.open(file, "w", format=format, options=options)
+            stack.callback(self._target.close)
+            replaced = self._source.streams.audio[reader.number - 1]
+            self._copies: dict[int, Stream] = {}
+            for stream in self._source.streams:
+                if stream is replaced:
+                    self._sound = StreamEncoder(
+                        self._target, codecs[sample_format], sample_rate, num_channels, sample_format, kbps
+                    )
+                    _describe(stream, self._sound.stream)
+                elif self._is_kept(stream, format):
+                    self._copies[stream.index] = self._copy_of(stream, kind)
+            self._target.metadata.update(self._source.metadata)
+            self._target.set_chapters(self._source.chapters())
+            try:
+                self._target.start_encoding()
+            except av.FFmpegError:
+                raise AudioError(
+                    f"{kind} cannot hold all of {reader.path}; write a {reader.path.suffix} file instead"
+                ) from None
+            self._packets = self._source_packets()
+            self._next = next(self._packets, None)
+            self._open = stack.pop_all()
+
+    def _is_kept(self, stream: Stream, format: str) -> bool:
+        """Return whether a stream goes into the new file as it is; note it if it cannot."""
+        same_family = _family(self._source.format.name) == _family(format)
+        is_picture = bool(stream.disposition & Disposition.attached_pic)
+        if stream.type == "attachment" or (is_picture and _family(format) == "matroska"):
+            return format == "matroska" or self._note(stream)
+        if stream.type == "data":
+            # Chapters and time codes are written from what else says them.
+            is_known = "timecode" in stream.metadata or self._source.chapters()
+            return False if is_known else self._note(stream)
+        if is_picture and format == "mp4" and same_family:  # it is one of the tags
+            return False
+        return not is_picture or format == "mp4" or self._note(stream)
+
+    def _note(self, stream: Stream) -> bool:
+        name = stream.metadata.get("filename") or stream.metadata.get("handler_name", "")
+        self.left_out.append(f"stream {stream.index + 1} ({', '.join(filter(None, (stream.type, name.strip())))})")
+        return False
+
+    def _copy_of(self, stream: Stream, kind: str) -> Stream:
+        """Add a stream like this one to the new file."""
+        if stream.disposition & Disposition.attached_pic and kind == ".mkv":
+            tags = stream.metadata
+            return self._target.add_attachment(
+                tags.get("filename", "cover"), tags.get("mimetype", "image/jpeg"), _picture(self._reader.path, stream)
+            )
+        try:
+            copy = self._target.add_stream_from_template(stream, opaque=True)
+        except ValueError:
+            codec = stream.codec_context.name if stream.codec_context else "unknown codec"
+            path = self._reader.path
+            raise AudioError(
+                f"{kind} cannot hold stream {stream.index + 1} of {path} ({stream.type}, {codec}); "
+                f"write a {path.suffix} file instead"
+            ) from None
+        if stream.type == "video" and _family(self._source.format.name) == _family(self._target.format.name):
+            # Apple's players take H.265 under one of its two tags only.
+            copy.codec_context.codec_tag = stream.codec_context.codec_tag
+        copy.metadata.update(stream.metadata)
+        copy.disposition = cast(Any, stream.disposition.value)
+        return copy
+
+    def _source_packets(self) -> Iterator[av.Packet]:
+        """Yield the packets of all copied streams, each with the time when it is due to be decoded.
+
+        Matroska does not give that time, and FFmpeg works it out except for a stream's first packets.
+        """
+        copied = [self._source.streams[index] for index, copy in self._copies.items() if copy.type != "attachment"]
+        waiting: defaultdict[int, list[av.Packet]] = defaultdict(list)
+        for packet in _demuxed(self._source, copied, self._reader.path):
+            held = waiting[packet.stream.index]
+            if packet.dts is None:
+                held += [packet] if packet.pts is not None else []  # else it only marks the end
+                continue
+            due = packet.dts
+            for earlier in reversed(held):
+                due -= earlier.duration or 1
+                earlier.dts = due
+            yield from held
+            held.clear()
+            yield packet
+        for packet in chain.from_iterable(waiting.values()):
+            packet.dts = packet.pts
+            yield packet
+
+    def write(self, data: np.ndarray) -> None:
+        if not self._started:
+            self._started = True
+            self._begin(data[:0])
+        self._mux(self._sound.encode(data))
+
+    def _begin(self, nothing: np.ndarray) -> None:
+        """Let the new sound begin when the old one did: silence comes before sound that starts late."""
+        starts = [
+            float(stream.start_time * stream.time_base)
+            for stream in (self._source.streams[index] for index in self._copies)
+            if stream.start_time is not None and stream.time_base and stream.type in ("video", "audio")
+        ]
+        first = min([*starts, self._reader.start])
+        late = self._reader.start - first
+        if late <= _TOLERANCE:
+            self._sound.start = self._reader.start
+            return
+        self._sound.start = first
+        silence = round(late * self._rate)
+        for done in range(0, silence, _SILENCE):
+            shape = (min(_SILENCE, silence - done), *nothing.shape[1:])
+            self._mux(self._sound.encode(np.zeros(shape, nothing.dtype)))
+
+    def _mux(self, packets: list[av.Packet]) -> None:
+        """Write packets of the new sound, and all copied packets that come before them."""
+        for packet in packets:
+            self._copy_until(_time(packet))
+            self._target.mux(packet)
+
+    def _copy_until(self, seconds: float) -> None:
+        while (packet := self._next) is not None and _time(packet) <= seconds:
+            packet.stream = self._copies[packet.stream.index]
+            self._target.mux(packet)
+            self._next = next(self._packets, None)
+
+    def close(self) -> None:
+        with self._open:
+            self._mux(self._sound.finish())
+            self._copy_until(float("inf"))
+
+
+def _demuxed(source: InputContainer, streams: list[Stream], path: Path) -> Iterator[av.Packet]:
+    try:
+        if streams:  # else FFmpeg would take all
+            yield from source.demux(streams)
+    except av.FFmpegError as error:
+        raise AudioError(
+            f"{path}: is damaged, and can be copied in part only ({error.strerror}); "
+            f"repair it, for example: ffmpeg -i VIDEO -c copy repaired{path.suffix}"
+        ) from None
+
+
+def _picture(path: Path, stream: Stream) -> bytes:
+    """Return the picture that is attached to a file as a stream."""
+    with path.open("rb") as file, open_container(file) as container:
+        return bytes(next(container.demux(container.streams[stream.index])))
+
+
+def _time(packet: av.Packet) -> float:
+    """Return when a packet is due, in seconds."""
+    return float((packet.dts or 0) * (packet.time_base or 0))
+
+
+def _describe(old: Stream, new: Stream) -> None:
+    """Give a new stream the tags and flags of the one that it replaces, except what new sound makes untrue."""
+    tags = {
+        name: text
+        for name, text in old.metadata.items()
+        if not UNTRUE.match(name) and not name.upper().startswith(("_STATISTICS", "BPS", "NUMBER_OF", "DURATION"))
+    }
+    new.metadata.update(tags)
+    new.disposition = cast(Any, old.disposition.value)
+
+
+def _family(format: str) -> str:
+    """Return the name of a family of formats that hold the same streams: "mov" or "matroska" for those in `FORMATS`.
+
+    >>> _family("mp4"), _family("mov,mp4,m4a,3gp,3g2,mj2"), _family("matroska,webm")
+    ('mov', 'mov', 'matroska')
+    """
+    first = format.split(",")[0]
+    return _FAMILIES.get(first, first)
+
+
+def is_video(reader: FFmpegReader) -> bool:
+    """Return whether a reader reads a file whose sound can be replaced, such as an MP4."""
+    return reader.kind in _FAMILIES.values()

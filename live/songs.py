@@ -1,0 +1,365 @@
+"""Songs as a source: one after another, from any place, paused, in a loop, and without a click."""
+
+import math
+import os
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio import open_audio
+from ..engine.fifo import Fifo
+
+if TYPE_CHECKING:
+    from .settings import Settings
+    from .shared_memory import SharedMemory
+
+FADE = 0.02  # s in which sound fades out and in where it jumps
+PIECES = 4  # in a second of a song: what is decoded at a time
+SHARE = 0.25  # of the time of a core that decoding ahead takes
+BACK = 3.0  # s into a song after which "the song before" means its start
+SHORTEST_LOOP = 0.1  # s
+
+Command = tuple[str, Any]
+
+
+class Loop(NamedTuple):
+    """Where a loop begins and ends, in samples of the song."""
+
+    start: int
+    end: int
+
+
+class DecodedSong:
+    """A song that is decoded piece by piece into a temporary file, from where any part of it can be read at once.
+
+    One thread may call `decode` and `forget`, and another `read`. rate: in Hz, at which it will be played.
+
+    Attributes:
+        sample_rate: In Hz; 0 until the first piece is decoded.
+        frames: Samples that can be read by now, per channel.
+        complete: Whether that is all there will be.
+        failure: Why not all of it, or nothing, could be decoded.
+        notes: Lines about the file that a user should see.
+    """
+
+    def __init__(self, path: str, stream: int | None, num_channels: int, rate: int) -> None:
+        self.path, self._stream, self._num_channels, self._rate = path, stream, num_channels, rate
+        self.notes: list[str] = []
+        self.failure: Exception | None = None
+        self._pieces: Iterator[None] | None = None
+        self._expected: int | None = None
+        self._file: Any = None
+        self.forget()
+
+    @property
+    def length(self) -> float:
+        """The whole song's samples, estimated until they are all decoded; NaN if that cannot be done."""
+        if self.complete:
+            return self.frames
+        return float("nan") if self._expected is None else max(self._expected, self.frames)
+
+    def decode(self) -> None:
+        """Decode one more piece. What goes wrong completes the song, and becomes its `failure`."""
+        try:
+            if self._pieces is None:
+                self._pieces = self._decoded()
+            next(self._pieces)
+        except StopIteration:
+            self.complete = True
+        except Exception as error:  # whatever a decoder raises
+            self.failure = error
+            self.complete = True
+
+    def read(self, start: int, n: int) -> NDArray[np.float32]:
+        """The samples from `start` on, (channels, n); fewer where the song ends, or is not decoded yet."""
+        size = 4 * self._num_channels
+        n = max(0, min(n, self.frames - start))
+        file = self._file
+        data = os.pread(file.fileno(), n * size, start * size) if file is not None and n else b""
+        return np.frombuffer(data, np.float32).reshape(-1, self._num_channels).T
+
+    def forget(self) -> None:
+        """Begin again, without a file."""
+        if self._file is not None:
+            self._file.close()
+        self.sample_rate = self.frames = 0
+        self.complete, self.failure = False, None
+        self._expected = self._pieces = self._file = None
+
+    def _decoded(self) -> Iterator[None]:
+        """Decode, and stop after each piece."""
+        with open_audio(self.path, self._stream) as song:
+            if song.num_channels > 2:
+                raise ValueError(f"{self.path}: {song.num_channels} channels do not work; mix down to mono or stereo")
+            if song.sample_rate != self._rate:
+                import soxr  # noqa: F401  # now, so that the sound need not wait for it
+            if song.stream_note:
+                self.notes.append(song.stream_note)
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the song is forgotten
+            self._expected, self.sample_rate = song.num_frames, song.sample_rate
+            for piece in song.blocks(max(1, song.sample_rate // PIECES)):
+                if song.num_channels != self._num_channels:
+                    piece = piece.mean(axis=0, keepdims=True).repeat(self._num_channels, axis=0)
+                self._keep(piece)
+                yield
+            if song.warning:
+                self.notes.append(song.warning)
+        if not self.frames:
+            raise ValueError(f"{self.path}: there is no sound in it; give another file")
+
+    def _keep(self, piece: NDArray[np.float32]) -> None:
+        try:
+            self._file.write(np.ascontiguousarray(piece.T))
+            self._file.flush()
+        except OSError as error:
+            raise OSError(
+                f"{self.path}: its decoded sound does not fit into {tempfile.gettempdir()}: {error.strerror}; make "
+                "room there, or name another folder in TMPDIR"
+            ) from error
+        self.frames += piece.shape[1]
+
+
+class SongPlayer:
+    """A source that plays songs one after another, and again from the first.
+
+    A thread decodes the song that plays, as far as it goes, and then the next one. Commands act at the next `read`.
+    Where sound jumps it fades out and in, or at the end of a loop crosses over, so that there is no click; where a song
+    follows another, and at a song's very beginning, nothing is changed. While songs are paused, or not decoded so far,
+    time stands still: `read` returns None.
+
+    Args:
+        settings: The songs, their stream, and the sample rate and channels to play them at.
+        memory: Is told where the songs are.
+        latency: Samples by which what is heard is later than what is read.
+        commands: What `Transport` asks for.
+        report: Called with a line when a song cannot be played, or is damaged.
+    """
+
+    def __init__(
+        self,
+        settings: "Settings",
+        memory: "SharedMemory",
+        latency: int,
+        commands: "queue.SimpleQueue[Command]",
+        report: Callable[[str], None],
+    ) -> None:
+        self._songs = [
+            DecodedSong(path, settings.stream, settings.num_channels, settings.sample_rate) for path in settings.songs
+        ]
+        self._rate, self._num_channels, self._latency = settings.sample_rate, settings.num_channels, latency
+        self._memory, self._commands, self._report = memory, commands, report
+        self._fifo = Fifo((settings.num_channels,))  # at our rate
+        self._resampler: Any = None  # if the song that plays has another rate
+        self._resampled_rate = self._rate
+        self._number = self._failures = 0  # which song plays; songs in a row that could not be played
+        self._paused, self._waiting = False, True  # the latter: for what has yet to be decoded
+        self._loop: Loop | None = None
+        self._lock = threading.Lock()  # held while another song begins to play, or files are closed
+        self._work, self._closed = threading.Event(), False
+        self._go_to(0, 0)
+        self._thread = threading.Thread(target=self._decode, name="songs", daemon=True)
+        self._thread.start()
+
+    def read(self, n: int) -> NDArray[np.float32] | None:
+        """The next n samples, (channels, n); None while time stands still.
+
+        Raises ValueError or OSError if the song, or all songs of a list, cannot be played.
+        """
+        while not self._commands.empty() and (self._song.sample_rate or self._song.complete):
+            self._obey(*self._commands.get())
+        while len(self._fifo) < n and not self._paused:
+            if (piece := self._next(n - len(self._fifo))) is None:
+                break
+            self._sounding = True
+            self._fifo.push(self._resampled(piece))
+        if self._paused and len(self._fifo):
+            self._fifo.push_zeros(max(0, n - len(self._fifo)))
+        self._waiting = len(self._fifo) < n and not self._paused
+        self._tell()
+        if len(self._fifo) < n:
+            return None
+        block = self._fifo.peek(n).copy()
+        self._fifo.drop(n)
+        return block
+
+    def close(self) -> None:
+        """Stop decoding, and delete what was decoded."""
+        self._closed = True
+        self._work.set()
+        self._thread.join()
+        for song in self._songs:
+            song.forget()
+
+    @property
+    def _song(self) -> DecodedSong:
+        return self._songs[self._number]
+
+    @property
+    def _position(self) -> float:
+        """The song's sample that is heard next."""
+        behind = (len(self._fifo) + self._latency) * self._song.sample_rate / self._rate if self._sounding else 0
+        return max(self._from, self._at - behind)
+
+    # What plays next.
+
+    def _obey(self, kind: str, value: Any) -> None:
+        rate = self._song.sample_rate
+        if kind == "pause" and value != self._paused:
+            self._fade_out()
+            if value:
+                self._fifo.push_zeros(self._latency)  # so that nothing is left to be heard
+            self._paused = value
+        elif kind == "seek":
+            self._jump(self._number, value * rate)
+        elif kind == "skip":
+            self._jump(self._number, self._position + value * rate)
+        elif kind == "loop":
+            self._loop = None if value is None else Loop(*(round(second * rate) for second in value))
+            if self._loop is not None and not self._loop.start <= self._at < self._loop.end:
+                self._jump(self._number, self._loop.start)
+        elif kind == "step":
+            again = value < 0 and self._position > BACK * rate
+            self._jump((self._number + (0 if again else value)) % len(self._songs), 0)
+        elif kind == "song":
+            self._jump(value, 0)
+
+    def _jump(self, number: int, at: float) -> None:
+        self._fade_out()
+        self._go_to(number, max(0, round(at)))
+
+    def _go_to(self, number: int, at: int) -> None:
+        if number != self._number:
+            self._loop = None
+        with self._lock:
+            self._number = number
+        self._at = self._from = at
+        self._begin(softly=at > 0)
+        self._sounding = False
+        self._work.set()
+
+    def _begin(self, softly: bool, tail: NDArray[np.float32] | None = None) -> None:
+        """Begin a stretch of sound. tail: what is left to be heard of another one, (channels, n)."""
+        self._age = 0 if softly else None  # samples since it began; None once it is at its full level
+        self._tail = np.zeros((self._num_channels, 0), np.float32) if tail is None else tail
+
+    def _next(self, n: int) -> NDArray[np.float32] | None:
+        """Up to n samples more, (channels, m), at the song's rate; None if they are not decoded yet."""
+        if self._song.complete and self._at >= self._song.frames:
+            self._finish()
+        song, loop = self._song, self._loop
+        readable = song.frames if song.complete else song.frames - self._fade  # so that it can be faded out
+        stop = min(self._at + n, readable)
+        if loop is not None and self._at < loop.end:
+            stop = min(stop, loop.end)
+        if stop <= self._at:
+            return None
+        piece = self._shaped(song.read(self._at, stop - self._at))
+        self._at, self._failures = stop, 0
+        if loop is not None and stop == loop.end:
+            self._repeat(loop)
+        return piece
+
+    def _finish(self) -> None:
+        """Go on where a song has come to its end."""
+        song, loop = self._song, self._loop
+        if song.failure is not None:
+            self._failures += 1
+            if self._failures >= len(self._songs):
+                raise song.failure
+            self._report(f"{song.failure}; the next song plays instead")
+        if loop is not None and loop.start < song.frames and self._from < loop.end:
+            self._repeat(loop)
+        else:
+            sounding = self._sounding
+            self._go_to((self._number + 1) % len(self._songs), 0)
+            self._sounding = sounding
+
+    def _repeat(self, loop: Loop) -> None:
+        """Cross over from the end of a loop to its start."""
+        self._begin(softly=True, tail=_falling(self._song.read(self._at, self._fade)))
+        self._at = self._from = loop.start
+
+    @property
+    def _fade(self) -> int:
+        return max(1, round(FADE * self._song.sample_rate))
+
+    def _shaped(self, piece: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A piece as it is heard: fading in if it is near a jump, with what fades out."""
+        n = piece.shape[1]
+        if self._age is not None:
+            piece = piece * np.minimum(1, np.arange(self._age + 1, self._age + n + 1, dtype=np.float32) / self._fade)
+            self._age = self._age + n if self._age + n < self._fade else None
+        if self._tail.shape[1]:
+            piece = piece.copy()
+            piece[:, : self._tail.shape[1]] += self._tail[:, :n]
+            self._tail = self._tail[:, n:]
+        return piece
+
+    def _fade_out(self) -> None:
+        """Let what sounds end softly, and begin softly what comes after it."""
+        if self._sounding:
+            self._fifo.push(self._resampled(_falling(self._shaped(self._song.read(self._at, self._fade)))))
+            self._end_resampling()
+            self._begin(softly=True)
+            self._sounding = False
+
+    # Rates.
+
+    def _resampled(self, piece: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A piece of the song, (channels, n), at our rate."""
+        rate = self._song.sample_rate
+        if rate != self._resampled_rate:
+            self._end_resampling()
+            if rate != self._rate:
+                import soxr
+
+                self._resampler = soxr.ResampleStream(rate, self._rate, self._num_channels, dtype="float32")
+                self._resampled_rate = rate
+        return piece if self._resampler is None else self._resampler.resample_chunk(piece.T).T
+
+    def _end_resampling(self) -> None:
+        """Put what a resampler still holds into the fifo."""
+        if self._resampler is not None:
+            nothing = np.zeros((0, self._num_channels), np.float32)
+            self._fifo.push(self._resampler.resample_chunk(nothing, last=True).T)
+        self._resampler, self._resampled_rate = None, self._rate
+
+    # The other threads.
+
+    def _tell(self) -> None:
+        rate = self._song.sample_rate or self._rate
+        loop = self._loop or (math.nan, math.nan)
+        self._memory.transport[:] = self._number, *(np.array([self._position, self._song.length, *loop]) / rate)
+
+    def _decode(self) -> None:
+        began: list[DecodedSong] = []
+        while not self._closed:
+            with self._lock:
+                wanted = [self._songs[(self._number + k) % len(self._songs)] for k in (0, 1)]
+                for song in began:
+                    if song not in wanted:
+                        song.forget()
+            began = wanted
+            self._work.clear()
+            incomplete = [song for song in wanted if not song.complete]
+            if not incomplete:
+                self._work.wait()
+                continue
+            song, start = incomplete[0], time.perf_counter()
+            song.decode()
+            while song.notes:
+                self._report(song.notes.pop(0))
+            if not self._waiting:
+                self._work.wait((time.perf_counter() - start) * (1 / SHARE - 1))
+
+
+def _falling(piece: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A piece that fades out, (channels, n)."""
+    n = piece.shape[1]
+    return piece * (1 - np.arange(1, n + 1, dtype=np.float32) / max(1, n))

@@ -1,0 +1,199 @@
+"""Descriptors: what the shell must know of a processor, as the bundle's descriptor.txt says it."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import md5
+
+from ...core.errors import BridgeError
+from .factory import Range, Timing
+
+FORMAT = 1
+UNITS = {"_db": "dB", "_hz": "Hz", "_ms": "ms"}
+RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000, 128000, 176400, 192000)
+BYPASS = "bypass"  # the shell's own parameter
+MAX_ARGUMENT = 100_000  # Linux lets no argument of a program be longer than 131,071 bytes
+MAX_NAME, MAX_TITLE, MAX_PARAMETERS = 63, 127, 1000  # what a VST3 host has room for, and one packet to the worker
+MAX_EXTRAS = 64  # outputs besides the main one, and meters
+SDK = "VST 3.7.2"  # the version of the format that the shell speaks
+VENDOR = "StemBridge", "no web site yet", "no e-mail address yet"  # name, URL, e-mail
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """What the shell must know of a processor.
+
+    name: what hosts show; it stands for the plugin in their projects. version: of what made this.
+    arguments: how to start the process that makes the sound, first the program.
+    parameters: name -> (minimum, maximum, default), or a toggle's default.
+    identity: what is kept in saved states, one line.
+    latencies: sample rate in Hz -> timing, known before the process runs. At any other rate the host has to wait for
+    the process.
+    lowest: parameter or meter -> text that stands for its lowest value, if not a number.
+    categories: what kind of plugin it is, in VST3's words.
+    outputs: names of the outputs besides the main one, which hosts may use or not.
+    meters: name -> (minimum, maximum, default) of what the processor measures and hosts show.
+    shows_status: hosts show whether the processor runs, in a parameter that cannot be set.
+    Raises BridgeError for what a host has no room for.
+    """
+
+    name: str
+    version: str
+    arguments: tuple[str, ...]
+    parameters: Mapping[str, Range | bool]
+    identity: str = ""
+    latencies: Mapping[float, Timing] = field(default_factory=dict)
+    lowest: Mapping[str, str] = field(default_factory=dict)
+    categories: tuple[str, ...] = ("Fx",)
+    outputs: tuple[str, ...] = ()
+    meters: Mapping[str, Range] = field(default_factory=dict)
+    shows_status: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9 ._+-]*[A-Za-z0-9_+-])?", self.name) or len(self.name) > MAX_NAME:
+            raise BridgeError(
+                f"{self.name!r} cannot be a plugin's name; use up to {MAX_NAME} letters, digits, spaces and . _ + -"
+            )
+        for text in (self.version, self.identity, *self.arguments, *self.outputs):
+            if re.search(r"[\t\r\n\0]", text):
+                raise BridgeError(f"{text!r} has a tab or a line break in it, which no descriptor can hold; rename it")
+            if len(text) > MAX_ARGUMENT:
+                raise BridgeError(
+                    f"{self.name}: its arguments take {len(text)} characters; give at most {MAX_ARGUMENT}"
+                )
+        if twice := self.parameters.keys() & self.meters.keys():
+            raise BridgeError(f"{self.name}: {min(twice)!r} is both a parameter and a meter; rename one")
+        for what, items in (("outputs", self.outputs), ("meters", self.meters)):
+            if len(items) > MAX_EXTRAS:
+                raise BridgeError(f"{self.name}: {len(items)} {what}; declare at most {MAX_EXTRAS}")
+        if len(self.parameters) > MAX_PARAMETERS:
+            raise BridgeError(f"{self.name}: {len(self.parameters)} parameters; declare at most {MAX_PARAMETERS}")
+        for name, (title, _) in self.titles.items():
+            if len(title) > MAX_TITLE:
+                raise BridgeError(f"{self.name}: the parameter's name {name!r} is too long; use {MAX_TITLE} characters")
+
+    @property
+    def uid(self) -> str:
+        """32 hexadecimal digits by which hosts know the plugin: the same in every version."""
+        return md5(f"stembridge:{self.name}".encode(), usedforsecurity=False).hexdigest()
+
+    @cached_property
+    def titles(self) -> dict[str, tuple[str, str]]:
+        """Parameter or meter -> (title, unit), as hosts show it; no title twice, and none is the shell's own.
+
+        >>> Descriptor("Tremolo", "1", (), {"rate_hz": (0.1, 20, 5), "soft_knee": True}).titles
+        {'rate_hz': ('Rate', 'Hz'), 'soft_knee': ('Soft knee', '')}
+        """
+        shown = {**self.parameters, **self.meters}
+        titles = {name: (_title(name), "") for name in shown}
+        taken = {_title(BYPASS), *(title for title, _ in titles.values())}
+        for name, declared in shown.items():
+            short, unit = _title(name[:-3]), UNITS.get(name[-3:])
+            if unit and short not in taken and not isinstance(declared, bool):
+                titles[name] = short, unit
+                taken.add(short)
+        return titles
+
+    def text(self) -> str:
+        """As in the bundle's descriptor.txt: a key and its values a line, with tabs between."""
+        lines: list[tuple[str, ...]] = [("descriptor", str(FORMAT)), ("name", self.name), ("uid", self.uid)]
+        lines += [("version", self.version), ("vendor", *VENDOR), ("categories", "|".join(self.categories))]
+        lines += [("argument", argument) for argument in self.arguments]
+        if self.identity:
+            lines.append(("identity", self.identity))
+        for rate, timing in self.latencies.items():
+            lines.append(("latency", _number(rate), *map(str, timing)))
+        for name, declared in self.parameters.items():
+            if isinstance(declared, bool):
+                lines.append(("toggle", name, self.titles[name][0], str(int(declared))))
+            else:
+                lines.append(("parameter", *self._range_fields(name, declared)))
+        lines += [("meter", *self._range_fields(name, declared)) for name, declared in self.meters.items()]
+        lines += [("output", name) for name in self.outputs]
+        lines.append(("status", str(int(self.shows_status))))
+        return "".join("\t".join(line) + "\n" for line in lines)
+
+    def _range_fields(self, name: str, declared: Range) -> tuple[str, ...]:
+        lowest = [self.lowest[name]] if name in self.lowest else []
+        return name, *self.titles[name], *map(_number, declared), *lowest
+
+
+def _title(name: str) -> str:
+    # pedalboard shows no parameter that is called P and three digits.
+    return name.replace("_", " ") if re.match(r"p\d\d\d", name) else name.replace("_", " ").capitalize()
+
+
+def _number(value: float) -> str:
+    """The shortest text that is exactly this number."""
+    return repr(float(value)).removesuffix(".0")
+
+
+def parse_descriptor(text: str) -> Descriptor:
+    """The Descriptor whose `text` this is. Raises ValueError or LookupError if it is of none."""
+    single: dict[str, str] = {}
+    arguments: list[str] = []
+    outputs: list[str] = []
+    parameters: dict[str, Range | bool] = {}
+    meters: dict[str, Range] = {}
+    latencies: dict[float, Timing] = {}
+    lowest: dict[str, str] = {}
+    for line in text.split("\n"):
+        key, *values = line.split("\t")
+        if key == "argument":
+            arguments.append(values[0])
+        elif key == "output":
+            outputs.append(values[0])
+        elif key == "toggle":
+            parameters[values[0]] = bool(int(values[2]))
+        elif key in ("parameter", "meter"):
+            minimum, maximum, default = map(float, values[3:6])
+            (parameters if key == "parameter" else meters)[values[0]] = minimum, maximum, default
+            if len(values) > 6:
+                lowest[values[0]] = values[6]
+        elif key == "latency":
+            latencies[float(values[0])] = Timing(*map(int, values[1:]))
+        elif values:
+            single[key] = values[0]
+    if int(single["descriptor"]) > FORMAT:
+        raise BridgeError("a newer version wrote it; update stembridge")
+    return Descriptor(
+        single["name"],
+        single["version"],
+        tuple(arguments),
+        parameters,
+        single.get("identity", ""),
+        latencies,
+        lowest,
+        tuple(single.get("categories", "Fx").split("|")),
+        tuple(outputs),
+        meters,
+        single.get("status") == "1",
+    )
+
+
+def module_info(descriptor: Descriptor) -> str:
+    """What a host can know of the plugin without loading its library: the text of moduleinfo.json."""
+    vendor, url, email = VENDOR
+    plugin_class = {
+        "CID": descriptor.uid.upper(),
+        "Category": "Audio Module Class",
+        "Name": descriptor.name,
+        "Vendor": vendor,
+        "Version": descriptor.version,
+        "SDKVersion": SDK,
+        "Sub Categories": list(descriptor.categories),
+        "Class Flags": 0,
+        "Cardinality": 0x7FFFFFFF,
+        "Snapshots": [],
+    }
+    flags = {"Unicode": True, "Classes Discardable": False, "Component Non Discardable": False}
+    module = {
+        "Name": descriptor.name,
+        "Version": descriptor.version,
+        "Factory Info": {"Vendor": vendor, "URL": url, "E-Mail": email, "Flags": flags},
+        "Compatibility": [],
+        "Classes": [plugin_class],
+    }
+    return json.dumps(module, indent=2) + "\n"

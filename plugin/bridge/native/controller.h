@@ -1,0 +1,63 @@
+// The parameters, as hosts see and set them.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "descriptor.h"
+#include "protocol.h"
+#include "stream.h"
+#include "vst3.h"
+
+namespace stembridge {
+
+// The part of the plugin that is about parameters. The read-only ones come after those that can be set.
+class Controller : public vst3::IEditController {
+public:
+    explicit Controller(const Descriptor& descriptor);
+
+    vst3::Result VST3_CALL setComponentState(vst3::IBStream* state) override { return setState(state); }
+    int32_t VST3_CALL getParameterCount() override { return static_cast<int32_t>(parameters_.size()); }
+    vst3::Result VST3_CALL getParameterInfo(int32_t index, vst3::ParameterInfo* info) override;
+    vst3::Result VST3_CALL getParamStringByValue(vst3::ParamId id, double value, vst3::String128 text) override;
+    vst3::Result VST3_CALL getParamValueByString(vst3::ParamId id, char16_t* text, double* value) override;
+    double VST3_CALL normalizedParamToPlain(vst3::ParamId id, double value) override;
+    double VST3_CALL plainParamToNormalized(vst3::ParamId id, double plain) override;
+    double VST3_CALL getParamNormalized(vst3::ParamId id) override;
+    vst3::Result VST3_CALL setParamNormalized(vst3::ParamId id, double value) override;
+    vst3::Result VST3_CALL setComponentHandler(vst3::IComponentHandler* handler) override;
+    void* VST3_CALL createView(const char*) override { return nullptr; }  // hosts draw faders of their own
+
+protected:
+    ~Controller() { setComponentHandler(nullptr); }
+
+    // Tell the host that something else than a parameter has changed.
+    void notify(vst3::RestartFlags flag) {
+        if (handler_) handler_->restartComponent(flag);
+    }
+    // The values of all parameters that can be set, as text and back. What other versions have written and this one does
+    // not know is passed over; what is not there is as it was at first. False if the text is no state.
+    std::string write_state() const;
+    bool read_state(const std::string& text);
+    std::vector<double> plain_values() const;  // of those that can be set
+    // The host's queues, in the order they act, into moves().
+    void take_moves(vst3::IParameterChanges* changes, int length);
+    const std::vector<Move>& moves() const { return moves_; }
+    // Show status and meters to the host. changes: may be null.
+    void show(Status status, const std::vector<double>& meters, vst3::IParameterChanges* changes);
+
+private:
+    int index_of(vst3::ParamId id) const;
+    bool can_be_set(int index) const { return index >= 0 && index < static_cast<int>(descriptor_.parameters.size()); }
+    void show(size_t index, double plain, vst3::IParameterChanges* changes);
+    void compare_identity(std::string saved);
+
+    const Descriptor& descriptor_;
+    std::vector<Parameter> parameters_;
+    std::vector<std::atomic<double>> normalized_;
+    std::vector<Move> moves_;
+    std::string other_identity_;
+    vst3::IComponentHandler* handler_ = nullptr;
+};
+
+}  // namespace stembridge
