@@ -189,10 +189,13 @@ class AudioWriter:
         result, failure = None, None
         try:
             result = self._worker.call(function, *arguments)
-        except AudioError:
-            raise
         except (RuntimeError, AssertionError, OSError, ValueError) as error:
-            # libsndfile's error, fewer samples written than asked, and FFmpeg's errors, which are of many kinds.
+            import av
+            import soundfile
+
+            # The second: fewer samples were written than asked. FFmpeg's errors are of many kinds.
+            if not isinstance(error, soundfile.LibsndfileError | AssertionError | av.FFmpegError):
+                raise
             failure = error
         if (cause := self._sink.error) is not None:
             raise OSError(cause.errno, cause.strerror, str(self.path))
