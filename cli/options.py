@@ -47,6 +47,10 @@ Reports = Annotated[
 DataFolders = Annotated[
     list[Path], typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see docs/training.md.")
 ]
+OptionalDataFolders = Annotated[
+    list[Path] | None,
+    typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see docs/training.md."),
+]
 MoreFolders = Annotated[list[Path] | None, typer.Argument(metavar="", hidden=True)]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DataFolders, Force, MoreFolders, check_new, is_given
+from .options import Force, MoreFolders, OptionalDataFolders, check_new, is_given
 
 MOST_MINUTES = 1e6  # two years
 MOST_SEEDS = 2**32 - 1
@@ -37,11 +37,25 @@ class Network(StrEnum):
 
 def run_training(
     context: typer.Context,
-    data: DataFolders,
     minutes: Annotated[
         float,
         typer.Option(min=0.01, max=MOST_MINUTES, help="Time to train in all, earlier runs included."),
-    ],
+    ] = 60.0,
+    data: OptionalDataFolders = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option("--teacher", metavar="MODEL", help="A model that finds the stems of the songs in --songs."),
+    ] = None,
+    songs: Annotated[
+        list[Path] | None,
+        typer.Option("--songs", metavar="DIR...", help="Folders of songs without stems, which --teacher labels."),
+    ] = None,
+    songs_share: Annotated[
+        float,
+        typer.Option(
+            "--songs-share", min=0.0, max=1.0, help="Share of the mixes that is made of --songs, beside --data."
+        ),
+    ] = 0.5,
     more: MoreFolders = None,
     output: Annotated[
         Path | None,
@@ -61,11 +75,20 @@ def run_training(
     ] = "not stated",
     force: Force = False,
 ) -> None:
-    r"""Train a network on songs with stems, and export it.
+    r"""Train a network on songs with stems, or on songs whose stems another network finds, and export it.
 
     Goes on where it was stopped: checkpoints and log.csv lie beside the output, in FILE.training/. Needs PyTorch:
     pip install 'stembridge\[train]'.
     """
+    true_folders, folders = _folders(data or [], songs or [], more or [])
+    if folders and teacher is None:
+        raise ValueError("--songs needs a model that finds the songs' stems; name one with --teacher")
+    if teacher is not None and not folders:
+        raise ValueError("--teacher needs songs; give folders of songs without stems to --songs")
+    if not (true_folders or folders):
+        raise ValueError("there is nothing to learn from; give songs with stems to --data, or others to --songs")
+    if is_given(context, "songs_share") and not (true_folders and folders):
+        raise ValueError("--songs-share needs both --data and --songs; leave it out")
     if init is not None:
         for option in ("mode", "network"):
             if is_given(context, option):
@@ -79,13 +102,16 @@ def run_training(
     except ModuleNotFoundError as error:
         raise ValueError(f"training needs {error.name}, which is not here: pip install 'stembridge[train]'") from error
     model = train_model(
-        [*data, *(more or ())],
+        true_folders,
         output,
         minutes,
         mode=mode,
         family=network,
         loss=loss,
         init=init,
+        teacher=teacher,
+        songs=folders,
+        songs_share=songs_share,
         cache=cache,
         seed=seed,
         threads=threads,
@@ -93,3 +119,13 @@ def run_training(
         overwrite=force,
     )
     print(f"{model.path}: {model.card.mode}, latency {model.card.latency_samples} samples")
+
+
+def _folders(data: list[Path], songs: list[Path], more: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Folders of --data and of --songs. more: what follows the first folder of either, which is known if one is given.
+
+    Raises ValueError if it may belong to both.
+    """
+    if data and songs and more:
+        raise ValueError(f"{more[0]} may belong to --data or --songs; write the option again before each folder")
+    return [*data, *more] if data else data, [*songs, *more] if songs else songs

@@ -5,6 +5,7 @@ import os
 import platform
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import torch
 from ..core.errors import DataError
 from ..models import Model, load_model
 from .checkpoint import load_checkpoint
-from .data.songs import StemCache, find_songs
+from .data.labels import Labels
+from .data.songs import Song, StemCache, find_mixtures, find_songs
 from .export import export_network, load_parameters
 from .networks.make import make_network
 from .recipe import RECIPES
+from .teaching import LabelledSongs
 from .train import Settings, split, train_network
 
 
@@ -29,6 +32,9 @@ def train_model(
     family: str = "recurrent",
     loss: str = "sdr",
     init: str | None = None,
+    teacher: str | None = None,
+    songs: Sequence[str | os.PathLike] = (),
+    songs_share: float = 0.5,
     cache: Path | None = None,
     seed: int = 0,
     threads: int = 0,
@@ -38,11 +44,28 @@ def train_model(
 ) -> Model:
     """Train for `minutes` and write `output` (.onnx) with its card.
 
-    folders: see `find_songs`. family, mode: a key of RECIPES. loss: one of LOSSES. init: a model to start from, whose
-    recipe is then kept. cache: where decoded stems are kept, by default the user's cache folder. terms: what the card
-    says of the weights, before the terms of those they were started from. overwrite: whether another model may be
-    replaced. Checkpoints and the log lie in `<output>.training/`; a later call with the same output goes on from there.
-    Raises DataError, ModelError or OSError, in one line, for what it cannot use.
+    Checkpoints and the log lie in `<output>.training/`; a later call with the same output goes on from there.
+
+    Args:
+        folders: Songs with stems, see `find_songs`. May be empty if there are `songs`.
+        output: The .onnx file to write.
+        minutes: Time to train, earlier runs included.
+        mode: "streaming" or "chunked"; with `family` a key of RECIPES.
+        family: One of FAMILIES.
+        loss: One of LOSSES.
+        init: A model to start from, whose recipe is then kept.
+        teacher: A model that finds the stems of `songs`.
+        songs: Folders of songs without stems, see `find_mixtures`.
+        songs_share: How much of the mixes is made of `songs`, from 0 to 1, if there are `folders` too.
+        cache: Where decoded songs and labels are kept, by default the user's cache folder.
+        seed: Of all random choices.
+        threads: Processor cores, 0 for all.
+        terms: What the card says of the weights, before the terms of `init` and of `teacher`.
+        overwrite: Whether another model may be replaced.
+        report: Receives progress updates, a line each.
+
+    Raises:
+        DataError, ModelError, OSError: Something cannot be used; in one line.
     """
     from platformdirs import user_cache_path
 
@@ -52,25 +75,45 @@ def train_model(
             raise FileExistsError(f"{path} exists already; choose another name, or overwrite it with --force")
     if not terms.strip():
         raise DataError("terms '' say nothing; say what the weights may be used for, or leave them out")
-    songs = find_songs(folders)
+    true_songs = find_songs(folders)
     if (family, mode) not in RECIPES:
         modes = " or ".join(mode for each, mode in RECIPES if each == family)
         raise DataError(f"a {family} network cannot be {mode}; choose {modes}, or another family")
     recipe, initial = load_parameters(init) if init else (RECIPES[family, mode], None)
-    settings = Settings(minutes=minutes, loss=loss, init=init, seed=seed, threads=threads)
-    data = [{"name": str(folder), "terms": terms} for folder in folders]
-    if init:
+    settings = Settings(
+        minutes=minutes, loss=loss, init=init, teacher=teacher, songs_share=songs_share, seed=seed, threads=threads
+    )
+    data = [{"name": str(folder), "terms": terms} for folder in (*folders, *songs)]
+    started_from, taught_by = (load_model(name).card if name else None for name in (init, teacher))
+    if started_from:
         settings.learning_rate /= 10  # what is learnt already should be kept
-        start = load_model(init).card.values
+        start = started_from.values
         terms = f"{terms}; and those of {start['name']}, whose weights it was started from: {start['terms']}"
         data = [*start.get("data", []), *data]
     stems = StemCache(cache or user_cache_path("stembridge") / "stems")
-    best = train_network(songs, recipe, work, stems, settings, initial, report)
+    labelled = None
+    if teacher and taught_by:
+        terms += f"; and those of {taught_by.name}, which found the stems of songs: {taught_by.values['terms']}"
+        labelled = _labelled(teacher, songs, true_songs, stems, report)
+        if started_from and started_from.sha256 == taught_by.sha256:
+            labelled.apart = []  # nothing agrees with a teacher more than itself
+            if not split(true_songs)[1]:
+                raise DataError(
+                    f"nothing would beat {init} in agreeing with itself; choose another model for --init or --teacher, "
+                    "or add two songs with stems to --data"
+                )
+    with labelled.labelling(teacher) if labelled and teacher else nullcontext():
+        best = train_network(true_songs, recipe, work, stems, settings, initial, report, labelled)
     weights, progress, recipe = load_checkpoint(best)
     network = make_network(recipe)
     network.load_state_dict(weights)
     made_of = ["--init", init] if init else ["--mode", mode, "--network", family]
-    command = ["train", "--data", *folders, *made_of, "--loss", loss, "--minutes", f"{minutes:g}", "--seed", str(seed)]
+    command = ["train", "--data", *folders] if folders else ["train"]
+    if teacher:
+        command = ["train", *(part for folder in folders for part in ("--data", folder)), "--teacher", teacher]
+        command += [part for folder in songs for part in ("--songs", folder)]
+        command += ["--songs-share", f"{songs_share:g}"] if folders else []
+    command += [*made_of, "--loss", loss, "--minutes", f"{minutes:g}", "--seed", str(seed)]
     command += ["--threads", str(threads)] if threads else []
     card: dict[str, Any] = {
         "name": _card_name(output.stem),
@@ -86,12 +129,28 @@ def train_model(
             "loss": loss,
             "torch": torch.__version__,
             "started_from": init,
+            "teacher": taught_by and {key: taught_by.values[key] for key in ("name", "version", "terms")},
             "command": shlex.join(["stembridge", *map(str, command), "-o", str(output)]),
         },
     }
-    if split(songs)[1]:  # else the best was chosen by the mixes that it learnt from
+    if split(true_songs)[1] or (
+        labelled and labelled.apart
+    ):  # else the best was chosen by the mixes that it learnt from
         card["training"]["held_apart_sdr_db"] = round(progress.best, 2)
     return export_network(network, output, card)
+
+
+def _labelled(
+    teacher: str,
+    folders: Sequence[str | os.PathLike],
+    true_songs: list[Song],
+    stems: StemCache,
+    report: Callable[[str], None],
+) -> LabelledSongs:
+    """Songs below `folders`, labelled; those that have true stems in `true_songs` are left out."""
+    known = {song.name.casefold() for song in true_songs}
+    songs = [song for song in find_mixtures(folders) if song.name.casefold() not in known]
+    return LabelledSongs(songs, Labels(load_model(teacher), stems.folder / "labels"), report)
 
 
 def _card_name(stem: str) -> str:

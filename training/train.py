@@ -23,6 +23,7 @@ from .metrics import clip_sdr
 from .networks.make import make_network
 from .objective import LOSSES, Example, error_db, example
 from .recipe import Recipe
+from .teaching import LabelledSongs
 
 HELD_APART = 10  # songs to choose checkpoints by
 WARM_UP_STEPS = 200  # until the learning rate is full
@@ -38,7 +39,8 @@ class Settings:
 
     minutes: wall-clock time in all, earlier runs included; the learning rate falls to zero at its end. batch: mixes a
     step, 0 for 4 on a processor and up to 32 on a card. seconds: length of a mix. loss: one of LOSSES. init: the model
-    that the weights to start from are of. threads: of PyTorch, 0 for its own choice. validate_every: minutes.
+    that the weights to start from are of. teacher: the model that labels songs. songs_share: see RemixDataset. threads:
+    of PyTorch, 0 for its own choice. validate_every: minutes.
     """
 
     minutes: float
@@ -47,6 +49,8 @@ class Settings:
     learning_rate: float = 2e-3
     loss: str = "sdr"
     init: str | None = None
+    teacher: str | None = None
+    songs_share: float = 0.5
     seed: int = 0
     threads: int = 0
     validate_every: float = 5.0
@@ -65,7 +69,7 @@ def split(songs: list[Song]) -> tuple[list[Song], list[Song]]:
     apart = candidates[::8][:HELD_APART] if len(complete) > 1 else []
     names = {song.name.casefold() for song in apart}
     training = [song for song in allowed if song.name.casefold() not in names]
-    if not training:
+    if songs and not training:
         raise DataError("no song is left to train on: MUSDB18's validation songs are never used; add others to --data")
     return training, apart
 
@@ -78,12 +82,14 @@ def train_network(
     settings: Settings,
     initial: dict[str, Tensor] | None = None,
     report: Callable[[str], None] = print,
+    labelled: LabelledSongs | None = None,
 ) -> Path:
     """Train until the time is up and return the checkpoint that did best on the songs held apart.
 
     folder: for `last.safetensors` (everything needed to go on), `best.safetensors` (averaged weights) and `log.csv`.
     If it holds a `last.safetensors`, training goes on from there; one is written every minute, and by Ctrl-C. initial:
     weights to start from instead of random ones, which are scored first: what is no better does not take their place.
+    labelled: songs whose stems a teacher finds, to train on and choose by too. What it has found is read every minute.
     Raises DataError for songs or a checkpoint that cannot be used.
     """
     _keep_memory()
@@ -94,18 +100,28 @@ def train_network(
     learner = Learner(recipe, settings, initial)
     run: dict[str, Any] = {"--init": settings.init, "--loss": settings.loss, "--seed": settings.seed}
     run["songs (--data)"] = [[song.name for song in part] for part in (training, apart)]
+    if labelled:
+        run |= {"--teacher": settings.teacher, "--songs-share": settings.songs_share}
+        run["songs (--songs)"] = [[song.name for song in part] for part in (labelled.training, labelled.apart)]
     if last.exists():
         learner.load(last)
         if best.exists():  # it is written first, so a killed run's progress may lack it
             learner.progress.best = max(learner.progress.best, load_checkpoint(best)[1].best)
-        if other := [name for name, value in run.items() if learner.progress.run.get(name) != value]:
+        names = run.keys() | learner.progress.run.keys()
+        if other := sorted(name for name in names if learner.progress.run.get(name) != run.get(name)):
             raise DataError(f"{last}: was trained with another {other[0]}; give the same, or train to another output")
         report(f"going on from step {learner.progress.step} after {learner.progress.seconds / 60:.1f} minutes")
     progress = learner.progress
     progress.run = run
-    data = RemixDataset(training, cache, settings.seconds, settings.seed + progress.step, settings.device)
+    passages = labelled.new_passages() if labelled else []
+    seed = settings.seed + progress.step
+    data = RemixDataset(training, cache, settings.seconds, seed, settings.device, passages, settings.songs_share)
     clips = [_clip(song, cache) for song in apart]
-    report(f"{len(training)} songs to train on, {len(apart)} held apart, {settings.device}")
+    counts = [f"{len(training)} songs to train on, {len(apart)} held apart"] if songs else []
+    if labelled:
+        clips += labelled.clips()
+        counts.append(f"{len(labelled.training)} labelled songs to train on, {len(labelled.apart)} held apart")
+    report(", ".join([*counts, settings.device]))
     folder.mkdir(parents=True, exist_ok=True)
     size = settings.batch or _batch_size(learner.device)
     sdrs: list[Tensor] = []  # on the device: to look at each would be to wait for it
@@ -144,6 +160,8 @@ def train_network(
                 scored = kept = progress.seconds
             elif progress.seconds - kept >= KEEP_EVERY:
                 learner.save(last)
+                if labelled:
+                    data.add(labelled.new_passages())
                 kept = progress.seconds
         if progress.scored < progress.step:
             score()
@@ -277,7 +295,7 @@ def _validate(weights: dict[str, Tensor], recipe: Recipe, clips: list[dict], dev
     for clip in clips:
         estimates = separate_clip(network, clip["mixture"])
         for stem, estimate in zip(STEMS, estimates, strict=True):
-            sdr = clip_sdr(clip[stem], estimate)
+            sdr = clip_sdr(clip[stem], estimate) if stem in clip else None
             if sdr is not None:
                 scores[stem].append(max(-5.0, sdr))
     return {stem: float(np.mean(values)) for stem, values in scores.items() if values}

@@ -1,5 +1,6 @@
 """Songs small enough to train on in a test."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -64,6 +65,31 @@ def songs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "voices").mkdir()
     for seed in range(2):
         soundfile.write(folder / "voices" / f"singer {seed}.ogg", make_stem("vocals", 3, 20 + seed)[0], RATE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_teacher(make_model: Callable[..., Path]) -> Callable[..., Path]:
+    """A function that makes a model which gives vocals, drums and bass some shares of the mix, and other the rest."""
+
+    def make_teacher(*shares: float) -> Path:
+        masks = [
+            f"share{i} = Constant <value_float = {share:f}> () m{i} = Add (silent, share{i})"
+            for i, share in enumerate(shares)
+        ]
+        body = "\n".join([*masks, "masks = Concat <axis = 1> (m0, m1, m2)"])
+        return make_model(body, window=4096, synthesis_window=4096, hop=2048)
+
+    return make_teacher
+
+
+@pytest.fixture(scope="session")
+def unlabelled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three songs without stems, of 7 s."""
+    folder = tmp_path_factory.mktemp("unlabelled")
+    for seed in range(3):
+        mix = sum(make_stem(stem, 7, 40 + seed) for stem in STEMS)
+        soundfile.write(folder / f"song without stems {seed}.flac", 0.8 * mix.T, RATE)
     return folder
 
 

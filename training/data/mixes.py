@@ -1,6 +1,6 @@
 """An endless source of training mixes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -11,21 +11,23 @@ from torch import Tensor
 
 from ...core.errors import DataError
 from .augment import limited, placed, resampled_spectrum, reverberant, saturated, smooth_length
+from .labels import Passage
 from .songs import SAMPLE_RATE, STEMS, Song, StemCache
 
 LONGEST_ROOM = 1.0  # s
 KNOTS = np.linspace(-9, 0, 6)  # of an equaliser, in octaves below half the sampling rate
+LEVEL_DB = -22.0  # RMS that labelled stems are brought to in random mixes: the median of MUSDB18's stems
 QUIET = 300  # of 32768: what never rises above it is not worth hearing
 
 
 class Track:
     """One decoded stem, on disk, or in a card's memory too.
 
-    stem: (n, 2) int16, memory-mapped.
+    stem: (n, 2) int16, memory-mapped. gain: that brings it to the level of others, in random mixes.
     """
 
-    def __init__(self, stem: NDArray[np.int16], device: torch.device) -> None:
-        self._stem, self._device = stem, device
+    def __init__(self, stem: NDArray[np.int16], device: torch.device, gain: float = 1.0) -> None:
+        self._stem, self._device, self.gain = stem, device, gain
         self._kept = None if device.type == "cpu" else torch.from_numpy(stem.copy()).to(device)
 
     def __len__(self) -> int:
@@ -66,7 +68,9 @@ class RemixDataset:
     another speed and pitch (a song's own mix as a whole). Each of the other changes has its chance.
 
     songs: what to mix. seconds: length of a mix. seed: of all random choices. device: where the mixes are made. On a
-    CUDA card all material is kept there, as int16, so that the card does not wait for the processor.
+    CUDA card all material is kept there, as int16, so that the card does not wait for the processor. labelled: stems
+    that a teacher found, which are mixed like true ones. share: how many of the stems in random mixes, and of songs'
+    own mixes, are labelled ones, if there are true ones too; solo voices have their own share.
     """
 
     own_mix = 0.25  # share of mixes that are a song's own
@@ -83,7 +87,16 @@ class RemixDataset:
     reverb = 0.0  # chance that a stem is in a room
     limiter = 0.0  # chance that a mix is limited
 
-    def __init__(self, songs: list[Song], cache: StemCache, seconds: float, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        songs: list[Song],
+        cache: StemCache,
+        seconds: float,
+        seed: int,
+        device: str = "cpu",
+        labelled: Iterable[Passage] = (),
+        share: float = 0.5,
+    ) -> None:
         self.length = smooth_length(seconds * SAMPLE_RATE)
         self.random = np.random.default_rng(seed)
         self.device = torch.device(device)
@@ -93,15 +106,34 @@ class RemixDataset:
         self.voices = [song["vocals"] for song in tracks if [*song] == ["vocals"]]
         self.pools = {stem: [song[stem] for song in bands if stem in song] for stem in STEMS}
         self.pools["vocals"] = self.pools["vocals"] or self.voices
-        for stem, pool in self.pools.items():
-            if not pool:
-                raise DataError(f"no song has {stem}; add material to --data that has one")
         self.complete = [song for song in bands if len(song) == len(STEMS)]
+        self.share = share
+        self.labelled: dict[str, list[Track]] = {stem: [] for stem in STEMS}
+        self.labelled_complete: list[dict[str, Track]] = []
+        self.add(labelled)
+        for stem, pool in self.pools.items():
+            if not (pool or self.labelled[stem]):
+                raise DataError(f"no song has {stem}; add material to --data that has one")
+
+    def add(self, labelled: Iterable[Passage]) -> None:
+        """Take in more labelled passages.
+
+        All stems that are loud enough are for random mixes; where all four are, they are a song's own mix too.
+        """
+        for passage in labelled:
+            song = {
+                stem: Track(passage.stems[stem], self.device, 10 ** ((LEVEL_DB - level) / 20))
+                for stem, level in passage.levels_db.items()
+            }
+            for stem, track in song.items():
+                self.labelled[stem].append(track)
+            if len(song) == len(STEMS):
+                self.labelled_complete.append(song)
 
     def batch(self, size: int) -> Tensor:
         """`size` mixes as their stems, (size, stems, 2, samples), float32; the mix is their sum."""
         random = self.random
-        own = random.random(size) < (self.own_mix if self.complete else 0)
+        own = random.random(size) < (self.own_mix if self.complete or self.labelled_complete else 0)
         takes = [take for mix in range(size) for take in (self._own if own[mix] else self._strangers)(mix)]
         stems = placed(self._recorded(takes, size), self._tensor(self._places(own)))
         flat = stems.flatten(0, 1)
@@ -160,7 +192,8 @@ class RemixDataset:
 
     def _own(self, mix: int) -> Iterator[Take]:
         """A song's own mix."""
-        song = self._choose(self.complete, [len(song["vocals"]) for song in self.complete])
+        songs = self._true_or_labelled(self.complete, self.labelled_complete)
+        song = self._choose(songs, [len(song["vocals"]) for song in songs])
         samples = self._samples()
         start = int(self.random.integers(max(1, min(map(len, song.values())) - samples)))
         for place, stem in enumerate(STEMS, mix * len(STEMS)):
@@ -172,20 +205,26 @@ class RemixDataset:
             if self.random.random() >= self.missing_stem:
                 yield self._take(place, stem)
             if self.random.random() < self.second_take:
-                yield self._take(place, stem)._replace(gain=self.random.uniform(0.2, 1))
+                take = self._take(place, stem)
+                yield take._replace(gain=take.gain * self.random.uniform(0.2, 1))
 
     def _take(self, place: int, stem: str) -> Take:
         """A piece of some song's stem."""
         random = self.random
         solo = stem == "vocals" and self.voices and random.random() < self.solo_voice
-        pool = self.voices if solo else self.pools[stem]
+        pool = self.voices if solo else self._true_or_labelled(self.pools[stem], self.labelled[stem])
         samples = self._samples()
         for _ in range(4):  # look for a place where the stem sounds
             track = self._choose(pool, [*map(len, pool)])
             start = int(random.integers(max(1, len(track) - samples)))
             if track.sounds(start, samples):
                 break
-        return Take(place, track, start, samples)
+        return Take(place, track, start, samples, track.gain)
+
+    def _true_or_labelled(self, true: list[Any], labelled: list[Any]) -> list[Any]:
+        if not true or not labelled:
+            return true or labelled
+        return labelled if self.random.random() < self.share else true
 
     def _samples(self) -> int:
         """How many samples are to play in a mix's length."""

@@ -59,14 +59,14 @@ class Song:
 
     @property
     def for_validation(self) -> bool:
-        """Whether it is one of MUSDB18's validation songs: its file or any folder above bears such a name.
+        """Whether it is one of MUSDB18's validation songs: its file or any folder above has one in its name.
 
         Of a link, or a folder like ".", what it leads to counts as well.
         """
         places = {place for path in self.files.values() for place in (path, path.resolve())}
         parts = [part for place in places for part in (*place.parts, place.stem)]
         names = {part.removesuffix(".stem.mp4").casefold() for part in parts}
-        return any(name.casefold() in names for name in VALIDATION)
+        return any(name.casefold() in part for name in VALIDATION for part in names)
 
     def decode(self, stem: str, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
         """The stem (or "mixture") as (2, n) at `sample_rate`. Raises DataError for samples that are no numbers."""
@@ -101,32 +101,77 @@ def find_songs(folders: Iterable[str | os.PathLike]) -> list[Song]:
         if not found:
             raise DataError(f"{folder}: no songs here; it should have *.stem.mp4 files or folders with vocals.wav ...")
         songs += found
-    return sorted(songs, key=lambda song: (song.name, str(sorted(song.files.values()))))
+    return sorted(songs, key=_by_name)
+
+
+def find_mixtures(folders: Iterable[str | os.PathLike]) -> list[Song]:
+    """Every song below `folders` as a mixture alone, sorted by name, even if it has stems.
+
+    Each audio file is a song, and so is each MUSDB18 file. A folder that has two or more stems is one song if it has a
+    mixture, else it is left out. Raises DataError if a folder is missing or holds no song.
+    """
+    songs = []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; give a folder of songs to --songs")
+        found = [*_mixtures_below(folder)]
+        if not found:
+            raise DataError(f"{folder}: no songs here; it should have audio files (WAV, FLAC, MP3, M4A, Ogg ...)")
+        songs += found
+    return sorted(songs, key=_by_name)
+
+
+def _by_name(song: Song) -> tuple[str, str]:
+    return song.name, str(sorted(song.files.values()))
+
+
+def _mixtures_below(folder: Path) -> Iterator[Song]:
+    for here, paths in _folders_below(folder):
+        stems = _stems_among(paths)
+        if len(stems.keys() & set(STEMS)) >= 2:
+            if "mixture" in stems:
+                yield Song(_folder_name(here), {"mixture": stems["mixture"]})
+            continue
+        for path in paths:
+            if path.name.endswith(".stem.mp4"):
+                yield Song(path.name.removesuffix(".stem.mp4"), {"mixture": path})
+            elif path.suffix.lower() in AUDIO_SUFFIXES:
+                yield Song(path.stem, {"mixture": path})
 
 
 def _songs_below(folder: Path) -> Iterator[Song]:
+    for here, paths in _folders_below(folder):
+        for path in paths:
+            if path.name.endswith(".stem.mp4"):
+                yield Song(path.name.removesuffix(".stem.mp4"), dict.fromkeys(MUSDB_STREAMS, path))
+        if stems := _stems_among(paths):
+            yield Song(_folder_name(here), stems)
+        else:
+            voices = (path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
+            yield from (Song(path.stem, {"vocals": path}) for path in voices)
+
+
+def _folders_below(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Each folder from `folder` down, with its files; links are followed, but never in circles."""
     seen = {os.path.realpath(folder)}
     for directory, folders, names in os.walk(folder, followlinks=True):
         places = {name: os.path.realpath(os.path.join(directory, name)) for name in sorted(folders)}
         folders[:] = [name for name, place in places.items() if place not in seen]  # a link may lead up
         seen |= {*places.values()}
         here = Path(directory)
-        stems = {}
-        voices = []
-        for name in sorted(names):
-            path = here / name
-            if name.endswith(".stem.mp4"):
-                yield Song(name.removesuffix(".stem.mp4"), dict.fromkeys(MUSDB_STREAMS, path))
-            elif path.suffix.lower() in AUDIO_SUFFIXES:
-                if path.stem.lower() in (*STEMS, "mixture"):
-                    stems[path.stem.lower()] = path
-                else:
-                    voices.append(path)
-        if stems:
-            named = Path(os.path.abspath(here))
-            yield Song((named.parent if named.name.casefold() in GENERIC else named).name, stems)
-        else:
-            yield from (Song(path.stem, {"vocals": path}) for path in voices)
+        yield here, [here / name for name in sorted(names)]
+
+
+def _stems_among(paths: list[Path]) -> dict[str, Path]:
+    """The files that are named after a stem, or "mixture": name -> file."""
+    audio = (path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
+    return {path.stem.lower(): path for path in audio if path.stem.lower() in (*STEMS, "mixture")}
+
+
+def _folder_name(here: Path) -> str:
+    """A song's name by the folder of its stems."""
+    named = Path(os.path.abspath(here))
+    return (named.parent if named.name.casefold() in GENERIC else named).name
 
 
 def _decode_musdb(path: Path, stream: int) -> tuple[NDArray[np.float32], int]:
@@ -170,7 +215,12 @@ class StemCache:
         return np.load(paths[stem], mmap_mode="r", allow_pickle=False)
 
     def _paths(self, song: Song) -> dict[str, Path]:
-        stats = {name: (path.resolve(), path.stat()) for name, path in sorted(song.files.items())}
-        key = [[name, str(path), stat.st_size, stat.st_mtime_ns] for name, (path, stat) in stats.items()]
-        digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
+        digest = digest_of(song)
         return {name: self.folder / f"{digest}-{name}.npy" for name in song.files}
+
+
+def digest_of(song: Song, *more: str) -> str:
+    """A name for what is made from a song's files, by their paths, sizes and times, and from `more`."""
+    stats = {name: (path.resolve(), path.stat()) for name, path in sorted(song.files.items())}
+    key = [[name, str(path), stat.st_size, stat.st_mtime_ns] for name, (path, stat) in stats.items()]
+    return hashlib.sha256(json.dumps([*key, *more]).encode()).hexdigest()[:32]

@@ -1,12 +1,14 @@
 """Mixes respect what material lacks, are seeded, and every change to them does what it says."""
 
+import numpy as np
 import pytest
 import soundfile
 import torch
 from stembridge.core.errors import DataError
 from stembridge.training.data.augment import limited, placed, resampled_spectrum, reverberant, saturated, smooth_length
+from stembridge.training.data.labels import Passage
 from stembridge.training.data.mixes import RemixDataset, Take
-from stembridge.training.data.songs import StemCache, find_songs
+from stembridge.training.data.songs import STEMS, StemCache, find_songs
 
 RATE = 44100
 
@@ -104,6 +106,55 @@ def test_chances_do_what_they_say(songs_folder, tmp_path):
     open_ = dataset(songs_folder, tmp_path, band_limit=0.0).responses(50, 1000)
     assert (open_ > 0).all()
     assert 1 < (20 * open_.log10()).std() < 6
+
+
+def passage(**levels_db):
+    """What a teacher says: a constant in each stem, as loud as the levels; stems without a level are faint."""
+    levels = dict.fromkeys(STEMS, -60.0) | levels_db
+    stems = {stem: np.full((RATE, 2), round(32767 * 10 ** (level / 20)), np.int16) for stem, level in levels.items()}
+    return Passage(stems, levels_db)
+
+
+def labelled_dataset(folder, tmp_path, passages, share=0.5):
+    songs = find_songs([folder]) if folder else []
+    data = RemixDataset(songs, StemCache(tmp_path / "cache"), 0.5, 0, labelled=passages, share=share)
+    data.missing_stem = data.second_take = data.speed_change = data.solo_voice = 0.0
+    return data
+
+
+def test_labelled_stems_are_as_loud_as_true_ones_in_random_mixes_alone(tmp_path):
+    levels = {"vocals": -10.0, "drums": -20.0, "bass": -30.0, "other": -15.0}
+    data = labelled_dataset(None, tmp_path, [passage(**levels)])
+    for takes, wanted in ((data._strangers, dict.fromkeys(STEMS, -22.0)), (data._own, levels)):
+        out = data._recorded([*takes(0)], 1)[0]
+        for stem, audio in zip(STEMS, out, strict=True):
+            assert 20 * torch.log10(audio.mean()) == pytest.approx(wanted[stem], abs=0.1), stem
+
+
+def test_faint_stems_of_labelled_songs_are_never_heard(tmp_path):
+    songs = [passage(vocals=-20.0, drums=-20.0, other=-20.0), passage(bass=-20.0)]
+    data = labelled_dataset(None, tmp_path, songs)
+    assert {stem: len(pool) for stem, pool in data.labelled.items()} == dict.fromkeys(STEMS, 1)
+    assert data.labelled_complete == []
+    with pytest.raises(DataError, match="no song has bass"):
+        labelled_dataset(None, tmp_path, songs[:1])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_share_of_labelled_stems_can_be_set(songs_folder, tmp_path, share):
+    levels = dict.fromkeys(STEMS, -20.0)
+    data = labelled_dataset(songs_folder, tmp_path, [passage(**levels)], share)
+    for takes in data._strangers, data._own:
+        labelled = [take.track in data.labelled[STEMS[take.place]] for _ in range(100) for take in takes(0)]
+        assert sum(labelled) / len(labelled) == pytest.approx(share, abs=0.15 if 0 < share < 1 else 0)
+
+
+def test_labels_that_come_later_are_mixed_too(songs_folder, tmp_path):
+    data = labelled_dataset(songs_folder, tmp_path, [], 1.0)
+    assert not any(data.labelled.values())
+    data.add([passage(bass=-20.0)])
+    assert all(take.track in data.labelled["bass"] for take in data._strangers(0) if STEMS[take.place] == "bass")
+    assert (data.batch(4).abs().amax(dim=(2, 3)) > 0).all()
 
 
 @pytest.mark.parametrize("change", ["saturation", "reverb", "limiter"])

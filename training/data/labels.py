@@ -1,0 +1,179 @@
+"""Songs without stems become training material: a teacher, any network that the engine runs, finds their stems.
+
+Labels are made once and kept. Each song is cut into stretches of up to half a minute, which the teacher hears twice, on
+two grids of chunks. Where the two disagree it is not sure, and what it says there is not taught.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.atomic import new_file, write_whole
+from ...core.errors import DataError
+from ...engine import separate
+from ...models import Model
+from .songs import SAMPLE_RATE, STEMS, Song, digest_of
+
+STRETCH_S = 30  # length of a stretch at most
+CONTEXT = 3 * SAMPLE_RATE  # samples that the teacher also hears before and after a stretch
+SHIFT = 3 * SAMPLE_RATE  # samples between the two grids of chunks: no multiple of a hop, about half a chunk
+PASSAGE_S = 6  # shortest passage that is used: as long as a mix
+SURE_DB = 20.0  # how far below the mix the difference of the two answers must be, around each second
+SILENT_DB = -50.0  # RMS of a second of the mix, of full scale, below which it is left out
+CLIPPED = 1e-3  # share of a second's samples at full scale, above which it is left out
+FAINT_DB = -16.0  # a stem this far below the mix is not taught: much of it is what leaked from others
+FORMAT = "1"  # of labels on disk; they are made anew if it changes
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A part of a song that the teacher is sure of.
+
+    stems: stem -> (n, 2) int16 at 44.1 kHz; all four, which sum to the mix. levels_db: stem -> RMS in dB of full scale,
+    of the stems that are loud enough to be taught.
+    """
+
+    stems: dict[str, NDArray[np.int16]]
+    levels_db: dict[str, float]
+
+    def __len__(self) -> int:
+        return len(self.stems[STEMS[0]])
+
+
+class Labels:
+    """A teacher's stems of songs, kept in a folder: 42 MB for each minute of a song.
+
+    Raises DataError if the teacher does not give vocals, drums and bass, or `folder` is a file.
+    """
+
+    def __init__(self, teacher: Model, folder: str | os.PathLike, threads: int = 1) -> None:
+        self.teacher, self.folder, self._threads = teacher, Path(folder), threads
+        if missing := [stem for stem in STEMS[:-1] if stem not in teacher.card.stems]:
+            raise DataError(
+                f"model {teacher.card.name} gives {', '.join(teacher.card.stems)} and no {missing[0]}; "
+                "choose a teacher that gives vocals, drums and bass"
+            )
+        if self.folder.exists() and not self.folder.is_dir():
+            raise DataError(f"{folder} is a file; give a folder for decoded songs to --cache")
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def is_labelled(self, song: Song, *, whole: bool = False) -> bool:
+        """Whether the first stretch of a song is labelled, or the whole song."""
+        facts = self._facts(song, 0)
+        if facts is None or not whole:
+            return facts is not None
+        return all(self._path(song, number).exists() for number in range(facts["stretches"]))
+
+    def label(self, song: Song, *, whole: bool = False) -> Iterator[None]:
+        """Label a song's first stretch, from its middle, or all of its stretches; yield after each.
+
+        Stretches that are labelled already are not labelled again. Raises AudioError or DataError if the song cannot be
+        decoded.
+        """
+        if self.is_labelled(song, whole=whole):
+            return
+        mix = song.decode("mixture")
+        if mix.shape[1] < PASSAGE_S * SAMPLE_RATE:
+            raise DataError(f"{song.files['mixture']} is shorter than {PASSAGE_S} s; give longer songs")
+        stretches = _stretches(mix.shape[1])
+        for number, (start, stop) in enumerate(stretches if whole else stretches[:1]):
+            if not (path := self._path(song, number)).exists():
+                stems, facts = _listen(mix, start, stop, self.teacher, self._threads)
+                with new_file(path.with_suffix(".npy")) as part, part.open("wb") as file:
+                    np.save(file, stems)
+                # The facts come last: where they are, the stems are whole.
+                write_whole(path, json.dumps({"stretches": len(stretches), **facts}).encode())
+                yield
+
+    def passages(self, song: Song, number: int) -> list[Passage] | None:
+        """What can be taught of a song's stretch; None if it is not labelled (yet)."""
+        facts = self._facts(song, number)
+        if facts is None:
+            return None
+        stems = np.load(self._path(song, number).with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+        power, mix_power = np.array(facts["power"]), np.array(facts["mix_power"])
+        # Of three seconds together: one alone may not interrupt a passage.
+        difference, nearby = (np.convolve(each, np.ones(3), "same") for each in (facts["difference"], mix_power))
+        good = (
+            (difference < 10 ** (-SURE_DB / 10) * nearby)
+            & (mix_power > 10 ** (SILENT_DB / 10))
+            & (np.array(facts["clipped"]) < CLIPPED)
+        )
+        found = []
+        for start, stop in _runs(good):
+            levels = dict(zip(STEMS, 10 * np.log10(power[:, start:stop].mean(1) + 1e-12), strict=True))
+            faintest = 10 * np.log10(mix_power[start:stop].mean()) + FAINT_DB
+            there = slice(start * SAMPLE_RATE, stop * SAMPLE_RATE)
+            found.append(
+                Passage(
+                    {stem: stems[i, there] for i, stem in enumerate(STEMS)},
+                    {stem: float(level) for stem, level in levels.items() if level >= faintest},
+                )
+            )
+        return found
+
+    def _path(self, song: Song, number: int) -> Path:
+        return self.folder / f"{digest_of(song, self.teacher.card.sha256, FORMAT)}-{number:03d}.json"
+
+    def _facts(self, song: Song, number: int) -> dict[str, Any] | None:
+        try:
+            return json.loads(self._path(song, number).read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+
+
+def _stretches(length: int) -> list[tuple[int, int]]:
+    """Start and end of a song's stretches in samples, whole seconds each: the middle first, both ends last."""
+    seconds = length // SAMPLE_RATE
+    count = -(-seconds // STRETCH_S)
+    edges = [seconds * i // count * SAMPLE_RATE for i in range(count + 1)]
+    pairs = [*pairwise(edges)]
+    return sorted(pairs, key=lambda pair: abs(sum(pair) - edges[-1]))
+
+
+def _listen(
+    mix: NDArray[np.float32], start: int, stop: int, teacher: Model, threads: int
+) -> tuple[NDArray[np.int16], dict[str, Any]]:
+    """The stems of a stretch, (stems, n, 2) int16, and what is known of each of its seconds.
+
+    The stems are the mean of both answers. If any is above full scale, all are turned down, and so is what is known.
+    """
+    heard = []
+    for lead in CONTEXT, CONTEXT + SHIFT:
+        found = separate(_piece(mix, start - lead, stop + CONTEXT), SAMPLE_RATE, teacher, threads=threads)
+        named = [found[stem][:, lead : lead + stop - start] for stem in STEMS[:-1]]
+        heard.append(np.stack([*named, mix[:, start:stop] - np.sum(named, axis=0)]))
+    stems, difference, here = (heard[0] + heard[1]) / 2, heard[0] - heard[1], mix[None, :, start:stop]
+    scale = 1 / max(1.0, float(np.abs(stems).max()))
+    facts = {
+        "mix_power": _by_second((scale * here) ** 2)[0].tolist(),
+        "power": _by_second((scale * stems) ** 2).tolist(),
+        "difference": _by_second((scale * difference) ** 2).sum(0).tolist(),
+        "clipped": _by_second(np.abs(here) >= 0.999)[0].tolist(),
+    }
+    samples = np.round(stems.transpose(0, 2, 1) * (32767 * scale))
+    return samples.astype(np.int16), facts
+
+
+def _piece(mix: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
+    """Samples from start to stop, with silence where the song has not begun or is over."""
+    there = mix[:, max(0, start) : stop]
+    return np.pad(there, ((0, 0), (max(0, -start), max(0, stop - mix.shape[1]))))
+
+
+def _by_second(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Means over seconds and channels: (k, 2, n) to (k, seconds)."""
+    return values.reshape(*values.shape[:2], -1, SAMPLE_RATE).mean(axis=(1, 3), dtype=np.float64)
+
+
+def _runs(good: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of good seconds that is long enough to be used."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
+    return ((int(start), int(stop)) for start, stop in edges.reshape(-1, 2) if stop - start >= PASSAGE_S)

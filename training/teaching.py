@@ -1,0 +1,121 @@
+"""A teacher labels songs: the first stretch of each before training begins, and the rest while it goes on."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import AudioError, DataError
+from ..models import load_model
+from .data.labels import Labels, Passage
+from .data.songs import SAMPLE_RATE, STEMS, Song
+
+HELD_APART = 30  # labelled songs to choose checkpoints by, at most
+CLIP = 10 * SAMPLE_RATE  # samples of each that are scored
+
+
+class LabelledSongs:
+    """Songs without stems, and what a teacher says of them.
+
+    Creating it labels the first stretch of every song that is not labelled yet. Songs that cannot be decoded, and those
+    of whose first stretch the teacher is not sure, are left out; so are MUSDB18's validation songs. Every tenth of the
+    others is held apart.
+
+    training, apart: songs to train on, and songs to choose checkpoints by. Raises DataError if no song is left to train
+    on.
+    """
+
+    def __init__(self, songs: list[Song], labels: Labels, report: Callable[[str], None] = print) -> None:
+        self._labels = labels
+        usable = _label_first_stretches([song for song in songs if not song.for_validation], labels, report)
+        self.apart = usable[::10][:HELD_APART] if len(usable) > 1 else []
+        names = {song.name.casefold() for song in self.apart}
+        self.training = [song for song in usable if song.name.casefold() not in names]
+        if not self.training:
+            teacher = labels.teacher.card.name
+            raise DataError(f"{teacher} is sure of no passage of the songs in --songs; give more, or another teacher")
+        self._read = [0] * len(self.training)  # stretches of each song that `new_passages` has returned
+
+    def new_passages(self) -> list[Passage]:
+        """Return what has been labelled in the songs to train on since the last call."""
+        new = []
+        for i, song in enumerate(self.training):
+            while (passages := self._labels.passages(song, self._read[i])) is not None:
+                new += passages
+                self._read[i] += 1
+        return new
+
+    def clips(self) -> list[dict[str, NDArray[np.float32]]]:
+        """Return up to ten seconds of each song held apart: stem, and "mixture", to (2, n); only stems that sound."""
+        clips = []
+        for song in self.apart:
+            passage = max(self._labels.passages(song, 0) or [], key=len)
+            start = max(0, (len(passage) - CLIP) // 2)
+            stems = {
+                stem: track[start : start + CLIP].T.astype(np.float32) / 32767 for stem, track in passage.stems.items()
+            }
+            mixture = np.sum([*stems.values()], axis=0)
+            clips.append({"mixture": mixture} | {stem: stems[stem] for stem in STEMS if stem in passage.levels_db})
+        return clips
+
+    @contextmanager
+    def labelling(self, teacher: str) -> Iterator[None]:
+        """Label the rest of the songs to train on meanwhile, in a process of low priority.
+
+        teacher: the model's name or path, because that process loads it again.
+        """
+        rest = [song for song in self.training if not self._labels.is_labelled(song, whole=True)]
+        if not rest:
+            yield
+            return
+        process = multiprocessing.get_context("spawn").Process(
+            target=_label_rest, args=(rest, teacher, self._labels.folder, os.getpid()), daemon=True
+        )
+        resource_tracker.ensure_running()  # which `start` does otherwise, and it unblocks signals
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()  # it inherits that it does not hear Ctrl-C, which ends this process first
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.join()
+
+
+def _label_first_stretches(songs: list[Song], labels: Labels, report: Callable[[str], None]) -> list[Song]:
+    """Label the first stretch of each song; return those with something to teach."""
+    usable, seconds = [], 0.0
+    for number, song in enumerate(songs, 1):
+        try:
+            for _ in labels.label(song):
+                report(f"labelled the first stretch of {song.name} ({number} of {len(songs)} songs)")
+        except (AudioError, DataError) as error:
+            report(f"left out: {error}")
+            continue
+        if passages := labels.passages(song, 0):
+            usable.append(song)
+            seconds += sum(map(len, passages)) / SAMPLE_RATE
+    report(
+        f"{labels.teacher.card.name} is sure of {seconds / 60:.1f} minutes in the first stretches of "
+        f"{len(usable)} of {len(songs)} songs"
+    )
+    return usable
+
+
+def _label_rest(songs: list[Song], teacher: str, folder: Path, parent: int) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # and remove what is half-written
+    os.nice(10)
+    labels = Labels(load_model(teacher), folder)
+    for song in songs:
+        for _ in labels.label(song, whole=True):
+            if os.getppid() != parent:
+                return
