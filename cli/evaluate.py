@@ -10,6 +10,8 @@ import typer
 from .options import DataFolders, Force, ModelName, MoreFolders, Threads, check_new
 from .rendering import progress_bar
 
+KARAOKE = {"instrumental_sdr": "SDR", "vocals_left": "vocals left over"}  # as they are printed
+
 
 def evaluate_model(
     data: DataFolders,
@@ -29,7 +31,8 @@ def evaluate_model(
 ) -> None:
     """Score a model on songs with true stems.
 
-    Clip SDR, median SDR of one-second frames, and SIR and SAR over whole clips; medians over the songs, in dB.
+    Clip SDR, median SDR of one-second frames, and SIR and SAR over whole clips; medians over the songs, in dB. Then how
+    good the mix without vocals is, and how much of the vocals is left in it.
     """
     if output:
         check_new(output, force)
@@ -61,6 +64,8 @@ def evaluate_model(
         ["stem", *measures],
         [[stem, *(f"{scores[m]:.2f}" if m in scores else "" for m in measures)] for stem, scores in medians.items()],
     )
+    if karaoke := evaluation.karaoke_medians():
+        print("without vocals: " + ", ".join(f"{KARAOKE[m]} {score:.2f} dB" for m, score in karaoke.items()))
     print(f"{len(songs)} songs, {evaluation.left_out} references below -60 dBFS left out")
     if output:
         report = {
@@ -70,6 +75,8 @@ def evaluate_model(
             "input_db": input_db,
             "left_out": evaluation.left_out,
             "medians": medians,
+            "karaoke": karaoke,
             "songs": evaluation.songs,
+            "karaoke_songs": evaluation.karaoke,
         }
         write_whole(output, (json.dumps(report, indent=2) + "\n").encode())

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,24 @@ from ..core.errors import DataError
 from ..engine import separate
 from ..models import Model, load_model
 from .data.songs import SAMPLE_RATE, STEMS, Song
-from .metrics import SILENT_DB, clip_sdr, frame_sdr, rms_db, sir_sar
+from .metrics import SILENT_DB, clip_sdr, frame_sdr, left_over_db, rms_db, sir_sar
 
 MEASURES = ("sdr", "frame_sdr", "sir", "sar")
+KARAOKE = ("instrumental_sdr", "vocals_left")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """songs: song -> stem -> measure -> dB. left_out: how many references were too quiet to score."""
+    """Scores of songs.
+
+    songs: song -> stem -> measure -> dB. left_out: how many references were too quiet to score. karaoke: song ->
+    measure -> dB, of the mix without vocals, for songs with vocals and models that give them: instrumental_sdr, and
+    vocals_left, how loud the vocals still are in it against the vocals as they were.
+    """
 
     songs: dict[str, dict[str, dict[str, float]]]
     left_out: int
+    karaoke: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def medians(self) -> dict[str, dict[str, float]]:
         """stem -> measure -> median over the songs that have it, and `mean` over the stems."""
@@ -33,6 +40,11 @@ class Evaluation:
         table = {stem: {m: float(np.median(values)) for m, values in scores.items()} for stem, scores in stems.items()}
         measures = [m for m in MEASURES if all(m in scores for scores in table.values())]
         return table | {"mean": {m: float(np.mean([scores[m] for scores in table.values()])) for m in measures}}
+
+    def karaoke_medians(self) -> dict[str, float]:
+        """measure -> median over the songs that have it."""
+        songs = self.karaoke.values()
+        return {m: float(np.median(scores)) for m in KARAOKE if (scores := [song[m] for song in songs if m in song])}
 
 
 def songs_to_score(songs: Iterable[Song], *, every: bool = False) -> list[Song]:
@@ -70,6 +82,7 @@ def score_songs(
         raise DataError(f"model {model.card.name} gives {stems}, and songs have {', '.join(STEMS)}: nothing to compare")
     gain = np.float32(10 ** (input_db / 20))
     scores: dict[str, dict[str, dict[str, float]]] = {}
+    karaoke: dict[str, dict[str, float]] = {}
     left_out = 0
     for number, song in enumerate(songs):
         if progress:
@@ -85,13 +98,24 @@ def score_songs(
         pairs = {stem: (references[stem], estimates[stem] / gain) for stem in heard}
         name = song.name if song.name not in scores else f"{song.name} ({number + 1})"
         scores[name] = {stem: _scores(*pair, sample_rate) for stem, pair in pairs.items()}
+        if "vocals" in pairs:
+            karaoke[name] = _karaoke(*pairs["vocals"], mixture, sample_rate)
         if bss_eval and pairs:
             sir, sar = sir_sar(*(np.stack(side) for side in zip(*pairs.values(), strict=True)))
             for i, stem in enumerate(pairs):
                 scores[name][stem] |= {"sir": float(sir[i]), "sar": float(sar[i])}
-    return Evaluation(scores, left_out)
+    return Evaluation(scores, left_out, karaoke)
 
 
 def _scores(reference: NDArray, estimate: NDArray, sample_rate: float) -> dict[str, float]:
     measured = {"sdr": clip_sdr(reference, estimate), "frame_sdr": frame_sdr(reference, estimate, sample_rate)}
+    return {measure: score for measure, score in measured.items() if score is not None}
+
+
+def _karaoke(vocals: NDArray, estimate: NDArray, mixture: NDArray, sample_rate: float) -> dict[str, float]:
+    """Scores of the mixture without the estimated vocals, against the mixture without the true ones."""
+    measured = {
+        "instrumental_sdr": clip_sdr(mixture - vocals, mixture - estimate),
+        "vocals_left": left_over_db(vocals, estimate, sample_rate),
+    }
     return {measure: score for measure, score in measured.items() if score is not None}

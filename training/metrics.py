@@ -8,6 +8,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+FRAMES = 20  # spectra a second that do not overlap, by which it is measured what is left over
 SILENT_DB = -60.0  # references quieter than this have no meaningful score
 
 
@@ -35,6 +36,37 @@ def frame_sdr(reference: NDArray, estimate: NDArray, sample_rate: float) -> floa
     scores = [clip_sdr(reference[:, i : i + length], estimate[:, i : i + length]) for i in starts]
     heard = [score for score in scores if score is not None]
     return float(np.median(heard)) if heard else None
+
+
+def left_over_db(reference: NDArray, estimate: NDArray, sample_rate: float) -> float | None:
+    """How much of a stem stays in the mix when its estimate is taken out, in dB of the stem: 0 if all of it does.
+
+    What an estimate misses, both (channels, n), has parts that sound like the stem and parts that are damage to others.
+    Left over is the part that follows the stem's own spectrum, third octave by third octave, second by second. None if
+    the reference is below -60 dBFS.
+    """
+    if rms_db(reference) < SILENT_DB:
+        return None
+    stem, missed = (_spectra(audio, sample_rate) for audio in (reference, reference - estimate))
+    power, common = (_by_area(values) for values in (np.abs(stem) ** 2, missed * stem.conj()))
+    left = np.sum(np.abs(common) ** 2 / (power + 1e-12)) / np.sum(power)
+    return float(10 * np.log10(max(left, 1e-8)))
+
+
+def _spectra(audio: NDArray, sample_rate: float) -> NDArray[np.complex128]:
+    """(channels, n) to (channels, frames, bins), in frames of 50 ms that overlap by half."""
+    size = round(sample_rate / FRAMES) // 2 * 2
+    padded = np.pad(audio, ((0, 0), (0, size)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size, axis=1)[:, :: size // 2]
+    return np.fft.rfft(frames * np.hanning(size))
+
+
+def _by_area(values: NDArray) -> NDArray:
+    """Sums over channels, seconds and third octaves: (channels, frames, bins) to (seconds, bands)."""
+    bins = values.shape[-1]
+    edges = np.unique(np.round(2 ** np.arange(0, np.log2(bins), 1 / 3)).astype(int))
+    seconds = np.arange(0, values.shape[1], 2 * FRAMES)
+    return np.add.reduceat(np.add.reduceat(values.sum(axis=0), edges[edges < bins], axis=1), seconds, axis=0)
 
 
 def sir_sar(references: NDArray, estimates: NDArray) -> tuple[NDArray, NDArray]:

@@ -90,6 +90,19 @@ def test_the_mixture_is_the_sum_of_all_stems_even_of_those_that_the_model_lacks(
     assert scores["vocals"]["sdr"] == pytest.approx(clip_sdr(song.decode("vocals"), mixture / 2), abs=1e-3)
 
 
+def test_the_mix_without_vocals(tmp_path, make, make_teacher):
+    make.song(tmp_path / "song", 1, seconds=2)
+    (song,) = find_songs([tmp_path / "song"])
+    vocals, mixture = song.decode("vocals"), np.sum([song.decode(stem) for stem in song.files], axis=0)
+    evaluation = score_songs([song], make_teacher(0.25, 0.25, 0.25), bss_eval=False)
+    karaoke = evaluation.karaoke["song"]
+    assert karaoke["instrumental_sdr"] == pytest.approx(clip_sdr(mixture - vocals, 0.75 * mixture), abs=1e-2)
+    assert karaoke["vocals_left"] == pytest.approx(20 * np.log10(0.75), abs=0.5)
+    assert evaluation.karaoke_medians() == karaoke
+    (tmp_path / "song" / "vocals.wav").unlink()
+    assert score_songs(find_songs([tmp_path / "song"]), make_teacher(0.25, 0.25, 0.25), bss_eval=False).karaoke == {}
+
+
 def test_the_command_needs_no_pytorch(songs_folder, tiny_live_model, tmp_path):
     code = """
 import sys
@@ -114,3 +127,6 @@ sys.exit(main())
     for stem, row in scores["medians"].items():
         line = next(line for line in run.stdout.splitlines() if line.startswith(stem))
         assert f"{row['sdr']:.2f}" in line
+    karaoke = scores["karaoke"]
+    line = next(line for line in run.stdout.splitlines() if line.startswith("without vocals"))
+    assert line.endswith(f"SDR {karaoke['instrumental_sdr']:.2f} dB, vocals left over {karaoke['vocals_left']:.2f} dB")

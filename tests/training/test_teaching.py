@@ -1,6 +1,7 @@
 """A network is trained on songs without stems: labelled first in part, held apart, and labelled on meanwhile."""
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -83,7 +84,7 @@ def test_the_rest_is_labelled_meanwhile(teacher, tmp_path, monkeypatch, make):
         while not (new := songs.new_passages()) and time.monotonic() < deadline:
             time.sleep(0.2)
     assert len(new) == 1
-    assert not psutil.Process().children()
+    assert not multiprocessing.active_children()
     monkeypatch.setattr(labels_module, "separate", None)  # all is there: no process is started, nothing is labelled
     again = labelled(tmp_path / "songs", teacher, tmp_path / "cache")
     with again.labelling(str(teacher)):
