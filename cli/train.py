@@ -9,6 +9,7 @@ import typer
 from .options import Force, MoreFolders, OptionalDataFolders, check_new, is_given
 
 MOST_MINUTES = 1e6  # two years
+MOST_LOOKAHEAD = 23  # frames: with the window 145 ms
 MOST_SEEDS = 2**32 - 1
 
 
@@ -63,6 +64,16 @@ def run_training(
     ] = None,
     mode: Annotated[Mode, typer.Option("--mode", help="Low latency, or whole chunks offline.")] = Mode.chunked,
     network: Annotated[Network, typer.Option("--network", help="The family of the network.")] = Network.recurrent,
+    lookahead: Annotated[
+        int,
+        typer.Option(
+            "--lookahead",
+            min=0,
+            max=MOST_LOOKAHEAD,
+            metavar="N",
+            help="Frames of 5.8 ms that a streaming network hears ahead; they add to its latency.",
+        ),
+    ] = 0,
     loss: Annotated[Loss, typer.Option("--loss", help="What is minimised, see docs/training.md.")] = Loss.sdr,
     init: Annotated[
         str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights (and its mode).")
@@ -90,9 +101,11 @@ def run_training(
     if is_given(context, "songs_share") and not (true_folders and folders):
         raise ValueError("--songs-share needs both --data and --songs; leave it out")
     if init is not None:
-        for option in ("mode", "network"):
+        for option in ("mode", "network", "lookahead"):
             if is_given(context, option):
                 raise ValueError(f"--{option} is that of the model that --init names; leave it out")
+    if lookahead and mode is not Mode.streaming and init is None:
+        raise ValueError("--lookahead is for streaming networks; add --mode streaming, or leave it out")
     output = output or Path(f"my-{mode if init is None else Path(init).stem}.onnx")
     if output.suffix != ".onnx":
         raise ValueError(f"{output}: the output is a model, so its name must end in .onnx")
@@ -107,6 +120,7 @@ def run_training(
         minutes,
         mode=mode,
         family=network,
+        lookahead=lookahead,
         loss=loss,
         init=init,
         teacher=teacher,

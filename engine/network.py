@@ -13,7 +13,7 @@ LARGEST_MASK = 1e6  # 120 dB
 
 
 class StreamingNetwork:
-    """Masks every frame as it comes; the graph's state carries the past."""
+    """Masks every frame as it comes, or `MaskCard.lookahead` frames later; the graph's state carries the past."""
 
     def __init__(self, session: Any, card: MaskCard) -> None:
         self._session, self._card = session, card
@@ -22,14 +22,24 @@ class StreamingNetwork:
     def reset(self) -> None:
         """Forget the past."""
         self._state = initial_state(self._session)
+        self._early = self._card.lookahead  # masks still to come for frames before the first
+        self._waiting: NDArray[np.complex64] | None = None  # spectra whose masks are still to come
 
     def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """Spectra (frames, channels, bins) to those of all stems but the last, (frames, stems - 1, channels, bins)."""
+        """Spectra (frames, channels, bins) to those of all stems but the last, (frames, stems - 1, channels, bins).
+
+        With look-ahead they are those of earlier frames, so that the first frames pushed return fewer or no frames.
+        """
         feeds = {"spectrum": graph_input(spectra, self._card.bins), "state": self._state}
         masks, self._state = self._session.run(["masks", "next_state"], feeds)
         if not np.isfinite(self._state).all():
-            self.reset()
+            self._state = initial_state(self._session)
         self._state[np.abs(self._state) < TINY] = 0
+        if self._card.lookahead:
+            masks, self._early = masks[self._early :], max(0, self._early - len(masks))
+            if self._waiting is not None:
+                spectra = np.concatenate([self._waiting, spectra])
+            self._waiting, spectra = spectra[len(masks) :], spectra[: len(masks)]
         return masked(fit_masks(masks, *spectra.shape[1:]), spectra)
 
 

@@ -31,11 +31,12 @@ class MaskCard:
     synthesis_window: int
     hop: int
     chunk: Chunk | None
+    lookahead: int  # frames
     values: dict[str, Any] = field(compare=False)
 
     @property
     def realtime(self) -> bool:
-        """Whether the network keeps up with live audio: it looks at no more than a window ahead."""
+        """Whether the network keeps up with live audio: it hears no chunk before it answers."""
         return self.chunk is None
 
     @property
@@ -46,7 +47,7 @@ class MaskCard:
     @property
     def delay_frames(self) -> int:
         """Frames that must follow a frame before its masks are final."""
-        return self.chunk.frames + self.chunk.right - 1 if self.chunk else 0
+        return self.chunk.frames + self.chunk.right - 1 if self.chunk else self.lookahead
 
     @property
     def latency_samples(self) -> int:
@@ -88,5 +89,6 @@ class MaskCard:
             synthesis_window=synthesis,
             hop=hop,
             chunk=chunk,
+            lookahead=int(values.get("lookahead", 0)),
             values=values,
         )

@@ -19,7 +19,7 @@ from ..models import MaskCard, Model, ModelError, load_model, save_model
 from .data.songs import STEMS
 from .inference import separate_clip
 from .networks.base import MaskNetwork
-from .networks.features import covariance, input_features
+from .networks.features import covariance, delayed, input_features
 from .networks.make import make_network
 from .networks.spatial import masks_from, place_shapes
 from .recipe import Recipe
@@ -40,7 +40,11 @@ class Graph(nn.Module):
     def __init__(self, network: MaskNetwork) -> None:
         super().__init__()
         self.network, self.recipe = network, network.recipe
-        self.shapes = [*network.state_shapes, *place_shapes(network.recipe, len(STEMS))]
+        recipe = network.recipe
+        # What was heard of frames whose masks are still to come: features, and covariances of the mix.
+        waiting = [(recipe.lookahead, 1, 4, size) for size in (recipe.bands.num_cells, recipe.grid.bins)]
+        self.waiting = waiting if recipe.lookahead else []
+        self.shapes = [*network.state_shapes, *place_shapes(recipe, len(STEMS)), *self.waiting]
 
     @property
     def state_size(self) -> int:
@@ -59,14 +63,19 @@ class Graph(nn.Module):
             flat = state[1:].split([int(np.prod(shape)) for shape in self.shapes])
             parts = [part.reshape(shape) for part, shape in zip(flat, self.shapes, strict=True)]
         own = len(self.network.state_shapes)
-        places = parts[own] if parts is not None and len(parts) > own else None
+        places = parts[own] if parts is not None and self.recipe.spatial else None
         seen, level = input_features(self.recipe.bands.pool(mix), self.recipe, level)
+        waiting: list[Tensor] = []
+        if parts is not None and self.waiting:
+            late, seen_after = delayed(seen, parts[-2])
+            mix, mix_after = delayed(mix, parts[-1])
+            seen, waiting = torch.cat([late, seen], dim=2), [seen_after, mix_after]
         logits, after = self.network(seen, parts and parts[:own])
         wanted = slice(None) if self.recipe.causal else slice(CHUNK["left"], CHUNK["left"] + CHUNK["frames"])
         masks, places_after = masks_from(logits, mix, self.recipe, places, stems=len(STEMS) - 1, frames=wanted)
         if state is None:
             return masks[:, 0]
-        return masks[:, 0], torch.cat([part.reshape(-1) for part in (level, *after, *places_after)])
+        return masks[:, 0], torch.cat([part.reshape(-1) for part in (level, *after, *places_after, *waiting)])
 
 
 def export_network(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Model:
@@ -87,6 +96,8 @@ def export_network(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Mo
     }
     if not recipe.causal:
         values["chunk"] = CHUNK
+    if recipe.lookahead:
+        values["lookahead"] = recipe.lookahead
     values["training"] = {**card.get("training", {}), "recipe": recipe.as_dict()}
     graph = _packed(_onnx_graph(Graph(network).eval()))
     with tempfile.TemporaryDirectory() as folder:  # what fails the check must not take the place of what is there

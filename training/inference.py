@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from ..engine.stft import Analysis, Synthesis
 from .networks.base import MaskNetwork
-from .networks.features import covariance, input_features, parts_of
+from .networks.features import covariance, input_features, parts_of, with_ahead
 from .networks.spatial import masks_from
 
 
@@ -14,10 +14,13 @@ from .networks.spatial import masks_from
 def separate_clip(network: MaskNetwork, audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """All stems of a clip (2, n) at the network's rate in one go, aligned: (stems, 2, n)."""
     grid, length, device = network.recipe.grid, audio.shape[-1], next(network.parameters()).device
-    spectrum = Analysis(grid, 2).push(np.pad(audio, ((0, 0), (0, grid.window))))
+    ahead = network.recipe.lookahead
+    spectrum = Analysis(grid, 2).push(np.pad(audio, ((0, 0), (0, grid.window + ahead * grid.hop))))
     mix = covariance(parts_of(torch.from_numpy(spectrum).unsqueeze(1).to(device)))
     seen, _ = input_features(network.recipe.bands.pool(mix), network.recipe, torch.zeros(1, 1, device=device))
-    found, _ = masks_from(network(seen)[0], mix, network.recipe)
+    logits, _ = network(with_ahead(seen, ahead))
+    spectrum = spectrum[: len(spectrum) - ahead]
+    found, _ = masks_from(logits[ahead:], mix[: len(spectrum)], network.recipe)
     masks = (torch.view_as_complex(found.contiguous()) if network.recipe.spatial else found)[:, 0].cpu().numpy()
     stems = Synthesis(grid, masks.shape[1:3]).push(masks * spectrum[:, None])
     early = grid.synthesis_window - grid.hop

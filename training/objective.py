@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .networks.features import covariance, input_features, parts_of, spectra, waveforms
+from .networks.features import covariance, input_features, parts_of, spectra, waveforms, with_ahead
 from .networks.spatial import filters_from, low_runs, masks_from, softmax
 from .recipe import Recipe
 
@@ -17,7 +17,8 @@ RESOLUTIONS = 512, 2048, 8192  # samples of the windows that a multi-resolution 
 class Example(NamedTuple):
     """A batch of mixes.
 
-    Per cell of the mask: seen: features (frames, batch, 4, cells). mix: its covariance (frames, batch, 4, cells).
+    Per cell of the mask: seen: features (frames, batch, recipe.views, cells); with look-ahead there are as many frames
+    more, and the first logits are for frames before the start. mix: its covariance (frames, batch, 4, cells).
     match: real part of mix times conjugate stem (frames, batch, stems, 2, cells). crossed, where places count: minus
     the imaginary part, and the same two of the mix's other channel (frames, batch, stems, 3 x 2, cells).
     stem_power: (batch, stems). Whole: stems: their spectra, complex (frames, batch, stems, 2, bins).
@@ -38,6 +39,9 @@ def example(stems: Tensor, responses: Tensor, recipe: Recipe) -> Example:
     mix = whole.sum(2)
     cells = recipe.bands.pool(covariance(parts_of(mix)))
     seen, _ = input_features(cells, recipe, torch.zeros(stems.shape[0], 1, device=stems.device))
+    seen = with_ahead(seen, recipe.lookahead)
+    # The last frames have no masks: what is ahead of them is not in the mix.
+    whole, mix, cells = (part[: len(part) - recipe.lookahead] for part in (whole, mix, cells))
     stem_power = (whole.real.square() + whole.imag.square()).sum(dim=(0, 3, 4))
     own = mix.unsqueeze(2) * whole.conj()
     match = recipe.bands.pool(own.real)

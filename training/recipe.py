@@ -79,6 +79,7 @@ class Recipe:
     causal: streaming (looks only back) or chunked (looks both ways). family: one of FAMILIES. blocks: how many of its
     building blocks; band_features: size of a band's vector, or of the finest layer's. summary_features, hidden: sizes
     that the family's module explains. spatial: whether masks use the places of stems too (spatial.py).
+    lookahead: frames that a causal network hears before it gives a frame's masks.
     """
 
     causal: bool
@@ -91,6 +92,12 @@ class Recipe:
     dropout: float = 0.2
     family: str = "recurrent"
     spatial: bool = False
+    lookahead: int = 0
+
+    @property
+    def views(self) -> int:
+        """Features that a network sees of a cell: of left, right, middle and side, and of the same ahead."""
+        return 8 if self.lookahead else 4
 
     @property
     def mode(self) -> str:

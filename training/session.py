@@ -6,6 +6,7 @@ import platform
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def train_model(
     *,
     mode: str = "chunked",
     family: str = "recurrent",
+    lookahead: int = 0,
     loss: str = "sdr",
     init: str | None = None,
     teacher: str | None = None,
@@ -52,6 +54,7 @@ def train_model(
         minutes: Time to train, earlier runs included.
         mode: "streaming" or "chunked"; with `family` a key of RECIPES.
         family: One of FAMILIES.
+        lookahead: Frames that a streaming network hears before it gives a frame's masks.
         loss: One of LOSSES.
         init: A model to start from, whose recipe is then kept.
         teacher: A model that finds the stems of `songs`.
@@ -79,7 +82,7 @@ def train_model(
     if (family, mode) not in RECIPES:
         modes = " or ".join(mode for each, mode in RECIPES if each == family)
         raise DataError(f"a {family} network cannot be {mode}; choose {modes}, or another family")
-    recipe, initial = load_parameters(init) if init else (RECIPES[family, mode], None)
+    recipe, initial = load_parameters(init) if init else (replace(RECIPES[family, mode], lookahead=lookahead), None)
     settings = Settings(
         minutes=minutes, loss=loss, init=init, teacher=teacher, songs_share=songs_share, seed=seed, threads=threads
     )
@@ -113,6 +116,7 @@ def train_model(
         command = ["train", *(part for folder in folders for part in ("--data", folder)), "--teacher", teacher]
         command += [part for folder in songs for part in ("--songs", folder)]
         command += ["--songs-share", f"{songs_share:g}"] if folders else []
+    made_of += ["--lookahead", str(lookahead)] if lookahead else []
     command += [*made_of, "--loss", loss, "--minutes", f"{minutes:g}", "--seed", str(seed)]
     command += ["--threads", str(threads)] if threads else []
     card: dict[str, Any] = {

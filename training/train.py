@@ -204,7 +204,8 @@ class Learner:
         batch = example(stems, responses, self.network.recipe)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             logits, _ = self.network(batch.seen)
-        logits, recipe = logits.float(), self.network.recipe
+        recipe = self.network.recipe
+        logits = logits[recipe.lookahead :].float()
         self.optimizer.zero_grad(set_to_none=True)
         loss = LOSSES[self.settings.loss](logits, batch, recipe)
         loss.mean().backward()

@@ -88,6 +88,38 @@ def test_the_state_carries_the_past(tiny_live_model):
     np.testing.assert_array_equal(push(net, frames, [1])[1:], after)
 
 
+# --- look-ahead
+
+
+@pytest.mark.parametrize("lookahead", [1, 3, 20])
+@pytest.mark.parametrize("cuts", [[], [1] * 12, [2, 5, 1, 4]], ids=str)
+def test_masks_with_lookahead_are_for_earlier_frames(make_model, lookahead, cuts):
+    frames = spectra(12)
+    net = network(make_model(ECHO, stems=TWO, lookahead=lookahead))
+    for _ in range(2):
+        out = push(net, frames, cuts)
+        wanted = frames[lookahead:].real * frames[: max(0, 12 - lookahead)]
+        assert out.shape == (max(0, 12 - lookahead), 1, 2, 1025)
+        np.testing.assert_allclose(out[:, 0], wanted, rtol=0, atol=1e-6)
+        net.reset()
+
+
+@pytest.mark.parametrize("rate", [44100, 48000, 96000])
+@pytest.mark.parametrize("realtime_block", [None, 64])
+def test_lookahead_is_part_of_the_latency_and_nothing_is_out_of_place(make_model, rate, realtime_block):
+    half = "half = Constant <value_float = 0.5> () masks = Add (silent, half)"
+    near, far = (
+        StemProcessor(make_model(half, stems=TWO, **card), rate, 2, realtime_block=realtime_block)
+        for card in ({}, {"lookahead": 9})
+    )
+    assert far.latency_samples - near.latency_samples == 9 * far.hop_samples
+    audio = 0.1 * np.random.default_rng(0).standard_normal((2, 64 * 300)).astype(np.float32)
+    out = np.concatenate([far.separate(audio[:, i : i + 64]) for i in range(0, audio.shape[1], 64)], axis=-1)
+    late = far.latency_samples
+    np.testing.assert_allclose(out[0, :, late:], 0.5 * audio[:, :-late], rtol=0, atol=1e-5)
+    assert np.abs(out[:, :, :late]).max() < 1e-7
+
+
 # --- chunks
 
 

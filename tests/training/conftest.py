@@ -109,7 +109,8 @@ def tiny_recipe(request: pytest.FixtureRequest) -> Recipe:
     return tiny(("recurrent", request.param))
 
 
-@pytest.fixture(params=RECIPES, ids="-".join)
+@pytest.fixture(params=[(kind, 0) for kind in RECIPES] + [(kind, 3) for kind in RECIPES if kind[1] == "streaming"])
 def any_recipe(request: pytest.FixtureRequest) -> Recipe:
-    """Each family's and mode's recipe with few features."""
-    return tiny(request.param)
+    """Each family's and mode's recipe with few features, and those that stream with look-ahead too."""
+    kind, lookahead = request.param
+    return replace(tiny(kind), lookahead=lookahead)

@@ -318,6 +318,9 @@ def test_ctrl_c_keeps_what_was_learnt(songs_folder, tmp_path):
         (["--minutes", 1, "--mode", "sideways"], "sideways"),
         (["--minutes", 1, "--network", "magic"], "magic"),
         (["--minutes", 1, "--init", "nosuch"], "nosuch"),
+        (["--minutes", 1, "--lookahead", 4], "--lookahead is for streaming networks; add --mode streaming"),
+        (["--minutes", 1, "--mode", "streaming", "--lookahead", 24], "lookahead"),
+        (["--minutes", 1, "--init", "live", "--lookahead", 4], "--lookahead is that of the model that --init names"),
         (["--minutes", 1, "--init", "studio", "--mode", "chunked"], "--mode is that of the model that --init names"),
     ],
 )
@@ -335,3 +338,15 @@ def test_unusable_data_is_one_line(tmp_path):
     assert run.returncode == 2
     assert "nothing" in run.stderr
     assert len(run.stderr.splitlines()) == 1
+
+
+def test_the_command_trains_a_network_that_looks_ahead(songs_folder, tmp_path):
+    common = ["--data", songs_folder, "--cache", tmp_path / "cache", "--threads", 1, "--minutes", 0.02]
+    run = stembridge("train", *common, "--mode", "streaming", "--lookahead", 8, "-o", "mine.onnx", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    model = load_model(tmp_path / "mine.onnx")
+    assert model.card.latency_samples == 512 + 8 * 256
+    assert "--lookahead 8" in model.card.values["training"]["command"]
+    tuned = stembridge("train", *common, "--init", "mine.onnx", "-o", "tuned.onnx", cwd=tmp_path)
+    assert tuned.returncode == 0, tuned.stderr
+    assert load_model(tmp_path / "tuned.onnx").card.lookahead == 8

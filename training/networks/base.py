@@ -30,7 +30,7 @@ class MaskNetwork(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, state: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Logits (frames, batch, stems, 2, cells) and the next state. x: (frames, batch, 4, cells).
+        """Logits (frames, batch, stems, 2, cells) and the next state. x: (frames, batch, recipe.views, cells).
 
         state: what the call before returned, or None for the start of a song.
         """
@@ -64,7 +64,7 @@ class BandSplitNetwork(MaskNetwork):
         size, layout = recipe.band_features, recipe.bands.layout()
         self.num_bands, widest = layout.shape
         there = (layout >= 0).float()
-        views, masks = 4, 2 * NUM_STEMS  # values of a cell
+        views, masks = recipe.views, 2 * NUM_STEMS  # values of a cell
         self.encode = BandLinear(there.repeat(1, views).unsqueeze(2).expand(-1, -1, size))
         self.norm = nn.LayerNorm(size)
         self.decode = BandLinear(there.repeat(1, masks).unsqueeze(1).expand(-1, size, -1))
@@ -85,7 +85,7 @@ class BandSplitNetwork(MaskNetwork):
         # Shapes as numbers: the exporter would compute them anew for every frame, and a hop has no time for it.
         batch, cells, count, size = int(x.size(1)), int(x.size(3)), self.num_bands, self.recipe.band_features
         # Gathered with frames last, so that what is gathered lies together.
-        gathered = functional.pad(x.reshape(-1, 4 * cells), (0, 1)).T.index_select(0, self.into_bands)
+        gathered = functional.pad(x.reshape(-1, self.recipe.views * cells), (0, 1)).T.index_select(0, self.into_bands)
         y = self.encode(gathered.reshape(count, len(self.into_bands) // count, -1).transpose(1, 2)).transpose(0, 1)
         y, state = self.transform(y.reshape(-1, batch, count, size), state)
         y = self.decode(self.norm(y).reshape(-1, count, size).transpose(0, 1))

@@ -116,3 +116,24 @@ def input_features(covariances: Tensor, recipe: Recipe, level_before: Tensor) ->
         level, last = (total * sounding).sum(0, keepdim=True) / sounding.sum(0, keepdim=True), level_before
     power = (on(total.device, VIEWS) @ covariances) / level.unsqueeze(-1)
     return torch.log(power.clamp_min(0) + FLOOR**2) * (0.5 / math.log(10)) + 2, last
+
+
+def delayed(values: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    """Values as many frames later as `before` has frames, and what comes before those of the next call.
+
+    values: (frames, ...). before: (lookahead, ...), what the call before returned, or zeros at the start of a song.
+    """
+    there = torch.cat([before, values])
+    frames = before.size(0)
+    return there[:-frames], there[-frames:]
+
+
+def with_ahead(seen: Tensor, lookahead: int) -> Tensor:
+    """What a network that looks ahead sees, from the start of a song: (frames, batch, 4, cells) to (..., 8, cells).
+
+    Of each frame the features of the one `lookahead` frames before, whose masks are wanted, and its own.
+    """
+    if not lookahead:
+        return seen
+    late, _ = delayed(seen, torch.zeros_like(seen[:1]).expand(lookahead, -1, -1, -1))
+    return torch.cat([late, seen], dim=2)

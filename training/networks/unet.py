@@ -31,7 +31,7 @@ class UNet(MaskNetwork):
         self.missing = -cells % 2 ** (levels - 1)  # cells to be added, so that halves are whole
         self.sizes = [(cells + self.missing) >> level for level in range(levels)]
         channels = [min(recipe.band_features << level, recipe.hidden) for level in range(levels)]
-        self.first = nn.Conv2d(4, channels[0], 1)
+        self.first = nn.Conv2d(recipe.views, channels[0], 1)
         self.places = nn.Parameter(torch.zeros(channels[0], 1, self.sizes[0]))  # high cells are not as low ones
         self.down, self.coarser, self.up, self.finer = (nn.ModuleList() for _ in range(4))
         for level, size in enumerate(self.sizes):

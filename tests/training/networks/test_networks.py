@@ -141,7 +141,9 @@ def test_exported_networks_sound_like_pytorch_through_the_real_engine(any_recipe
     model = export_network(network, tmp_path / "tiny.onnx", CARD)
     assert parity(rounded(network), model) < 1e-5
     assert parity(network, model) < PARITY  # what half precision costs is not heard
-    assert load_model(tmp_path / "tiny.onnx").card.mode == ("streaming" if any_recipe.causal else "chunked")
+    card = load_model(tmp_path / "tiny.onnx").card
+    assert card.mode == ("streaming" if any_recipe.causal else "chunked")
+    assert card.lookahead == any_recipe.lookahead
     # The check can fail: another network's weights are not this model's.
     assert parity(randomised(any_recipe, seed=1), model) > PARITY
 
@@ -156,16 +158,19 @@ def test_a_wrong_export_is_refused(tiny_recipe, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("family", [family for family, mode in RECIPES if mode == "streaming"])
-def test_causal_networks_do_not_see_the_future(family):
-    recipe = RECIPES[family, "streaming"]
+@pytest.mark.parametrize("lookahead", [0, 7])
+def test_causal_networks_see_no_more_of_the_future_than_they_should(family, lookahead):
+    recipe = replace(RECIPES[family, "streaming"], lookahead=lookahead)
     network = randomised(recipe)
     audio = noise(2, 30000)
     changed = audio.copy()
     changed[:, 20000:] = noise(2, 10000, seed=9)
     before, after = separate_clip(network, audio), separate_clip(network, changed)
-    heard = 20000 - recipe.grid.synthesis_window
+    heard = 20000 - recipe.grid.synthesis_window - lookahead * recipe.grid.hop
     assert np.abs(before - after)[..., :heard].max() < 1e-6
     assert np.abs(before - after)[..., 20000:].max() > 1e-3
+    if lookahead:
+        assert np.abs(before - after)[..., heard : heard + recipe.grid.hop * lookahead].max() > 1e-5
 
 
 def test_parameters_come_back_from_the_graph(any_recipe, tmp_path):
@@ -227,3 +232,19 @@ def test_the_loss_leads_downhill(tiny_recipe):
     step = 0.02 / logits.grad.square().sum()
     after = error_db((logits - step * logits.grad).detach(), batch, tiny_recipe).mean()
     assert after.item() == pytest.approx(before.item() - 0.02, abs=0.01)
+
+
+def test_with_lookahead_a_loss_compares_each_mask_with_its_own_frame():
+    """Masks that are right for frames before give the same error as those of a network that needs no look-ahead."""
+    near = RECIPES["recurrent", "streaming"]
+    far = replace(near, lookahead=5)
+    stems = torch.from_numpy(noise(4, 2, 60 * near.grid.hop)).unsqueeze(0)
+    responses = torch.ones(1, 4, near.grid.bins)
+    one = example(stems[..., : 55 * near.grid.hop], responses, near)
+    two = example(stems, responses, far)
+    assert len(two.seen) == len(one.seen) + 5
+    assert torch.allclose(two.seen[5:, :, :4], one.seen)
+    assert torch.allclose(two.seen[:-5, :, 4:], one.seen)
+    logits = torch.randn(len(one.seen), 1, 4, 2, near.bands.num_cells, generator=torch.Generator().manual_seed(0))
+    for loss in LOSSES.values():
+        assert torch.allclose(loss(logits, one, near), loss(logits, two, far), rtol=1e-4)
