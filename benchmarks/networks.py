@@ -47,7 +47,7 @@ def count_work(path: str) -> dict[str, float]:
         if isinstance(layer, torch.nn.LSTM):  # which the counter does not know
             layer.register_forward_hook(count)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(frames, 1, 4, recipe.bands.num_cells))
+        network(torch.zeros(frames, 1, recipe.views, recipe.bands.num_cells))
     return {
         "parameters": sum(int(each.count_nonzero()) for each in weights.values()),  # zeros fill narrow bands
         "operations": (counter.get_total_flops() + recurrent) / 10 / 1e9,
@@ -61,7 +61,8 @@ def score(path: str, data: str) -> dict[str, Any]:
     from stembridge.training.evaluate import score_songs, songs_to_score
 
     songs = songs_to_score(find_songs([data]))
-    scores = score_songs(songs, path).songs
+    evaluation = score_songs(songs, path)
+    scores = evaluation.songs
     random = np.random.default_rng(0)
     draws = random.integers(len(scores), size=(RESAMPLINGS, len(scores)))
     names = load_model(path).card.stems
@@ -74,7 +75,7 @@ def score(path: str, data: str) -> dict[str, Any]:
         for stem, (median, spread) in columns.items():
             low, high = np.percentile(spread, INTERVAL)
             rows.setdefault(stem, {})[measure] = float(low), float(median), float(high)
-    return {"songs": len(scores), "stems": rows}
+    return {"songs": len(scores), "stems": rows, "karaoke": evaluation.karaoke_medians()}
 
 
 def watch_strange_sounds(path: str) -> dict[str, float]:
@@ -216,6 +217,7 @@ def measure(path: str, options: argparse.Namespace) -> dict[str, Any]:
 def show(report: dict[str, Any]) -> None:
     """The report as tables."""
     from stembridge.cli.table import print_table
+    from stembridge.training.evaluate import KARAOKE
 
     networks = report["networks"]
     print("\nWhat they cost: operations are multiplications and additions, 10^9 a second of audio")
@@ -269,6 +271,14 @@ def show(report: dict[str, Any]) -> None:
             [name, stem] + ["{1:.2f} ({0:.2f} to {2:.2f})".format(*measures[each]) for each in ("sdr", "sir", "sar")]
             for name, row in scored.items()
             for stem, measures in row["scores"]["stems"].items()
+        ],
+    )
+    print("\nThe mix without vocals, medians in dB: its SDR, and how loud the vocals still are, against as they were")
+    print_table(
+        ["network", "SDR", "vocals left over"],
+        [
+            [name, *(f"{row['scores']['karaoke'].get(each, float('nan')):.2f}" for each in KARAOKE)]
+            for name, row in scored.items()
         ],
     )
     print("\nOne song again and again: mean SDR in dB of the first time and the last")

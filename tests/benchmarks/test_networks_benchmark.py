@@ -38,6 +38,7 @@ def test_all_is_measured_and_shown(tmp_path):
         assert row["speed"] > 0
         assert row["strange"]["silence"] == 0
         assert set(row["scores"]["stems"]) == {"vocals", "drums", "bass", "other", "mean"}
+        assert row["scores"]["karaoke"]["vocals_left"] < 0
         for measures in row["scores"]["stems"].values():
             low, median, high = measures["sdr"]
             assert low <= median <= high
