@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..control.maps.midimap import load_map
 from ..core.gains import SILENCE_DB, check_gain_db
 from ..core.stems import check_stems
 from ..core.version import __version__
 from ..models import Model, load_model
-from ..presets import load_preset
+from ..presets import load_preset, preset_names
 from .bridge.bundle import import_folders, temporary_bundles, worker_arguments
 from .bridge.descriptor import RATES, Descriptor
 from .effect import PRE_FADER, parameter_prefixes, stem_meters, stem_parameters, stem_timing
@@ -83,7 +84,30 @@ def describe_stem_mix(model: Model, name: str, folders: list[str], for_pedalboar
         outputs=tuple(stem.capitalize() for stem in card.stems),
         meters=meters,
         shows_status=True,
+        presets=_presets(card.stems),
+        controllers=_controllers(card.stems),
     )
+
+
+def _presets(stems: Sequence[str]) -> dict[str, dict[str, float]]:
+    """The presets for a model with these stems, as values of all faders. Those with other stems are left out."""
+    prefixes = parameter_prefixes(stems)
+    loaded = {name: load_preset(name) for name in preset_names()}
+    return {
+        name: {f"{prefixes[stem]}_db": gains_db.get(stem, 0.0) for stem in stems}
+        for name, gains_db in loaded.items()
+        if gains_db.keys() <= set(stems)
+    }
+
+
+def _controllers(stems: Sequence[str]) -> dict[int, str]:
+    """The MIDI control changes of the general map, and the faders they move."""
+    prefixes = parameter_prefixes(stems)
+    return {
+        binding.control.number: f"{prefixes[binding.stem]}_db"
+        for binding in load_map("general").bindings
+        if binding.action == "gain" and binding.stem in prefixes and binding.control.type == "cc"
+    }
 
 
 def _lasting_name(model: Model) -> str:

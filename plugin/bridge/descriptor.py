@@ -36,6 +36,8 @@ class Descriptor:
     outputs: names of the outputs besides the main one, which hosts may use or not.
     meters: name -> (minimum, maximum, default) of what the processor measures and hosts show.
     shows_status: hosts show whether the processor runs, in a parameter that cannot be set.
+    presets: name -> parameter -> value. Hosts list them as programs; choosing one moves these parameters.
+    controllers: number of a MIDI control change, 0 to 127 -> the parameter that it moves.
     Raises BridgeError for what a host has no room for.
     """
 
@@ -50,13 +52,15 @@ class Descriptor:
     outputs: tuple[str, ...] = ()
     meters: Mapping[str, Range] = field(default_factory=dict)
     shows_status: bool = False
+    presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    controllers: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9 ._+-]*[A-Za-z0-9_+-])?", self.name) or len(self.name) > MAX_NAME:
             raise BridgeError(
                 f"{self.name!r} cannot be a plugin's name; use up to {MAX_NAME} letters, digits, spaces and . _ + -"
             )
-        for text in (self.version, self.identity, *self.arguments, *self.outputs):
+        for text in (self.version, self.identity, *self.arguments, *self.outputs, *self.presets):
             if re.search(r"[\t\r\n\0]", text):
                 raise BridgeError(f"{text!r} has a tab or a line break in it, which no descriptor can hold; rename it")
             if len(text) > MAX_ARGUMENT:
@@ -65,6 +69,9 @@ class Descriptor:
                 )
         if twice := self.parameters.keys() & self.meters.keys():
             raise BridgeError(f"{self.name}: {min(twice)!r} is both a parameter and a meter; rename one")
+        for name in (*(name for values in self.presets.values() for name in values), *self.controllers.values()):
+            if name not in self.parameters:
+                raise BridgeError(f"{self.name}: a preset or controller moves {name!r}, which is not a parameter")
         for what, items in (("outputs", self.outputs), ("meters", self.meters)):
             if len(items) > MAX_EXTRAS:
                 raise BridgeError(f"{self.name}: {len(items)} {what}; declare at most {MAX_EXTRAS}")
@@ -111,6 +118,10 @@ class Descriptor:
             else:
                 lines.append(("parameter", *self._range_fields(name, declared)))
         lines += [("meter", *self._range_fields(name, declared)) for name, declared in self.meters.items()]
+        for name, values in self.presets.items():
+            fields = [field for parameter, value in values.items() for field in (parameter, _number(value))]
+            lines.append(("preset", name, *fields))
+        lines += [("controller", str(number), name) for number, name in self.controllers.items()]
         lines += [("output", name) for name in self.outputs]
         lines.append(("status", str(int(self.shows_status))))
         return "".join("\t".join(line) + "\n" for line in lines)
@@ -139,12 +150,18 @@ def parse_descriptor(text: str) -> Descriptor:
     meters: dict[str, Range] = {}
     latencies: dict[float, Timing] = {}
     lowest: dict[str, str] = {}
+    presets: dict[str, dict[str, float]] = {}
+    controllers: dict[int, str] = {}
     for line in text.split("\n"):
         key, *values = line.split("\t")
         if key == "argument":
             arguments.append(values[0])
         elif key == "output":
             outputs.append(values[0])
+        elif key == "preset":
+            presets[values[0]] = dict(zip(values[1::2], map(float, values[2::2]), strict=True))
+        elif key == "controller":
+            controllers[int(values[0])] = values[1]
         elif key == "toggle":
             parameters[values[0]] = bool(int(values[2]))
         elif key in ("parameter", "meter"):
@@ -170,6 +187,8 @@ def parse_descriptor(text: str) -> Descriptor:
         tuple(outputs),
         meters,
         single.get("status") == "1",
+        presets,
+        controllers,
     )
 
 

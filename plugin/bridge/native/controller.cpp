@@ -12,8 +12,20 @@ using namespace vst3;
 
 namespace {
 
+void add(IParameterChanges* changes, ParamId id, double value) {
+    int32_t at = 0;
+    IParamValueQueue* queue = changes ? changes->addParameterData(id, &at) : nullptr;
+    if (queue) queue->addPoint(0, value, &at);
+}
+
 std::vector<Parameter> all_parameters(const Descriptor& descriptor) {
     std::vector<Parameter> all = descriptor.parameters;
+    if (!descriptor.presets.empty()) {
+        std::vector<std::string> names{kNoPreset};
+        for (const Preset& preset : descriptor.presets) names.push_back(preset.name);
+        all.push_back(Parameter::make_list(".preset", "Preset", names));
+        all.back().flags |= kIsProgramChange;
+    }
     if (descriptor.shows_status) {
         Parameter status = Parameter::make_list(".status", "Status", {"Running", "Starting", "Dry", "Failed"});
         status.flags = kIsReadOnly | kIsList;
@@ -77,6 +89,19 @@ Result VST3_CALL Controller::setParamNormalized(ParamId id, double value) {
     int index = index_of(id);
     if (index < 0) return kInvalidArgument;
     if (can_be_set(index)) normalized_[index] = value;  // hosts also echo the values of those that they may only read
+    if (is_preset(index)) {
+        size_t program = static_cast<size_t>(parameters_[index].plain(value));
+        if (program == static_cast<size_t>(parameters_[index].plain(normalized_[index]))) return kResultOk;
+        choose(program);
+        notify(kParamValuesChanged);
+    }
+    return kResultOk;
+}
+
+Result VST3_CALL Controller::getMidiControllerAssignment(int32_t bus, int16_t, int16_t controller, ParamId& id) {
+    auto found = descriptor_.controllers.find(controller);
+    if (bus != 0 || found == descriptor_.controllers.end()) return kResultFalse;
+    id = found->second;
     return kResultOk;
 }
 
@@ -93,6 +118,9 @@ std::string Controller::write_state() const {
     std::vector<double> values = plain_values();
     for (size_t i = 0; i < values.size(); i++)
         text += "value\t" + parameters_[i].name + "\t" + number_text(values[i], 12) + "\n";
+    size_t preset = values.size();
+    double program = has_presets() ? parameters_[preset].plain(normalized_[preset]) : 0;
+    if (program > 0) text += "preset\t" + parameters_[preset].choices[static_cast<size_t>(program)] + "\n";
     return text;
 }
 
@@ -100,15 +128,20 @@ bool Controller::read_state(const std::string& text) {
     std::vector<std::string> lines = split(text, '\n');
     if (lines[0].rfind("state\t", 0) != 0) return false;
     std::vector<double> values;
+    size_t program = 0;
     for (const Parameter& parameter : descriptor_.parameters) values.push_back(parameter.initial);
     for (const std::string& line : lines) {
         std::vector<std::string> fields = split(line, '\t');
         if (fields.size() == 2 && fields[0] == "identity") compare_identity(fields[1]);
+        for (size_t i = 0; fields.size() == 2 && fields[0] == "preset" && i < descriptor_.presets.size(); i++)
+            if (descriptor_.presets[i].name == fields[1]) program = i + 1;
         if (fields.size() != 3 || fields[0] != "value") continue;
         for (size_t i = 0; i < values.size(); i++)
             if (parameters_[i].name == fields[1]) parse_number(fields[2], &values[i]);
     }
-    for (size_t i = 0; i < values.size(); i++) normalized_[i] = parameters_[i].normalized(values[i]);
+    if (has_presets()) choose(program);
+    heard_program_ = program;
+    for (size_t i = 0; i < values.size(); i++) normalized_[i] = parameters_[i].normalized(values[i]);  // over the preset's
     return true;
 }
 
@@ -127,25 +160,60 @@ std::vector<double> Controller::plain_values() const {
     return values;
 }
 
+// Set the preset and what it moves.
+void Controller::choose(size_t program) {
+    size_t preset = descriptor_.parameters.size();
+    normalized_[preset] = parameters_[preset].normalized(static_cast<double>(program));
+    if (program == 0) return;
+    for (auto [index, value] : descriptor_.presets[program - 1].values)
+        normalized_[index] = parameters_[index].normalized(value);
+}
+
+// Hosts repeat the value of the preset, as when they open a project: only a change moves anything.
+void Controller::take_preset(int32_t offset, size_t program) {
+    if (program == heard_program_.exchange(program)) return;
+    choose(program);
+    show_preset_ = true;
+    if (program == 0) return;
+    for (auto [index, value] : descriptor_.presets[program - 1].values)
+        moves_.push_back({offset, static_cast<int32_t>(index), value});
+}
+
 void Controller::take_moves(IParameterChanges* changes, int length) {
     moves_.clear();
+    show_preset_ = false;
+    // A preset first, so that a fader that moves at the same time overrides it.
+    take_moves(changes, length, [&](int index, int32_t offset, double value) {
+        if (is_preset(index)) take_preset(offset, static_cast<size_t>(parameters_[index].plain(value)));
+    });
+    take_moves(changes, length, [&](int index, int32_t offset, double value) {
+        if (!can_be_set(index)) return;
+        normalized_[index] = value;
+        moves_.push_back({offset, index, parameters_[index].plain(value)});
+    });
+    std::stable_sort(moves_.begin(), moves_.end(), [](const Move& a, const Move& b) { return a.offset < b.offset; });
+}
+
+template <typename Take>
+void Controller::take_moves(IParameterChanges* changes, int length, Take take) {
     for (int i = 0; changes && i < changes->getParameterCount(); i++) {
         IParamValueQueue* queue = changes->getParameterData(i);
         int index = queue ? index_of(queue->getParameterId()) : -1;
-        for (int k = 0; can_be_set(index) && k < queue->getPointCount(); k++) {
+        for (int k = 0; index >= 0 && k < queue->getPointCount(); k++) {
             int32_t offset = 0;
             double value = 0;
             if (queue->getPoint(k, &offset, &value) != kResultOk) continue;
-            normalized_[index] = value;
-            offset = std::clamp(offset, 0, std::max(length - 1, 0));
-            moves_.push_back({offset, index, parameters_[index].plain(value)});
+            take(index, std::clamp(offset, 0, std::max(length - 1, 0)), value);
         }
     }
-    std::stable_sort(moves_.begin(), moves_.end(), [](const Move& a, const Move& b) { return a.offset < b.offset; });
 }
 
 void Controller::show(Status status, const std::vector<double>& meters, IParameterChanges* changes) {
     size_t index = descriptor_.parameters.size();
+    size_t program = heard_program_;
+    if (show_preset_ && program > 0)
+        for (auto [moved, value] : descriptor_.presets[program - 1].values) add(changes, parameters_[moved].id, normalized_[moved]);
+    if (has_presets()) index++;
     if (descriptor_.shows_status) show(index++, static_cast<double>(status), changes);
     for (const Parameter& meter : descriptor_.meters) {
         // A plugin that does not run has nothing to measure.
@@ -156,10 +224,7 @@ void Controller::show(Status status, const std::vector<double>& meters, IParamet
 
 void Controller::show(size_t index, double plain, IParameterChanges* changes) {
     double value = parameters_[index].normalized(plain);
-    if (normalized_[index].exchange(value) == value || !changes) return;
-    int32_t at = 0;
-    IParamValueQueue* queue = changes->addParameterData(parameters_[index].id, &at);
-    if (queue) queue->addPoint(0, value, &at);
+    if (normalized_[index].exchange(value) != value) add(changes, parameters_[index].id, value);
 }
 
 int Controller::index_of(ParamId id) const {

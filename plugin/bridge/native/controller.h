@@ -11,8 +11,9 @@
 
 namespace stembridge {
 
-// The part of the plugin that is about parameters. The read-only ones come after those that can be set.
-class Controller : public vst3::IEditController {
+// The part of the plugin that is about parameters. Those that the worker has come first, then the bypass, then the
+// preset, which moves others, then the read-only ones.
+class Controller : public vst3::IEditController, public vst3::IMidiMapping {
 public:
     explicit Controller(const Descriptor& descriptor);
 
@@ -27,6 +28,9 @@ public:
     vst3::Result VST3_CALL setParamNormalized(vst3::ParamId id, double value) override;
     vst3::Result VST3_CALL setComponentHandler(vst3::IComponentHandler* handler) override;
     void* VST3_CALL createView(const char*) override { return nullptr; }  // hosts draw faders of their own
+
+    vst3::Result VST3_CALL getMidiControllerAssignment(int32_t bus, int16_t channel, int16_t controller,
+                                                       vst3::ParamId& id) override;
 
 protected:
     ~Controller() { setComponentHandler(nullptr); }
@@ -43,12 +47,18 @@ protected:
     // The host's queues, in the order they act, into moves().
     void take_moves(vst3::IParameterChanges* changes, int length);
     const std::vector<Move>& moves() const { return moves_; }
-    // Show status and meters to the host. changes: may be null.
+    // Show status and meters to the host, and parameters that a preset has moved. changes: may be null.
     void show(Status status, const std::vector<double>& meters, vst3::IParameterChanges* changes);
 
 private:
     int index_of(vst3::ParamId id) const;
+    bool is_preset(int index) const { return index == static_cast<int>(descriptor_.parameters.size()) && has_presets(); }
+    bool has_presets() const { return !descriptor_.presets.empty(); }
+    void choose(size_t program);
+    void take_preset(int32_t offset, size_t program);
     bool can_be_set(int index) const { return index >= 0 && index < static_cast<int>(descriptor_.parameters.size()); }
+    template <typename Take>
+    void take_moves(vst3::IParameterChanges* changes, int length, Take take);
     void show(size_t index, double plain, vst3::IParameterChanges* changes);
     void compare_identity(std::string saved);
 
@@ -56,6 +66,8 @@ private:
     std::vector<Parameter> parameters_;
     std::vector<std::atomic<double>> normalized_;
     std::vector<Move> moves_;
+    std::atomic<size_t> heard_program_{0};  // what process() was given last; 0 is no preset, 1 the first one
+    bool show_preset_ = false;              // what it moved
     std::string other_identity_;
     vst3::IComponentHandler* handler_ = nullptr;
 };

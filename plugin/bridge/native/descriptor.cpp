@@ -49,6 +49,26 @@ bool parse_latency(const std::vector<std::string>& fields, std::map<double, Late
     return true;
 }
 
+// The parameters come before.
+bool parse_preset(const std::vector<std::string>& fields, const std::vector<Parameter>& parameters, Preset* preset) {
+    preset->name = fields[1];
+    for (size_t i = 2; i + 1 < fields.size(); i += 2) {
+        auto named = [&](const Parameter& parameter) { return parameter.name == fields[i]; };
+        auto found = std::find_if(parameters.begin(), parameters.end(), named);
+        double value;
+        if (found == parameters.end() || !parse_number(fields[i + 1], &value)) return false;
+        preset->values.emplace_back(found - parameters.begin(), value);
+    }
+    return fields.size() % 2 == 0;
+}
+
+bool parse_controller(const std::vector<std::string>& fields, std::map<int, vst3::ParamId>* controllers) {
+    double number;
+    if (fields.size() != 3 || !parse_number(fields[1], &number)) return false;
+    (*controllers)[static_cast<int>(number)] = id_of(fields[2]);
+    return true;
+}
+
 }  // namespace
 
 bool Descriptor::read(const std::string& path, Descriptor* descriptor) {
@@ -68,6 +88,12 @@ bool Descriptor::read(const std::string& path, Descriptor* descriptor) {
         if (fields[0] == "argument") descriptor->arguments.push_back(fields[1]);
         if (fields[0] == "uid" && !parse_uid(fields[1], &descriptor->uid)) return false;
         if (fields[0] == "latency" && !parse_latency(fields, &descriptor->latencies)) return false;
+        if (fields[0] == "controller" && !parse_controller(fields, &descriptor->controllers)) return false;
+        if (fields[0] == "preset") {
+            Preset preset;
+            if (!parse_preset(fields, descriptor->parameters, &preset)) return false;
+            descriptor->presets.push_back(preset);
+        }
         Parameter parameter;
         if (fields[0] == "toggle") {
             if (!parse_toggle(fields, &parameter)) return false;

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "parameter.h"
@@ -13,6 +14,13 @@ struct Latency {
     int64_t samples = 0, hop = 0, tail = -1;  // hop: 0 if it has none; tail: as Worker::tail
 };
 
+constexpr const char* kNoPreset = "No preset";
+
+struct Preset {
+    std::string name;
+    std::vector<std::pair<size_t, double>> values;  // index of a parameter, and its value
+};
+
 struct Descriptor {
     std::string name, version, identity, categories, vendor, url, email;
     vst3::Uid uid{};
@@ -20,6 +28,8 @@ struct Descriptor {
     std::map<double, Latency> latencies;  // by sample rate, if known before the worker runs
     std::vector<Parameter> parameters;   // the last is `bypass`, which is the shell's own
     std::vector<Parameter> meters;       // read-only, set by the worker
+    std::vector<Preset> presets;
+    std::map<int, vst3::ParamId> controllers;  // of MIDI, by number: the parameter each moves
     std::vector<std::string> outputs;    // names of those besides the main one
     bool shows_status = false;
 

@@ -12,6 +12,7 @@ using namespace vst3;
 namespace {
 
 constexpr double kLowestRate = 8000, kHighestRate = 192000;  // Hz
+constexpr int32_t kMidiChannels = 16;
 // They connect all outputs of a plugin, even those that are inactive: Ardour would play each stem a second time, and
 // Carla's rack would not take the plugin.
 constexpr const char* kConnectAll[] = {"Ardour", "Carla", "Mixbus"};
@@ -37,7 +38,7 @@ std::string name_of(FUnknown* host) {
 }  // namespace
 
 Plugin::Plugin(const Descriptor& descriptor)
-    : Controller(descriptor), descriptor_(descriptor), stream_(descriptor), buses_(descriptor.outputs) {}
+    : Controller(descriptor), Programs(descriptor.presets), descriptor_(descriptor), stream_(descriptor), buses_(descriptor.outputs) {}
 
 Result VST3_CALL Plugin::queryInterface(const Uid& id, void** object) {
     if (id == FUnknown::kId || id == IPluginBase::kId || id == IComponent::kId)
@@ -46,6 +47,10 @@ Result VST3_CALL Plugin::queryInterface(const Uid& id, void** object) {
         *object = static_cast<IAudioProcessor*>(this);
     else if (id == IEditController::kId)
         *object = static_cast<IEditController*>(this);
+    else if (id == IMidiMapping::kId)
+        *object = static_cast<IMidiMapping*>(this);
+    else if (id == IUnitInfo::kId)
+        *object = static_cast<IUnitInfo*>(this);
     else if (id == IProcessContextRequirements::kId)
         *object = static_cast<IProcessContextRequirements*>(this);
     else
@@ -76,15 +81,20 @@ Result VST3_CALL Plugin::terminate() {
 }
 
 int32_t VST3_CALL Plugin::getBusCount(int32_t type, int32_t direction) {
+    if (type == kEvent) return direction == kInput && !descriptor_.controllers.empty();
     return type == kAudio ? buses_.count(direction) : 0;
 }
 
 Result VST3_CALL Plugin::getBusInfo(int32_t type, int32_t direction, int32_t index, BusInfo* bus) {
-    return type == kAudio ? buses_.info(direction, index, bus) : kInvalidArgument;
+    if (type == kAudio) return buses_.info(direction, index, bus);
+    if (index != 0 || getBusCount(type, direction) == 0) return kInvalidArgument;
+    *bus = {kEvent, kInput, kMidiChannels, {}, kMain, kDefaultActive};
+    copy("MIDI", bus->name);
+    return kResultOk;
 }
 
 Result VST3_CALL Plugin::activateBus(int32_t type, int32_t direction, int32_t index, uint8_t state) {
-    if (type != kAudio) return kInvalidArgument;
+    if (type != kAudio) return index == 0 && getBusCount(type, direction) > 0 ? kResultOk : kInvalidArgument;
     if (index > 0) stream_.reset();  // an output that was not in use has no past
     return buses_.activate(direction, index, state);
 }

@@ -7,6 +7,7 @@
 #include "buses.h"
 #include "controller.h"
 #include "dropouts.h"
+#include "programs.h"
 #include "stream.h"
 #include "transport.h"
 #include "vst3.h"
@@ -16,6 +17,7 @@ namespace stembridge {
 class Plugin : public vst3::IComponent,
                public vst3::IAudioProcessor,
                public Controller,
+               public Programs,
                public vst3::IProcessContextRequirements {
 public:
     explicit Plugin(const Descriptor& descriptor);

@@ -229,7 +229,13 @@ struct IProcessContextRequirements : FUnknown {
 // The controller
 
 enum RestartFlags : int32_t { kParamValuesChanged = 1 << 2, kLatencyChanged = 1 << 3 };
-enum ParameterFlags : int32_t { kCanAutomate = 1, kIsReadOnly = 1 << 1, kIsList = 1 << 3, kIsBypass = 1 << 16 };
+enum ParameterFlags : int32_t {
+    kCanAutomate = 1,
+    kIsReadOnly = 1 << 1,
+    kIsList = 1 << 3,
+    kIsProgramChange = 1 << 15,
+    kIsBypass = 1 << 16,
+};
 
 struct ParameterInfo {
     ParamId id;
@@ -262,6 +268,43 @@ struct IEditController : IPluginBase {
     virtual Result VST3_CALL setParamNormalized(ParamId id, double value) = 0;
     virtual Result VST3_CALL setComponentHandler(IComponentHandler* handler) = 0;
     virtual void* VST3_CALL createView(const char* name) = 0;
+};
+
+struct IMidiMapping : FUnknown {
+    static constexpr Uid kId = uid(0xDF0FF9F7, 0x49B74669, 0xB63AB732, 0x7ADBF5E5);
+    virtual Result VST3_CALL getMidiControllerAssignment(int32_t busIndex, int16_t channel, int16_t controller,
+                                                         ParamId& id) = 0;
+};
+
+// Units: parts of a plugin, each with a list of programs. The first one is the whole plugin.
+constexpr int32_t kRootUnit = 0, kNoParentUnit = -1, kNoProgramList = -1;
+
+struct UnitInfo {
+    int32_t id, parentUnitId;
+    String128 name;
+    int32_t programListId;
+};
+
+struct ProgramListInfo {
+    int32_t id;
+    String128 name;
+    int32_t programCount;
+};
+
+struct IUnitInfo : FUnknown {
+    static constexpr Uid kId = uid(0x3D4BD6B5, 0x913A4FD2, 0xA886E768, 0xA5EB92C1);
+    virtual int32_t VST3_CALL getUnitCount() = 0;
+    virtual Result VST3_CALL getUnitInfo(int32_t index, UnitInfo& info) = 0;
+    virtual int32_t VST3_CALL getProgramListCount() = 0;
+    virtual Result VST3_CALL getProgramListInfo(int32_t index, ProgramListInfo& info) = 0;
+    virtual Result VST3_CALL getProgramName(int32_t list, int32_t program, String128 name) = 0;
+    virtual Result VST3_CALL getProgramInfo(int32_t list, int32_t program, const char* attribute, String128 value) = 0;
+    virtual Result VST3_CALL hasProgramPitchNames(int32_t list, int32_t program) = 0;
+    virtual Result VST3_CALL getProgramPitchName(int32_t list, int32_t program, int16_t pitch, String128 name) = 0;
+    virtual int32_t VST3_CALL getSelectedUnit() = 0;
+    virtual Result VST3_CALL selectUnit(int32_t unit) = 0;
+    virtual Result VST3_CALL getUnitByBus(int32_t type, int32_t direction, int32_t bus, int32_t channel, int32_t& unit) = 0;
+    virtual Result VST3_CALL setUnitProgramData(int32_t listOrUnit, int32_t program, IBStream* data) = 0;
 };
 
 }  // namespace vst3

@@ -68,6 +68,8 @@ def test_a_descriptor_reads_back_as_it_was_written(
         tuple(outputs),
         meters,
         shows_status,
+        {"all": dict.fromkeys(parameters, 0.5), "nothing": {}},
+        {16 + k: name for k, name in enumerate(parameters)},
     )
     assert parse_descriptor(written.text()) == written
     assert list(parse_descriptor(written.text()).parameters) == list(parameters), "the shell numbers them in order"
@@ -130,6 +132,8 @@ def test_names_that_no_host_could_show(name):
         ({"outputs": ("a",) * 65}, "at most 64"),
         ({"meters": {f"m{i}": (0, 1, 0) for i in range(65)}}, "at most 64"),
         ({"outputs": ("a\tb",)}, "tab"),
+        ({"presets": {"a": {"b": 1.0}}}, "not a parameter"),
+        ({"controllers": {7: "b"}}, "not a parameter"),
         ({"parameters": {"a": False}, "meters": {"a": (0, 1, 0)}}, "both a parameter and a meter"),
     ],
 )

@@ -110,3 +110,25 @@ def test_the_tail_is_apart_from_the_latency(check, tail, said):
     found, _, _ = check(latencies={44100.0: Timing(100, 64, tail)})
     assert found["latency"] == ["164"], "with the head start of real time"
     assert found["tail"] == [str(said)]
+
+
+def test_presets_are_programs_that_move_parameters(check):
+    """A program moves parameters when it is chosen, not when a host repeats its number."""
+    found, _, _ = check(presets={"quiet": {"level_db": -20.0}, "gone": {"level_db": -80.0, "switch": 1.0}})
+    assert found["units"] == ["1 -1"]
+    assert found["program"] == ["-1 refused", "0 No preset", "1 quiet", "2 gone", "3 refused"]
+    assert found["chosen"] == ["quiet -20 1", "gone -inf 2", "gone 10 2"]
+    assert found["restored"] == ["gone 10"]
+    assert found["repeated"] == ["10"]
+
+
+def test_midi_controllers_move_parameters(check):
+    found, _, _ = check(controllers={16: "level_db", 127: "switch"})
+    assert found["controller"] == ["0 16 Level", "0 127 Switch"]
+    assert found["events"] == ["MIDI 16"]
+
+
+def test_without_presets_and_controllers_there_is_no_list_and_no_midi_input(check):
+    found, _, _ = check()
+    assert found["units"] == ["1 -1"]
+    assert not {"program", "controller", "events", "chosen"} & found.keys()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from stembridge import StemProcessor
 from stembridge.plugin.bridge.factory import Timing
+from stembridge.presets import load_preset, preset_names
 
 CONTEXT = 0.07  # seconds: the tests' networks have a window and one frame of memory
 LATE = 100  # samples of latency of `half`
@@ -189,3 +190,26 @@ def test_status_tells_of_a_failure(half, noise, play):
     descriptor = replace(half(), arguments=("/bin/false",), latencies={44100.0: Timing(LATE, 256)})
     played = play(with_status(descriptor), noise(2, 44100), ready=0)
     assert shown(played, "Status")[-1][1] == "Failed"
+
+
+def test_a_preset_moves_the_faders_at_its_sample(stem_mix, tiny_live_model, noise, play):
+    audio, descriptor = noise(2, 30000), stem_mix(tiny_live_model)
+    programs = [None, *descriptor.presets]
+    assert {"karaoke", "drumless"} <= set(programs)
+    chosen = {name: programs.index(name) / (len(programs) - 1) for name in ("karaoke", "drumless")}
+    moves = [f"10000:Preset:{chosen['karaoke']}", f"20300:Preset:{chosen['drumless']}", f"20300:Bass:{normalized(-6)}"]
+    played = play(descriptor, audio, realtime=0, block=500, moves=moves)
+    expected = StemProcessor(tiny_live_model, 44100, 2).process(
+        audio, [(10000, "vocals", -80), (20300, "vocals", 0), (20300, "drums", -80), (20300, "bass", -6)]
+    )
+    np.testing.assert_allclose(played.out, expected, rtol=0, atol=1e-6)
+    assert shown(played, "Vocals") == [(10000, "-inf"), (20000, "0")]
+    assert shown(played, "Drums") == [(10000, "0"), (20000, "-inf")]
+
+
+def test_presets_and_controllers_are_those_of_stembridge(stem_mix, tiny_live_model):
+    descriptor = stem_mix(tiny_live_model)
+    assert list(descriptor.presets) == preset_names()
+    for name, values in descriptor.presets.items():
+        assert values == {f"{stem}_db": load_preset(name).get(stem, 0.0) for stem in STEMS}
+    assert descriptor.controllers == {16: "vocals_db", 17: "drums_db", 18: "bass_db", 19: "other_db"}

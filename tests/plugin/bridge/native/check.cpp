@@ -57,6 +57,107 @@ void show_class(const Library& library) {
     std::printf("\n");
 }
 
+// Counts what a plugin tells its host.
+struct Handler : IComponentHandler {
+    int values_changed = 0;
+    Result queryInterface(const Uid&, void**) override { return kNoInterface; }
+    uint32_t addRef() override { return 1; }
+    uint32_t release() override { return 1; }
+    Result beginEdit(ParamId) override { return kResultOk; }
+    Result performEdit(ParamId, double) override { return kResultOk; }
+    Result endEdit(ParamId) override { return kResultOk; }
+    Result restartComponent(int32_t flags) override {
+        values_changed += (flags & kParamValuesChanged) != 0;
+        return kResultOk;
+    }
+};
+
+// A state in memory.
+struct Memory : IBStream {
+    std::string text;
+    size_t at = 0;
+    Result queryInterface(const Uid&, void**) override { return kNoInterface; }
+    uint32_t addRef() override { return 1; }
+    uint32_t release() override { return 1; }
+    Result read(void* buffer, int32_t size, int32_t* done) override {
+        *done = static_cast<int32_t>(text.copy(static_cast<char*>(buffer), size, at));
+        at += *done;
+        return kResultOk;
+    }
+    Result write(void* buffer, int32_t size, int32_t*) override {
+        text.append(static_cast<char*>(buffer), size);
+        return kResultOk;
+    }
+    Result seek(int64_t, int32_t, int64_t*) override { return kNotImplemented; }
+    Result tell(int64_t*) override { return kNotImplemented; }
+};
+
+void show_programs(Plugin& plugin) {
+    auto* units = plugin.find<IUnitInfo>();
+    UnitInfo unit;
+    std::printf("units %d %d\n", units->getUnitCount(), units->getUnitInfo(0, unit) == kResultOk ? unit.parentUnitId : -9);
+    for (int32_t index = 0; index < units->getProgramListCount(); index++) {
+        ProgramListInfo list;
+        units->getProgramListInfo(index, list);
+        if (list.id != unit.programListId) fail("a list that no unit has");
+        for (int32_t program = -1; program <= list.programCount; program++) {
+            String128 name = {};
+            Result result = units->getProgramName(list.id, program, name);
+            std::printf("program %d %s\n", program, result == kResultOk ? ascii(name).c_str() : "refused");
+        }
+    }
+    units->release();
+}
+
+void show_controllers(Plugin& plugin) {
+    auto* mapping = plugin.find<IMidiMapping>();
+    for (int32_t bus = 0; bus < 2; bus++)
+        for (int16_t controller = 0; controller < 131; controller++) {  // with aftertouch, pitch bend and program change
+            ParamId id = 0;
+            if (mapping->getMidiControllerAssignment(bus, 15, controller, id) == kResultOk)
+                std::printf("controller %d %d %s\n", bus, controller, plugin.title(id).c_str());
+        }
+    mapping->release();
+    BusInfo bus;
+    for (int32_t k = 0; k < plugin.component->getBusCount(kEvent, kInput); k++)
+        if (plugin.component->getBusInfo(kEvent, kInput, k, &bus) == kResultOk)
+            std::printf("events %s %d\n", ascii(bus.name).c_str(), bus.channelCount);
+}
+
+// What choosing programs, as the plugin's parameter "Preset", does to its parameter "Level".
+void choose_programs(const Library& library, Plugin& plugin) {
+    if (!plugin.ids.count("Preset")) return;
+    Handler handler;
+    plugin.controller->setComponentHandler(&handler);
+    auto level = [](Plugin& shown) {
+        return shown.text(shown.ids.at("Level"), shown.controller->getParamNormalized(shown.ids.at("Level")));
+    };
+    auto choose = [&](double value) {
+        plugin.controller->setParamNormalized(plugin.ids.at("Preset"), value);
+        std::printf("chosen %s %s %d\n", plugin.text(plugin.ids.at("Preset"), value).c_str(), level(plugin).c_str(),
+                    handler.values_changed);
+    };
+    choose(0.5);
+    choose(1);
+    plugin.controller->setParamNormalized(plugin.ids.at("Level"), 0.9);
+    choose(1);  // again, as hosts do
+    Memory state;
+    plugin.component->getState(&state);
+    Plugin other(library);
+    other.component->setState(&state);
+    ParamId preset = other.ids.at("Preset");
+    std::printf("restored %s %s\n", other.text(preset, other.controller->getParamNormalized(preset)).c_str(),
+                level(other).c_str());
+    Changes repeated;
+    repeated.fill({{0, preset, 1.0}}, 0, 1);
+    float sample[2] = {}, *pointers[2] = {sample, sample + 1};
+    Block block;
+    block.in = block.out = pointers, block.size = 1, block.changes = &repeated;
+    other.process(block);
+    std::printf("repeated %s\n", level(other).c_str());
+    plugin.controller->setComponentHandler(nullptr);
+}
+
 }  // namespace
 
 int check(const Library& library) {
@@ -76,6 +177,10 @@ int check(const Library& library) {
     auto* requirements = plugin.find<IProcessContextRequirements>();
     std::printf("requirements %d\n", requirements ? static_cast<int>(requirements->getProcessContextRequirements()) : -1);
     if (requirements) requirements->release();
+
+    show_programs(plugin);
+    show_controllers(plugin);
+    choose_programs(library, plugin);
 
     float samples[2][64], *out[2] = {samples[0], samples[1]};
     auto fill = [&] {
