@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import ControlError
 from ..core.gains import MAX_DB, SILENCE_DB
+from ..core.suggest import did_you_mean
 from ..presets import load_preset, morph
 from .curve import SHAPES, Curve, Point, gain_between, known_gains
 from .files import write_whole
@@ -236,7 +237,8 @@ class Automation:
         """
         if unknown := [stem for stem in self._lanes if stem not in gains_db]:
             where = f"{self._sources[unknown[0]]}: " if unknown[0] in self._sources else ""
-            raise ControlError(f"{where}unknown stem {shortened(unknown[0])}; the stems are {', '.join(gains_db)}")
+            name = f"{shortened(unknown[0])}{did_you_mean(unknown[0], gains_db)}"
+            raise ControlError(f"{where}unknown stem {name}; the stems are {', '.join(gains_db)}")
         if not self.moves_faders(gains_db):
             name, reason = self._about
             why = "; its gains are the same as those of the faders" if self._lanes else reason

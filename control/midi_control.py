@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import ControlError
 from ..core.protocols import Target
+from ..core.suggest import did_you_mean
 from ..presets import load_preset
 from ..presets.gains import checked_gains
 from .mailbox import Key, Mailbox
@@ -201,8 +202,9 @@ class MidiControl:
 
     def _check_stems(self, stems: Iterable[str], where: str = "") -> None:
         if unknown := [stem for stem in stems if stem not in self._target.stems]:
-            there = ", ".join(self._target.stems)
-            raise ControlError(f"{where}unknown stem {unknown[0]!r}; the stems are {there}")
+            there = self._target.stems
+            name = f"{unknown[0]!r}{did_you_mean(unknown[0], there)}"
+            raise ControlError(f"{where}unknown stem {name}; the stems are {', '.join(there)}")
 
     def _loaded(self, name: str | None, gains_db: Mapping[str, float]) -> dict[Key, Any]:
         self._translator.preset_loaded(gains_db)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..core.gains import check_gain_db, linear_gain
 from ..core.protocols import Move
+from ..core.suggest import did_you_mean
 
 GLIDE_SECONDS = 0.02
 
@@ -66,7 +67,9 @@ class Faders:
     def check_stem(self, stem: str) -> str:
         """The stem's name. Raises ValueError if there is none of that name."""
         if stem not in self.stems:
-            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(self.stems)}")
+            raise ValueError(
+                f"unknown stem {stem!r}{did_you_mean(stem, self.stems)}; this model's stems are {', '.join(self.stems)}"
+            )
         return stem
 
     def check_moves(self, moves: Iterable[Move], n: int) -> list[Move]:

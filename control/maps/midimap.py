@@ -9,6 +9,7 @@ from typing import Any
 
 from ...core.documents import is_path
 from ...core.errors import ControlError
+from ...core.suggest import did_you_mean
 
 FOLDER = Path(__file__).parent
 UNITY = 100  # the 7-bit value at 0 dB
@@ -116,7 +117,8 @@ def load_map(name_or_path: str | os.PathLike) -> MidiMap:
         return _read(Path(text))
     if text not in map_names():  # looked up, never joined to the folder: no name can lead out of it
         raise ControlError(
-            f"unknown MIDI map {text!r}: choose from {', '.join(map_names())}, or give the path of a .json file"
+            f"unknown MIDI map {text!r}{did_you_mean(text, map_names())}: choose from {', '.join(map_names())}, "
+            "or give the path of a .json file"
         )
     return _read(FOLDER / f"{text}.json")
 
@@ -131,7 +133,7 @@ def _read(path: Path) -> MidiMap:
     except (ValueError, RecursionError) as error:
         raise ControlError(f"MIDI map {str(path)!r} is not valid JSON: {error}") from error
     if (problem := _problem(data)) is not None:
-        raise ControlError(f"MIDI map {str(path)!r} is not a map: {problem}; see docs/automation.md")
+        raise ControlError(f"MIDI map {str(path)!r} is not a map: {problem}; see `stembridge docs automation`")
     return MidiMap(
         data["name"],
         data["description"],

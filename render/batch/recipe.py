@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...core.places import is_url
+from ...core.suggest import did_you_mean
 from .job import OF_A_REMIX, OF_STEMS
 
 OF_BOTH = ("songs", "output", "model", "quality", "sample_format", "overwrite", "jobs", "dask", "threads", "song")
@@ -91,7 +92,7 @@ def load_recipe(path: str | os.PathLike[str], job: Literal["remix", "separate"] 
 def _check(values: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
     for key, value in values.items():
         if key not in known:
-            raise ValueError(f"{where}: unknown key {key!r}; choose from {', '.join(known)}")
+            raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}; choose from {', '.join(known)}")
         fits, kind = TYPES[key]
         if not fits(value):
             raise ValueError(f"{where}: {key} = {value!r} does not work; give {kind}")
