@@ -4,15 +4,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .complete import model_names_from
+from .examples import EXAMPLES
+from .help import Command, Group
 from .importing import import_model
 
 if TYPE_CHECKING:
     from ..models import Card
 
-app = typer.Typer(add_completion=False)
-app.command("import")(import_model)
+app = typer.Typer(cls=Group, epilog=EXAMPLES["models"])
+app.command("import", cls=Command, epilog=EXAMPLES["models import"])(import_model)
 
-ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="As in the list; also the path of an .onnx file.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", autocompletion=model_names_from, help="As in the list; also the path of an .onnx file."
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -30,7 +38,7 @@ def _models(
         list_models()
 
 
-@app.command("list")
+@app.command("list", cls=Command, epilog=EXAMPLES["models list"])
 def list_models() -> None:
     """List the networks that come with StemBridge, and those that you imported."""
     from ..models import ModelError, load_model, model_names
@@ -58,7 +66,7 @@ def list_models() -> None:
     print_table(["name", "mode", "stems", "latency in samples", "size", "scores", "terms"], rows)
 
 
-@app.command("show")
+@app.command("show", cls=Command, epilog=EXAMPLES["models show"])
 def show_model(name: ModelArgument) -> None:
     """Print the whole card of a model, as JSON."""
     import json
@@ -68,8 +76,10 @@ def show_model(name: ModelArgument) -> None:
     print(json.dumps(load_model(name).card.values, indent=2, ensure_ascii=False))
 
 
-@app.command("remove")
-def remove_imported(name: Annotated[str, typer.Argument(metavar="NAME", help="As in the list.")]) -> None:
+@app.command("remove", cls=Command, epilog=EXAMPLES["models remove"])
+def remove_imported(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=model_names_from, help="As in the list.")],
+) -> None:
     """Remove a model that was imported, with its graphs."""
     from ..models.guests import remove_model
 

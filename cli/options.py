@@ -1,5 +1,6 @@
 """Options that more than one command has."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -7,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-BATCH = "Many songs (docs/batch.md)"
+from .complete import map_names_from, model_names_from, preset_names_from
+
+BATCH = "Many songs (see `stembridge docs batch`)"
 
 
 class Bits(StrEnum):
@@ -52,11 +55,24 @@ Gains = Annotated[
     list[str] | None, typer.Option("--gain", metavar="STEM=DB", help="Gain of a stem of any name; may be repeated.")
 ]
 PresetName = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Gains by name (see `presets`) or from a .json file.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        autocompletion=preset_names_from,
+        help="Gains by name (see `stembridge presets`) or from a .json file.",
+    ),
 ]
-ModelName = Annotated[str, typer.Option("--model", metavar="NAME", help="A model (see `models`), or an .onnx file.")]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        autocompletion=model_names_from,
+        help="A model (see `stembridge models`), or an .onnx file.",
+    ),
+]
 QualityOption = Annotated[
-    Quality, typer.Option("--quality", help="Overlap of an imported network's segments; see docs/guests.md.")
+    Quality, typer.Option("--quality", help="Overlap of an imported network's segments; see `stembridge docs guests`.")
 ]
 Normalize = Annotated[bool, typer.Option("--normalize", help="Bring the peak to -1 dBFS.")]
 BitsOption = Annotated[Bits | None, typer.Option("--bits", help="Bits a sample, 32 is float; default: as the song.")]
@@ -80,6 +96,40 @@ Stream = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what exists.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="Processor cores for the network.")]
+
+
+class Provider(StrEnum):
+    """What runs the networks."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+    coreml = "coreml"
+    directml = "directml"
+    openvino = "openvino"
+
+
+def _use_provider(provider: Provider | None) -> None:
+    from ..engine.providers import VARIABLE
+
+    if provider is not None:
+        os.environ[VARIABLE] = provider.value  # for worker processes too
+
+
+ProviderName = Annotated[
+    Provider | None,
+    typer.Option(
+        "--provider",
+        callback=_use_provider,
+        expose_value=False,
+        help="What runs the network, see `stembridge docs networks` (default: the processor, cpu).",
+    ),
+]
+MapName = typer.Option(
+    "--map",
+    metavar="NAME",
+    autocompletion=map_names_from,
+    help="A MIDI map (see `stembridge midi maps`), or a .json file.",
+)
 
 Name = Annotated[
     str | None,
@@ -113,9 +163,11 @@ Reports = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", rich_help_panel=BATCH, help="Show what would be done.")]
 
 DataFolders = Annotated[
-    list[Path], typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see docs/training.md.")
+    list[Path],
+    typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see `stembridge docs training`."),
 ]
 MoreFolders = Annotated[list[Path] | None, typer.Argument(metavar="", hidden=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 
 
 def given_faders(gains: list[str] | None = None, **faders: str | None) -> dict[str, float]:

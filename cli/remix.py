@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from .complete import map_names_from
 from .options import (
     BATCH,
     Bitrate,
@@ -21,6 +22,7 @@ from .options import (
     Name,
     Normalize,
     PresetName,
+    ProviderName,
     Quality,
     QualityOption,
     Recipe,
@@ -43,8 +45,9 @@ def remix_song(
             "-o",
             metavar="FILE",
             show_default=False,
-            help="A .wav, .flac, .aiff, .mp3, .ogg, .opus or .m4a file, or for a video .mp4, .mov, .mkv or .webm; "
-            "for many songs a folder, like out/.",
+            help="A .wav, .flac, .aiff, .mp3, .ogg, .opus or .m4a file, for a video .mp4, .mov, .mkv or .webm, or a "
+            "folder, like out/; default: a name that says what was done, such as 'song (no vocals).mp3', in the current "
+            "folder.",
         ),
     ] = None,
     vocals: Fader = None,
@@ -55,10 +58,16 @@ def remix_song(
     preset: PresetName = None,
     automation: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Moves in time from a .csv or .mid file, see docs/automation.md."),
+        typer.Option(metavar="FILE", help="Moves in time from a .csv or .mid file, see `stembridge docs automation`."),
     ] = None,
     map: Annotated[
-        str | None, typer.Option("--map", metavar="NAME", help="How a MIDI file moves the faders, or a .json file.")
+        str | None,
+        typer.Option(
+            "--map",
+            metavar="NAME",
+            autocompletion=map_names_from,
+            help="How a MIDI file moves the faders: a map (see `stembridge midi maps`), or a .json file.",
+        ),
     ] = None,
     rack: Annotated[
         str | None,
@@ -79,6 +88,7 @@ def remix_song(
     stream: Stream = None,
     overwrite: Force = False,
     threads: Threads = 1,
+    provider: ProviderName = None,
     name: Name = None,
     format: Annotated[
         Format | None, typer.Option("--format", rich_help_panel=BATCH, help="Of the files; default: as each song.")
@@ -93,10 +103,12 @@ def remix_song(
 
     Faders given here override the preset; automation overrides both.
     """
+    from ..core.places import is_url
     from ..presets import load_preset
     from ..render import remix_file
     from ..render.batch.job import is_midi, read_automation
-    from .batch import batch_arguments, is_batch, is_folder, run_batch
+    from .batch import batch_arguments, is_batch, run_batch
+    from .outputs import new_folder, remix_path
     from .rack import load_rack
     from .rendering import one_song, run_with_progress
 
@@ -104,7 +116,7 @@ def remix_song(
     goal = _check_loudness(loudness)
     if map is not None and recipe is None and (automation is None or not is_midi(automation)):
         raise ValueError("--map says how a MIDI file moves the faders; give one with --automation, or leave --map out")
-    if is_batch(context, songs) or (output is not None and is_folder(output)):
+    if is_batch(context, songs) or (output is not None and is_url(output)):
         from ..render import remix_files
 
         if rack is not None:
@@ -135,9 +147,9 @@ def remix_song(
         )
         recipes_gains = {} if preset is not None else arguments.get("gains_db") or {}
         return run_batch(remix_files, arguments | {"gains_db": recipes_gains | faders}, report)
-    song, target = one_song(context, songs, output)
-    if format is not None:
-        raise ValueError(f"--format is for many songs: the suffix of {target} says what is written; leave it out")
+    song = one_song(context, songs, output)
+    moved_by = automation.stem if automation else rack and rack.rpartition(":")[2]
+    target = remix_path(song, output, faders, preset=preset, moved_by=moved_by, format=format and format.value)
     gains_db = (load_preset(preset) if preset is not None else {}) | faders
     moves = None if automation is None else read_automation(automation, "general" if map is None else map, gains_db)
     processor = None
@@ -146,26 +158,28 @@ def remix_song(
             if is_given(context, option):
                 raise ValueError(f"--{option} is for the rack to choose, in {rack}; leave it out")
         processor = load_rack(rack, song, stream)
-    run_with_progress(
-        lambda progress: remix_file(
-            song,
-            target,
-            gains_db,
-            model,
-            automation=moves,
-            processor=processor,
-            quality=quality.value,
-            normalize=normalize,
-            loudness=goal,
-            sample_format=sample_format and sample_format.name,
-            bitrate=bitrate,
-            encoding_quality=encoding_quality,
-            stream=stream,
-            overwrite=overwrite,
-            threads=threads,
-            progress=progress,
+    with new_folder(output):
+        run_with_progress(
+            lambda progress: remix_file(
+                song,
+                target,
+                gains_db,
+                model,
+                automation=moves,
+                processor=processor,
+                quality=quality.value,
+                normalize=normalize,
+                loudness=goal,
+                sample_format=sample_format and sample_format.name,
+                bitrate=bitrate,
+                encoding_quality=encoding_quality,
+                stream=stream,
+                overwrite=overwrite,
+                copy_untouched=overwrite,
+                threads=threads,
+                progress=progress,
+            )
         )
-    )
 
 
 def _check_loudness(text: str | None) -> float | Literal["match"] | None:

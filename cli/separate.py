@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from .complete import stem_names_from
 from .options import (
     Bitrate,
     BitsOption,
@@ -16,6 +17,7 @@ from .options import (
     ModelName,
     Name,
     Normalize,
+    ProviderName,
     Quality,
     QualityOption,
     Recipe,
@@ -36,13 +38,15 @@ def separate_song(
             "-o",
             metavar="DIR",
             show_default=False,
-            help="Folder for vocals.wav, drums.wav ..., or for many.",
+            help="Folder for vocals.wav, drums.wav ...; default: one named after the song, in the current folder.",
         ),
     ] = None,
     stems: Annotated[
         str | None,
         typer.Option(
-            metavar="NAMES", help="Like `vocals,instrumental`, or `no_drums` for all but the drums; default: all."
+            metavar="NAMES",
+            autocompletion=stem_names_from,
+            help="Like `vocals,instrumental`, or `no_drums` for all but the drums; default: all.",
         ),
     ] = None,
     format: Annotated[Format, typer.Option("--format", help="Of the files.")] = Format.wav,
@@ -55,6 +59,7 @@ def separate_song(
     stream: Stream = None,
     overwrite: Force = False,
     threads: Threads = 1,
+    provider: ProviderName = None,
     name: Name = None,
     jobs: Jobs = 1,
     dask: Dask = None,
@@ -66,6 +71,7 @@ def separate_song(
     from ..core.places import is_url
     from ..render import separate_file
     from .batch import batch_arguments, is_batch, run_batch
+    from .outputs import stems_folder
     from .rendering import one_song, run_with_progress
 
     names = None if stems is None else [stem.strip() for stem in stems.split(",")]
@@ -94,7 +100,8 @@ def separate_song(
             dry_run=dry_run,
         )
         return run_batch(separate_files, arguments, report)
-    song, folder = one_song(context, songs, output)
+    song = one_song(context, songs, output)
+    folder = stems_folder(song, output)
     run_with_progress(
         lambda progress: separate_file(
             song,

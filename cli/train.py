@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..core.extras import install_extra
 from .options import DataFolders, Force, MoreFolders, check_new, is_given
 
 MOST_MINUTES = 1e6  # two years
@@ -49,7 +50,7 @@ def run_training(
     ] = None,
     mode: Annotated[Mode, typer.Option("--mode", help="Low latency, or whole chunks offline.")] = Mode.chunked,
     network: Annotated[Network, typer.Option("--network", help="The family of the network.")] = Network.recurrent,
-    loss: Annotated[Loss, typer.Option("--loss", help="What is minimised, see docs/training.md.")] = Loss.sdr,
+    loss: Annotated[Loss, typer.Option("--loss", help="What is minimised, see `stembridge docs training`.")] = Loss.sdr,
     init: Annotated[
         str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights (and its mode).")
     ] = None,
@@ -61,10 +62,10 @@ def run_training(
     ] = "not stated",
     force: Force = False,
 ) -> None:
-    r"""Train a network on songs with stems, and export it.
+    """Train a network on songs with stems, and export it.
 
     Goes on where it was stopped: checkpoints and log.csv lie beside the output, in FILE.training/. Needs PyTorch:
-    pip install 'stembridge\[train]'.
+    pip install '.[train]' in a clone.
     """
     if init is not None:
         for option in ("mode", "network"):
@@ -77,7 +78,7 @@ def run_training(
     try:
         from ..training.session import train_model
     except ModuleNotFoundError as error:
-        raise ValueError(f"training needs {error.name}, which is not here: pip install 'stembridge[train]'") from error
+        raise ValueError(f"training needs {error.name}, which is not here: {install_extra('train')}") from error
     model = train_model(
         [*data, *(more or ())],
         output,

@@ -13,6 +13,7 @@ from ...audio.containers import CONTAINERS, SAMPLE_BYTES, VIDEO_CONTAINERS, kind
 from ...control import Automation
 from ...control.midifile import has_midi_header
 from ...core.gains import SILENCE_DB
+from ...core.suggest import did_you_mean
 from ...engine import moves_faders
 from ...engine.gains import Faders
 from ...models import Model
@@ -60,19 +61,24 @@ class Job:
     settings: dict[str, Any]
 
     def suffix(self, source: str) -> str:
-        """Return the suffix of the outputs for a song, without the dot.
-
-        It is the one asked for, else the song's own, or flac. Stems of a video are audio files.
-        """
-        name = file_name(source).lower()
-        own = STEM_FILE if name.endswith(STEM_FILE) else Path(name).suffix
-        format = self.format or OWN_FORMATS.get(own, "flac")
-        return "m4a" if kind_of(own) in VIDEO_CONTAINERS and self.stems and not self.format else format
+        """Return the suffix of the outputs for a song, without the dot. Stems of a video are audio files."""
+        is_video = kind_of(_own_suffix(source)) in VIDEO_CONTAINERS
+        return "m4a" if is_video and self.stems and not self.format else output_format(source, self.format)
 
     def coding_of(self, suffix: str) -> dict[str, float]:
         """Return the coding of outputs with a suffix, which is empty if they are lossless."""
         container = CONTAINERS.get(f".{suffix}")
         return self.coding if container is None or container.is_lossy else {}
+
+
+def output_format(source: str, format: str | None = None) -> str:
+    """Return the format of the remix of a song: as asked for, else the song's own, or flac if that has no writer."""
+    return format or OWN_FORMATS.get(_own_suffix(source), "flac")
+
+
+def _own_suffix(source: str) -> str:
+    name = file_name(source).lower()
+    return STEM_FILE if name.endswith(STEM_FILE) else Path(name).suffix
 
 
 def remix_job(model: Model, choices: Mapping[str, Any], sample_format: str | None) -> Job:
@@ -216,7 +222,10 @@ def _matched(
     """Return the paths of the songs that an override fits."""
     for key in override:
         if key != "match" and key not in choices:
-            raise ValueError(f"override {number}: unknown key {key!r}; choose from match, {', '.join(choices)}")
+            known = ("match", *choices)
+            raise ValueError(
+                f"override {number}: unknown key {key!r}{did_you_mean(key, known)}; choose from {', '.join(known)}"
+            )
     if not isinstance(match := override.get("match"), str) or not match:
         raise ValueError(f"override {number} has no match, which says for what songs it is, such as 'live/*.flac'")
     found = matching(match if match.startswith("/") or "://" in match else f"**/{match}", paths)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, create_video, open_audio
 from ...audio.containers import CONTAINERS, VIDEO_CONTAINERS, kind_of
 from ...core.protocols import Automation, Processor
+from ...core.suggest import did_you_mean
 from ...engine import StemProcessor, aligned, remixing
 from ...engine.processor import MAX_RATE, MIN_RATE
 from ...models import Model, load_model
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Block = NDArray[np.float32]
 BLOCK = 65536  # samples
 UNTOUCHED = "all faders stay at 0 dB, so no stem was changed"
+NOTHING_TO_DO = "all faders stay at 0 dB; move one, for example with --vocals -80, or copy the song with --force"
 REPAIR = "repair the file, for example by clipping it: ffmpeg -i SONG -c:a pcm_s24le repaired.wav"
 _LOWEST_FACTOR = 0.01  # -40 dB; if a few samples need a lower factor, they are errors, and the song would be inaudible
 
@@ -70,6 +72,7 @@ def remix_file(
     overwrite: bool = False,
     threads: int = 1,
     measure: bool = False,
+    copy_untouched: bool = True,
     scratch: Path | None = None,
     progress: Progress | None = None,
 ) -> Rendered:
@@ -96,6 +99,8 @@ def remix_file(
         encoding_quality: Of a lossy target, from 0 (smallest) to 10 (best), instead of a bitrate.
         stream: Number of the audio stream, from 1; by default the one that the file marks as default, else the first.
         overwrite: Replace an existing target.
+        copy_untouched: Copy a song whose faders all stay at 0 dB; otherwise that is a ValueError, unless `normalize`
+            or `loudness` changes the level.
         threads: Number of ONNX Runtime threads.
         measure: Measure levels before and after, and an overview. Not for a `processor`.
         scratch: The folder for everything temporary, on the target's file system, made if it is missing; by default the
@@ -117,6 +122,8 @@ def remix_file(
             faders = stem_processor(reader, gains_db, load_model(model, quality), threads)
             process, latency = remixing(faders, automation)
             untouched = process == faders.pass_through
+            if untouched and not (copy_untouched or normalize or loudness is not None):
+                raise ValueError(NOTHING_TO_DO)
             if measure and untouched:  # then the picture shows the song as one stem
                 envelope = Envelope(("song",))
                 process = _shown_to(envelope, process)
@@ -264,7 +271,8 @@ def stem_parts(stems: tuple[str, ...], names: Sequence[str] | None) -> dict[str,
     known = without | parts  # a model may have a stem of that name
     choices = f"choose from {', '.join(dict.fromkeys([*parts, *without]))}"
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"unknown stem {unknown[0]!r}: {choices}")
+        name = f"{unknown[0]!r}{did_you_mean(unknown[0], known)}"
+        raise ValueError(f"unknown stem {name}: {choices}")
     if not names:
         raise ValueError(f"no stem to write: {choices}")
     return {name: known[name] for name in names}

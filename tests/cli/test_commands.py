@@ -170,7 +170,7 @@ def test_in_a_terminal_a_bar_shows_the_time_left(desk):
     """On a pseudo-terminal."""
     song = desk.make_song(seconds=20)
     ours, theirs = pty.openpty()
-    process = desk.start("remix", song, "-o", "out.wav", "--model", desk.model, stderr=theirs)
+    process = desk.start("remix", song, "-o", "out.wav", "--vocals", "-6", "--model", desk.model, stderr=theirs)
     os.close(theirs)
     shown = b""
     while True:
@@ -191,7 +191,7 @@ def test_in_a_terminal_a_bar_shows_the_time_left(desk):
 
 def test_names_of_any_kind(desk):
     song = desk.make_song("Beyoncé: “Halo”  (live).wav")
-    result = desk.run("remix", song.name, "-o", "-strange [bold] 名前.flac", "--model", desk.model)
+    result = desk.run("remix", song.name, "-o", "-strange [bold] 名前.flac", "--vocals=-6", "--model", desk.model)
     assert (result.returncode, result.stderr) == (0, "")
     assert "-strange [bold] 名前.flac" in result.stdout
     assert (desk.folder / "-strange [bold] 名前.flac").exists()
@@ -201,7 +201,7 @@ def test_a_name_that_is_no_text(desk):
     song = desk.make_song()
     broken = os.fsdecode(b"caf\xe9.wav")
     os.rename(song, desk.folder / broken)
-    result = desk.run("remix", broken, "-o", os.fsdecode(b"\xe9.wav"), "--model", desk.model)
+    result = desk.run("remix", broken, "-o", os.fsdecode(b"\xe9.wav"), "--vocals=-6", "--model", desk.model)
     assert (result.returncode, result.stderr) == (0, "")
     assert os.path.exists(desk.folder / os.fsdecode(b"\xe9.wav"))
 
@@ -216,15 +216,16 @@ def test_a_stream_of_a_file_is_chosen_by_each_command(desk):
             frame.sample_rate, frame.pts = 44100, 0
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-    one = desk.call("remix", path, "-o", "one.wav", "--model", desk.model)
+    one = desk.call("remix", path, "-o", "one.wav", "--vocals=-6", "--model", desk.model)
     assert (one.returncode, "stream 1 is used; choose another with --stream" in one.stderr) == (0, True), one.stderr
-    two = desk.call("remix", path, "-o", "two.wav", "--stream", 2, "--model", desk.model)
+    two = desk.call("remix", path, "-o", "two.wav", "--stream", 2, "--vocals=-6", "--model", desk.model)
     assert (two.returncode, two.stderr) == (0, "")
     assert [read(desk.folder / name).any() for name in ("one.wav", "two.wav")] == [False, True]
     assert desk.call("separate", path, "-o", "stems", "--stream", 2, "--model", desk.model).returncode == 0
     assert sum(read(wav) for wav in (desk.folder / "stems").iterdir()).any()
-    assert desk.call("remix", path, "-o", "many/", "--stream", 2, "--format=wav", "--model", desk.model).returncode == 0
-    assert read(desk.folder / "many" / "two (remix).wav").any()
+    options = "--stream", 2, "--format=wav", "--vocals=-6", "--jobs=1", "--model", desk.model
+    assert desk.call("remix", path, "-o", "many/", *options).returncode == 0
+    assert read(desk.folder / "many" / "two (vocals -6 dB).wav").any()
     live = "live", "-i", path, "--no-ui", "--seconds", "0.1", "--model", desk.model
     assert desk.run(*live, "-o", "live.wav", "--stream", 2).returncode == 0
     assert read(desk.folder / "live.wav").any()
