@@ -46,8 +46,8 @@ def remix_song(
             metavar="FILE",
             show_default=False,
             help="A .wav, .flac, .aiff, .mp3, .ogg, .opus or .m4a file, for a video .mp4, .mov, .mkv or .webm, or a "
-            "folder, like out/; default: a name that says what was done, such as 'song (no vocals).mp3', in the current "
-            "folder.",
+            "folder, like out/; default: a name that says what was done, such as 'song (no vocals).mp3', in the "
+            "current folder.",
         ),
     ] = None,
     vocals: Fader = None,
