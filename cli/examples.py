@@ -34,6 +34,7 @@ EXAMPLES = {
         """,
     "models list": """
         stembridge models list
+        stembridge models list --json
         """,
     "models show": """
         stembridge models show studio

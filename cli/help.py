@@ -110,14 +110,12 @@ def _paragraphs(command: Any) -> list[str]:
 
 
 def _usage(command: Any, context: Any) -> str:
-    arguments = [
-        f"[{name} ...]" if argument.nargs == -1 else name if argument.required else f"[{name}]"
-        for argument in command.params
-        if argument.param_type_name == "argument" and (name := _metavar(argument))
-    ]
-    return " ".join(
-        [context.command_path, *arguments, "[OPTIONS]", *(["COMMAND ..."] if hasattr(command, "commands") else [])]
-    )
+    pieces = [context.command_path]
+    for argument in command.params:
+        if argument.param_type_name == "argument" and not argument.hidden:
+            name = _metavar(argument).removesuffix("...") + (" ..." if argument.nargs == -1 else "")
+            pieces.append(name if argument.required else f"[{name}]")
+    return " ".join([*pieces, "[OPTIONS]", *(["COMMAND ..."] if hasattr(command, "commands") else [])])
 
 
 def _metavar(parameter: Any) -> str:

@@ -139,7 +139,16 @@ def test_models_are_listed_and_a_card_is_printed(desk):
     result = desk.call("models")
     assert (result.returncode, result.stderr) == (0, "")
     assert "latency" in result.stdout
-    assert "terms" in result.stdout
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    listed = json.loads(desk.call("models", "--json").stdout)
+    shipped = [row for row in listed if row["name"] in ("live", "studio")]
+    assert len(shipped) == 2
+    for row in shipped:
+        (line,) = (line for line in lines if line.startswith(row["name"]))
+        for stem, score in row["sdr_db"].items():
+            assert f"{stem} {score:.1f}" in line
+        assert "non-commercial" in row["terms"]
     result = desk.call("models", "--card", desk.model)
     card = json.loads(result.stdout)
     assert card["name"] == "tiny_live"
