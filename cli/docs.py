@@ -1,5 +1,6 @@
 """`stembridge docs`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,7 @@ def show_page(
     from rich.console import Console
     from rich.markdown import Markdown
 
+    os.environ.setdefault("LESS", "-R")  # so that less shows colours
     console = Console()
     with console.pager(styles=True):
         console.print(Markdown(text, hyperlinks=False))
