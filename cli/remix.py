@@ -107,6 +107,7 @@ def remix_song(
     from ..presets import load_preset
     from ..render import remix_file
     from ..render.batch.job import is_midi, read_automation
+    from ..render.song.song import NOTHING_TO_DO
     from .batch import batch_arguments, is_batch, run_batch
     from .outputs import new_folder, remix_path
     from .rack import load_rack
@@ -146,6 +147,9 @@ def remix_song(
             dry_run=dry_run,
         )
         recipes_gains = {} if preset is not None else arguments.get("gains_db") or {}
+        given = preset, recipe, automation, goal
+        if not (any(faders.values()) or normalize or overwrite or any(value is not None for value in given)):
+            raise ValueError(NOTHING_TO_DO)
         return run_batch(remix_files, arguments | {"gains_db": recipes_gains | faders}, report)
     song = one_song(context, songs, output)
     moved_by = automation.stem if automation else rack and rack.rpartition(":")[2]

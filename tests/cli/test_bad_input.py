@@ -295,8 +295,8 @@ def test_memory_that_runs_out(desk, arguments):
     "arguments",
     [
         ["remix", "song.wav", "-o", "out.wav"],
-        ["remix", "a.wav", "-o", "out/"],
-        ["remix", ".", "-o", "out/"],
+        ["remix", "a.wav", "-o", "out/", "--vocals=-6"],
+        ["remix", ".", "-o", "out/", "--vocals=-6"],
         ["remix", "SONG", "-o", "out.wav"],
         ["separate", "SONG", "-o", "stems"],
         ["train", "--data", "x", "--minutes", "1"],
