@@ -67,9 +67,7 @@ def test_stems_of_many_songs(desk, songs):
 def test_globs_playlists_and_names(desk, songs):
     (desk.folder / "list.m3u").write_text("songs/one.wav\n")
     options = "--name", "{name} ({preset}).{ext}", "--preset", "karaoke", "--format", "flac"
-    result = desk.call(
-        "remix", "--vocals=-6", "songs/**/*.wav", "list.m3u", "-o", "out", *options, "--model", desk.model
-    )
+    result = desk.call("remix", "songs/**/*.wav", "list.m3u", "-o", "out", *options, "--model", desk.model)
     assert (result.returncode, result.stderr) == (0, "")
     assert outputs(desk) == ["b side/three (karaoke).flac", "one (karaoke).flac"]
 
