@@ -1,4 +1,4 @@
-"""What the shell may complete: names of presets, models, stems, maps, ports, plugins and pages."""
+"""What the shell may complete: names of presets, models, stems, maps and ports."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -6,7 +6,7 @@ from contextlib import suppress
 Complete = Callable[[str], list[str]]
 
 
-def _beginning(names: Callable[[], Iterable[str]]) -> Complete:
+def beginning(names: Callable[[], Iterable[str]]) -> Complete:
     """Complete names; the last of several, if commas separate them. If the names cannot be had, there are none."""
 
     def complete(incomplete: str) -> list[str]:
@@ -50,22 +50,8 @@ def _inputs() -> Iterable[str]:
     return port_names()[0]
 
 
-def _plugins() -> Iterable[str]:
-    from .vst3 import STANDARD, installed_plugins
-
-    return installed_plugins(STANDARD)
-
-
-def _pages() -> Iterable[str]:
-    from .docs import page_files
-
-    return page_files()
-
-
-preset_names_from = _beginning(_presets)
-model_names_from = _beginning(_models)
-stem_names_from = _beginning(_stems)
-map_names_from = _beginning(_maps)
-port_names_from = _beginning(_inputs)
-plugin_names_from = _beginning(_plugins)
-page_names_from = _beginning(_pages)
+preset_names_from = beginning(_presets)
+model_names_from = beginning(_models)
+stem_names_from = beginning(_stems)
+map_names_from = beginning(_maps)
+port_names_from = beginning(_inputs)

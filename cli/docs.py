@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .complete import page_names_from
+from .complete import beginning
 
 FOLDER = Path(__file__).parents[1] / "docs"
 FOR_THE_SITE = "api"  # a page without text of its own: docstrings fill it in
@@ -16,7 +16,7 @@ FOR_THE_SITE = "api"  # a page without text of its own: docstrings fill it in
 def show_page(
     page: Annotated[
         str | None,
-        typer.Argument(metavar="[PAGE]", help="A page of the list.", autocompletion=page_names_from),
+        typer.Argument(metavar="[PAGE]", help="A page of the list.", autocompletion=beginning(lambda: page_files())),
     ] = None,
 ) -> None:
     """Show a page of the documentation, or list the pages. It is shown in a pager (PAGER) in a terminal."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .complete import plugin_names_from
+from .complete import beginning
 from .examples import EXAMPLES
 from .help import Command, Group
 from .options import AsJson, ModelName
@@ -98,7 +98,12 @@ def list_plugins(folder: Folder = STANDARD, as_json: AsJson = False) -> None:
 
 @app.command("remove", cls=Command, epilog=EXAMPLES["vst3 remove"])
 def remove_plugin(
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=plugin_names_from, help="As in the list.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", autocompletion=beginning(lambda: installed_plugins(STANDARD)), help="As in the list."
+        ),
+    ],
     folder: Folder = STANDARD,
 ) -> None:
     """Remove a plugin that `install` wrote."""
@@ -115,7 +120,7 @@ def check_plugin(
         str | None,
         typer.Argument(
             metavar="[NAME]",
-            autocompletion=plugin_names_from,
+            autocompletion=beginning(lambda: installed_plugins(STANDARD)),
             help="As in the list, or the path of a .vst3; default: StemBridge, installed or not.",
         ),
     ] = None,

@@ -46,6 +46,4 @@ def check_used(providers: Sequence[str], used: Sequence[str]) -> None:
     """Raise ModelError if ONNX Runtime left out the first execution provider, as without its libraries."""
     if providers[0] not in used:
         name = next((name for name, full in PROVIDERS.items() if full == providers[0]), providers[0])
-        raise ModelError(
-            f"the execution provider {name!r} does not start on this machine; check its drivers, or use cpu"
-        )
+        raise ModelError(f"the execution provider {name!r} does not start here; check its drivers, or use cpu")
