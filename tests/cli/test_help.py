@@ -83,7 +83,7 @@ def test_help_is_as_wide_as_the_terminal_says_but_readable(desk, monkeypatch, wi
         (["separate", "song.wav", "--stems", "vocal"], "'vocals'"),
         (["separate", "song.wav", "--stems", "no_vocal"], "'no_vocals'"),
         (["midi", "monitor", "--map", "nanokontrol"], "'nanokontrol2'"),
-        (["remix", "song.wav", "-o", "out/", "--name", "{titel}.{ext}"], "'title'"),
+        (["remix", "song.wav", "--vocals=-6", "-o", "out/", "--name", "{titel}.{ext}"], "'title'"),
         (["docs", "automatoin"], "'automation'"),
     ],
 )
