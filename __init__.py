@@ -3,6 +3,8 @@
 import os
 from typing import TYPE_CHECKING
 
+from .core.errors import StemBridgeError
+from .core.lazy import lazy_names
 from .core.version import __version__
 
 # Turn off ONNX Runtime's telemetry, whatever the user has set. Otherwise ONNX Runtime, once imported, writes a device
@@ -10,35 +12,45 @@ from .core.version import __version__
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __all__ = [
+    "Automation",
+    "Live",
+    "MidiControl",
+    "MidiMap",
+    "StemBridgeError",
     "StemMix",
     "StemProcessor",
     "StemRack",
     "__version__",
+    "load_model",
+    "load_preset",
     "load_processor",
     "remix",
+    "remix_file",
     "remix_files",
     "separate",
+    "separate_file",
     "separate_files",
 ]
 
 if TYPE_CHECKING:
+    from .control import Automation, MidiControl, MidiMap
     from .engine import StemProcessor, remix, separate
+    from .live import Live
+    from .models import load_model
     from .plugin import StemMix, StemRack, load_processor
-    from .render import remix_files, separate_files
+    from .presets import load_preset
+    from .render import remix_file, remix_files, separate_file, separate_files
 
-
-def __getattr__(name: str) -> object:
-    # Imported on first use, so that `import stembridge` costs nothing.
-    if name in ("StemProcessor", "remix", "separate"):
-        from . import engine
-
-        return getattr(engine, name)
-    if name in ("StemMix", "StemRack", "load_processor"):
-        from . import plugin
-
-        return getattr(plugin, name)
-    if name in ("remix_files", "separate_files"):
-        from . import render
-
-        return getattr(render, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Imported on first use, so that `import stembridge` costs nothing.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "control": "Automation MidiControl MidiMap",
+        "engine": "StemProcessor remix separate",
+        "live": "Live",
+        "models": "load_model",
+        "plugin": "StemMix StemRack load_processor",
+        "presets": "load_preset",
+        "render": "remix_file remix_files separate_file separate_files",
+    },
+)

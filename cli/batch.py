@@ -5,10 +5,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from ..core.times import clock
 from .lines import Lines, complain, speed_text
 from .options import is_given
 from .table import print_table
@@ -47,7 +48,9 @@ def is_folder(output: str) -> bool:
     return is_url(output) or output.endswith("/") or (Path(output).is_dir() and not is_file(output))
 
 
-def batch_arguments(context: typer.Context, recipe: Path | None, **options: Any) -> dict[str, Any]:
+def batch_arguments(
+    context: typer.Context, recipe: Path | None, job: Literal["remix", "separate"], **options: Any
+) -> dict[str, Any]:
     """The arguments of remix_files or separate_files: the recipe's, and before them what was given as an option.
 
     Raises ValueError or OSError if songs or output are missing, or the recipe is at fault.
@@ -56,7 +59,7 @@ def batch_arguments(context: typer.Context, recipe: Path | None, **options: Any)
     if recipe is not None:
         from ..render import load_recipe
 
-        arguments = load_recipe(recipe, "separate" if "stems" in options else "remix")
+        arguments = load_recipe(recipe, job)
     arguments |= {name: value for name, value in options.items() if is_given(context, name)}
     for name, thing in ("songs", "argument 'SONG'"), ("output", "option '--output' / '-o'"):
         if not arguments.get(name):
@@ -174,8 +177,6 @@ def _plan(songs: "list[SongReport]") -> Table:
 
 
 def _levels(songs: "list[SongReport]") -> Table:
-    from ..core.times import clock
-
     rows = []
     for song in songs:
         after = song.after if len(song.after) == 1 else ()  # of stems each has its own, which the reports tell

@@ -31,8 +31,8 @@ def _models() -> Iterable[str]:
 
 
 def _stems() -> Iterable[str]:
+    from ..core.stems import stem_parts
     from ..models import load_model
-    from ..render.song.song import stem_parts
 
     stems = load_model("studio").card.stems
     return [*stem_parts(stems, None), *(f"no_{stem}" for stem in stems)]

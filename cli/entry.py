@@ -1,6 +1,7 @@
 """The `stembridge` command: runs the app, and turns whatever ends it into one line and an exit code."""
 
 import io
+import logging
 import os
 import re
 import signal
@@ -12,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
+
+from ..core.log import logger
 
 USAGE, FAILED = 2, 1  # exit codes; a signal gives 128 + its number
 PATIENCE = 5.0  # seconds in which further signals are ignored
@@ -44,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        with warnings.catch_warnings(), _signals_stop_us():
+        with warnings.catch_warnings(), _log_shown(), _signals_stop_us():
             warnings.showwarning = _show_warning
             code = _run(arguments)
             if sys.stdout:
@@ -149,6 +152,24 @@ def _forget_stdout() -> None:
     """Let nothing be written to stdout at exit, where it would fail once more."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Shown(logging.Handler):
+    """Shows what the library logs as lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a line."""
+        _say(record.getMessage())
+
+
+@contextmanager
+def _log_shown() -> Iterator[None]:
+    handler = _Shown()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import sys
 from typing import TYPE_CHECKING
 
+from ..core.times import clock
 from .table import printable
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ class Lines:
 
 def speed_text(seconds: float | None, took: float | None) -> str:
     """How long something is, how long it took, and what that is in real time."""
-    from ..core.times import clock
-
     if not seconds or not took:
         return ""
     return f"{clock(seconds)} in {clock(took)}, {seconds / took:.1f} times real time"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.extras import install_extra
+from ..core.log import say
 from .complete import port_names_from
 from .options import Fader, Force, MapName, ModelName, PresetName, ProviderName, Stream, check_new, given_faders
 
@@ -84,7 +85,6 @@ def play_live(
         _list_devices(driver)
         return
     from ..control import load_map
-    from ..control.ports import say
     from ..live import Live
     from ..presets import load_preset
 

@@ -8,38 +8,9 @@ from typing import Annotated
 
 import typer
 
-from .complete import map_names_from, model_names_from, preset_names_from
-
-BATCH = "Many songs (see `stembridge docs batch`)"
-
-
-class Bits(StrEnum):
-    """Bits a sample."""
-
-    int16 = "16"
-    int24 = "24"
-    float32 = "32"
-
-
-class Quality(StrEnum):
-    """How much work a network of others does."""
-
-    fast = "fast"
-    normal = "normal"
-    best = "best"
-
-
-class Format(StrEnum):
-    """Containers that can be written."""
-
-    wav = "wav"
-    flac = "flac"
-    aiff = "aiff"
-    mp3 = "mp3"
-    ogg = "ogg"
-    opus = "opus"
-    m4a = "m4a"
-
+from ..render.settings import BATCH, RemixSettings, RunSettings, SongSettings
+from .complete import map_names_from
+from .settings import option_info
 
 Songs = Annotated[
     list[str] | None,
@@ -54,48 +25,11 @@ Fader = Annotated[str | None, typer.Option(metavar="DB", help="Gain in dB, -80 (
 Gains = Annotated[
     list[str] | None, typer.Option("--gain", metavar="STEM=DB", help="Gain of a stem of any name; may be repeated.")
 ]
-PresetName = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        autocompletion=preset_names_from,
-        help="Gains by name (see `stembridge presets`) or from a .json file.",
-    ),
-]
-ModelName = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        metavar="NAME",
-        autocompletion=model_names_from,
-        help="A model (see `stembridge models`), or an .onnx file.",
-    ),
-]
-QualityOption = Annotated[
-    Quality, typer.Option("--quality", help="Overlap of an imported network's segments; see `stembridge docs guests`.")
-]
-Normalize = Annotated[bool, typer.Option("--normalize", help="Bring the peak to -1 dBFS.")]
-BitsOption = Annotated[Bits | None, typer.Option("--bits", help="Bits a sample, 32 is float; default: as the song.")]
-Bitrate = Annotated[
-    int | None, typer.Option("--bitrate", metavar="KBPS", help="Bitrate of lossy files in kbit/s, such as 192.")
-]
-EncodingQuality = Annotated[
-    float | None,
-    typer.Option(
-        "--encoding-quality", metavar="Q", help="Encoding quality of lossy files, from 0 (smallest) to 10 (best)."
-    ),
-]
-Stream = Annotated[
-    int | None,
-    typer.Option(
-        "--stream",
-        min=1,
-        metavar="N",
-        help="Number of the audio stream to read (default: the stream marked as default, else the first).",
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite what exists.")]
-Threads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="Processor cores for the network.")]
+PresetName = Annotated[str | None, option_info(RemixSettings, "preset")]
+ModelName = Annotated[str, option_info(RunSettings, "model")]
+Stream = Annotated[int | None, option_info(SongSettings, "stream")]
+Force = Annotated[bool, option_info(RunSettings, "overwrite")]
+Threads = Annotated[int, option_info(RunSettings, "threads")]
 
 
 class Provider(StrEnum):
@@ -130,20 +64,6 @@ MapName = typer.Option(
     autocompletion=map_names_from,
     help="A MIDI map (see `stembridge midi maps`), or a .json file.",
 )
-
-Name = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEMPLATE", rich_help_panel=BATCH, help="How files are named, like '{artist} - {title}.{ext}'."
-    ),
-]
-Jobs = Annotated[
-    int, typer.Option("--jobs", "-j", min=1, metavar="N", rich_help_panel=BATCH, help="Songs at a time, a core each.")
-]
-Dask = Annotated[
-    str | None,
-    typer.Option(metavar="ADDRESS", rich_help_panel=BATCH, help="Render on a Dask cluster, like tcp://host:8786."),
-]
 Recipe = Annotated[
     Path | None,
     typer.Option(
@@ -160,7 +80,6 @@ Reports = Annotated[
         help="Write a report: .html to look over, .json or .csv; may be given again.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", rich_help_panel=BATCH, help="Show what would be done.")]
 
 DataFolders = Annotated[
     list[Path],
@@ -180,14 +99,14 @@ def given_faders(gains: list[str] | None = None, **faders: str | None) -> dict[s
     Raises:
         ValueError: A gain is out of range, or a text is not STEM=DB.
     """
-    from ..core.gains import check_gain_db
+    from ..core.gains import gain_from_text
 
-    gains_db = {stem: check_gain_db(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
+    gains_db = {stem: gain_from_text(f"--{stem}", gain) for stem, gain in faders.items() if gain is not None}
     for text in gains or []:
         stem, _, value = text.rpartition("=")
         if not stem:
             raise ValueError(f"--gain {text}: give it as STEM=DB, such as piano=-6")
-        gains_db[stem] = check_gain_db(f"--gain {stem}", value)
+        gains_db[stem] = gain_from_text(f"--gain {stem}", value)
     return gains_db
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..core.times import clock
 from .table import printable
 
 if TYPE_CHECKING:
@@ -33,20 +34,10 @@ def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
     took = time.monotonic() - began
     for warning in rendered.warnings:
         print(f"stembridge: warning: {warning}", file=sys.stderr)
-    speed = f"{rendered.seconds / took:.1f} times real time"
+    length = f"{clock(rendered.seconds, 1)} in {clock(took, 1)}, {rendered.seconds / took:.1f} times real time"
     untouched = f"; {UNTOUCHED}" if rendered.untouched else ""
     paths = printable(", ".join(map(str, rendered.paths)))
-    print(f"wrote {paths}: {_clock(rendered.seconds)} in {_clock(took)}, {speed}{untouched}")
-
-
-def _clock(seconds: float) -> str:
-    """Minutes and seconds.
-
-    >>> _clock(61), _clock(0.25)
-    ('1:01.0', '0:00.2')
-    """
-    tenths = int(10 * seconds)
-    return f"{tenths // 600}:{tenths // 10 % 60:02}.{tenths % 10}"
+    print(f"wrote {paths}: {length}{untouched}")
 
 
 @contextmanager

@@ -1,33 +1,17 @@
 """`stembridge separate`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ..core.settings import names_of
+from ..render.settings import SeparateFile, SeparateFiles
 from .complete import stem_names_from
-from .options import (
-    Bitrate,
-    BitsOption,
-    Dask,
-    DryRun,
-    EncodingQuality,
-    Force,
-    Format,
-    Jobs,
-    ModelName,
-    Name,
-    Normalize,
-    ProviderName,
-    Quality,
-    QualityOption,
-    Recipe,
-    Reports,
-    Songs,
-    Stream,
-    Threads,
-)
+from .options import ProviderName, Recipe, Reports, Songs
+from .settings import with_settings
 
 
+@with_settings(SeparateFiles)
 def separate_song(
     context: typer.Context,
     songs: Songs = None,
@@ -49,23 +33,10 @@ def separate_song(
             help="Like `vocals,instrumental`, or `no_drums` for all but the drums; default: all.",
         ),
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="Of the files.")] = Format.wav,
-    model: ModelName = "studio",
-    quality: QualityOption = Quality.normal,
-    normalize: Normalize = False,
-    sample_format: BitsOption = None,
-    bitrate: Bitrate = None,
-    encoding_quality: EncodingQuality = None,
-    stream: Stream = None,
-    overwrite: Force = False,
-    threads: Threads = 1,
     provider: ProviderName = None,
-    name: Name = None,
-    jobs: Jobs = 1,
-    dask: Dask = None,
     recipe: Recipe = None,
     report: Reports = None,
-    dry_run: DryRun = False,
+    **settings: Any,
 ) -> None:
     """Write the stems of a song, or of many, a file each. Together they sum to the song."""
     from ..core.places import is_url
@@ -78,45 +49,12 @@ def separate_song(
     if is_batch(context, songs) or (output is not None and is_url(output)):
         from ..render import separate_files
 
-        arguments = batch_arguments(
-            context,
-            recipe,
-            songs=songs,
-            output=output,
-            stems=names,
-            model=model,
-            quality=quality.value,
-            name=name,
-            format=format.value,
-            normalize=normalize,
-            sample_format=sample_format and sample_format.name,
-            bitrate=bitrate,
-            encoding_quality=encoding_quality,
-            stream=stream,
-            overwrite=overwrite,
-            jobs=jobs,
-            dask=dask,
-            threads=threads,
-            dry_run=dry_run,
-        )
+        arguments = batch_arguments(context, recipe, "separate", songs=songs, output=output, stems=names, **settings)
         return run_batch(separate_files, arguments, report)
     song = one_song(context, songs, output)
     folder = stems_folder(song, output)
+    suffix = f".{settings['format']}"
+    arguments = {name: value for name, value in settings.items() if name in names_of(SeparateFile)}
     run_with_progress(
-        lambda progress: separate_file(
-            song,
-            folder,
-            names,
-            model,
-            suffix=f".{format.value}",
-            quality=quality.value,
-            normalize=normalize,
-            sample_format=sample_format and sample_format.name,
-            bitrate=bitrate,
-            encoding_quality=encoding_quality,
-            stream=stream,
-            overwrite=overwrite,
-            threads=threads,
-            progress=progress,
-        )
+        lambda progress: separate_file(song, folder, names, suffix=suffix, progress=progress, **arguments)
     )

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..core.errors import ControlError
+from ..core.lazy import lazy_names
 from .automation import Automation
 from .maps.midimap import MidiMap, load_map, map_names
 
@@ -11,11 +12,4 @@ __all__ = ["Automation", "ControlError", "MidiControl", "MidiMap", "load_map", "
 if TYPE_CHECKING:
     from .midi_control import MidiControl
 
-
-def __getattr__(name: str) -> object:
-    # Imported on first use: files need no ports.
-    if name == "MidiControl":
-        from .midi_control import MidiControl
-
-        return MidiControl
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(__name__, {"midi_control": "MidiControl"})  # files need no ports

@@ -18,8 +18,8 @@ from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import ControlError
-from ..core.gains import MAX_DB, SILENCE_DB
-from ..core.suggest import did_you_mean
+from ..core.gains import SILENCE_DB, check_gain_db, gain_from_text
+from ..core.stems import check_stems
 from ..presets import load_preset, morph
 from .curve import SHAPES, Curve, Point, gain_between, known_gains
 from .files import write_whole
@@ -54,6 +54,13 @@ class Automation:
         self._drawn: tuple[float, dict[str, Curve]] | None = None
         for point in sorted((self._checked(*_values(point)) for point in points), key=attrgetter("at")):
             self._lanes.setdefault(point.stem, []).append(point)
+
+    def __repr__(self) -> str:
+        points = [point.at for lane in self._lanes.values() for point in lane]
+        if not points:
+            return "Automation(no points)"
+        span = f"{min(points):g} to {max(points):g} {self.unit}"
+        return f"Automation({len(points)} points, {', '.join(self._lanes)}, {span})"
 
     @classmethod
     def from_array(cls, gains_db: "ArrayLike", stems: Sequence[str], points_per_second: float) -> Self:
@@ -235,10 +242,9 @@ class Automation:
         Raises:
             ControlError: The automation moves a stem that is not in `gains_db`.
         """
-        if unknown := [stem for stem in self._lanes if stem not in gains_db]:
-            where = f"{self._sources[unknown[0]]}: " if unknown[0] in self._sources else ""
-            name = f"{shortened(unknown[0])}{did_you_mean(unknown[0], gains_db)}"
-            raise ControlError(f"{where}unknown stem {name}; the stems are {', '.join(gains_db)}")
+        for stem in self._lanes:
+            where = f"{self._sources[stem]}: " if stem in self._sources else ""
+            check_stems([stem], gains_db, where, ControlError)
         if not self.moves_faders(gains_db):
             name, reason = self._about
             why = "; its gains are the same as those of the faders" if self._lanes else reason
@@ -315,14 +321,8 @@ class Automation:
             raise ControlError(f"{name}: shape {shortened(shape)} is unknown; give {', '.join(SHAPES)}")
         if shape == "hold":
             return Point(time, stem, math.nan, shape)
-        try:
-            gain = float(_plain(gain_db))
-        except (TypeError, ValueError, OverflowError):
-            raise ControlError(
-                f"{name}: gain {shortened(gain_db)} is not a number; give dB, -80 (silence) to +20"
-            ) from None
-        if not gain <= MAX_DB:
-            raise ControlError(f"{name}: gain {gain:g} dB is out of range; give -80 (silence) to +20")
+        check = gain_from_text if isinstance(gain_db, str) else check_gain_db
+        gain = check(name, gain_db, ControlError)
         return Point(time, stem, max(gain, SILENCE_DB), shape)
 
     def _point_at(self, at: float, stem: str) -> Point:

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import ControlError
+from ..core.log import say
 from ..core.protocols import Target
-from ..core.suggest import did_you_mean
+from ..core.stems import check_stems
 from ..presets import load_preset
 from ..presets.gains import checked_gains
 from .mailbox import Key, Mailbox
 from .maps.midimap import MidiMap, load_map
 from .maps.translator import Change, Translator
-from .ports import Listener, named, say, tell
+from .ports import Listener, named, tell
 from .recording import Recording
 from .targets import AttributeFaders, state_of
 
@@ -100,6 +101,11 @@ class MidiControl:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        port = "not started" if self._listener is None else f"port {self._listener.name!r}"
+        moved = [f"{stem} {gain:+g} dB" for stem, gain in self.gains_db.items() if gain]
+        return f"MidiControl({', '.join([type(self._target).__name__, f'map {self._map.name!r}', port, *moved])})"
 
     @property
     def port(self) -> str:
@@ -201,10 +207,7 @@ class MidiControl:
         self._want(wanted)
 
     def _check_stems(self, stems: Iterable[str], where: str = "") -> None:
-        if unknown := [stem for stem in stems if stem not in self._target.stems]:
-            there = self._target.stems
-            name = f"{unknown[0]!r}{did_you_mean(unknown[0], there)}"
-            raise ControlError(f"{where}unknown stem {name}; the stems are {', '.join(there)}")
+        check_stems(stems, self._target.stems, where, ControlError)
 
     def _loaded(self, name: str | None, gains_db: Mapping[str, float]) -> dict[Key, Any]:
         self._translator.preset_loaded(gains_db)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..core.errors import ControlError
 from ..core.extras import install_extra
+from ..core.log import say
 from .connections import CONNECT, Client, Receive, Server
 
 if TYPE_CHECKING:
@@ -161,14 +162,8 @@ class Listener:
         return opened
 
 
-def say(line: str) -> None:
-    """Tell on stderr."""
-    with suppress(OSError, ValueError):
-        print(f"stembridge: {line}", file=sys.stderr, flush=True)
-
-
 def tell(report: Callable[[str], None], line: str) -> None:
-    """Report a line; if that fails, which must end nothing, tell on stderr."""
+    """Report a line; if that fails, which must end nothing, log it."""
     try:
         report(line)
     except Exception as error:

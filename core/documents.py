@@ -1,8 +1,161 @@
-"""Documents that a user names or writes: presets, MIDI maps."""
+"""Documents that a user names or writes: presets, MIDI maps. Their types say what may be in them."""
 
+import json
 import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from .errors import StemBridgeError
+
+T = TypeVar("T")
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+# What pydantic finds, in the words of JSON.
+MESSAGES = {
+    "missing": "{field!r} is a required property",
+    "union_tag_not_found": "{discriminator} is a required property",
+    "extra_forbidden": "{field!r} was unexpected",
+    "unexpected_keyword_argument": "{field!r} was unexpected",
+    "literal_error": "{input} is not one of {expected}",
+    "union_tag_invalid": "{tag!r} is not one of {expected_tags}",
+    "string_type": "{input} is not of type 'string'",
+    "int_type": "{input} is not of type 'integer'",
+    "float_type": "{input} is not of type 'number'",
+    "bool_type": "{input} is not of type 'boolean'",
+    "dict_type": "{input} is not of type 'object'",
+    "model_type": "{input} is not of type 'object'",
+    "dataclass_type": "{input} is not of type 'object'",
+    "list_type": "{input} is not of type 'array'",
+    "tuple_type": "{input} is not of type 'array'",
+    "string_too_short": "{input} should be non-empty",
+    "too_short": "{input} should be non-empty",
+    "too_long": "{input} has too many items",
+    "greater_than_equal": "{input} is less than {ge:g}",
+    "less_than_equal": "{input} is greater than {le:g}",
+    "value_error": "{error}",
+    "json_invalid": "a name or a value in it is not text",
+}
 
 
 def is_path(name_or_path: str) -> bool:
-    """Whether a preset or a MIDI map is meant by its path: what ends in .json, or has a folder separator."""
+    """Return whether a document is meant by its path: one that ends in .json, or has a folder separator."""
     return name_or_path.endswith(".json") or any(mark in name_or_path for mark in (os.sep, os.altsep) if mark)
+
+
+def read_json(path: Path, name: str, error: type[StemBridgeError]) -> Any:
+    """Return what a JSON file holds.
+
+    Args:
+        path: The file.
+        name: What to call it in an error, such as "preset 'duet.json'".
+        error: What to raise.
+
+    Raises:
+        StemBridgeError: The file cannot be read, or is not JSON: NaN and a name that is there twice are not either.
+    """
+    try:
+        return json.loads(
+            path.read_text("utf-8-sig"),
+            parse_int=_whole,
+            parse_float=_number,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_refuse_doubles,
+        )
+    except OSError as problem:
+        raise error(f"{name} cannot be read: {problem.strerror}") from problem
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{name} is not valid JSON: {problem}") from problem
+
+
+def check_document(data: Any, kind: type[T], name: str, error: type[StemBridgeError], tags: Sequence[str] = ()) -> T:
+    """Return a JSON value as a dataclass or pydantic model.
+
+    Args:
+        data: The value; a "$schema" in it is left out.
+        kind: Its type.
+        name: How the error begins, such as "preset 'duet.json' is not a preset".
+        error: What to raise.
+        tags: Names of fields by whose value `kind` tells variants apart.
+
+    Raises:
+        StemBridgeError: The value does not fit; one line that names the first place where it does not.
+    """
+    from pydantic import ValidationError
+
+    if isinstance(data, dict):
+        data = {key: value for key, value in data.items() if key != "$schema"}
+    try:
+        # As text: pydantic then takes an array for a tuple, and nothing else for anything.
+        document: T = adapter_of(cast("Any", kind)).validate_json(json.dumps(data), strict=True)
+    except ValidationError as problem:
+        raise error(f"{name}: {_explained(problem.errors()[0], data, tags)}") from None
+    return document
+
+
+def schema_of(kind: type) -> dict[str, Any]:
+    """Return the JSON schema that is published for a type of document."""
+    schema = adapter_of(kind).json_schema()
+    properties = {"$schema": {"type": "string"}, **schema.pop("properties")}
+    return {"$schema": DRAFT, **schema, "properties": properties}
+
+
+def _explained(problem: Any, data: Any, tags: Sequence[str]) -> str:
+    place, here, variant = [], data, ""
+    for part in problem["loc"]:
+        if isinstance(here, Mapping) and not variant and part in [here.get(tag) for tag in tags]:
+            variant = part  # which is not a place
+            continue
+        place.append(part)
+        variant = variant if part == problem["loc"][-1] else ""
+        try:
+            here = here[part]
+        except (LookupError, TypeError):
+            here = None
+    context = dict(problem.get("ctx", {}))
+    if problem["type"] == "union_tag_invalid":
+        place.append(context["discriminator"].strip("'"))
+    field = place.pop() if problem["type"] in ("missing", "extra_forbidden", "unexpected_keyword_argument") else ""
+    text = MESSAGES.get(problem["type"], "{msg}")
+    if variant and problem["type"] == "extra_forbidden":
+        text = f"a {variant} has no {{field!r}}"
+    shown = problem["input"]
+    values = {"input": f"{shown:g}" if isinstance(shown, float) else _shortened(repr(shown)), "field": field}
+    message = text.format(**context | values, msg=problem["msg"])
+    where = ".".join(map(str, place))
+    return f"{where}: {message}" if where else message
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:80]} ..."
+
+
+def _whole(text: str) -> float:
+    return int(text) if len(text) < 20 else float(text)
+
+
+def _number(text: str) -> float:
+    """Return a number; 16.0 is an integer in JSON."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < 1e15 else number
+
+
+def _refuse_constant(constant: str) -> float:
+    raise ValueError(f"{constant} is not a number")
+
+
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
+    return data
+
+
+@cache
+def adapter_of(kind: Any) -> Any:
+    """Return pydantic's TypeAdapter of a type."""
+    from pydantic import TypeAdapter  # not earlier: it takes a while to load
+
+    return TypeAdapter(kind)

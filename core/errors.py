@@ -1,25 +1,33 @@
 """What goes wrong with something that a user gave."""
 
 
-class AudioError(ValueError):
-    """A file cannot be read or written as audio; `str()` is one line that names the file and a remedy."""
+class StemBridgeError(ValueError):
+    """The base of StemBridge's errors; `str()` is one line that names the thing, the value and a remedy."""
 
 
-class ModelError(ValueError):
-    """A model that cannot be used; the text says which, why, and what to do."""
+class AudioError(StemBridgeError):
+    """A file cannot be read or written as audio."""
 
 
-class PresetError(ValueError):
-    """A preset that cannot be used; its text is one line."""
+class ModelError(StemBridgeError):
+    """A model cannot be used."""
 
 
-class ControlError(ValueError):
-    """A timeline, map or file that cannot be used; its text is one line."""
+class PresetError(StemBridgeError):
+    """A preset cannot be used."""
 
 
-class LiveError(ValueError):
-    """Live audio that cannot be had; one line that says why, and what to do."""
+class ControlError(StemBridgeError):
+    """An automation, a MIDI map or a MIDI port cannot be used."""
 
 
-class DataError(ValueError):
-    """Training material that cannot be used; the text says which and what to do."""
+class LiveError(StemBridgeError):
+    """Live audio cannot be had."""
+
+
+class DataError(StemBridgeError):
+    """Training material cannot be used."""
+
+
+class BridgeError(StemBridgeError):
+    """A VST3 bundle cannot be made, installed or used."""

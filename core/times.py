@@ -1,11 +1,13 @@
 """Times as text."""
 
 
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds.
+def clock(seconds: float, decimals: int = 0) -> str:
+    """Return hours, minutes and seconds.
 
-    >>> clock(61), clock(3700)
-    ('1:01', '1:01:40')
+    >>> clock(61), clock(3700), clock(0.25, 1), clock(59.96, 1)
+    ('1:01', '1:01:40', '0:00.2', '1:00.0')
     """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+    minutes, rest = divmod(round(seconds, decimals), 60)
+    text = f"{rest:0{3 + decimals if decimals else 2}.{decimals}f}"
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{text}" if hours else f"{minutes}:{text}"

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ..core.gains import check_gain_db, linear_gain
 from ..core.protocols import Move
-from ..core.suggest import did_you_mean
+from ..core.stems import check_stems
+from ..presets.gains import Gains, read_gains
 
 GLIDE_SECONDS = 0.02
 
@@ -20,15 +21,15 @@ class Faders:
     """One fader, mute and solo a stem, and what is left of their glides.
 
     Setters may be called from any thread; `advance` belongs to the thread that processes audio.
-    stems: names. sample_rate: in Hz. gains_db: where faders start, 0 dB if not named.
+    stems: names. sample_rate: in Hz. gains_db: where faders start, 0 dB if not named; or a preset's name or path.
     """
 
-    def __init__(self, stems: tuple[str, ...], sample_rate: float, gains_db: Mapping[str, float] | None = None) -> None:
+    def __init__(self, stems: tuple[str, ...], sample_rate: float, gains_db: Gains | None = None) -> None:
         self.stems = stems
         self._glide = max(1, round(GLIDE_SECONDS * sample_rate))
         self._lock = threading.Lock()
         self._desk = _Desk(dict.fromkeys(stems, 0.0), frozenset(), frozenset(), np.ones(len(stems)))
-        self.set_gains_db(gains_db or {})
+        self.set_gains_db(read_gains(gains_db, stems))
         self.reset()
 
     @property
@@ -66,10 +67,7 @@ class Faders:
 
     def check_stem(self, stem: str) -> str:
         """The stem's name. Raises ValueError if there is none of that name."""
-        if stem not in self.stems:
-            raise ValueError(
-                f"unknown stem {stem!r}{did_you_mean(stem, self.stems)}; this model's stems are {', '.join(self.stems)}"
-            )
+        check_stems([stem], self.stems)
         return stem
 
     def check_moves(self, moves: Iterable[Move], n: int) -> list[Move]:
@@ -151,6 +149,53 @@ class Faders:
             0.0 if stem in desk.muted or stem not in heard else linear_gain(desk.gains_db[stem]) for stem in self.stems
         ]
         self._desk = desk._replace(linear=np.array(gains))
+
+
+class FaderSurface:
+    """The faders, mutes and solos of a processor that has `_faders`. All may be used from any thread."""
+
+    _faders: Faders
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names of the stems, in the order of the faders."""
+        return self._faders.stems
+
+    @property
+    def gains_db(self) -> dict[str, float]:
+        """Where the faders stand, stem -> dB; a scheduled move counts from when it is heard."""
+        return self._faders.gains_db
+
+    @property
+    def muted(self) -> tuple[str, ...]:
+        """Muted stems."""
+        return self._faders.muted
+
+    @property
+    def soloed(self) -> tuple[str, ...]:
+        """Soloed stems."""
+        return self._faders.soloed
+
+    def set_gains_db(self, **gains_db: float) -> None:
+        """Move faders: `set_gains_db(vocals=-6.0)`. Heard from the next output sample on, gliding over 20 ms.
+
+        Raises:
+            ValueError: A stem is unknown, or a gain is NaN or above +20 dB; no fader has moved.
+        """
+        self._faders.set_gains_db(gains_db)
+
+    def mute(self, stem: str, on: bool = True) -> None:
+        """Mute a stem, or end that with `on=False`. Glides like a fader."""
+        self._faders.mute(stem, on)
+
+    def solo(self, stem: str, on: bool = True) -> None:
+        """Solo a stem, or end that with `on=False`: while any is soloed the others are silent. A mute is stronger."""
+        self._faders.solo(stem, on)
+
+    def _about_faders(self) -> list[str]:
+        """Return what a `repr` says of the faders: those that are not at 0 dB, mutes and solos."""
+        moved = [f"{stem} {gain:+g} dB" for stem, gain in self.gains_db.items() if gain]
+        return moved + [f"{stem} muted" for stem in self.muted] + [f"{stem} soloed" for stem in self.soloed]
 
 
 class _Desk(NamedTuple):

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.background import BackgroundWorker
 from ..models import MaskCard, Model
-from .background import BackgroundWorker
 from .fifo import Fifo
 from .level import Level
 from .network import ChunkedNetwork, StreamingNetwork

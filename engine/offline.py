@@ -1,14 +1,16 @@
 """Whole songs in one call, aligned to the sample."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.protocols import Automation
+from ..core.stems import stem_parts
 from ..models import Model, load_model
+from ..presets.gains import Gains, read_gains
 from .processor import SLICE, StemProcessor
 
 Progress = Callable[[float], None]
@@ -19,39 +21,78 @@ def separate(
     sample_rate: float,
     model: str | os.PathLike | Model = "studio",
     *,
+    stems: Sequence[str] | None = None,
     quality: str = "normal",
     threads: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Take a song apart: stem -> float32 array of the shape of `audio`; the stems sum to it.
+    """Take a song apart.
 
-    audio: (channels, n) or (n,), as for StemProcessor.process. quality: "fast", "normal" or "best", where the model has
-    them. progress: called with the share done, 0 to 1.
+    Args:
+        audio: Samples in -1..1, (channels, n) or (n,), as for StemProcessor.process.
+        sample_rate: In Hz, 8000 to 192000.
+        model: A shipped model's name, the path of an .onnx file, or a Model.
+        stems: Names of stems, or "no_<stem>" for the song without it; by default all stems, which sum to the song.
+        quality: "fast", "normal" or "best", where the model has them.
+        threads: Number of threads of ONNX Runtime.
+        progress: Called with the share done, 0 to 1.
+
+    Returns:
+        Stem to float32 samples of the shape of `audio`, aligned with it to the sample.
+
+    Raises:
+        ModelError: The model cannot be used.
+        ValueError: The audio or a stem cannot be used.
     """
-    processor = StemProcessor(load_model(model, quality), sample_rate, _num_channels(audio), threads=threads)
+    num_channels = _num_channels(audio, "separate_file")
+    processor = StemProcessor(load_model(model, quality), sample_rate, num_channels, threads=threads)
+    parts = stem_parts(processor.stems, stems)
+
+    def compute(block: NDArray[Any]) -> NDArray[np.float32]:
+        separated = processor.separate(block)
+        return separated if stems is None else np.stack([separated[rows].sum(0) for rows in parts.values()])
+
     processor.hear_song([audio])
-    stems = _whole(processor.separate, audio, processor.latency_samples, progress)
-    return dict(zip(processor.stems, stems, strict=True))
+    return dict(zip(parts, _whole(compute, audio, processor.latency_samples, progress), strict=True))
 
 
 def remix(
     audio: NDArray[Any],
     sample_rate: float,
-    gains_db: Mapping[str, float],
+    gains_db: Gains | None = None,
     model: str | os.PathLike | Model = "studio",
     *,
+    preset: str | os.PathLike[str] | None = None,
     automation: Automation | None = None,
     quality: str = "normal",
     threads: int = 1,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Move a song's stems: float32 of the shape of `audio`.
+    """Move a song's stems. If all faders stay at 0 dB, the network does not run.
 
-    gains_db: stem -> dB, 0 dB if not named. automation: moves stems as the song goes on, and overrides gains_db for
-    stems that it sets at the start; a move at sample k is heard from sample k on. quality: as for `separate`. If all
-    faders stay at 0 dB, the network does not run.
+    Args:
+        audio: Samples in -1..1, (channels, n) or (n,), as for StemProcessor.process.
+        sample_rate: In Hz, 8000 to 192000.
+        gains_db: Stem to gain in dB, 0 dB if not named; or a preset, by name or path.
+        model: A shipped model's name, the path of an .onnx file, or a Model.
+        preset: Gains that `gains_db` overrides stem by stem: a preset's name or path.
+        automation: Moves stems as the song goes on, and overrides the gains of stems that it sets at the start. A move
+            at sample k is heard from sample k on.
+        quality: "fast", "normal" or "best", where the model has them.
+        threads: Number of threads of ONNX Runtime.
+        progress: Called with the share done, 0 to 1.
+
+    Returns:
+        float32 samples of the shape of `audio`.
+
+    Raises:
+        ModelError: The model cannot be used.
+        ValueError: The audio, a stem, a gain, the preset or the automation cannot be used.
     """
-    processor = StemProcessor(load_model(model, quality), sample_rate, _num_channels(audio), gains_db, threads=threads)
+    num_channels = _num_channels(audio, "remix_file")
+    processor = StemProcessor(load_model(model, quality), sample_rate, num_channels, preset, threads=threads)
+    processor.set_gains_db(**read_gains(gains_db, processor.stems))
+    processor.reset()
     process, latency = remixing(processor, automation)
     if process != processor.pass_through:
         processor.hear_song([audio])
@@ -102,7 +143,9 @@ def automated(processor: StemProcessor, automation: Automation | None) -> Callab
     return process
 
 
-def _num_channels(audio: NDArray[Any]) -> int:
+def _num_channels(audio: NDArray[Any], for_files: str) -> int:
+    if isinstance(audio, str | os.PathLike):
+        raise ValueError(f"audio {os.fspath(audio)!r} is a path, not samples; use stembridge.{for_files} for a file")
     shape = np.shape(audio)
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[0] > 2 >= shape[1]):
         raise ValueError(f"audio of shape {shape} is not (channels, n) or (n,); of (n, channels) pass audio.T")

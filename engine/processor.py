@@ -1,7 +1,7 @@
 """The one signal path: stems of a stream, through faders."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from operator import index
 from typing import Any, NoReturn
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from ..core.protocols import Move
 from ..models import Model, load_model
+from ..presets.gains import Gains
 from .fifo import Fifo
-from .gains import Faders
+from .gains import Faders, FaderSurface
 from .kinds import open_separator
 from .level import LevelMeter
 
@@ -25,12 +26,13 @@ FAINTEST = np.float32(1e-8)  # for analysis only: what is below -160 dB would ma
 LARGEST = np.finfo(np.float32).max  # what a gain takes beyond this stays finite
 
 
-class StemProcessor:
+class StemProcessor(FaderSurface):
     """Faders on the stems of a stream of audio.
 
     model: a shipped model's name, the path of an .onnx file, or a loaded Model.
     sample_rate: of the audio, 8000 to 192000 Hz. num_channels: 1 or 2.
-    gains_db: where the faders start, stem -> dB; 0 dB if not named, -80 or below is silence, at most +20.
+    gains_db: where the faders start, stem -> dB; 0 dB if not named, -80 or below is silence, at most +20. Or the name
+    of a preset, or the path of its .json file.
     threads: of ONNX Runtime. providers: its execution providers, None for that of the
     environment (`STEMBRIDGE_PROVIDER`), else the CPU.
     realtime_block: None, and the call that completes a hop runs the network. Else the size of the blocks that come in
@@ -51,7 +53,7 @@ class StemProcessor:
         model: str | os.PathLike | Model = "live",
         sample_rate: float = 44100,
         num_channels: int = 2,
-        gains_db: Mapping[str, float] | None = None,
+        gains_db: Gains | None = None,
         *,
         threads: int = 1,
         providers: list[str] | None = None,
@@ -73,11 +75,6 @@ class StemProcessor:
         self.reset()
 
     @property
-    def stems(self) -> tuple[str, ...]:
-        """Names of the stems, in the order of the faders."""
-        return self._faders.stems
-
-    @property
     def latency_samples(self) -> int:
         """How many samples the output comes after the input, exactly."""
         return self._separator.timing.latency
@@ -92,42 +89,16 @@ class StemProcessor:
         """After silence as long as this and the latency, the output is silent and no sound is left inside."""
         return self._separator.timing.tail
 
-    @property
-    def gains_db(self) -> dict[str, float]:
-        """Where the faders stand, stem -> dB; a scheduled move counts from when it is heard."""
-        return self._faders.gains_db
-
-    @property
-    def muted(self) -> tuple[str, ...]:
-        """Muted stems."""
-        return self._faders.muted
-
-    @property
-    def soloed(self) -> tuple[str, ...]:
-        """Soloed stems."""
-        return self._faders.soloed
+    def __repr__(self) -> str:
+        channels = "mono" if self.num_channels == 1 else "stereo"
+        about = [repr(self.model.card.name), f"{self.sample_rate:g} Hz", channels, *self._about_faders()]
+        return f"StemProcessor({', '.join(about)})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "a StemProcessor cannot be pickled or copied: it is in the middle of a stream; "
             "make a new one from the same model, sample rate and gains where you need it"
         )
-
-    def set_gains_db(self, **gains_db: float) -> None:
-        """Move faders: `set_gains_db(vocals=-6.0)`. Heard from the next output sample on, gliding over 20 ms.
-
-        May be called from any thread. Raises ValueError for an unknown stem or a gain that is NaN or above +20 dB,
-        before any fader has moved.
-        """
-        self._faders.set_gains_db(gains_db)
-
-    def mute(self, stem: str, on: bool = True) -> None:
-        """Mute a stem, or end that with `on=False`. Glides like a fader; may be called from any thread."""
-        self._faders.mute(stem, on)
-
-    def solo(self, stem: str, on: bool = True) -> None:
-        """Solo a stem, or end that with `on=False`: while any is soloed the others are silent. A mute is stronger."""
-        self._faders.solo(stem, on)
 
     def reset(self) -> None:
         """Forget all audio and all moves not yet heard. Faders stay where they are, without a glide."""
@@ -231,6 +202,10 @@ def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
 
     Raises ValueError for a wrong shape or type.
     """
+    if isinstance(block, str | os.PathLike):
+        raise ValueError(
+            f"block {os.fspath(block)!r} is a path, not samples; for files use remix_file or separate_file"
+        )
     audio = np.asarray(block)
     if audio.dtype.kind == "i" and audio.dtype.itemsize == 2:
         audio = audio.astype(np.float32) / np.float32(32768)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..core.errors import LiveError
+from ..core.lazy import lazy_names
 
 __all__ = ["Live", "LiveError", "device_names"]
 
@@ -10,15 +11,4 @@ if TYPE_CHECKING:
     from .devices import device_names
     from .session import Live
 
-
-def __getattr__(name: str) -> object:
-    # Imported on first use, like the room's other doors.
-    if name == "Live":
-        from .session import Live
-
-        return Live
-    if name == "device_names":
-        from .devices import device_names
-
-        return device_names
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(__name__, {"devices": "device_names", "session": "Live"})

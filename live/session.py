@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from ..control.ports import tell
 from ..core.errors import LiveError
 from ..core.gains import SILENCE_DB, check_gain_db
+from ..core.log import say
+from ..core.stems import check_stems
+from ..presets.gains import Gains
 from .process import play
 from .settings import Input, checked_settings
 from .shared_memory import KEPT, SharedMemory
@@ -40,7 +43,8 @@ class Live:
     stream: the number of the songs' audio stream, from 1; by default the one marked as default, else the first.
     model: a shipped model's name, or the path of an .onnx file. sample_rate: in Hz; by default the song's, else 44100.
     block: samples worked on at a time, 16 to 16384; a device has whole milliseconds, and takes the nearest.
-    gains_db: where the faders start. seconds: how long to play; None for no end. driver: of devices, such as "jack".
+    gains_db: where the faders start, or a preset. seconds: how long to play; None for no end. driver: of devices, such
+    as "jack".
     realtime: False plays from a file or silence to a file or nothing as fast as it can.
     report: called with a line when a device vanishes or returns, if a default was chosen from several audio streams,
     when a song of several cannot be played, and with a failure of the sound if the `with` block raises another
@@ -61,11 +65,11 @@ class Live:
         model: str | os.PathLike = "live",
         sample_rate: int | None = None,
         block: int = 256,
-        gains_db: Mapping[str, float] | None = None,
+        gains_db: Gains | None = None,
         seconds: float | None = None,
         driver: str | None = None,
         realtime: bool = True,
-        report: Callable[[str], None] = print,
+        report: Callable[[str], None] = say,
     ) -> None:
         self.settings = checked_settings(
             input,
@@ -75,7 +79,7 @@ class Live:
             model,
             sample_rate,
             block,
-            gains_db or {},
+            gains_db,
             seconds,
             driver,
             realtime,
@@ -242,8 +246,7 @@ class Live:
 
     def _check_stem(self, stem: str) -> int:
         """Its place. Raises ValueError."""
-        if stem not in self.stems:
-            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(self.stems)}")
+        check_stems([stem], self.stems)
         return self.stems.index(stem)
 
     # Meters.

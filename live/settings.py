@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,10 @@ from ..core.atomic import hidden_path
 from ..core.errors import LiveError
 from ..core.gains import SILENCE_DB, check_gain_db
 from ..core.places import is_url
+from ..core.stems import check_stems
 from ..engine.processor import MAX_RATE, MIN_RATE
 from ..models import load_model
+from ..presets.gains import Gains, read_gains
 from .sources_sinks import FILES
 
 RATE = 44100  # Hz, where no song says another
@@ -63,7 +65,7 @@ def checked_settings(
     model: str | os.PathLike,
     sample_rate: int | None,
     block: int,
-    gains_db: Mapping[str, float],
+    gains_db: Gains | None,
     seconds: float | None,
     driver: str | None,
     realtime: bool,
@@ -120,9 +122,9 @@ def checked_settings(
         except OSError as error:
             raise LiveError(f"{sink} cannot be written: {error.strerror}; choose another name") from error
     gains = dict.fromkeys(loaded.card.stems, 0.0)
-    for stem, gain in gains_db.items():
-        if stem not in gains:
-            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(gains)}")
+    given = read_gains(gains_db, gains)
+    check_stems(given, gains)
+    for stem, gain in given.items():
         gains[stem] = max(SILENCE_DB, check_gain_db(stem, gain))
     return Settings(
         model=os.path.abspath(loaded.path),

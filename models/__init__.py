@@ -1,8 +1,10 @@
 """What a network is: its contract, its card, its checksum, and the networks that ship."""
 
+from typing import TYPE_CHECKING
+
 from ..core.errors import ModelError
+from ..core.lazy import lazy_names
 from .card import Card, parse_card
-from .contract import check_graph, check_stems_graph, initial_state
 from .mask_card import Chunk, MaskCard
 from .registry import GraphFile, Model, load_model, model_names, own_models, save_model, shipped_models
 from .stems_card import StemsCard
@@ -25,3 +27,10 @@ __all__ = [
     "save_model",
     "shipped_models",
 ]
+
+if TYPE_CHECKING:
+    from .contract import check_graph, check_stems_graph, initial_state
+
+__getattr__, __dir__ = lazy_names(
+    __name__, {"contract": "check_graph check_stems_graph initial_state"}
+)  # which need NumPy

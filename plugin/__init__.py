@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from ..core.lazy import lazy_names
+
 __all__ = ["HostedPlugin", "StemMix", "StemRack", "load_processor"]
 
 if TYPE_CHECKING:
@@ -9,19 +11,7 @@ if TYPE_CHECKING:
     from .rack import StemRack
     from .stemmix import StemMix
 
-
-def __getattr__(name: str) -> object:
-    # Imported on first use: the process that makes the sound goes through here and needs no host.
-    if name == "StemMix":
-        from .stemmix import StemMix
-
-        return StemMix
-    if name == "StemRack":
-        from .rack import StemRack
-
-        return StemRack
-    if name in ("HostedPlugin", "load_processor"):
-        from . import hosted
-
-        return getattr(hosted, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Imported on first use: the process that makes the sound goes through here and needs no host.
+__getattr__, __dir__ = lazy_names(
+    __name__, {"hosted": "HostedPlugin load_processor", "rack": "StemRack", "stemmix": "StemMix"}
+)

@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from ..engine.background import BackgroundWorker
+from ..core.background import BackgroundWorker
 
 _loader: BackgroundWorker | None = None
 

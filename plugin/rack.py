@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from pedalboard import Pedalboard, Plugin, PluginContainer
 
 from ..core.protocols import Move
+from ..core.stems import check_stems
 from ..engine import StemProcessor
 from ..engine.fifo import Fifo
-from ..engine.gains import Faders
+from ..engine.gains import Faders, FaderSurface
 from ..engine.processor import as_channels
 from ..models import Model, load_model
+from ..presets.gains import Gains
 from .board import Board
 
 Block = NDArray[np.float32]
@@ -32,7 +34,7 @@ class Effect(Protocol):
     def reset(self) -> None: ...
 
 
-class StemRack:
+class StemRack(FaderSurface):
     """A desk with a channel for each stem: the stem goes through its effects, then its fader, and all are summed.
 
     effects: by stem, `StemRack(vocals=Pedalboard([Reverb()]), drums=Compressor())`: a plugin or a board of pedalboard,
@@ -49,15 +51,14 @@ class StemRack:
     def __init__(
         self,
         model: str | os.PathLike | Model = "live",
-        gains_db: Mapping[str, float] | None = None,
+        gains_db: Gains | None = None,
         threads: int = 1,
         **effects: Plugin | Sequence[Plugin] | Effect,
     ) -> None:
         self._model = model if isinstance(model, Model) else load_model(model)
         self._threads = threads
         stems = self._model.card.stems
-        if unknown := [stem for stem in effects if stem not in stems]:
-            raise ValueError(f"unknown stem {unknown[0]!r}; this model's stems are {', '.join(stems)}")
+        check_stems(effects, stems)
         self._effects = {stem: _as_effect(stem, effect) for stem, effect in effects.items()}
         _refuse_shared(effects)
         self._faders = Faders(stems, 44100, gains_db)
@@ -65,41 +66,13 @@ class StemRack:
         self.prepare(44100, 2)
 
     @property
-    def stems(self) -> tuple[str, ...]:
-        """Names of the stems, in the order of the faders."""
-        return self._faders.stems
-
-    @property
     def latency_samples(self) -> int:
         """How many samples the output comes after the input, exactly: the model's latency and the slowest board's."""
         return self._processor.latency_samples + max(self._late.values(), default=0)
 
-    @property
-    def gains_db(self) -> dict[str, float]:
-        """Where the faders stand, stem -> dB; a scheduled move counts from when it is heard."""
-        return self._faders.gains_db
-
-    @property
-    def muted(self) -> tuple[str, ...]:
-        """Muted stems."""
-        return self._faders.muted
-
-    @property
-    def soloed(self) -> tuple[str, ...]:
-        """Soloed stems."""
-        return self._faders.soloed
-
-    def set_gains_db(self, **gains_db: float) -> None:
-        """Move faders, as with StemProcessor: from any thread, gliding over 20 ms."""
-        self._faders.set_gains_db(gains_db)
-
-    def mute(self, stem: str, on: bool = True) -> None:
-        """Mute a stem, or end that with `on=False`."""
-        self._faders.mute(stem, on)
-
-    def solo(self, stem: str, on: bool = True) -> None:
-        """Solo a stem, or end that with `on=False`: while any is soloed the others are silent. A mute is stronger."""
-        self._faders.solo(stem, on)
+    def __repr__(self) -> str:
+        about = [repr(self._model.card.name), *(f"{s}: {e!r}" for s, e in self._effects.items()), *self._about_faders()]
+        return f"StemRack({', '.join(about)})"
 
     def prepare(self, sample_rate: float, num_channels: int) -> None:
         """Prepare for a stream of 8000 to 192000 Hz and 1 or 2 channels: measure latencies, then reset.

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.gains import SILENCE_DB, check_gain_db
+from ..core.stems import check_stems
 from ..core.version import __version__
 from ..models import Model, load_model
 from ..presets import load_preset
@@ -92,7 +93,6 @@ def _lasting_name(model: Model) -> str:
 
 def _preset_parameters(preset: str | os.PathLike, stems: Sequence[str]) -> dict[str, float]:
     gains_db = load_preset(os.fspath(preset))
-    if unknown := [stem for stem in gains_db if stem not in stems]:
-        raise ValueError(f"preset {preset!s}: unknown stem {unknown[0]!r}; this model's stems are {', '.join(stems)}")
+    check_stems(gains_db, stems, f"preset {preset!s}: ")
     prefixes = parameter_prefixes(stems)
     return {f"{prefixes[stem]}_db": gain for stem, gain in gains_db.items()}

@@ -1,17 +1,43 @@
 """Gains in dB by stem, and what lies between two presets."""
 
-from collections.abc import Mapping
-from numbers import Real
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from os import PathLike
 
 from ..core.errors import PresetError
-from ..core.gains import MAX_DB, SILENCE_DB
+from ..core.gains import SILENCE_DB, check_gain_db
+from ..core.stems import check_stems
 from .load import load_preset
 
+Gains = Mapping[str, float] | str | PathLike[str]
+"""Gains in dB by stem, or a preset: its name, or the path of its .json file."""
 
-def morph(
-    a: str | Path | Mapping[str, float], b: str | Path | Mapping[str, float], fraction: float
-) -> dict[str, float]:
+
+def read_gains(gains_db: Gains | None, stems: Iterable[str] | None = None) -> dict[str, float]:
+    """Return gains in dB by stem.
+
+    Args:
+        gains_db: Gains or a preset; None for no gains.
+        stems: Names that a preset may have; any if None. Gains in dB are returned as they are.
+
+    Raises:
+        PresetError: The preset cannot be used.
+
+    >>> read_gains("karaoke"), read_gains({"bass": 3})
+    ({'vocals': -80.0}, {'bass': 3})
+    """
+    if gains_db is None:
+        return {}
+    if isinstance(gains_db, Mapping):
+        return dict(gains_db)
+    if not isinstance(gains_db, str | PathLike):
+        raise PresetError(f"gains {gains_db!r} do not work; give a gain in dB for each stem, or a preset's name")
+    preset = load_preset(gains_db)
+    if stems is not None:
+        check_stems(preset, stems, f"preset {gains_db!s}: ", PresetError)
+    return preset
+
+
+def morph(a: Gains, b: Gains, fraction: float) -> dict[str, float]:
     """The gains between two presets: stem -> dB, for all stems that either names.
 
     a, b: a name, a path, or gains in dB, where a stem that is missing is at 0 dB. fraction: 0 gives exactly a, 1
@@ -24,16 +50,13 @@ def morph(
     """
     if not 0 <= fraction <= 1:
         raise PresetError(f"fraction {fraction!r} is out of range; give 0, the first preset, to 1, the second")
-    start, end = (checked_gains(gains) if isinstance(gains, Mapping) else load_preset(gains) for gains in (a, b))
+    start, end = (checked_gains(read_gains(gains)) for gains in (a, b))
     return {stem: _between(start.get(stem, 0.0), end.get(stem, 0.0), fraction) for stem in start | end}
 
 
 def checked_gains(gains_db: Mapping[str, float]) -> dict[str, float]:
     """The same gains, what is below -80 dB at -80. Raises PresetError for what is no number, NaN, or above 20 dB."""
-    for stem, gain in gains_db.items():
-        if not isinstance(gain, Real) or isinstance(gain, bool) or not gain <= MAX_DB:
-            raise PresetError(f"{stem}: gain {gain!r} cannot be used; give dB, -80 (silence) to 20")
-    return {stem: max(SILENCE_DB, float(gain)) for stem, gain in gains_db.items()}
+    return {stem: max(SILENCE_DB, check_gain_db(stem, gain, PresetError)) for stem, gain in gains_db.items()}
 
 
 def _between(start: float, end: float, fraction: float) -> float:

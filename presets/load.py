@@ -4,12 +4,14 @@ import json
 import os
 import re
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from ..core.documents import is_path
+from annotated_types import Ge, Le, MinLen
+
+from ..core.documents import check_document, is_path, read_json
 from ..core.errors import PresetError
+from ..core.gains import MAX_DB, SILENCE_DB
 from ..core.suggest import did_you_mean
 
 FOLDER = Path(__file__).parent
@@ -20,11 +22,13 @@ EXAMPLE = '{"name": "duet", "description": "A quieter singer", "gains_db": {"voc
 
 @dataclass(frozen=True)
 class Preset:
-    """gains_db: stem -> dB, from -80 (silence) to 20; a stem that is not named stays at 0 dB."""
+    """Where the faders of a mix stand. A stem that is not named stays at 0 dB; -80 dB is silence."""
 
-    name: str
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
+    name: Annotated[str, MinLen(1)]
     description: str
-    gains_db: dict[str, float]
+    gains_db: Annotated[dict[Annotated[str, MinLen(1)], Annotated[float, Ge(SILENCE_DB), Le(MAX_DB)]], MinLen(1)]
 
     def text(self) -> str:
         """As in its file: JSON."""
@@ -58,7 +62,7 @@ def _named_files(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in folder.glob("*.json") if NAME.fullmatch(path.stem)}
 
 
-def load_preset(name_or_path: str | Path) -> dict[str, float]:
+def load_preset(name_or_path: str | os.PathLike[str]) -> dict[str, float]:
     """Stem -> gain in dB of a preset. Raises PresetError.
 
     >>> load_preset("karaoke")
@@ -67,7 +71,7 @@ def load_preset(name_or_path: str | Path) -> dict[str, float]:
     return read_preset(name_or_path).gains_db
 
 
-def read_preset(name_or_path: str | Path) -> Preset:
+def read_preset(name_or_path: str | os.PathLike[str]) -> Preset:
     """The whole preset. What ends in .json or has a folder separator is a file, all else a name.
 
     Raises PresetError: unknown name, missing or unreadable file, not JSON, not a preset, gain out of range.
@@ -85,42 +89,12 @@ def read_preset(name_or_path: str | Path) -> Preset:
 
 
 def _read(path: Path, shown: str) -> Preset:
-    try:
-        data = json.loads(path.read_text("utf-8-sig"), parse_int=float, parse_constant=_refuse_constant)
-    except OSError as error:
-        raise PresetError(f"preset {shown!r} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise PresetError(f"preset {shown!r} is not valid JSON: {error}") from error
-    return checked_preset(data, shown)
+    return checked_preset(read_json(path, f"preset {shown!r}", PresetError), shown)
 
 
 def checked_preset(data: Any, shown: str) -> Preset:
-    """The preset that a JSON value is. shown: what to call it in the PresetError that is raised if it is none."""
-    if (problem := _problem(data)) is not None:
-        raise PresetError(f"preset {shown!r} is not a preset: {problem}; one looks like this: {EXAMPLE}")
-    return Preset(data["name"], data["description"], data["gains_db"])
-
-
-def _refuse_constant(constant: str) -> float:
-    raise ValueError(f"{constant} is not a number")
-
-
-def _problem(data: Any) -> str | None:
-    """What the schema has against data, in one short line."""
-    from jsonschema.exceptions import best_match
-
-    error = best_match(_validator().iter_errors(data))
-    if error is None:
-        return None
-    if error.validator in ("minimum", "maximum"):
-        return f"{error.path[-1]!r} at {error.instance:g} dB is out of range, which is -80 (silence) to 20"
-    message = " ".join(error.message.split())
-    where = ".".join(str(key) for key in error.path)
-    return (f"{where}: " if where else "") + (message if len(message) <= 120 else message[:120] + " ...")
-
-
-@cache
-def _validator() -> Any:
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(json.loads((FOLDER / "preset.schema.json").read_text("utf-8")))
+    """Return the preset that a JSON value is. Raises PresetError, in which it is called `shown`, if it is none."""
+    try:
+        return check_document(data, Preset, f"preset {shown!r} is not a preset", PresetError)
+    except PresetError as error:
+        raise PresetError(f"{error}; one looks like this: {EXAMPLE}") from None

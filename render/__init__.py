@@ -2,14 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from ..core.protocols import Processor
-from .song.song import Progress, Rendered, remix_file, separate_file
+from ..core.lazy import lazy_names
 
 __all__ = [
+    "BatchSettings",
     "Processor",
     "Progress",
+    "RemixSettings",
     "Rendered",
     "Report",
+    "SeparateSettings",
     "SongReport",
     "Watcher",
     "load_recipe",
@@ -20,23 +22,20 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .batch.batch import Watcher, remix_files, separate_files
+    from ..core.protocols import Processor
+    from .batch.batch import remix_files, separate_files
     from .batch.recipe import load_recipe
     from .report.report import Report, SongReport
+    from .settings import BatchSettings, Progress, RemixSettings, SeparateSettings, Watcher
+    from .song.song import Rendered, remix_file, separate_file
 
-
-def __getattr__(name: str) -> object:
-    # Imported on first use: one song needs none of it.
-    if name in ("Watcher", "remix_files", "separate_files"):
-        from .batch import batch
-
-        return getattr(batch, name)
-    if name == "load_recipe":
-        from .batch.recipe import load_recipe
-
-        return load_recipe
-    if name in ("Report", "SongReport"):
-        from .report import report
-
-        return getattr(report, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "batch.batch": "remix_files separate_files",
+        "batch.recipe": "load_recipe",
+        "report.report": "Report SongReport",
+        "settings": "BatchSettings Processor Progress RemixSettings SeparateSettings Watcher",
+        "song.song": "Rendered remix_file separate_file",
+    },
+)

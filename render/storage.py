@@ -34,11 +34,11 @@ def file_name(place: str) -> str:
 
 def system_of(url: str) -> tuple[Any, str]:
     """The fsspec file system of a URL, and the path in it. Raises ValueError (one line) if there is none."""
-    import fsspec.core
+    import fsspec
 
     scheme = url.partition(":")[0]
     try:
-        return fsspec.core.url_to_fs(url)
+        return fsspec.url_to_fs(url)
     except ImportError as error:
         package = getattr(error.__cause__ or error, "name", None) or f"fsspec[{scheme}]"
         raise ValueError(
@@ -159,12 +159,13 @@ def deliver(parts: Sequence[Path], outputs: Sequence[str], *, overwrite: bool) -
 
 def _upload(parts: Sequence[Path], outputs: Sequence[str], overwrite: bool) -> None:
     system, _ = system_of(outputs[0])
-    paths = [system._strip_protocol(output) for output in outputs]
+    paths = [system_of(output)[1] for output in outputs]
     try:
         for output, path in zip(outputs, paths, strict=True):
             if not overwrite and system.exists(path):
                 raise _exists(output)
-            system.makedirs(system._parent(path), exist_ok=True)
+            if parent := path.rpartition("/")[0]:
+                system.makedirs(parent, exist_ok=True)
         with system.transaction:
             for part, path in zip(parts, paths, strict=True):
                 with part.open("rb") as source, system.open(path, "wb") as target:

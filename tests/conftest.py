@@ -1,11 +1,16 @@
 """Tiny networks that keep the contract, for tests that need its promises and not its sound; and a MIDI controller."""
 
+import gc
 import itertools
 import os
 import socket
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import FrameType, ModuleType
 from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # each core has tests of its own, and threads that wait for one another lose
@@ -230,6 +235,47 @@ def midi_device() -> Iterator[MidiDevice]:
     device = MidiDevice()
     yield device
     device.unplug()
+
+
+@pytest.fixture(scope="session")
+def interrupted() -> Callable[..., bool]:
+    """Run a function, and raise KeyboardInterrupt at the n-th bytecode (from 0) that it runs in the modules given.
+
+    Returns whether there were so many. Fails if the function has not ended after half a minute.
+    """
+
+    def interrupted(function: Callable[[], object], n: int, *modules: ModuleType) -> bool:
+        files, left, raised = {module.__file__ for module in modules}, n, threading.Event()
+
+        def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+            nonlocal left
+            if frame.f_code.co_filename not in files:
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                left -= 1
+                if left < 0 and not raised.is_set():
+                    raised.set()
+                    raise KeyboardInterrupt
+            return trace
+
+        def run() -> None:
+            sys.settrace(trace)
+            with suppress(KeyboardInterrupt):
+                function()
+            sys.settrace(None)  # or the end of this thread would be interrupted, with a lock of all threads held
+
+        thread = threading.Thread(target=run, daemon=True)
+        gc.disable()  # or what ends other objects would be interrupted
+        try:
+            thread.start()
+            thread.join(30)
+        finally:
+            gc.enable()
+        assert not thread.is_alive(), f"hangs after an interrupt at bytecode {n}"
+        return raised.is_set()
+
+    return interrupted
 
 
 @pytest.fixture

@@ -52,7 +52,10 @@ def test_the_wheel_holds_all_modules_networks_cards_presets_types_and_the_shell(
     paths = [ROOT / "__init__.py", ROOT / "__main__.py", ROOT / "py.typed"]
     paths += (ROOT / "docs").glob("*.md")
     paths += [
-        path for room in rooms for kind in ("*.py", "*.json", "*.onnx", "*.css") for path in (ROOT / room).rglob(kind)
+        path
+        for room in rooms
+        for kind in ("*.py", "*.json", "*.onnx", "*.css", "*.jinja")
+        for path in (ROOT / room).rglob(kind)
     ]
     wanted = {f"stembridge/{path.relative_to(ROOT)}" for path in paths} | {SHELL}
     assert contents(wheel) == wanted

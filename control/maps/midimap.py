@@ -1,26 +1,22 @@
 """How a controller's messages move the faders: maps, those that come with StemBridge and anyone's own."""
 
-import json
 import os
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ...core.documents import is_path
+from ...core.documents import check_document, is_path, read_json
 from ...core.errors import ControlError
 from ...core.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from .document import AnyBinding
 
 FOLDER = Path(__file__).parent
 UNITY = 100  # the 7-bit value at 0 dB
 FULL = 127
 # The largest value of each control that has a position.
 HIGHEST = {"cc": 127, "cc14": 16383, "nrpn": 16383, "pitchbend": 16383}
-# What a binding may have with some actions only.
-ACTIONS_WITH = {
-    "stem": ("gain", "mute", "solo"), "preset": ("preset",), "range_db": ("gain",), "curve": ("gain",),
-    "mode": ("mute", "solo"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,12 +46,12 @@ class Binding:
 
     control: Control
     action: str
-    stem: str | None
-    preset: str | None
-    channel: int | None
-    range_db: tuple[float, float]
-    curve: str
-    mode: str
+    stem: str | None = None
+    preset: str | None = None
+    channel: int | None = None
+    range_db: tuple[float, float] = (-80.0, 12.0)
+    curve: str = "unity"
+    mode: str = "toggle"
 
     def gain_db(self, value: int) -> float:
         """The gain at a control's position, 0 to its highest value."""
@@ -124,85 +120,24 @@ def load_map(name_or_path: str | os.PathLike) -> MidiMap:
 
 
 def _read(path: Path) -> MidiMap:
+    from .document import MapDocument  # not earlier: pydantic takes a while to load
+
+    name = f"MIDI map {str(path)!r}"
+    data = read_json(path, name, ControlError)
     try:
-        data = json.loads(
-            path.read_text("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_doubles
-        )
-    except OSError as error:
-        raise ControlError(f"MIDI map {str(path)!r} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ControlError(f"MIDI map {str(path)!r} is not valid JSON: {error}") from error
-    if (problem := _problem(data)) is not None:
-        raise ControlError(f"MIDI map {str(path)!r} is not a map: {problem}; see `stembridge docs automation`")
+        document = check_document(data, MapDocument, f"{name} is not a map", ControlError, tags=("action", "type"))
+    except ControlError as error:
+        raise ControlError(f"{error}; see `stembridge docs automation`") from None
+    bindings = tuple(_binding(binding, document.channel, path.parent) for binding in document.bindings)
     return MidiMap(
-        data["name"],
-        data["description"],
-        data.get("channel"),
-        data.get("takeover", "pickup-after-preset"),
-        data.get("feedback", False),
-        tuple(_binding(item, data.get("channel"), path.parent) for item in data["bindings"]),
+        document.name, document.description, document.channel, document.takeover, document.feedback, bindings
     )
 
 
-def _binding(data: dict[str, Any], channel: int | None, folder: Path) -> Binding:
-    control = dict(data["control"])
-    channel = control.pop("channel", data.get("channel", channel))
-    control["number"] = int(control.get("number", 0))  # JSON's 16.0 is an integer too
-    low, high = data.get("range_db", (-80, 12))
-    preset = data.get("preset")
-    if preset is not None and is_path(preset):
-        preset = str(folder / preset)
-    return Binding(
-        Control(**control),
-        data["action"],
-        data.get("stem"),
-        preset,
-        None if channel is None else int(channel),
-        (float(low), float(high)),
-        data.get("curve", "unity"),
-        data.get("mode", "toggle"),
-    )
-
-
-def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
-    return data
-
-
-def _refuse_constant(constant: str) -> float:
-    raise ValueError(f"{constant} is not a number")
-
-
-def _problem(data: Any) -> str | None:
-    """What speaks against data as a map, in one short line."""
-    from jsonschema.exceptions import best_match
-
-    error = best_match(_validator().iter_errors(data))
-    if error is not None:
-        message = " ".join(error.message.split())
-        where = ".".join(str(key) for key in error.path)
-        return (f"{where}: " if where else "") + (message if len(message) <= 120 else message[:120] + " ...")
-    for i, binding in enumerate(data["bindings"]):
-        low, high = binding.get("range_db", (-80, 12))
-        if not low < high:
-            return f"bindings.{i}.range_db: {low:g} is not below {high:g}"
-        if binding.get("curve", "unity") == "unity" and not low < 0 < high:
-            return f"bindings.{i}.range_db: 0 dB is not between {low:g} and {high:g}, which the curve 'straight' allows"
-        if binding.get("channel", own := binding["control"].get("channel")) != own is not None:
-            return f"bindings.{i}: channel {binding['channel']} is not its control's, {own}; give one of them"
-        action = binding["action"]
-        if idle := [name for name in binding if action not in ACTIONS_WITH.get(name, (action,))]:
-            return f"bindings.{i}: a {action} has no {idle[0]!r}"
-        if binding in data["bindings"][:i]:
-            return f"bindings.{i} is there twice"
-    return None
-
-
-@cache
-def _validator() -> Any:
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(json.loads((FOLDER / "map.schema.json").read_text("utf-8")))
+def _binding(binding: "AnyBinding", channel: int | None, folder: Path) -> Binding:
+    given = binding.control.model_dump()
+    channel = given.pop("channel", binding.channel or channel)
+    values = binding.model_dump(exclude={"control", "channel"})
+    if is_path(values.get("preset", "")):
+        values["preset"] = str(folder / values["preset"])
+    return Binding(control=Control(**given), channel=channel, **values)

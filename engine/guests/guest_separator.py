@@ -5,8 +5,8 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.background import BackgroundWorker
 from ...models import Model, StemsCard
-from ..background import BackgroundWorker
 from ..fifo import Fifo
 from ..level import Level, LevelMeter
 from ..separator import Timing, extra_latency

@@ -13,7 +13,8 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
-from .descriptor import BridgeError, Descriptor, module_info, parse_descriptor
+from ...core.errors import BridgeError
+from .descriptor import Descriptor, module_info, parse_descriptor
 from .factory import Range
 
 HERE = Path(__file__).parent

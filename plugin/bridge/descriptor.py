@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import md5
 
+from ...core.errors import BridgeError
 from .factory import Range, Timing
 
 FORMAT = 1
@@ -18,10 +19,6 @@ MAX_NAME, MAX_TITLE, MAX_PARAMETERS = 63, 127, 1000  # what a VST3 host has room
 MAX_EXTRAS = 64  # outputs besides the main one, and meters
 SDK = "VST 3.7.2"  # the version of the format that the shell speaks
 VENDOR = "StemBridge", "no web site yet", "no e-mail address yet"  # name, URL, e-mail
-
-
-class BridgeError(ValueError):
-    """A plugin that cannot be made, found or loaded; its text is one line."""
 
 
 @dataclass(frozen=True)

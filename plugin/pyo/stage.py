@@ -11,9 +11,11 @@ from weakref import WeakMethod
 import numpy as np
 from numpy.typing import NDArray
 
-from ...control.ports import named, say
+from ...control.ports import named
 from ...core.extras import install_extra
 from ...core.gains import check_gain_db
+from ...core.log import say
+from ...core.stems import check_stems
 from ...engine import StemProcessor
 from ...models import Model
 
@@ -86,8 +88,7 @@ class Stage:
 
     def check_gain(self, stem: str, gain: Any) -> None:
         """Raise ValueError for a stem or a gain that `set_gain` would not take."""
-        if stem not in self.stems:
-            raise ValueError(f"unknown stem {stem!r}; this model's stems are {', '.join(self.stems)}")
+        check_stems([stem], self.stems)
         if not isinstance(gain, pyo.PyoObject):
             check_gain_db(stem, gain)
 

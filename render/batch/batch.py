@@ -1,103 +1,40 @@
-"""Many songs: planned, rendered by joblib's workers here or on a Dask cluster, and journalled."""
+"""Many songs: planned, rendered by processes here or on a Dask cluster, and journalled."""
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any
 
 from ...core.places import as_place, is_url
-from ...models import Model, load_model
+from ...core.settings import arguments_from, values_of
+from ...models import load_model
 from ..report.report import Report, SongReport, is_report
+from ..settings import RemixFiles, SeparateFiles
 from ..song.overview import Overview
 from ..storage import join, one_line
-from .job import OF_A_REMIX, OF_STEMS, Job, choose, remix_job, stems_job
+from .job import choose
 from .journal import Entry, Journal
 from .plan import make_plan
 from .run import remove_empty_folders, render_planned
 from .sources import find_songs, identity
 
-if TYPE_CHECKING:
-    from ...core.protocols import Automation
-
 REPORT = "report.json"
 
-Songs = str | PathLike[str] | Sequence[str | PathLike[str]]
 
+@arguments_from(RemixFiles)
+def remix_files(settings: RemixFiles) -> Report:
+    """Remix many songs into a folder.
 
-class Watcher(Protocol):
-    """Who is told how a batch goes on. Calls never overlap; those of `working` may come from a thread of their own."""
-
-    def planned(self, report: Report) -> None:
-        """Once, before the work: songs are planned, skipped or failed."""
-
-    def working(self, source: str, step: str, fraction: float | None) -> None:
-        """A planned song is at a step, "rendering" or "writing"; the fraction of it, None if it cannot be known.
-
-        Some times a second at most. Some may be lost, or come after the song is finished.
-        """
-
-    def finished(self, song: SongReport) -> None:
-        """A planned song is done or failed."""
-
-
-def remix_files(
-    songs: Songs,
-    output: str | PathLike[str],
-    gains_db: Mapping[str, float] | None = None,
-    *,
-    preset: str | PathLike[str] | None = None,
-    model: str | PathLike[str] = "studio",
-    quality: str = "normal",
-    automation: "str | PathLike[str] | Automation | None" = None,
-    map: str | PathLike[str] = "general",
-    name: str | None = None,
-    format: str | None = None,
-    normalize: bool = False,
-    loudness: float | Literal["match"] | None = None,
-    sample_format: str | None = None,
-    bitrate: float | None = None,
-    encoding_quality: float | None = None,
-    stream: int | None = None,
-    overwrite: bool = False,
-    jobs: int = 1,
-    dask: Any = None,
-    threads: int = 1,
-    overrides: Sequence[Mapping[str, Any]] = (),
-    dry_run: bool = False,
-    watcher: Watcher | None = None,
-) -> Report:
-    """Remix many songs into a folder. Songs that an earlier run finished are skipped; no other file is overwritten.
-
-    Args:
-        songs: Files, folders, globs, playlists (.m3u, .m3u8, .pls) and URLs that fsspec knows, one or many. The tree
-            below folders and globs is kept.
-        output: A folder, made if it is missing, or a URL.
-        gains_db: Stem to gain in dB. They override the preset.
-        preset: Gains by name, or from a .json file.
-        model: A name, or the path of an .onnx file.
-        quality: "fast", "normal" or "best", where the model has them.
-        automation: A .csv or MIDI file, or an Automation.
-        map: How a MIDI file moves the faders.
-        name: A template such as "{artist} - {title}.{ext}"; by default "{name} ({preset}).{ext}". If results with
-            different settings have the same name, the later one gets a number.
-        format: wav, flac, aiff, mp3, ogg, opus or m4a; by default the song's, or flac where that cannot be written.
-        normalize, loudness, sample_format, stream: As in `remix_file`.
-        bitrate, encoding_quality: As in `remix_file`. Without a format they count for the outputs that are lossy.
-        overwrite: Replace files that the batch did not write (otherwise their songs fail), and results with other
-            settings.
-        jobs: Number of processes. If none can be started, this process does the work, after a RuntimeWarning.
-        dask: A scheduler's address, or a client, whose workers do the work instead. They must reach songs and output
-            under the same paths, or as URLs.
-        threads: Number of ONNX Runtime threads in each process.
-        overrides: Each a `match`, a glob of a path or its end, and other gains_db, preset, automation, map, normalize,
-            loudness, name, format, bitrate, encoding_quality or stream for the songs that it fits; later ones
-            override earlier ones.
-        dry_run: Only plan.
-        watcher: Receives progress.
+    Songs that an earlier run finished are skipped; no other file is overwritten. The tree below folders and globs is
+    kept. Without `name`, files are called "{name} ({preset}).{ext}"; if results with different settings have the same
+    name, the later one gets a number. Without `format`, files are in the song's own, or flac where that cannot be
+    written. With `overwrite`, files that the batch did not write are replaced (otherwise their songs fail), and so are
+    results with other settings. Dask's workers must reach songs and output under the same paths, or as URLs. If no
+    process can be started, this one does the work, after a RuntimeWarning.
 
     Returns:
         The result of each song. A song that fails has a reason there, and does not stop the others.
@@ -106,64 +43,29 @@ def remix_files(
         ValueError: Arguments cannot be used or name no song, or an override fits no song; raised before any work.
         OSError: Another run works in that folder, or it cannot be written.
     """
-    given = {name: value for name, value in locals().items() if name != "watcher"}
-    choices = {name: given[name] for name in OF_A_REMIX}
-    return _run(remix_job, choices, given, watcher)
+    return _run(settings)
 
 
-def separate_files(
-    songs: Songs,
-    output: str | PathLike[str],
-    stems: Sequence[str] | None = None,
-    *,
-    model: str | PathLike[str] = "studio",
-    quality: str = "normal",
-    name: str | None = None,
-    format: str | None = "wav",
-    normalize: bool = False,
-    sample_format: str | None = None,
-    bitrate: float | None = None,
-    encoding_quality: float | None = None,
-    stream: int | None = None,
-    overwrite: bool = False,
-    jobs: int = 1,
-    dask: Any = None,
-    threads: int = 1,
-    overrides: Sequence[Mapping[str, Any]] = (),
-    dry_run: bool = False,
-    watcher: Watcher | None = None,
-) -> Report:
-    """Separate many songs into stems in a folder. Arguments not listed here are those of `remix_files`.
+@arguments_from(SeparateFiles)
+def separate_files(settings: SeparateFiles) -> Report:
+    """Separate many songs into stems in a folder; all else is as in `remix_files`.
 
-    Args:
-        stems: As in `separate_file`.
-        name: By default "{folder}/{name}/{stem}.{ext}".
-        overrides: Of stems, normalize, name, format, bitrate, encoding_quality and stream.
+    Without `name`, files are called "{folder}/{name}/{stem}.{ext}".
     """
-    given = {name: value for name, value in locals().items() if name != "watcher"}
-    choices = {name: given[name] for name in OF_STEMS}
-    return _run(stems_job, choices, given, watcher)
+    return _run(settings)
 
 
-def _run(
-    treat: Callable[[Model, Mapping[str, Any], str | None], Job],
-    choices: Mapping[str, Any],
-    given: Mapping[str, Any],
-    watcher: Watcher | None,
-) -> Report:
-    """choices: what overrides may change. given: all arguments but the watcher."""
+def _run(batch: RemixFiles | SeparateFiles) -> Report:
     began = time.monotonic()
-    output = as_place(given["output"])
-    _check(output, given)
-    model = load_model(given["model"], given["quality"])
-    with Journal(output, read_only=given["dry_run"]) as journal:
+    output, watcher = as_place(batch.output), batch.watcher
+    _check_output(output, overwrite=batch.overwrite)
+    model = load_model(batch.model, batch.quality)
+    with Journal(output, read_only=batch.dry_run) as journal:
         ours = {_own_identity(join(output, name)) for name in (*journal.owned, REPORT)}
-        songs = [given["songs"]] if isinstance(given["songs"], str | PathLike) else given["songs"]
+        songs = [batch.songs] if isinstance(batch.songs, str | PathLike) else batch.songs
         sources, left_out = find_songs(songs, output, ours.__contains__)
-        places = [source.place for source in sources]
-        sample_format = given["sample_format"]
-        jobs = choose(places, choices, given["overrides"], lambda chosen: treat(model, chosen, sample_format))
-        plan = make_plan(sources, jobs, journal, output, overwrite=given["overwrite"])
+        jobs = choose([source.place for source in sources], batch, model)
+        plan = make_plan(sources, jobs, journal, output, overwrite=batch.overwrite)
 
         def report() -> Report:
             by_outputs = {song.report.outputs: journal.entries.get(song.key, Entry()) for song in plan}
@@ -171,21 +73,21 @@ def _run(
             def overview(song: SongReport) -> Overview | None:
                 return journal.overview(by_outputs[song.outputs]) if song.outcome in ("done", "skipped") else None
 
-            settings = {name: _plain(value) for name, value in given.items() if name not in ("songs", "dry_run")}
+            reported = [name for name in values_of(batch, type(batch)) if name not in ("songs", "dry_run", "watcher")]
+            settings = {"job": jobs[0].kind, **{name: _plain(getattr(batch, name)) for name in reported}}
             reports = tuple(song.report for song in plan)
             took = time.monotonic() - began
-            settings = {"job": jobs[0].kind, **settings}
             return Report(reports, took, settings, overview=overview, left_out=left_out.lines())
 
         if watcher:
             watcher.planned(report())
-        if not given["dry_run"]:
+        if not batch.dry_run:
             try:
-                render_planned(plan, journal, output, model, given, watcher)
+                render_planned(plan, journal, output, model, batch)
             finally:
                 remove_empty_folders(plan, output)
         at_the_end = report()
-        if not given["dry_run"] and not is_url(output):
+        if not batch.dry_run and not is_url(output):
             try:
                 at_the_end.write(Path(output, REPORT))
             except OSError as error:  # what was done is no less done
@@ -199,11 +101,8 @@ def _own_identity(output: str) -> str:
     return identity(output) if is_url(output) else os.path.join(identity(folder), name)
 
 
-def _check(output: str, given: Mapping[str, Any]) -> None:
-    """What can be known of the arguments before anything is looked at."""
-    for name in ("jobs", "threads"):
-        if isinstance(given[name], bool) or not isinstance(given[name], int) or given[name] < 1:
-            raise ValueError(f"{name} {given[name]!r} does not work; give a whole number from 1 up")
+def _check_output(output: str, *, overwrite: bool) -> None:
+    """Check what can be known of the output folder before anything is looked at."""
     if not output or "::" in output or "\0" in output:
         raise ValueError(f"output {output!r} is no folder; give a path or a URL such as s3://bucket/folder")
     if is_url(output):
@@ -211,7 +110,7 @@ def _check(output: str, given: Mapping[str, Any]) -> None:
     if os.path.exists(output) and not os.path.isdir(output):
         raise ValueError(f"output {output} is a file; give a folder")
     with suppress(FileNotFoundError):
-        if not is_report(Path(output, REPORT)) and not given["overwrite"]:
+        if not is_report(Path(output, REPORT)) and not overwrite:
             raise ValueError(f"{Path(output, REPORT)} is not ours, and would be overwritten; choose another folder")
 
 

@@ -1,13 +1,16 @@
-"""Tasks through joblib: on this machine's cores or on a Dask cluster, whatever happens to single workers."""
+"""Tasks on this machine's cores or on a Dask cluster, whatever happens to single workers."""
 
 import logging
 import os
 import signal
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from ...core.extras import install_extra
@@ -17,6 +20,7 @@ from .progress import ProgressCallback, ProgressSender, hearing_dask, hearing_pi
 from .task import DIED, Result, Task, die_with, forget_network, left_behind, render_task
 
 PATIENCE = 10  # seconds until a cluster must have answered
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # of NumPy in each worker
 STARTS = 3  # rounds in which workers may die before any of them has begun a song
 
 Begin = Callable[[Task], None]
@@ -56,9 +60,8 @@ def render_on_cores(
             begun.add(task.number)
             begin(task)
 
-    with _quiet(), hearing_pipe(folder, hear) as pipe, _workers_let_go():
-        # At least two, because joblib uses this process for one; never more than there are songs.
-        why = yield from _render_on_loky(waiting, max(2, min(jobs, len(tasks))), folder, pipe, begin_once)
+    with hearing_pipe(folder, hear) as pipe:
+        why = yield from _render_on_loky(waiting, jobs, folder, pipe, begin_once)
     if waiting:
         line = f"cannot start worker processes, so songs are rendered one at a time ({why})"
         warnings.warn(line, RuntimeWarning, stacklevel=2)
@@ -66,25 +69,26 @@ def render_on_cores(
 
 
 def _render_on_loky(
-    waiting: dict[int, Task], workers: int, folder: Path, pipe: str | None, begin: Begin
+    waiting: dict[int, Task], jobs: int, folder: Path, pipe: str | None, begin: Begin
 ) -> Generator[Result, None, str]:
     """Render tasks, and remove them from `waiting`. Return why workers cannot be started, if some tasks are left."""
     suspects: list[int] = []
     starts = 0
     while waiting:
-        if why := _why_no_workers(workers):
-            return why
-        from joblib.externals.loky.process_executor import BrokenProcessPool
-
         alone = waiting[suspects.pop(0)] if suspects else None
         now = [alone] if alone else list(waiting.values())
+        workers = min(jobs, len(now))
         try:
-            with closing(_on_loky(now, workers, pipe, begin)) as results:
-                for result in results:
+            with _pool(workers) as executor:
+                submit = partial(executor.submit, _render_for, pipe)
+                for _, future in _in_turns(submit, now, begin, partial(int, 2 * workers)):
+                    result: Result = future.result()
                     starts = 0
                     del waiting[result.number]
                     yield result
-        except BrokenProcessPool:
+        except _NoWorkersError as error:
+            return str(error)
+        except BrokenExecutor:
             if alone and waiting.pop(alone.number, None):
                 yield _gone(alone, DIED)
             elif not alone:
@@ -95,52 +99,64 @@ def _render_on_loky(
     return ""
 
 
-def _why_no_workers(workers: int) -> str:
-    """Start worker processes, which the next tasks will use. Return why that failed; empty if it succeeded.
+class _NoWorkersError(Exception):
+    """No worker processes can be started; says why."""
 
-    There are many reasons: no shared memory for semaphores, a limit on processes, a daemon, a joblib thread. For some
-    joblib raises an error, for others it warns and calls functions in this process.
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Any]:
+    """Start worker processes, and end them afterwards: at once if something is raised.
+
+    There are many reasons why they cannot be started: no shared memory for semaphores, a limit on processes, a daemon.
     """
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        try:
-            from joblib import Parallel, delayed
+    executor = None
+    try:
+        from loky import ProcessPoolExecutor
 
-            with _signals_held():
-                calls = (delayed(_enter)(os.getpid()) for _ in range(workers))
-                processes = Parallel(n_jobs=workers, backend="loky", max_nbytes=None)(calls)
-        except Exception as error:
-            _end_workers(at_once=True)
-            # The text of a BrokenProcessPool is long and says just this. Its class cannot be imported everywhere.
-            return "they end as soon as they start" if "terminated" in str(error) else one_line(error)
-    if os.getpid() not in processes:
-        return ""
-    return " ".join(str(said[0].message).split()) if said else "joblib does not start any here"
+        with _signals_held():
+            executor = ProcessPoolExecutor(workers, initializer=die_with, initargs=(os.getpid(),), env=ONE_THREAD)
+            executor.submit(os.getpid).result()
+    except Exception as error:
+        if executor is not None:
+            with suppress(Exception):
+                executor.shutdown(kill_workers=True)
+        # The text of a BrokenExecutor is long and says just this.
+        why = "they end as soon as they start" if isinstance(error, BrokenExecutor) else one_line(error)
+        raise _NoWorkersError(why) from error
+    try:
+        with _quiet():
+            yield executor
+    except BaseException:  # including GeneratorExit: no worker outlives the run
+        executor.shutdown(kill_workers=True)
+        raise
+    executor.shutdown()
 
 
-def _enter(driver: int) -> int:
-    """If this is a worker of another process, make it end with that process. Return this process's id."""
-    if os.getpid() != driver:
-        die_with(driver)
-    return os.getpid()
+def _in_turns(
+    submit: Callable[[Task], Any], tasks: Iterable[Task], begin: Begin, width: Callable[[], int]
+) -> Iterator[tuple[Task, Any]]:
+    """Submit tasks, and yield each with its future as soon as that is done.
 
-
-def _on_loky(tasks: Sequence[Task], workers: int, pipe: str | None, begin: Begin) -> Generator[Result, None, None]:
-    from joblib import Parallel, delayed
-
-    def calls() -> Iterator[Any]:
-        for task in tasks:
+    Args:
+        submit: Gives a task to a worker, and returns a future.
+        tasks: In their order.
+        begin: Called before a task is submitted.
+        width: Returns how many tasks may be submitted and not yet done.
+    """
+    finished: SimpleQueue[int] = SimpleQueue()
+    submitted: dict[int, tuple[Task, Any]] = {}
+    rest = iter(tasks)
+    while True:
+        for task in islice(rest, max(0, width() - len(submitted))):
             begin(task)
-            yield delayed(_render_for)(task, pipe, os.getpid())
+            submitted[task.number] = task, submit(task)
+            submitted[task.number][1].add_done_callback(lambda _, number=task.number: finished.put(number))
+        if not submitted:
+            return
+        yield submitted.pop(finished.get())
 
-    parallel = Parallel(n_jobs=workers, backend="loky", return_as="generator_unordered", batch_size=1, max_nbytes=None)
-    with _signals_held():
-        results: Generator[Result, None, None] = parallel(calls())
-    return results
 
-
-def _render_for(task: Task, pipe: str | None, driver: int) -> Result:
-    _enter(driver)
+def _render_for(pipe: str | None, task: Task) -> Result:
     return render_task(task, ProgressSender(partial(tell_pipe, pipe), task.number) if pipe else None)
 
 
@@ -156,26 +172,10 @@ def _signals_held() -> Iterator[None]:
 
 
 @contextmanager
-def _workers_let_go() -> Iterator[None]:
-    """End the workers. Idle ones would hold memory for minutes, and keep a child process from ending that long."""
-    try:
-        yield
-    finally:
-        _end_workers()
-
-
-def _end_workers(*, at_once: bool = False) -> None:
-    with suppress(Exception):  # where none could be started
-        from joblib.externals.loky import get_reusable_executor
-
-        get_reusable_executor(reuse=True).shutdown(kill_workers=at_once)
-
-
-@contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence joblib's warnings of results that are not fetched, and of workers that restart because they had grown."""
+    """Silence loky's warnings of workers that restart because they had grown."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="joblib")
+        warnings.filterwarnings("ignore", module="loky")
         yield
 
 
@@ -186,35 +186,41 @@ def _gone(task: Task, reason: str) -> Result:
 def render_on_dask(
     tasks: Sequence[Task], dask: Any, topic: str, begin: Begin, hear: ProgressCallback
 ) -> Iterator[Result]:
-    """Render the tasks on a cluster. dask: its scheduler's address, or a client. topic: a name that no other run has.
+    """Render the tasks on a cluster. Dask gives the songs of a worker that dies to the others.
 
-    Dask gives the songs of a worker that dies to the others. Raises OSError if no cluster answers or has workers, and
-    ValueError if these cannot do the work.
+    Args:
+        tasks: The songs.
+        dask: The scheduler's address, or a client.
+        topic: A name that no other run has.
+        begin: Called once for each task, before it begins.
+        hear: Receives progress.
+
+    Raises:
+        OSError: No cluster answers or has workers.
+        ValueError: The workers cannot do the work.
     """
-    from joblib import Parallel, delayed, parallel_config
-
-    waiting = {task.number: task for task in tasks}
-
-    def calls() -> Iterator[Any]:
-        for task in tasks:
-            begin(task)
-            yield delayed(_render_on_dask)(task, topic)
-
-    with _quiet(), _client(dask) as client:
+    with _client(dask) as client:
         _check_workers(client, tasks[0].scratch)
+        lost = OSError(f"{client.scheduler.address} answers no more; see to the scheduler, and start this again")
+
+        def width() -> int:
+            try:
+                return 2 * max(1, sum(client.nthreads().values()))
+            except Exception as error:  # of whatever kind: this asks the scheduler only
+                raise lost from error
+
+        submit = partial(client.submit, _render_on_dask, topic, pure=False)
         with hearing_dask(client, topic, hear):
-            with parallel_config(backend=_backend(client)):
-                results = Parallel(return_as="generator_unordered", batch_size=1)(calls())
-            with closing(results):
-                for result in results:
-                    if result is not None:
-                        del waiting[result.number]
-                        yield result
-    for task in waiting.values():
-        yield _gone(task, "Dask gave it up, because one worker after another died; see the workers' logs")
+            for task, future in _in_turns(submit, tasks, begin, width):
+                if client.status != "running" or future.cancelled():
+                    raise lost
+                if future.status == "finished":
+                    yield future.result()
+                else:
+                    yield _gone(task, "Dask gave it up, because one worker after another died; see the workers' logs")
 
 
-def _render_on_dask(task: Task, topic: str) -> Result:
+def _render_on_dask(topic: str, task: Task) -> Result:
     return render_task(task, ProgressSender(partial(tell_dask, topic), task.number))
 
 
@@ -269,34 +275,3 @@ def _check_workers(client: Any, scratch: str | None) -> None:
 
 def _sees(folder: str | None) -> bool:
     return folder is None or os.path.isdir(folder)
-
-
-def _backend(client: Any) -> Any:
-    import asyncio
-
-    from joblib._dask import DaskDistributedBackend
-
-    class Backend(DaskDistributedBackend):
-        """joblib's own (1.4 to 1.6), but for two things that it does.
-
-        It waits for ever for a task that Dask gives up, and for all if the scheduler goes: here the result of the one
-        is None, and the other raises OSError. It does all the work itself where the cluster has a single thread.
-        """
-
-        def effective_n_jobs(self, n_jobs: int) -> int:
-            return max(2, int(super().effective_n_jobs(n_jobs)))
-
-        async def _collect(self) -> None:
-            while self._continue:
-                async for future, result in self.waiting_futures:
-                    del self._results[future]
-                    given_up = [None] if client.status == "running" else None
-                    self._callbacks.pop(future)(result if future.status == "finished" else given_up)
-                await asyncio.sleep(0.01)
-
-        def retrieve_result_callback(self, out: Any) -> Any:
-            if out is None:
-                raise OSError(f"{client.scheduler.address} answers no more; see to the scheduler, and start this again")
-            return super().retrieve_result_callback(out)
-
-    return Backend(client=client)

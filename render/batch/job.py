@@ -3,32 +3,31 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from ...audio.bitrates import check_bitrate
-from ...audio.containers import CONTAINERS, SAMPLE_BYTES, VIDEO_CONTAINERS, kind_of
+from ...audio.containers import CONTAINERS, VIDEO_CONTAINERS, kind_of
 from ...control import Automation
-from ...control.midifile import has_midi_header
 from ...core.gains import SILENCE_DB
-from ...core.suggest import did_you_mean
+from ...core.settings import check_key, values_of
+from ...core.stems import stem_parts
 from ...engine import moves_faders
 from ...engine.gains import Faders
 from ...models import Model
-from ...presets import load_preset
-from ..song.level import check_loudness
-from ..song.song import stem_parts
+from ...presets.gains import read_gains
+from ..settings import RemixFiles, RemixSettings, SeparateFiles, SeparateSettings, song_keys
+from ..song.faders import read_faders
 from ..storage import file_name, one_line
 from .globs import matching
 from .naming import REMIX_NAME, STEMS_NAME, Template, mix_name
 from .sources import STEM_FILE
 
-FORMATS = tuple(kind.removeprefix(".") for kind in CONTAINERS)
-OF_BOTH = ("normalize", "name", "format", "bitrate", "encoding_quality", "stream")
-OF_A_REMIX = ("gains_db", "preset", "automation", "map", "loudness", *OF_BOTH)
-OF_STEMS = ("stems", *OF_BOTH)
+S = TypeVar("S", RemixFiles, SeparateFiles)
+CODING = "bitrate", "encoding_quality"
 # The format of the outputs by the song's suffix, unless one is asked for; flac for all others.
 OWN_FORMATS = {kind: kind.removeprefix(".") for kind in (*CONTAINERS, *VIDEO_CONTAINERS)} | {
     ".wave": "wav", ".aif": "aiff", ".aifc": "aiff", ".oga": "ogg", ".m4b": "m4a", ".aac": "m4a", ".m4v": "m4v",
@@ -81,134 +80,95 @@ def _own_suffix(source: str) -> str:
     return STEM_FILE if name.endswith(STEM_FILE) else Path(name).suffix
 
 
-def remix_job(model: Model, choices: Mapping[str, Any], sample_format: str | None) -> Job:
-    """choices: those OF_A_REMIX, as remix_files takes them. Raises ValueError (one line)."""
-    preset = choices["preset"]
-    presets_gains = load_preset(preset) if preset is not None else {}
-    if unknown := [stem for stem in presets_gains if stem not in model.card.stems]:
-        stems = ", ".join(model.card.stems)
-        raise ValueError(f"preset {str(preset)!r} moves {unknown[0]!r}, and this model's stems are {stems}")
-    gains_db = {**presets_gains, **(choices["gains_db"] or {})}
-    automation = choices["automation"]
+def make_job(model: Model, settings: RemixFiles | SeparateFiles) -> Job:
+    """Return what the settings of a song mean with a model. Raises ValueError (one line) if they cannot be used."""
+    return _remix_job(model, settings) if isinstance(settings, RemixFiles) else _stems_job(model, settings)
+
+
+def _remix_job(model: Model, given: RemixFiles) -> Job:
+    preset = given.gains_db if isinstance(given.gains_db, str | os.PathLike) else given.preset
+    presets_gains = read_gains(preset, model.card.stems)
+    read = read_faders(given)
+    automation = cast("Automation | None", read.automation)
     ride = None if automation is None else "automation"
-    if isinstance(automation, str | os.PathLike):
-        ride = Path(automation).stem
-        automation = read_automation(automation, choices["map"], gains_db)
-    faders = Faders(model.card.stems, 44100, gains_db)  # raises what is wrong with them
+    if isinstance(given.automation, str | os.PathLike):
+        ride = Path(given.automation).stem
+    faders = Faders(model.card.stems, 44100, read.gains_db)  # raises what is wrong with them
     if automation is not None:
         automation.starting(faders.gains_db)  # raise or warn once here, not for each song
         automation = automation if moves_faders(automation, faders.gains_db) else None
-    check_loudness(choices["loudness"], normalize=choices["normalize"])
-    template = _template(choices, sample_format, REMIX_NAME)
+    template = _template(given, REMIX_NAME)
     if "stem" in template.fields:
-        raise ValueError(f"name {choices['name']!r} has {{stem}}, and a remix is one file; leave it out")
-    shaping = {name: choices[name] for name in ("normalize", "loudness")} | {"sample_format": sample_format}
+        raise ValueError(f"name {given.name!r} has {{stem}}, and a remix is one file; leave it out")
     # All gains of -80 dB and below are silence.
     gains = {stem: max(SILENCE_DB, gain) for stem, gain in faders.gains_db.items()}
     moved = {stem: gain for stem, gain in gains.items() if gain != max(SILENCE_DB, presets_gains.get(stem, 0.0))}
     preset_name = None if preset is None else Path(preset).name.removesuffix(".json")
-    stream = _stream(choices)
-    return Job(
-        "remix",
-        {"gains_db": gains_db, "automation": automation, **shaping, **stream},
-        _coding(choices, sample_format),
-        template,
-        choices["format"],
-        {"preset": mix_name(moved, preset_name, ride), "model": model.card.name},
-        (),
-        {
-            "job": "remix",
-            "model": model.card.sha256,
-            "gains_db": {stem: gain for stem, gain in gains.items() if gain},
-            "automation": automation and _digest(automation),
-            **shaping,
-            **stream,
-        },
-    )
+    arguments = _without_coding(values_of(replace(read, automation=automation), RemixSettings))
+    shaping = {name: value for name, value in arguments.items() if name not in ("preset", "map")}
+    shaping["gains_db"] = {stem: gain for stem, gain in gains.items() if gain}
+    shaping["automation"] = automation and _digest(automation)
+    words = {"preset": mix_name(moved, preset_name, ride), "model": model.card.name}
+    settings = {"job": "remix", "model": model.card.sha256, **shaping}
+    return Job("remix", arguments, _coding(given), template, given.format, words, (), settings)
 
 
-def stems_job(model: Model, choices: Mapping[str, Any], sample_format: str | None) -> Job:
-    """choices: those OF_STEMS, as separate_files takes them. Raises ValueError (one line)."""
-    stems = tuple(stem_parts(model.card.stems, choices["stems"]))
-    template = _template(choices, sample_format, STEMS_NAME)
+def _stems_job(model: Model, given: SeparateFiles) -> Job:
+    stems = tuple(stem_parts(model.card.stems, given.stems))
+    template = _template(given, STEMS_NAME)
     if "stem" not in template.fields and len(stems) > 1:
-        raise ValueError(f"name {choices['name']!r} has no {{stem}}, and {len(stems)} stems would be one file; add it")
-    shaping = {"normalize": choices["normalize"], "sample_format": sample_format, **_stream(choices)}
+        raise ValueError(f"name {given.name!r} has no {{stem}}, and {len(stems)} stems would be one file; add it")
+    arguments = _without_coding(values_of(replace(given, stems=stems), SeparateSettings))
     words = {"preset": "stems", "model": model.card.name}
-    settings = {"job": "separate", "model": model.card.sha256, "stems": stems, **shaping}
-    coding = _coding(choices, sample_format)
-    return Job("separate", {"stems": stems, **shaping}, coding, template, choices["format"], words, stems, settings)
+    settings = {"job": "separate", "model": model.card.sha256, **arguments}
+    return Job("separate", arguments, _coding(given), template, given.format, words, stems, settings)
 
 
-def _stream(choices: Mapping[str, Any]) -> dict[str, int]:
-    """Return the chosen audio stream, or nothing, so that journals of versions without this choice stay valid."""
-    stream = choices["stream"]
-    if stream is None:
-        return {}
-    if isinstance(stream, bool) or not isinstance(stream, int) or stream < 1:
-        raise ValueError(f"stream {stream!r} does not work; give a whole number from 1 up")
-    return {"stream": stream}
+def _without_coding(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if name not in CODING}
 
 
-def _coding(choices: Mapping[str, Any], sample_format: str | None) -> dict[str, float]:
+def _coding(given: RemixFiles | SeparateFiles) -> dict[str, float]:
     """Return the bitrate or encoding_quality that was chosen, or nothing."""
-    bitrate, encoding_quality, format = choices["bitrate"], choices["encoding_quality"], choices["format"]
-    container = CONTAINERS.get(f".{format}")
-    is_lossy = container is None or (container.is_lossy and sample_format is None)
-    check_bitrate(bitrate, encoding_quality, f".{format}", is_lossy=is_lossy)
-    return {name: choices[name] for name in ("bitrate", "encoding_quality") if choices[name] is not None}
+    container = CONTAINERS.get(f".{given.format}")
+    is_lossy = container is None or (container.is_lossy and given.sample_format is None)
+    check_bitrate(given.bitrate, given.encoding_quality, f".{given.format}", is_lossy=is_lossy)
+    chosen = {"bitrate": given.bitrate, "encoding_quality": given.encoding_quality}
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
-def _template(choices: Mapping[str, Any], sample_format: str | None, default: str) -> Template:
-    format = choices["format"]
-    if format is not None and format not in FORMATS:
-        raise ValueError(f"format {format!r} cannot be written; choose from {', '.join(FORMATS)}")
-    if sample_format is not None and sample_format not in SAMPLE_BYTES:
-        raise ValueError(f"sample format {sample_format!r} is unknown; choose from {', '.join(SAMPLE_BYTES)}")
+def _template(given: RemixFiles | SeparateFiles, default: str) -> Template:
+    format, sample_format = given.format, given.sample_format
     if format and sample_format and sample_format not in CONTAINERS[f".{format}"].sample_formats:
         raise ValueError(
             f"{format} files cannot be {sample_format}; leave that out or choose another format, such as wav"
         )
-    return Template(default if choices["name"] is None else choices["name"])
-
-
-def read_automation(path: str | os.PathLike[str], midi_map: Any, gains_db: Mapping[str, float]) -> Automation:
-    """A .csv file, or a MIDI file read through a map, from where the faders stand. Raises ControlError."""
-    return Automation.from_midi(path, midi_map, gains_db=gains_db) if is_midi(path) else Automation.from_csv(path)
-
-
-def is_midi(path: str | os.PathLike[str]) -> bool:
-    """Whether an automation is a MIDI file: by its name, and where that says nothing by its first bytes."""
-    if (suffix := Path(path).suffix.lower()) in (".csv", ".mid", ".midi"):
-        return suffix != ".csv"
-    with open(path, "rb") as file:
-        return has_midi_header(file.read(12))
+    return Template(default if given.name is None else given.name)
 
 
 def _digest(automation: Automation) -> str:
     return hashlib.sha256(json.dumps([automation.unit, *automation.points]).encode()).hexdigest()
 
 
-def choose(
-    places: Iterable[str],
-    choices: Mapping[str, Any],
-    overrides: Sequence[Mapping[str, Any]],
-    treat: Callable[[Mapping[str, Any]], Job],
-) -> list[Job]:
-    """The job of each song: the choices of all, and above them what the overrides that match it choose.
+def choose(places: Iterable[str], settings: RemixFiles | SeparateFiles, model: Model) -> list[Job]:
+    """Return the job of each song: the batch's settings, and over them the overrides that match the song.
 
-    overrides: each with `match`, a glob of a path or of its end, and any of the choices; later ones count more. Faders
-    are combined, all else is replaced. Raises ValueError for an unknown key, or a `match` that fits no song.
+    Each override has `match`, a glob of a path or of its end, and other values; later ones count more. Gains are
+    combined, all else is replaced.
+
+    Raises:
+        ValueError: An override has an unknown key or a value that does not work, or fits no song.
     """
     paths = [tuple(place.split("/")) for place in places]
-    matched = [_matched(number, override, choices, paths) for number, override in enumerate(overrides, 1)]
-    jobs: dict[tuple[int, ...], Job] = {(): treat(choices)}
+    matched = [_matched(number, override, settings, paths) for number, override in enumerate(settings.overrides, 1)]
+    jobs: dict[tuple[int, ...], Job] = {(): make_job(model, settings)}
     chosen = []
     for path in paths:
         fitting = tuple(number for number, found in enumerate(matched) if path in found)
         if fitting not in jobs:
             try:
-                jobs[fitting] = treat(_joined(choices, [overrides[number] for number in fitting]))
+                joined = reduce(_with_override, (settings.overrides[number] for number in fitting), settings)
+                jobs[fitting] = make_job(model, joined)
             except (ValueError, OSError) as error:
                 of = " and ".join(str(number + 1) for number in fitting)
                 raise ValueError(f"override {of}: {one_line(error)}") from error
@@ -217,15 +177,12 @@ def choose(
 
 
 def _matched(
-    number: int, override: Mapping[str, Any], choices: Mapping[str, Any], paths: list[tuple[str, ...]]
+    number: int, override: Mapping[str, Any], settings: RemixFiles | SeparateFiles, paths: list[tuple[str, ...]]
 ) -> set[tuple[str, ...]]:
     """Return the paths of the songs that an override fits."""
+    keys = song_keys(type(settings))
     for key in override:
-        if key != "match" and key not in choices:
-            known = ("match", *choices)
-            raise ValueError(
-                f"override {number}: unknown key {key!r}{did_you_mean(key, known)}; choose from {', '.join(known)}"
-            )
+        check_key(key, ("match", *keys), f"override {number}")
     if not isinstance(match := override.get("match"), str) or not match:
         raise ValueError(f"override {number} has no match, which says for what songs it is, such as 'live/*.flac'")
     found = matching(match if match.startswith("/") or "://" in match else f"**/{match}", paths)
@@ -236,20 +193,17 @@ def _matched(
     return found
 
 
-def _joined(choices: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    joined = dict(choices)
-    for override in overrides:
-        new = {key: value for key, value in override.items() if key != "match"}
-        if "gains_db" in new:
-            new["gains_db"] = {**(joined["gains_db"] or {}), **new["gains_db"]}
-        # Each of these sets the level, and the later one counts.
-        if new.get("normalize"):
-            joined["loudness"] = None
-        elif "loudness" in new:
-            joined["normalize"] = False
-        # So does each of these.
-        for name, other in ("bitrate", "encoding_quality"), ("encoding_quality", "bitrate"):
-            if name in new:
-                joined[other] = None
-        joined |= new
-    return joined
+def _with_override(settings: S, override: Mapping[str, Any]) -> S:
+    new = {key: value for key, value in override.items() if key != "match"}
+    if "gains_db" in new and isinstance(settings, RemixFiles):
+        new["gains_db"] = {**read_gains(settings.gains_db), **read_gains(new["gains_db"])}
+    # Each of these sets the level, and the later one counts.
+    if new.get("normalize") and "loudness" not in new and isinstance(settings, RemixFiles):
+        new["loudness"] = None
+    elif "loudness" in new and "normalize" not in new:
+        new["normalize"] = False
+    # So does each of these.
+    for name, other in ("bitrate", "encoding_quality"), ("encoding_quality", "bitrate"):
+        if name in new:
+            new.setdefault(other, None)
+    return replace(settings, **new)

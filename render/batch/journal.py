@@ -217,5 +217,6 @@ class Journal:
 
 
 def canonical(settings: Mapping[str, Any]) -> str:
-    """The same text for the same settings."""
-    return json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    """Return the same text for the same settings, whether options that are not used are there or not."""
+    used = {name: value for name, value in settings.items() if value is not None and value is not False}
+    return json.dumps(used, sort_keys=True, separators=(",", ":"))

@@ -2,23 +2,20 @@
 
 import os
 import secrets
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any
 
 from ...core.places import is_url
 from ...models import Model
+from ..settings import RemixFiles, SeparateFiles
 from ..storage import Seen
 from .executors import render_here, render_on_cores, render_on_dask
 from .journal import Entry, Journal
 from .plan import Planned
 from .task import Result, Task
-
-if TYPE_CHECKING:
-    from .batch import Watcher
 
 
 def render_planned(
@@ -26,14 +23,14 @@ def render_planned(
     journal: Journal,
     output: str,
     model: Model,
-    given: Mapping[str, Any],
-    watcher: "Watcher | None",
+    batch: RemixFiles | SeparateFiles,
 ) -> None:
-    """Render all that is planned, and note what comes of it. given: all arguments of the batch but the watcher."""
+    """Render all that is planned, and note what comes of it."""
+    watcher = batch.watcher
     planned = [number for number, song in enumerate(plan) if song.report.outcome == "planned"]
     # What a run was at when it was killed comes last: it may be what killed it.
     planned.sort(key=lambda number: bool(journal.entries.get(plan[number].key, Entry()).claimed))
-    tasks = [_task(number, plan[number], journal, output, model, given) for number in planned]
+    tasks = [_task(number, plan[number], journal, output, model, batch) for number in planned]
     one_at_a_time = Lock()
     raised: list[Exception] = []
 
@@ -46,7 +43,7 @@ def render_planned(
                     raised.append(error)
 
     # Closed whatever happens: no worker outlives the run.
-    with closing(_results(tasks, given, journal, partial(_begin, plan, journal), hear)) as results:
+    with closing(_results(tasks, batch, journal, partial(_begin, plan, journal), hear)) as results:
         for result in results:
             song = plan[result.number]
             _note(song, result, journal)
@@ -84,12 +81,14 @@ def _begin(plan: Sequence[Planned], journal: Journal, task: Task) -> None:
     journal.claim(song.key, song.number, song.names)
 
 
-def _task(number: int, song: Planned, journal: Journal, output: str, model: Model, given: Mapping[str, Any]) -> Task:
+def _task(
+    number: int, song: Planned, journal: Journal, output: str, model: Model, batch: RemixFiles | SeparateFiles
+) -> Task:
     def absolute(place: str) -> str:
         return place if is_url(place) else os.path.abspath(place)
 
     # Elsewhere only what all machines share is the same.
-    scratch = None if given["dask"] is not None and is_url(output) else str(journal.scratch.absolute())
+    scratch = None if batch.dask is not None and is_url(output) else str(journal.scratch.absolute())
     return Task(
         number,
         absolute(song.source.place),
@@ -99,8 +98,8 @@ def _task(number: int, song: Planned, journal: Journal, output: str, model: Mode
         song.fields["ext"],
         model.card.name if model.shipped else absolute(str(model.path)),
         model.card.sha256,
-        given["quality"],
-        given["threads"],
+        batch.quality,
+        batch.threads,
         song.may_replace,
         scratch,
     )
@@ -108,19 +107,19 @@ def _task(number: int, song: Planned, journal: Journal, output: str, model: Mode
 
 def _results(
     tasks: Sequence[Task],
-    given: Mapping[str, Any],
+    batch: RemixFiles | SeparateFiles,
     journal: Journal,
     begin: Callable[[Task], None],
     hear: Callable[[int, str, float | None], None],
 ) -> Generator[Result, None, None]:
     if not tasks:
         return
-    if given["dask"] is not None:
-        yield from render_on_dask(tasks, given["dask"], f"stembridge-{secrets.token_hex(8)}", begin, hear)
-    elif given["jobs"] == 1:
+    if batch.dask is not None:
+        yield from render_on_dask(tasks, batch.dask, f"stembridge-{secrets.token_hex(8)}", begin, hear)
+    elif batch.jobs == 1:
         yield from render_here(tasks, begin, hear)
     else:
-        yield from render_on_cores(tasks, given["jobs"], journal.scratch, begin, hear)
+        yield from render_on_cores(tasks, batch.jobs, journal.scratch, begin, hear)
 
 
 def remove_empty_folders(plan: Sequence[Planned], output: str) -> None:

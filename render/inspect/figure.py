@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.extras import install_extra
+from ...core.times import clock
 from ...models import Model
+from ..settings import Progress
 from ..song.outputs import Outputs
-from ..song.song import Progress
 from .inspection import FLOOR_DB, Inspection, Loud, decibels, inspect_audio
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _compose(figure: "Figure", inspection: Inspection, theme: Theme) -> None:
         _draw_stem(rows[2 + number], inspection, number, hue, theme)
         _write_numbers(beside[2 + number], loud, hue, theme)
     rows[-1].xaxis.set_major_locator(FixedLocator(_seconds_to_mark(inspection.seconds)))
-    rows[-1].xaxis.set_major_formatter(lambda seconds, _: _clock(seconds))
+    rows[-1].xaxis.set_major_formatter(lambda seconds, _: clock(seconds, 0 if float(seconds).is_integer() else 2))
 
 
 def _draw_waveform(axes: "Axes", inspection: Inspection, theme: Theme) -> None:
@@ -247,7 +248,7 @@ thead th {{ color: var(--dim); font-weight: normal; }}
 
 def _facts(inspection: Inspection) -> str:
     channels = {1: "mono", 2: "stereo"}[inspection.num_channels]
-    length = _clock(round(inspection.seconds) if inspection.seconds >= 10 else inspection.seconds)
+    length = clock(inspection.seconds, 0 if inspection.seconds >= 10 else 2)
     return (
         f"{length}, {inspection.sample_rate / 1000:g} kHz {channels}.  "
         f"Level of each stem in dB of full scale (RMS), as the network {inspection.model} hears them."
@@ -266,13 +267,3 @@ def _signed(number: object) -> str:
 
 def _percent(share: float) -> str:
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
-
-
-def _clock(seconds: float) -> str:
-    """Minutes and seconds, and what is left of them.
-
-    >>> _clock(61), _clock(0.25), _clock(3600)
-    ('1:01', '0:00.25', '60:00')
-    """
-    minutes, rest = divmod(round(seconds, 2), 60)
-    return f"{minutes:.0f}:{f'{rest:05.2f}'.rstrip('0').rstrip('.') if rest % 1 else f'{rest:02.0f}'}"

@@ -11,7 +11,9 @@ from ...audio import AudioError, open_audio
 from ...engine import aligned
 from ...engine.fifo import Fifo
 from ...models import Model
-from ..song.song import REPAIR, Progress, counted, hear_song, stem_processor
+from ..settings import Progress
+from ..song.overview import join_by_twos
+from ..song.song import REPAIR, counted, hear_song, stem_processor
 
 Block = NDArray[np.float32]
 
@@ -192,9 +194,8 @@ class _Columns:
 
     def _join(self) -> None:
         self._span *= 2
-        for rows, join, empty in (self._extremes, np.maximum, -np.inf), (self._powers, np.add, 0):
-            rows[:, :COLUMNS] = join(rows[:, ::2], rows[:, 1::2])
-            rows[:, COLUMNS:] = empty
+        join_by_twos(self._extremes, np.maximum, -np.inf)
+        join_by_twos(self._powers, np.add, 0.0)
 
 
 def _decibels(power: NDArray) -> Block:

@@ -1,17 +1,19 @@
 """A batch as one page to look over: what failed, and of each song its waveform, stems and loudness, before and after.
 
 The page stands alone: no script, no network, pictures inside. What it shows may come from strangers (names, tags), so
-all of it is escaped, and a content security policy keeps the browser from loading or running anything.
+the template escapes all of it, and a content security policy keeps the browser from loading or running anything.
 """
 
 import json
 import os
-from collections.abc import Iterator
-from html import escape
-from itertools import groupby
+from collections import Counter
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from ...core.atomic import new_file
 from ...core.places import is_url
@@ -30,53 +32,62 @@ KINDS = {"failed": "failed", "warned": "with warnings", "done": "done", "skipped
 
 
 def write_page(report: "Report", path: Path) -> None:
-    """Write `report` to `path` as one HTML file, whole or not at all. Its links to the songs are relative to it.
+    """Write a report as one HTML file, whole or not at all. Its links to the songs are relative to it.
 
-    Songs are written one by one, so memory does not grow with their number. Raises OSError.
+    Songs are written one by one, so memory does not grow with their number.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     # File names may have bytes that are not text.
     with new_file(path) as part, open(part, "w", encoding="utf-8", errors="backslashreplace") as file:
-        for piece in _page(report, path.absolute().parent):
-            file.write(piece)
+        file.writelines(_template().generate(_values(report, path.absolute().parent)))
 
 
-def _page(report: "Report", folder: Path) -> Iterator[str]:
-    style = Path(__file__).with_name("page.css").read_text("utf-8")
-    heading = f"{_count(len(report.songs), 'song')}, {_outcome(report)}"
-    yield (
-        f'<!doctype html>\n<html lang="en"><head><meta name="generator" content="StemBridge">\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{heading} - StemBridge</title>\n<style>\n{style}</style></head>\n<body>\n<h1>{heading}</h1>\n"
+@cache
+def _template() -> Any:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    yield "".join(f"<p>{escape(line)}</p>\n" for line in (_speed(report), *report.left_out))
-    yield "<details><summary>Settings</summary><table>"
-    for name, value in report.settings.items():
-        if value is None or value is False or value in ([], {}):
-            continue
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        yield f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>\n"
-    yield "</table></details>\n"
+    environment.filters |= {"clock": clock, "count": _count}
+    return environment.get_template("page.html.jinja")
+
+
+def _values(report: "Report", folder: Path) -> dict[str, Any]:
+    """Return what the template shows."""
     order = list(KINDS)
     numbered = sorted(enumerate(report.songs), key=lambda item: order.index(_kind(item[1])))
-    if report.failed:
-        yield f'<section class="failures"><h2>{_count(len(report.failed), "song")} failed</h2><ul>\n'
-        for number, song in numbered[: len(report.failed)]:
-            yield f'<li id="song{number}">{_anchor(song.source, folder)}<br>{escape(song.reason)}</li>\n'
-        yield "</ul></section>\n"
-    yield from _glance(report)
-    yield '<div class="show" role="group" aria-label="Songs to show">'
-    for kind, songs in groupby(numbered, key=lambda item: _kind(item[1])):
-        box = f'<input type="checkbox" id="{kind}" checked>'
-        yield f'<label class="{kind}">{box}{len(list(songs))} {KINDS[kind]}</label>'
-    yield (
-        '</div>\n<p class="dim">Waveform <span class="key b"></span>before <span class="key a"></span>after.'
-        " Under it the level of each stem from -50 to 0 dB, and by how much it changed. Click a name to enlarge.</p>\n"
-        '<main class="songs">\n'
-    )
-    for number, song in numbered[len(report.failed) :]:
-        yield from _song(number, song, report.overview(song), folder)
-    yield "</main>\n</body></html>\n"
+    failures, others = numbered[: len(report.failed)], numbered[len(report.failed) :]
+    kinds = Counter(_kind(song) for _, song in numbered)
+    return {
+        "policy": POLICY,
+        "style": Markup(Path(__file__).with_name("page.css").read_text("utf-8")),
+        "heading": f"{_count(len(report.songs), 'song')}, {_outcome(report)}",
+        "lines": [_speed(report), *report.left_out],
+        "settings": [(name, _text(value)) for name, value in report.settings.items() if _is_used(value)],
+        "failures": [
+            {"number": number, "file": _file(song.source, folder), "reason": song.reason} for number, song in failures
+        ],
+        "changes": [_bar(number, song, change) for number, song in enumerate(report.songs)
+                    if (change := _change(song)) is not None],
+        "half": GLANCE_HEIGHT,
+        "full_lu": GLANCE_LU,
+        "kinds": kinds.items(),
+        "words": KINDS,
+        "songs": (_song(number, song, report.overview(song), folder) for number, song in others),
+    }  # fmt: skip
+
+
+def _is_used(value: Any) -> bool:
+    return value is not None and value is not False and value not in ([], {})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _kind(song: "SongReport") -> str:
@@ -98,52 +109,40 @@ def _speed(report: "Report") -> str:
     return line
 
 
-def _glance(report: "Report") -> Iterator[str]:
-    """How much louder or quieter each song became, in the songs' order; each bar leads to its song."""
-    changes = [(k, song, change) for k, song in enumerate(report.songs) if (change := _change(song)) is not None]
-    if len(changes) < 2:
-        return
-    half = GLANCE_HEIGHT
-    yield (
-        '<section class="glance"><h2>Change of loudness, song by song</h2>\n'
-        f'<svg viewBox="0 0 {len(changes)} {2 * half}" preserveAspectRatio="none" role="img" '
-        f'aria-label="Change of loudness"><line x1="0" x2="{len(changes)}" y1="{half}" y2="{half}"/>\n'
-    )
-    for x, (number, song, change) in enumerate(changes):
-        height = min(abs(change) / GLANCE_LU, 1) * half
-        top = half - (height if change > 0 else 0)
-        yield (
-            f'<a href="#song{number}"><rect x="{x}.1" y="{top:.1f}" width=".8" height="{max(height, 0.5):.1f}">'
-            f"<title>{escape(_name(song))}: {change:+.1f} LU</title></rect></a>\n"
-        )
-    yield f'</svg><div class="axis"><span>up to {GLANCE_LU:g} LU louder above, quieter below</span></div></section>\n'
+def _bar(number: int, song: "SongReport", change: float) -> dict[str, Any]:
+    """Return the bar that shows how much louder or quieter a song became; it leads to the song."""
+    height = min(abs(change) / GLANCE_LU, 1) * GLANCE_HEIGHT
+    top = GLANCE_HEIGHT - (height if change > 0 else 0)
+    return {"number": number, "name": _name(song), "change": change, "top": top, "height": max(height, 0.5)}
 
 
-def _song(number: int, song: "SongReport", overview: Overview | None, folder: Path) -> Iterator[str]:
-    kind = _kind(song)
-    parent = song.source[: -len(_name(song))].rstrip("/")
-    yield (
-        f'<article id="song{number}" class="{kind}"><span class="badge">{KINDS[kind]}</span>'
-        f'<h3><a href="#song{number}">{escape(_name(song))}</a></h3><div class="folder">{escape(parent)}</div>\n'
-    )
-    if song.reason and song.outcome != "skipped":
-        yield f'<p class="reason">{escape(song.reason)}</p>\n'
-    if song.warnings:
-        yield '<ul class="warnings">' + "".join(f"<li>{escape(line)}</li>" for line in song.warnings) + "</ul>\n"
-    yield _levels(song)
-    if overview is not None:
-        yield (
-            f'<figure class="wave">{draw_waveform(overview)}<div class="axis">'
-            f"<span>0:00</span><span>{clock(overview.seconds / 2)}</span><span>{clock(overview.seconds)}</span></div>"
-            f'</figure>\n<figure class="stems" style="--rows: {len(overview.stems)}">{draw_stems(overview)}</figure>\n'
-        )
-    if song.outputs:
-        yield _files(song, folder)
-    yield "</article>\n"
+def _song(number: int, song: "SongReport", overview: Overview | None, folder: Path) -> dict[str, Any]:
+    levels = song.before, *(song.after or [None] * len(song.outputs))
+    files = [_file(text, folder) for text in (song.source, *song.outputs)]
+    return {
+        "number": number,
+        "kind": _kind(song),
+        "name": _name(song),
+        "folder": song.source[: -len(_name(song))].rstrip("/"),
+        "reason": song.reason if song.outcome != "skipped" else "",
+        "warnings": song.warnings,
+        "levels": _levels(song),
+        "overview": overview and _pictures(overview),
+        "files": [file | {"loudness": _loudness(level)} for file, level in zip(files, levels, strict=False)],
+    }
 
 
-def _levels(song: "SongReport") -> str:
-    """What can be said in numbers: before, after, and what changed."""
+def _pictures(overview: Overview) -> dict[str, Any]:
+    return {
+        "seconds": overview.seconds,
+        "waveform": Markup(draw_waveform(overview)),
+        "stems": Markup(draw_stems(overview)),
+        "rows": len(overview.stems),
+    }
+
+
+def _levels(song: "SongReport") -> list[tuple[str, str]]:
+    """Return what can be said in numbers: before, after, and what changed."""
     pairs = [("length", clock(song.seconds))] if song.seconds is not None else []
     if song.before and len(song.after) == 1:
         change = _change(song)
@@ -156,8 +155,7 @@ def _levels(song: "SongReport") -> str:
         pairs += [("loudness", f"{_lufs(song.before)} LUFS"), ("peak", f"{_peak(song.before)} dBFS")]
     if song.took and song.seconds and song.outcome == "done":
         pairs.append(("took", f"{clock(song.took)}"))
-    cells = "".join(f"<div><dt>{name}</dt><dd>{text}</dd></div>" for name, text in pairs)
-    return f'<dl class="levels">{cells}</dl>\n' if cells else ""
+    return pairs
 
 
 def _change(song: "SongReport") -> float | None:
@@ -166,33 +164,9 @@ def _change(song: "SongReport") -> float | None:
     return song.after[0].lufs - song.before.lufs
 
 
-def _files(song: "SongReport", folder: Path) -> str:
-    """The files of a song with links to them, and players that show when the song is enlarged."""
-    texts = song.source, *song.outputs
-    players = ""
-    if len(song.outputs) == 1:
-        for name, text in zip(("before", "after"), texts, strict=True):
-            if link := _link(text, folder):
-                players += f'<label>{name}<audio controls preload="none" src="{link}"></audio></label>'
-    levels = song.before, *(song.after or [None] * len(song.outputs))
-    rows = "".join(
-        f"<tr><td>{_anchor(text, folder)}</td><td>{_loudness(level)}</td></tr>"
-        for text, level in zip(texts, levels, strict=False)
-    )
-    return (
-        f'<div class="listen">{players}</div><details><summary>{_count(len(texts), "file")}</summary>'
-        f"<table>{rows}</table></details>\n"
-    )
-
-
-def _anchor(text: str, folder: Path) -> str:
-    link = _link(text, folder)
-    return f'<a href="{link}">{escape(text)}</a>' if link else escape(text)
-
-
-def _link(text: str, folder: Path) -> str:
-    """The way from the page to a file, quoted so that no name can be anything else than a relative path."""
-    return "" if is_url(text) else quote(os.fsencode(os.path.relpath(text, folder)))
+def _file(text: str, folder: Path) -> dict[str, str]:
+    """Return a file's name, and the way to it from the page, quoted so that it can only be a relative path."""
+    return {"text": text, "link": "" if is_url(text) else quote(os.fsencode(os.path.relpath(text, folder)))}
 
 
 def _loudness(level: Level | None) -> str:

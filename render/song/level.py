@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ...audio.loudness import Loudness
@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 FULL_SCALE = 1 - 2**-15  # the largest sample of 16 bits
 NORMALIZED_DB = -1.0  # leaves room for what lossy encoders and converters add between the samples
 TRUE_PEAK_DB = -1.0  # the most that EBU R128 allows
-QUIETEST_LUFS, LOUDEST_LUFS = -70.0, 0.0
 
 
 @dataclass(frozen=True)
@@ -32,17 +31,6 @@ class Level:
         peaks = meter.peak_db(), meter.true_peak_db() if true_peak else -math.inf
         peak_db, true_peak_db = (None if peak == -math.inf else peak for peak in peaks)
         return cls(meter.lufs(), peak_db, true_peak_db)
-
-
-def check_loudness(loudness: float | Literal["match"] | None, *, normalize: bool) -> None:
-    """Raise ValueError unless `loudness` is None, "match" or LUFS from -70 to 0, and not asked for with normalize."""
-    if loudness is None:
-        return
-    if normalize:
-        raise ValueError("loudness and normalize both set the level; choose one of them")
-    is_number = isinstance(loudness, (int, float)) and not isinstance(loudness, bool)
-    if loudness != "match" and not (is_number and QUIETEST_LUFS <= float(loudness) <= LOUDEST_LUFS):
-        raise ValueError(f'loudness {loudness!r} does not work; give LUFS from -70 to 0, such as -14, or "match"')
 
 
 def loudness_factor(level: Level, lufs: float | None) -> tuple[float, str]:

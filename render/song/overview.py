@@ -123,12 +123,25 @@ class Envelope:
         self._position += n
 
     def _halve(self) -> None:
-        half = self._low.shape[-1] // 2
-        for rows, join, empty in (
-            (self._low, np.minimum, np.inf),
-            (self._high, np.maximum, -np.inf),
-            (self._energy, np.add, 0.0),
-        ):
-            rows[..., :half] = join(rows[..., ::2], rows[..., 1::2])
-            rows[..., half:] = empty
+        join_by_twos(self._low, np.minimum, np.inf)
+        join_by_twos(self._high, np.maximum, -np.inf)
+        join_by_twos(self._energy, np.add, 0.0)
         self._span *= 2
+
+
+def join_by_twos(columns: NDArray, join: np.ufunc, empty: float) -> None:
+    """Make room for as many columns again, in place.
+
+    Args:
+        columns: (..., n), n even.
+        join: Makes one value of two.
+        empty: What a column holds to which nothing was added.
+
+    >>> columns = np.array([1, 5, 2, 3])
+    >>> join_by_twos(columns, np.maximum, 0)
+    >>> columns.tolist()
+    [5, 3, 0, 0]
+    """
+    half = columns.shape[-1] // 2
+    columns[..., :half] = join(columns[..., ::2], columns[..., 1::2])
+    columns[..., half:] = empty

@@ -1,23 +1,28 @@
 """One song: a file in, its remix or its stems out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import log10
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, create_video, open_audio
 from ...audio.containers import CONTAINERS, VIDEO_CONTAINERS, kind_of
-from ...core.protocols import Automation, Processor
-from ...core.suggest import did_you_mean
+from ...core.protocols import Automation
+from ...core.settings import arguments_from
+from ...core.stems import stem_parts
 from ...engine import StemProcessor, aligned, remixing
 from ...engine.processor import MAX_RATE, MIN_RATE
 from ...models import Model, load_model
-from .level import Level, check_loudness, common_factor, loudness_factor
+from ...presets.gains import read_gains
+from ..settings import Progress, RemixFile, SeparateFile, SongSettings
+from .faders import read_faders
+from .level import Level, common_factor, loudness_factor
 from .outputs import Outputs
 from .overview import Envelope, Overview
 from .processor import prepared
@@ -31,9 +36,6 @@ UNTOUCHED = "all faders stay at 0 dB, so no stem was changed"
 NOTHING_TO_DO = "all faders stay at 0 dB; move one, for example with --vocals -80, or copy the song with --force"
 REPAIR = "repair the file, for example by clipping it: ffmpeg -i SONG -c:a pcm_s24le repaired.wav"
 _LOWEST_FACTOR = 0.01  # -40 dB; if a few samples need a lower factor, they are errors, and the song would be inaudible
-
-Progress = Callable[[str, float | None], None]
-"""Called with the step, "rendering" or "writing", and the fraction of it that is done, None if it cannot be known."""
 
 
 @dataclass(frozen=True)
@@ -54,100 +56,50 @@ class Rendered:
     untouched: bool = False
 
 
-def remix_file(
-    source: str | Path,
-    target: str | Path,
-    gains_db: dict[str, float],
-    model: str | Path | Model = "studio",
-    *,
-    automation: Automation | None = None,
-    processor: Processor | None = None,
-    quality: str = "normal",
-    normalize: bool = False,
-    loudness: float | Literal["match"] | None = None,
-    sample_format: str | None = None,
-    bitrate: float | None = None,
-    encoding_quality: float | None = None,
-    stream: int | None = None,
-    overwrite: bool = False,
-    threads: int = 1,
-    measure: bool = False,
-    copy_untouched: bool = True,
-    scratch: Path | None = None,
-    progress: Progress | None = None,
-) -> Rendered:
-    """Write a song, or a video with the sound of its remix, in constant memory.
+@arguments_from(RemixFile)
+def remix_file(settings: RemixFile) -> Rendered:
+    """Write a song with its stems moved, or a video with the sound of its remix.
 
-    The target has the song's length, sample rate, channels and tags. What would clip is turned down as a whole, with a
-    warning. If all faders stay at 0 dB, the network does not run.
-
-    Args:
-        source: The song, or the video.
-        target: The file to write; its suffix chooses the format. A .mp4, .m4v, .mov, .mkv or .webm is a copy of the
-            video `source` with new sound.
-        gains_db: Stem to gain in dB; a stem that is not named stays.
-        model: Name of a shipped or imported network, path of an .onnx file, or a loaded Model.
-        quality: "fast", "normal" or "best", for models that have them.
-        automation: Moves stems as the song goes on, exact to the sample; see `stembridge.remix`.
-        processor: Makes the sound in the place of a StemProcessor with the model, such as a StemRack.
-        normalize: Bring the peak to -1 dBFS.
-        loudness: In LUFS, or "match" for the song's own, as far as a true peak of -1 dBTP allows; a warning says by how
-            much it falls short.
-        sample_format: "int16", "int24" or "float32"; by default the song's own. An .m4a or .mp4 with one of the first
-            two is ALAC.
-        bitrate: Of a lossy target, in kbit/s.
-        encoding_quality: Of a lossy target, from 0 (smallest) to 10 (best), instead of a bitrate.
-        stream: Number of the audio stream, from 1; by default the one that the file marks as default, else the first.
-        overwrite: Replace an existing target.
-        copy_untouched: Copy a song whose faders all stay at 0 dB; otherwise that is a ValueError, unless `normalize`
-            or `loudness` changes the level.
-        threads: Number of ONNX Runtime threads.
-        measure: Measure levels before and after, and an overview. Not for a `processor`.
-        scratch: The folder for everything temporary, on the target's file system, made if it is missing; by default the
-            target's own.
-        progress: Called with each step and how much of it is done.
+    The target has the source's length, rate, channels and tags; its suffix chooses the format. A .mp4, .m4v, .mov, .mkv
+    or .webm is a copy of the video with new sound. Without a sample format it has the source's own; an .m4a or .mp4
+    with int16 or int24 is ALAC. What would clip is turned down as a whole, with a warning. Loudness is met as far as a
+    true peak of -1 dBTP allows; a warning says by how much it falls short. Levels and an overview need the stems of a
+    model, so they cannot be measured with a processor of your own. If all faders stay at 0 dB, the network does not
+    run. Memory is constant. Whatever stops it, nothing is left half-written.
 
     Returns:
-        What was written, with warnings.
+        What was written.
 
     Raises:
-        ValueError, OSError: In one line. Nothing is left half-written, whatever stops it.
+        ValueError: The song or a setting cannot be used.
+        OSError: A file cannot be read or written.
     """
-    check_loudness(loudness, normalize=normalize)
-    if measure and processor is not None:
+    if settings.measure and settings.processor is not None:
         raise ValueError("measure needs the stems of a model, and a processor of your own shows none; leave one out")
-    with open_audio(source, stream) as reader:
+    settings = read_faders(settings)
+    gains_db, automation = read_gains(settings.gains_db), cast("Automation | None", settings.automation)
+    with open_audio(settings.source, settings.stream) as reader:
         envelope, untouched = None, False
-        if processor is None:
-            faders = stem_processor(reader, gains_db, load_model(model, quality), threads)
+        if settings.processor is None:
+            faders = stem_processor(reader, gains_db, load_model(settings.model, settings.quality), settings.threads)
             process, latency = remixing(faders, automation)
             untouched = process == faders.pass_through
-            if untouched and not (copy_untouched or normalize or loudness is not None):
+            if untouched and not (settings.copy_untouched or settings.normalize or settings.loudness is not None):
                 raise ValueError(NOTHING_TO_DO)
-            if measure and untouched:  # then the picture shows the song as one stem
+            if settings.measure and untouched:  # then the picture shows the song as one stem
                 envelope = Envelope(("song",))
                 process = _shown_to(envelope, process)
-            elif measure:
+            elif settings.measure:
                 envelope = Envelope(faders.stems, latency)
                 faders.on_stems = envelope.push
         else:
             _check_channels_and_rate(reader)
-            process = prepared(processor, reader.sample_rate, reader.num_channels, gains_db, automation)
-            latency = processor.latency_samples
-        with Outputs([Path(target)], Path(source), overwrite=overwrite, beside=scratch) as outputs:
-            if processor is None and not untouched:
-                hear_song(faders, source, stream)
-            rendered = _render(
-                reader,
-                latency,
-                lambda block: process(block)[np.newaxis],
-                outputs,
-                envelope,
-                coding=_Coding(sample_format, bitrate, encoding_quality),
-                normalize=normalize,
-                loudness=loudness,
-                progress=progress,
-            )
+            process = prepared(settings.processor, reader.sample_rate, reader.num_channels, gains_db, automation)
+            latency = settings.processor.latency_samples
+        with _outputs(settings, [Path(settings.target)]) as outputs:
+            if settings.processor is None and not untouched:
+                hear_song(faders, settings.source, settings.stream)
+            rendered = _render(reader, latency, lambda block: process(block)[np.newaxis], outputs, envelope, settings)
             return replace(rendered, untouched=untouched)
 
 
@@ -163,41 +115,18 @@ def _shown_to(envelope: Envelope, process: Callable[[Block], Block]) -> Callable
     return shown
 
 
-def separate_file(
-    source: str | Path,
-    folder: str | Path,
-    stems: Sequence[str] | None = None,
-    model: str | Path | Model = "studio",
-    *,
-    suffix: str = ".wav",
-    quality: str = "normal",
-    normalize: bool = False,
-    sample_format: str | None = None,
-    bitrate: float | None = None,
-    encoding_quality: float | None = None,
-    stream: int | None = None,
-    overwrite: bool = False,
-    threads: int = 1,
-    measure: bool = False,
-    scratch: Path | None = None,
-    progress: Progress | None = None,
-) -> Rendered:
-    """Write stems of a song, or of a video's sound, to `folder`/<stem><suffix>, all at once.
+@arguments_from(SeparateFile)
+def separate_file(settings: SeparateFile) -> Rendered:
+    """Write stems of a song to a folder, each to <stem><suffix>; the folder is made if only its last part is missing.
 
-    Args:
-        source: The song, or the video.
-        folder: Made if only its last part is missing.
-        stems: Names of the model's stems, "no_<stem>" for the song without it, or "instrumental" for the song without
-            vocals; by default all stems, which together sum to the song, to 1 LSB a stem in integer formats.
-        suffix: The format, such as ".wav".
-
-    The other arguments, and what it returns and raises, are as in `remix_file`.
+    All stems together sum to the song, to 1 LSB a stem in integer formats. All files appear at once. Everything else is
+    as in `remix_file`.
     """
-    with open_audio(source, stream) as reader:
-        processor = stem_processor(reader, None, load_model(model, quality), threads)
-        parts = stem_parts(processor.stems, stems)
-        targets = [Path(folder, f"{name}{suffix}") for name in parts]
-        envelope = Envelope(processor.stems, processor.latency_samples) if measure else None
+    with open_audio(settings.source, settings.stream) as reader:
+        processor = stem_processor(reader, None, load_model(settings.model, settings.quality), settings.threads)
+        parts = stem_parts(processor.stems, settings.stems)
+        targets = [Path(settings.target, f"{name}{settings.suffix}") for name in parts]
+        envelope = Envelope(processor.stems, processor.latency_samples) if settings.measure else None
         if envelope:
             written = np.zeros((len(processor.stems), 1), np.float32)
             written[[row for rows in parts.values() for row in rows]] = 1
@@ -207,30 +136,25 @@ def separate_file(
             separated = processor.separate(block)
             return np.stack([separated[rows].sum(0) for rows in parts.values()])
 
-        with Outputs(targets, Path(source), overwrite=overwrite, make_folder=True, beside=scratch) as outputs:
-            hear_song(processor, source, stream)
-            return _render(
-                reader,
-                processor.latency_samples,
-                separate,
-                outputs,
-                envelope,
-                coding=_Coding(sample_format, bitrate, encoding_quality),
-                normalize=normalize,
-                loudness=None,
-                progress=progress,
-            )
+        with _outputs(settings, targets, make_folder=True) as outputs:
+            hear_song(processor, settings.source, settings.stream)
+            return _render(reader, processor.latency_samples, separate, outputs, envelope, settings)
+
+
+def _outputs(settings: RemixFile | SeparateFile, targets: list[Path], *, make_folder: bool = False) -> Outputs:
+    overwrite, scratch = settings.overwrite, settings.scratch
+    return Outputs(targets, Path(settings.source), overwrite=overwrite, make_folder=make_folder, beside=scratch)
 
 
 def stem_processor(
-    reader: AudioReader, gains_db: dict[str, float] | None, model: str | Path | Model, threads: int
+    reader: AudioReader, gains_db: dict[str, float] | None, model: str | PathLike[str] | Model, threads: int
 ) -> StemProcessor:
     """A processor for the audio of `reader`. Raises ValueError for more than two channels, or a rate out of range."""
     _check_channels_and_rate(reader)
     return StemProcessor(model, reader.sample_rate, reader.num_channels, gains_db, threads=threads)
 
 
-def hear_song(processor: StemProcessor, source: str | Path, stream: int | None) -> None:
+def hear_song(processor: StemProcessor, source: str | PathLike[str], stream: int | None) -> None:
     """Let a processor measure a song before it processes it, if that makes its stems better."""
     if processor.wants_song:
         with open_audio(source, stream) as reader:
@@ -250,51 +174,21 @@ def _check_channels_and_rate(reader: AudioReader) -> None:
         )
 
 
-def stem_parts(stems: tuple[str, ...], names: Sequence[str] | None) -> dict[str, list[int]]:
-    """Return the name of each file and the rows of the stems that it is the sum of.
-
-    Args:
-        stems: The model's.
-        names: Of stems; "no_<stem>" is the song without that stem, and "instrumental" the song without vocals. None
-            for all stems.
-
-    Raises:
-        ValueError: A name is unknown, or there are no names.
-    """
-    everything = range(len(stems))
-    parts = {stem: [row] for row, stem in enumerate(stems)}
-    without = {f"no_{stem}": [other for other in everything if other != row] for row, stem in enumerate(stems)}
-    if names is None:
-        return parts
-    if "vocals" in stems:
-        without["instrumental"] = without["no_vocals"]
-    known = without | parts  # a model may have a stem of that name
-    choices = f"choose from {', '.join(dict.fromkeys([*parts, *without]))}"
-    if unknown := [name for name in names if name not in known]:
-        name = f"{unknown[0]!r}{did_you_mean(unknown[0], known)}"
-        raise ValueError(f"unknown stem {name}: {choices}")
-    if not names:
-        raise ValueError(f"no stem to write: {choices}")
-    return {name: known[name] for name in names}
-
-
 def _render(
     reader: AudioReader,
     latency: int,
     compute: Callable[[Block], Block],
     outputs: Outputs,
     envelope: Envelope | None,
-    *,
-    coding: "_Coding",
-    normalize: bool,
-    loudness: float | Literal["match"] | None,
-    progress: Progress | None,
+    settings: RemixFile | SeparateFile,
 ) -> Rendered:
     """Render the song to a scratch file, because the factor needs the peak of it all, and from there to the outputs.
 
     compute: a block (channels, n) -> (outputs, channels, n), later by `latency` samples.
     envelope: one that looks on, where levels and an overview are wanted.
     """
+    loudness = settings.loudness if isinstance(settings, RemixFile) else None
+    progress = settings.progress
     rate, num_channels, num_files = reader.sample_rate, reader.num_channels, len(outputs.parts)
     scratch = outputs.scratch / "all files.wav"
     measured = envelope is not None or loudness is not None
@@ -304,7 +198,7 @@ def _render(
     frames, peak = 0, 0.0
     with ExitStack() as stack:
         # Before the work: what a container cannot hold is known now.
-        writers = [stack.enter_context(_create(part, reader, coding)) for part in outputs.parts]
+        writers = [stack.enter_context(_create(part, reader, settings)) for part in outputs.parts]
         with create_audio(scratch, rate, num_files * num_channels, "float32") as writer:
             for block in aligned(counted(reader, song, progress), compute, latency):
                 writer.write(block.reshape(num_files * num_channels, -1))
@@ -319,9 +213,9 @@ def _render(
         if before and level and loudness is not None:
             factor, warning = loudness_factor(level, before.lufs if loudness == "match" else loudness)
         else:
-            factor = common_factor(peak, clips=writers[0].sample_format != "float32", normalize=normalize)
+            factor = common_factor(peak, clips=writers[0].sample_format != "float32", normalize=settings.normalize)
             down = f"turned down by {-20 * log10(factor):.2f} dB, because it would clip; 32-bit float WAV can hold it"
-            warning = down if factor < 1 and not normalize else ""
+            warning = down if factor < 1 and not settings.normalize else ""
         if reader.outliers and factor < _LOWEST_FACTOR:
             raise AudioError(
                 f"{reader.path}: {reader.outliers}, and the song would be turned down by {-20 * log10(factor):.0f} dB; "
@@ -356,32 +250,23 @@ def _render(
     )
 
 
-class _Coding(NamedTuple):
-    """How samples are stored, as asked for; None for the default."""
-
-    sample_format: str | None
-    bitrate: float | None
-    encoding_quality: float | None
-
-
-def _create(part: Path, reader: AudioReader, coding: _Coding) -> AudioWriter:
+def _create(part: Path, reader: AudioReader, settings: SongSettings) -> AudioWriter:
     """Open an output, by default in the source's sample format or the nearest that the container holds."""
-    sample_format, bitrate, encoding_quality = coding
+    sample_format: str | None = settings.sample_format
+    bitrate, quality = settings.bitrate, settings.encoding_quality
     kind = kind_of(part.suffix)
     container = CONTAINERS.get(kind) or VIDEO_CONTAINERS.get(kind)
     if container and sample_format and not container.sample_formats:
         raise ValueError(f"{part.suffix} files have no bits a sample to choose; leave that out or write .wav or .flac")
     if container and sample_format is None and reader.sample_format != "lossy":
         # An M4A may be lossless, and stays what it is unless it is to be smaller.
-        is_kept = reader.path.suffix.lower() == part.suffix.lower() and (bitrate, encoding_quality) == (None, None)
+        is_kept = reader.path.suffix.lower() == part.suffix.lower() and (bitrate, quality) == (None, None)
         if container.sample_formats and (is_kept or not container.is_lossy):
             own = reader.sample_format
             sample_format = own if own in container.sample_formats else container.sample_formats[-1]
     if kind in VIDEO_CONTAINERS:
-        return create_video(part, reader, sample_format, bitrate=bitrate, quality=encoding_quality)
-    return create_audio(
-        part, reader.sample_rate, reader.num_channels, sample_format, bitrate=bitrate, quality=encoding_quality
-    )
+        return create_video(part, reader, sample_format, bitrate=bitrate, quality=quality)
+    return create_audio(part, reader.sample_rate, reader.num_channels, sample_format, bitrate=bitrate, quality=quality)
 
 
 def _copy_tags(source: Path, part: Path) -> str | None:

@@ -85,7 +85,7 @@ def test_a_fader_that_the_model_lacks(desk):
 @pytest.mark.parametrize("names", ["voice", "vocals,,bass", "", "no_voice", "vocals;bass"])
 def test_an_unknown_stem(desk, names):
     arguments = ["separate", desk.make_song(), "-o", "stems", "--stems", names, "--model", desk.model]
-    assert "choose from vocals" in desk.refused(*arguments, here=names != "voice")
+    assert "the stems are vocals" in desk.refused(*arguments, here=names != "voice")
 
 
 @pytest.mark.parametrize("model", ["studio2", "nowhere/net.onnx", "song.wav", ""])

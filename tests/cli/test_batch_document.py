@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from stembridge.core.settings import keys_of
 from stembridge.render.batch.naming import FIELDS
-from stembridge.render.batch.recipe import TYPES
 from stembridge.render.report.report import SongReport
+from stembridge.render.settings import RemixFiles, SeparateFiles
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "batch.md").read_text("utf-8")
 COMMANDS = [line.strip() for line in re.findall(r"^ {4}stembridge .*$", DOCUMENT, re.MULTILINE) if "--dask" not in line]
@@ -61,7 +62,7 @@ def test_the_recipe_works(music):
 
 def test_all_that_there_is_is_named():
     said = set(re.findall(r"`\{?(\w+)\}?`", DOCUMENT))
-    assert said >= {*FIELDS, *TYPES} - {"song", "match"}
+    assert said >= {*FIELDS, *keys_of(RemixFiles), *keys_of(SeparateFiles)}
     assert said >= {field.name for field in dataclasses.fields(SongReport)}
     assert "[[song]]" in DOCUMENT
 

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 from importlib.metadata import entry_points
+from typing import get_args
 
 import av
 import numpy as np
@@ -12,10 +13,9 @@ import soundfile
 from stembridge import __version__
 from stembridge.audio.containers import ALIASES, CONTAINERS, VIDEO_CONTAINERS
 from stembridge.cli.batch import FILES
-from stembridge.cli.options import Format
 from stembridge.engine import remix
 from stembridge.presets import preset_names, read_preset
-from stembridge.render.batch.job import FORMATS
+from stembridge.render.settings import Format
 
 STEMS = ("vocals", "drums", "bass", "other")
 
@@ -116,7 +116,7 @@ def test_an_instrumental(desk):
 
 
 def test_the_formats_are_those_that_can_be_written():
-    assert [format.value for format in Format] == list(FORMATS)
+    assert [f".{format}" for format in get_args(Format)] == list(CONTAINERS)
     assert set(FILES) == {*CONTAINERS, *VIDEO_CONTAINERS, *ALIASES}
 
 

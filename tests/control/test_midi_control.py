@@ -254,7 +254,7 @@ def test_before_the_start_and_after_the_close_nothing_can_be_moved(call):
         call(control)
 
 
-def test_a_function_of_the_programs_that_fails_ends_nothing(midi_device, capsys):
+def test_a_function_of_the_programs_that_fails_ends_nothing(midi_device, caplog):
     def lost():
         raise RuntimeError("where\nam I")
 
@@ -267,7 +267,7 @@ def test_a_function_of_the_programs_that_fails_ends_nothing(midi_device, capsys)
         midi_device.plug_in()
         midi_device.send(cc(17, 50))
         eventually(lambda: desk.drums_db == pytest.approx(-40))
-    told = capsys.readouterr().err
+    told = caplog.text
     assert "RuntimeError: where am I" in told
     assert "is back (ZeroDivisionError in report: division by zero)" in told
     assert "Traceback" not in told
@@ -341,7 +341,7 @@ def test_what_is_no_port_is_refused(port):
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_cable_that_is_pulled_and_put_back(midi_device, times, capsys):
+def test_a_cable_that_is_pulled_and_put_back(midi_device, times, caplog):
     desk = make_desk("db")
     with MidiControl(desk, GENERAL, midi_device.name):
         for value in range(1, times + 1):
@@ -352,8 +352,8 @@ def test_a_cable_that_is_pulled_and_put_back(midi_device, times, capsys):
             midi_device.plug_in()
             midi_device.send(cc(17, value))
             eventually(lambda value=value: len(desk.sets) == 2 * value)
-    line = f"stembridge: MIDI port {midi_device.name} is"
-    assert capsys.readouterr().err == f"{line} gone; it is picked up when it returns\n{line} back\n" * times
+    line = f"MIDI port {midi_device.name} is"
+    assert caplog.messages == [f"{line} gone; it is picked up when it returns", f"{line} back"] * times
 
 
 def test_control_ends_while_a_cable_is_out(midi_device):

@@ -1,13 +1,8 @@
 """Streams of audio through processors that are made once for each model, rate and channel count."""
 
-import gc
-import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import FrameType, ModuleType
 
 import numpy as np
 import pytest
@@ -58,44 +53,3 @@ def stream() -> Callable[..., Audio]:
         return np.concatenate(out, axis=-1)
 
     return stream
-
-
-@pytest.fixture(scope="session")
-def interrupted() -> Callable[..., bool]:
-    """Run a function, and raise KeyboardInterrupt at the n-th bytecode (from 0) that it runs in the modules given.
-
-    Returns whether there were so many. Fails if the function has not ended after half a minute.
-    """
-
-    def interrupted(function: Callable[[], object], n: int, *modules: ModuleType) -> bool:
-        files, left, raised = {module.__file__ for module in modules}, n, threading.Event()
-
-        def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
-            nonlocal left
-            if frame.f_code.co_filename not in files:
-                return None
-            frame.f_trace_opcodes = True
-            if event == "opcode":
-                left -= 1
-                if left < 0 and not raised.is_set():
-                    raised.set()
-                    raise KeyboardInterrupt
-            return trace
-
-        def run() -> None:
-            sys.settrace(trace)
-            with suppress(KeyboardInterrupt):
-                function()
-            sys.settrace(None)  # or the end of this thread would be interrupted, with a lock of all threads held
-
-        thread = threading.Thread(target=run, daemon=True)
-        gc.disable()  # or what ends other objects would be interrupted
-        try:
-            thread.start()
-            thread.join(30)
-        finally:
-            gc.enable()
-        assert not thread.is_alive(), f"hangs after an interrupt at bytecode {n}"
-        return raised.is_set()
-
-    return interrupted

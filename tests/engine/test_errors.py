@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from stembridge import StemProcessor
 from stembridge.control import Automation
-from stembridge.engine import background, fifo, gains, mask_separator, processor, stft
+from stembridge.core import background
+from stembridge.engine import fifo, gains, mask_separator, processor, stft
 from stembridge.engine.gains import Faders
 from stembridge.engine.offline import automated
 

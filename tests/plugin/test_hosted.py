@@ -175,7 +175,7 @@ def test_the_constructor(tiny_live_model, monkeypatch):
 def test_a_preset_for_stems_that_the_model_lacks(tiny_live_model, tmp_path):
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"name": "m", "description": "", "gains_db": {"piano": -6}}))
-    with pytest.raises(ValueError, match=r"'piano'; this model's stems are vocals, drums, bass, other"):
+    with pytest.raises(ValueError, match=r"'piano'; the stems are vocals, drums, bass, other"):
         StemMix(tiny_live_model, preset=path)
 
 

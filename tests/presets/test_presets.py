@@ -5,8 +5,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stembridge.presets import PresetError, load_preset, preset_names, read_preset
-from stembridge.presets.load import shipped_presets
+from stembridge.core.documents import schema_of
+from stembridge.presets import Preset, PresetError, load_preset, preset_names, read_preset
+from stembridge.presets.load import FOLDER, shipped_presets
 
 STEMS = {"vocals", "drums", "bass", "other"}
 
@@ -80,10 +81,10 @@ def test_a_path_is_never_looked_up_among_the_shipped(path, tmp_path, monkeypatch
         ("[" * 100_000, "not valid JSON"),
         (preset(vocals=float("nan")), "NaN is not a number"),
         (preset(vocals=float("-inf")), "-Infinity is not a number"),
-        (preset(vocals=20.01), "20.01 dB is out of range, which is -80"),
-        (preset(vocals=-80.01), "-80.01 dB is out of range, which is -80"),
-        (preset(vocals=0).replace("0}", "1" * 5000 + "}"), "out of range"),
-        (preset(vocals=0).replace("0}", "1e999}"), "out of range"),
+        (preset(vocals=20.01), "gains_db.vocals: 20.01 is greater than 20"),
+        (preset(vocals=-80.01), "gains_db.vocals: -80.01 is less than -80"),
+        (preset(vocals=0).replace("0}", "1" * 5000 + "}"), "inf is greater than 20"),
+        (preset(vocals=0).replace("0}", "1e999}"), "inf is greater than 20"),
         (preset(vocals="-6"), "not of type 'number'"),
         (preset(vocals=True), "not of type 'number'"),
         (preset(vocals=None), "not of type 'number'"),
@@ -120,3 +121,13 @@ def test_a_folder_is_refused(tmp_path):
 def test_a_path_with_a_nul_is_refused():
     with pytest.raises(PresetError):
         load_preset("a\0b.json")
+
+
+def test_the_schema_is_that_of_the_type():
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads((FOLDER / "preset.schema.json").read_text("utf-8"))
+    Draft202012Validator.check_schema(schema)
+    assert schema == schema_of(Preset), "write it anew after the type has changed"
+    for path in shipped_presets().values():
+        Draft202012Validator(schema).validate(json.loads(path.read_text("utf-8")))

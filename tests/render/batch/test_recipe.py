@@ -4,10 +4,11 @@ import inspect
 import re
 
 import pytest
+from stembridge.core.settings import keys_of
 from stembridge.models import load_model
 from stembridge.render import load_recipe, remix_files, separate_files
-from stembridge.render.batch.job import OF_A_REMIX, choose, remix_job
-from stembridge.render.batch.recipe import TYPES
+from stembridge.render.batch.job import choose
+from stembridge.render.settings import RemixFiles, SeparateFiles
 
 NIGHT = """
 songs = ["albums/**/*.flac", "/music/list.m3u", "s3://bucket/songs"]
@@ -87,7 +88,8 @@ def test_a_recipe_of_stems(write, tmp_path):
 
 def test_every_argument_can_be_in_a_recipe():
     arguments = {*inspect.signature(remix_files).parameters, *inspect.signature(separate_files).parameters}
-    assert set(TYPES) - {"song", "match"} == arguments - {"overrides", "dry_run", "watcher"}
+    keys = {*keys_of(RemixFiles), *keys_of(SeparateFiles)}
+    assert keys == arguments - {"overrides", "dry_run", "watcher"}
 
 
 def test_an_empty_recipe_says_nothing(write):
@@ -108,7 +110,7 @@ def test_an_empty_recipe_says_nothing(write):
         ("normalize = 1", "give true or false"),
         ("jobs = 2.5", "give a whole number"),
         ("jobs = true", "give a whole number"),
-        ("loudness = 'loud'", 'give LUFS, such as -14, or "match"'),
+        ("loudness = 'loud'", 'give LUFS from -70 to 0, such as -14, or "match"'),
         ("loudness = true", "give LUFS"),
         ("preset = 1", "preset = 1 does not work; give a text"),
         ("song = 1", "give tables, each begun by [[song]]"),
@@ -139,15 +141,10 @@ def test_a_recipe_that_cannot_be_read(tmp_path):
 def chosen(tiny_live_model):
     """(places, overrides, choices) -> the settings of each song."""
     model = load_model(tiny_live_model)
-    options = "gains_db", "preset", "automation", "loudness", "name", "format", "bitrate", "encoding_quality", "stream"
-    nothing = dict.fromkeys(options)
-    everything = {**nothing, "normalize": False, "map": "general"}
 
     def chosen(places, overrides, **choices):
-        def treat(values):
-            return remix_job(model, values, None)
-
-        return [one.settings for one in choose(places, {**everything, **choices}, overrides, treat)]
+        batch = RemixFiles("songs", "out", overrides=overrides, **choices)
+        return [one.settings for one in choose(places, batch, model)]
 
     return chosen
 
@@ -170,10 +167,9 @@ def test_later_overrides_count_more_and_faders_are_joined(chosen):
 
 def test_the_later_one_of_bitrate_and_quality_counts(tiny_live_model):
     model = load_model(tiny_live_model)
-    nothing = dict.fromkeys(OF_A_REMIX) | {"normalize": False, "map": "general"}
     overrides = [{"match": "*.mp3", "bitrate": 128}, {"match": "b.mp3", "encoding_quality": 4}]
     places = ["a.mp3", "b.mp3", "c.opus", "d.flac"]
-    jobs = choose(places, nothing | {"encoding_quality": 7}, overrides, lambda values: remix_job(model, values, None))
+    jobs = choose(places, RemixFiles("songs", "out", encoding_quality=7, overrides=overrides), model)
     codings = [job.coding_of(job.suffix(place)) for place, job in zip(places, jobs, strict=True)]
     assert codings == [{"bitrate": 128}, {"encoding_quality": 4}, {"encoding_quality": 7}, {}]
 
@@ -213,7 +209,7 @@ def test_a_match_is_a_glob_of_a_path_or_its_end(chosen, match, fits):
         ({"match": "*", "gains_db": {"flute": 0}}, "override 1: unknown stem 'flute'"),
         ({"match": "*", "gains_db": {"drums": 21}}, "out of range"),
         ({"match": "*", "preset": "nonsense"}, "override 1: unknown preset"),
-        ({"match": "*", "format": "mp4"}, "format 'mp4' cannot be written"),
+        ({"match": "*", "format": "mp4"}, "format 'mp4' does not work; give one of wav, flac"),
         ({"match": "*", "loudness": -14, "normalize": True}, "loudness and normalize"),
         ({"match": "*", "bitrate": 192, "encoding_quality": 5}, "choose one of them"),
         ({"match": "*", "encoding_quality": -1}, "encoding quality -1 does not work"),

@@ -6,7 +6,8 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stembridge.render.song.level import FULL_SCALE, Level, check_loudness, common_factor, loudness_factor
+from stembridge.render.settings import RemixSettings
+from stembridge.render.song.level import FULL_SCALE, Level, common_factor, loudness_factor
 
 PEAKS = st.floats(1e-30, 1e30)
 
@@ -82,16 +83,16 @@ def test_silence_stays_as_it_is():
 
 @pytest.mark.parametrize("loudness", [None, "match", -70, -14.5, 0])
 def test_loudness_to_ask_for(loudness):
-    check_loudness(loudness, normalize=False)
+    RemixSettings(loudness=loudness)
 
 
 @pytest.mark.parametrize("loudness", [-70.1, 0.1, 14, math.nan, math.inf, -math.inf, "", "max", "-14", True, [-14]])
 def test_other_loudness_is_refused_with_what_works(loudness):
     with pytest.raises(ValueError, match=r'^loudness .* give LUFS from -70 to 0, such as -14, or "match"$'):
-        check_loudness(loudness, normalize=False)
+        RemixSettings(loudness=loudness)
 
 
 def test_loudness_and_normalizing_exclude_each_other():
-    check_loudness(None, normalize=True)
+    RemixSettings(normalize=True)
     with pytest.raises(ValueError, match="choose one"):
-        check_loudness(-14, normalize=True)
+        RemixSettings(loudness=-14, normalize=True)

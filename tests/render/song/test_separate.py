@@ -125,7 +125,7 @@ def test_normalize_is_one_factor_too(make_song, tmp_path, tiny_live_model):
 @pytest.mark.parametrize("names", [["voice"], ["no_voice"], ["vocals", "no_"], [""], [], ["../vocals"]])
 def test_an_unknown_stem_is_refused_with_the_names_there_are(make_song, tmp_path, tiny_live_model, names):
     song = make_song()
-    with pytest.raises(ValueError, match="choose from vocals, drums, bass, other, no_vocals"):
+    with pytest.raises(ValueError, match="vocals, drums, bass, other, no_vocals"):
         separate_file(song, tmp_path / "stems", names, tiny_live_model)
     assert files(tmp_path) == ["song.wav"]
 

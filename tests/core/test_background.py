@@ -4,8 +4,8 @@ import itertools
 import threading
 
 import pytest
-from stembridge.engine import background
-from stembridge.engine.background import BackgroundWorker
+from stembridge.core import background
+from stembridge.core.background import BackgroundWorker
 
 
 def test_results_come_in_the_order_of_the_jobs():

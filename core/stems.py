@@ -1,0 +1,58 @@
+"""Stems by name."""
+
+from collections.abc import Iterable, Sequence
+from reprlib import repr as shortened
+
+from .errors import StemBridgeError
+from .suggest import did_you_mean
+
+
+def stem_parts(stems: Sequence[str], names: Sequence[str] | None) -> dict[str, list[int]]:
+    """Return what files or arrays of stems are made of: name to the rows of `stems` that it is the sum of.
+
+    Args:
+        stems: The model's stems.
+        names: Any of them, "no_<stem>" for the song without that stem, or "instrumental" for the song without vocals;
+            None for all stems.
+
+    Raises:
+        StemBridgeError: A name is unknown, or there are no names.
+
+    >>> stem_parts(["vocals", "drums", "bass"], ["drums", "no_drums"])
+    {'drums': [1], 'no_drums': [0, 2]}
+    """
+    parts = {stem: [row] for row, stem in enumerate(stems)}
+    without = {f"no_{stem}": [other for other in range(len(stems)) if other != row] for row, stem in enumerate(stems)}
+    if names is None:
+        return parts
+    if isinstance(names, str):
+        raise StemBridgeError(f"stems {names!r} does not work; give a list, such as [{names!r}]")
+    if "vocals" in stems:
+        without["instrumental"] = without["no_vocals"]
+    known = without | parts  # a model may have a stem of that name
+    choices = list(dict.fromkeys([*parts, *without]))
+    check_stems(names, choices)
+    if not names:
+        raise StemBridgeError(f"no stem is given; choose from {', '.join(choices)}")
+    return {name: known[name] for name in names}
+
+
+def check_stems(
+    names: Iterable[str], stems: Iterable[str], where: str = "", error: type[StemBridgeError] = StemBridgeError
+) -> None:
+    """Raise an error for the first name that is not a stem.
+
+    Args:
+        names: To be checked.
+        stems: All there are.
+        where: How the message begins, such as "ride.csv: ".
+        error: Its class.
+
+    >>> check_stems(["drums", "flute"], ["vocals", "drums"])
+    Traceback (most recent call last):
+    stembridge.core.errors.StemBridgeError: unknown stem 'flute'; the stems are vocals, drums
+    """
+    known = tuple(stems)
+    if unknown := [name for name in names if name not in known]:
+        name = f"{shortened(unknown[0])}{did_you_mean(unknown[0], known)}"
+        raise error(f"{where}unknown stem {name}; the stems are {', '.join(known)}")

@@ -1,0 +1,289 @@
+"""What can be set when songs are rendered: every option, declared once.
+
+To add an option, add a field here and use it where it acts: the functions, the command line, recipes and the journal
+follow. Options that shape the result default to None or False, so that the journals of earlier versions stay valid.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, Field, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from annotated_types import Ge, Le
+
+from ..core.protocols import Automation, Processor
+from ..core.settings import Argument, Option, Settings, keys_of
+from ..models import Model
+from ..presets.gains import Gains
+
+if TYPE_CHECKING:
+    from .report.report import Report, SongReport
+
+BATCH = "Many songs (see `stembridge docs batch`)"
+COUNT = "a whole number from 1 up"
+FROM_1 = Ge(1)
+
+Place = str | PathLike[str]
+Songs = Place | Sequence[Place]
+Format = Literal["wav", "flac", "aiff", "mp3", "ogg", "opus", "m4a"]
+SampleFormat = Literal["int16", "int24", "float32"]
+Progress = Callable[[str, float | None], None]
+"""Called with the step, "rendering" or "writing", and the fraction of it that is done, None if it cannot be known."""
+
+
+class Watcher(Protocol):
+    """Receives the progress of a batch. Calls never overlap; those of `working` may come from another thread."""
+
+    def planned(self, report: "Report") -> None:
+        """Once, before the work: songs are planned, skipped or failed."""
+
+    def working(self, source: str, step: str, fraction: float | None) -> None:
+        """A planned song is at a step, "rendering" or "writing"; the fraction of it, None if it cannot be known.
+
+        Called a few times a second at most. Some calls may be lost, or come after the song is finished.
+        """
+
+    def finished(self, song: "SongReport") -> None:
+        """A planned song is done or failed."""
+
+
+@dataclass(frozen=True)
+class SongSettings(Settings):
+    """What shapes the result for a song, whatever is done to it."""
+
+    _: KW_ONLY
+    normalize: Annotated[bool, Option(help="Bring the peak to -1 dBFS.")] = False
+    sample_format: Annotated[
+        SampleFormat | None,
+        Option(
+            help="Bits a sample, 32 is float; default: as the song.",
+            flags=("--bits",),
+            spelt=(("16", "int16"), ("24", "int24"), ("32", "float32")),
+        ),
+    ] = None
+    bitrate: Annotated[
+        int | float | None,
+        Option(
+            help="Bitrate of lossy files in kbit/s, such as 192.",
+            give="kbit/s, such as 192",
+            metavar="KBPS",
+        ),
+    ] = None
+    encoding_quality: Annotated[
+        int | float | None,
+        Option(
+            help="Encoding quality of lossy files, from 0 (smallest) to 10 (best).",
+            give="a number from 0 to 10",
+            metavar="Q",
+        ),
+    ] = None
+    stream: Annotated[
+        Annotated[int, FROM_1] | None,
+        Option(
+            help="Number of the audio stream to read (default: the stream marked as default, else the first).",
+            give=COUNT,
+            metavar="N",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RemixSettings(SongSettings):
+    """What shapes a remix."""
+
+    gains_db: Annotated[
+        Gains | None,
+        Argument(
+            help="Gain of each stem in dB, -80 (silence) to 20; a stem that is not named stays at 0 dB, or at the gain "
+            "of the preset. Or a preset, by name or path.",
+            give="a table of numbers, such as gains_db = { vocals = -80 }",
+            in_file=dict[str, float],
+        ),
+    ] = None
+    _: KW_ONLY
+    preset: Annotated[
+        Place | None, Option(help="Gains by name (see `stembridge presets`) or from a .json file.", metavar="NAME")
+    ] = None
+    automation: Annotated[
+        Place | Automation | None,
+        Option(
+            help="Moves in time from a .csv or .mid file, see `stembridge docs automation`.",
+            give="a text",
+            in_file=str,
+            metavar="FILE",
+        ),
+    ] = None
+    map: Annotated[
+        Place,
+        Option(
+            help="How a MIDI file moves the faders: a map (see `stembridge midi maps`), or a .json file.",
+            metavar="NAME",
+        ),
+    ] = "general"
+    loudness: Annotated[
+        Annotated[float, Ge(-70), Le(0)] | Literal["match"] | None,
+        Option(
+            help="Keep the song's loudness, or bring it to LUFS, like -14.",
+            give='LUFS from -70 to 0, such as -14, or "match"',
+            metavar="match|LUFS",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.normalize and self.loudness is not None:
+            raise ValueError("loudness and normalize both set the level; choose one of them")
+
+
+@dataclass(frozen=True)
+class SeparateSettings(SongSettings):
+    """What shapes stems."""
+
+    stems: Annotated[
+        Sequence[str] | None,
+        Argument(
+            help='Names of stems, "no_<stem>" for the song without it, or "instrumental" for the song without '
+            "vocals; by default all stems.",
+            give='a list of texts, such as ["vocals", "no_vocals"]',
+            in_file=list[str],
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """How the work is done."""
+
+    model: Annotated[
+        Place | Model,
+        Option(help="A model (see `stembridge models`), or an .onnx file.", give="a text", in_file=str, metavar="NAME"),
+    ] = "studio"
+    _: KW_ONLY
+    quality: Annotated[
+        Literal["fast", "normal", "best"],
+        Option(help="Overlap of an imported network's segments; see `stembridge docs guests`."),
+    ] = "normal"
+    overwrite: Annotated[bool, Option(help="Overwrite what exists.", flags=("--force", "-f"))] = False
+    threads: Annotated[
+        int, FROM_1, Option(help="Processor cores for the network.", give=COUNT, metavar="N")
+    ] = 1  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FileSettings(Settings):
+    """One song."""
+
+    source: Annotated[Place, Argument(help="The song.")]
+    target: Annotated[Place, Argument(help="The file to write, or for stems their folder.")]
+    _: KW_ONLY
+    measure: Annotated[bool, Argument(help="Measure levels before and after, and keep an overview.")] = False
+    scratch: Annotated[
+        Path | None,
+        Argument(help="Folder for temporary files, on the target's disk, made if missing; default: the target's."),
+    ] = None
+    progress: Annotated[Progress | None, Argument(help="Receives progress.")] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.source, str | PathLike):
+            raise ValueError(f"a {type(self.source).__name__} is not a file; for samples use remix or separate")
+
+
+@dataclass(frozen=True)
+class NamingSettings(Settings):
+    """What the outputs of a batch are called."""
+
+    _: KW_ONLY
+    name: Annotated[
+        str | None,
+        Option(help="How files are named, like '{artist} - {title}.{ext}'.", metavar="TEMPLATE", panel=BATCH),
+    ] = None
+    format: Annotated[
+        Format | None, Option(help="Format of the files (default: the song's own).", panel=BATCH)
+    ] = None  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BatchSettings(NamingSettings):
+    """Many songs."""
+
+    songs: Annotated[
+        Songs,
+        Argument(
+            help="Files, folders, globs, playlists (.m3u, .m3u8, .pls) and URLs that fsspec knows, one or many.",
+            give='a list of texts, such as songs = ["albums/**/*.flac"]',
+            in_file=list[str],
+        ),
+    ]
+    output: Annotated[Place, Argument(help="A folder, made if it is missing, or a URL.", give="a text", in_file=str)]
+    _: KW_ONLY
+    jobs: Annotated[
+        int,
+        FROM_1,
+        Option(
+            help="Number of songs to render in parallel, each in a process of its own.",
+            give=COUNT, flags=("--jobs", "-j"), metavar="N", panel=BATCH,
+        ),
+    ] = 1  # fmt: skip
+    dask: Annotated[
+        Any,
+        Option(
+            help="Render on a Dask cluster, like tcp://host:8786.",
+            give="a text", in_file=str, metavar="ADDRESS", panel=BATCH,
+        ),
+    ] = None  # fmt: skip
+    overrides: Annotated[
+        Sequence[Mapping[str, Any]],
+        Argument(
+            help="Other settings for some songs: each has `match`, a glob of a path or its end, and what is different. "
+            "Later ones override earlier ones."
+        ),
+    ] = ()
+    dry_run: Annotated[bool, Option(help="Show what would be done.", in_file=None, panel=BATCH)] = False
+    watcher: Annotated[Watcher | None, Argument(help="Receives progress.")] = None
+
+
+@dataclass(frozen=True)
+class RemixFile(RunSettings, RemixSettings, FileSettings):
+    """The arguments of `remix_file`."""
+
+    _: KW_ONLY
+    processor: Annotated[
+        Processor | None,
+        Argument(help="Makes the sound in the place of a StemProcessor with the model, such as a StemRack."),
+    ] = None
+    copy_untouched: Annotated[
+        bool,
+        Argument(
+            help="Copy a song whose faders all stay at 0 dB; otherwise that is a ValueError, unless `normalize` or "
+            "`loudness` changes the level."
+        ),
+    ] = True
+
+
+@dataclass(frozen=True)
+class SeparateFile(RunSettings, SeparateSettings, FileSettings):
+    """The arguments of `separate_file`."""
+
+    _: KW_ONLY
+    suffix: Annotated[str, Argument(help="Ending of the files, which says their format.")] = ".wav"
+
+
+@dataclass(frozen=True)
+class RemixFiles(RunSettings, RemixSettings, BatchSettings):
+    """The arguments of `remix_files`."""
+
+
+@dataclass(frozen=True)
+class SeparateFiles(RunSettings, SeparateSettings, BatchSettings):
+    """The arguments of `separate_files`."""
+
+    _: KW_ONLY
+    format: Annotated[Format | None, Option(help="Format of the files.")] = "wav"
+
+
+def song_keys(kind: type[RemixFiles | SeparateFiles]) -> dict[str, Field[Any]]:
+    """Return what overrides may change for some songs of a batch, by name."""
+    shaping = keys_of(RemixSettings if issubclass(kind, RemixFiles) else SeparateSettings)
+    return {name: field for name, field in keys_of(kind).items() if name in shaping | keys_of(NamingSettings)}

@@ -1,0 +1,41 @@
+"""Where the faders of a remix stand and how they move: presets and files, read before the work."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ...control import Automation
+from ...control.midifile import has_midi_header
+from ...presets.gains import read_gains
+from ..settings import RemixSettings
+
+R = TypeVar("R", bound=RemixSettings)
+
+
+def read_faders(settings: R) -> R:
+    """Return settings in which the gains include the preset's, and the automation is read from its file.
+
+    Raises:
+        ControlError: The automation or the map cannot be used.
+        PresetError: The preset cannot be used.
+    """
+    gains_db = read_gains(settings.preset) | read_gains(settings.gains_db)
+    automation = settings.automation
+    if isinstance(automation, str | os.PathLike):
+        automation = read_automation(automation, settings.map, gains_db)
+    return replace(settings, gains_db=gains_db, preset=None, automation=automation, map="general")
+
+
+def read_automation(path: str | os.PathLike[str], midi_map: Any, gains_db: Mapping[str, float]) -> Automation:
+    """Read a .csv file, or a MIDI file through a map, from where the faders stand. Raises ControlError."""
+    return Automation.from_midi(path, midi_map, gains_db=gains_db) if is_midi(path) else Automation.from_csv(path)
+
+
+def is_midi(path: str | os.PathLike[str]) -> bool:
+    """Return whether an automation is a MIDI file: by its name, or where that tells nothing by its first bytes."""
+    if (suffix := Path(path).suffix.lower()) in (".csv", ".mid", ".midi"):
+        return suffix != ".csv"
+    with open(path, "rb") as file:
+        return has_midi_header(file.read(12))

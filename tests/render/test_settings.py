@@ -1,0 +1,60 @@
+"""What can be set when songs are rendered is the same in Python, on the command line and in recipes."""
+
+import inspect
+import re
+import subprocess
+import sys
+from typing import get_type_hints
+
+import pytest
+from stembridge.core.settings import Option, argument_of, fields_of
+from stembridge.models import load_model
+from stembridge.render import remix_file, remix_files, separate_file, separate_files
+from stembridge.render.batch.job import make_job
+from stembridge.render.batch.journal import canonical
+from stembridge.render.settings import RemixFile, RemixFiles, SeparateFile, SeparateFiles
+
+FUNCTIONS = {remix_file: RemixFile, remix_files: RemixFiles, separate_file: SeparateFile, separate_files: SeparateFiles}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_each_field_is_an_argument_with_a_type_and_a_line_of_documentation(function):
+    names = [field.name for field in fields_of(FUNCTIONS[function])]
+    assert list(inspect.signature(function).parameters) == names
+    assert set(get_type_hints(function)) == {*names, "return"}
+    section = inspect.getdoc(function).partition("Args:")[2].partition("Returns:")[0]
+    documented = re.findall(r"^    (\w+): \S", section, re.MULTILINE)
+    assert documented == names
+
+
+def test_arguments_by_position_are_the_same_in_all():
+    for function in FUNCTIONS:
+        kinds = inspect.signature(function).parameters.items()
+        places = [name for name, parameter in kinds if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+        assert places[:2] in (["source", "target"], ["songs", "output"])
+        assert places[2:] in (["gains_db", "model"], ["stems", "model"])
+
+
+@pytest.mark.parametrize(("command", "kind"), [("remix", RemixFiles), ("separate", SeparateFiles)])
+def test_each_option_is_on_the_command_line(command, kind):
+    shown = subprocess.run(
+        [sys.executable, "-m", "stembridge", command, "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    flags = set(re.findall(r"--[a-z-]+", shown))
+    for field in fields_of(kind):
+        option = argument_of(field)
+        if isinstance(option, Option):
+            assert (option.flags or (f"--{field.name.replace('_', '-')}",))[0] in flags
+
+
+def test_each_setting_that_shapes_the_result_is_in_the_journal(tiny_live_model):
+    """A value that is not the default makes another result, and a default adds nothing."""
+    model = load_model(tiny_live_model)
+    plain = make_job(model, RemixFiles("a.wav", "out")).settings
+    assert canonical(plain) == canonical({"job": "remix", "model": model.card.sha256, "gains_db": {}})
+    for name, value in {
+        "normalize": True, "sample_format": "int16", "stream": 2, "loudness": -14, "gains_db": {"bass": 3},
+        "preset": "karaoke",
+    }.items():  # fmt: skip
+        assert canonical(make_job(model, RemixFiles("a.wav", "out", **{name: value})).settings) != canonical(plain)
+    assert canonical({**plain, "later": None, "another": False}) == canonical(plain)
