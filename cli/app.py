@@ -1,11 +1,15 @@
 """Which commands there are."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from ..core.version import __version__
+from .docs import show_page
 from .evaluate import evaluate_model
+from .examples import EXAMPLES
+from .help import Command, Commands
 from .inspect import inspect_song
 from .live import play_live
 from .midi import app as midi
@@ -16,15 +20,25 @@ from .separate import separate_song
 from .train import run_training
 from .vst3 import app as vst3
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=Commands,
+    epilog=EXAMPLES[""],
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
 
 # The modules of commands import what is heavy when they are called, so that `stembridge --help` is quick.
-app.command("remix")(remix_song)
-app.command("separate")(separate_song)
-app.command("live")(play_live)
-app.command("inspect")(inspect_song)
-app.command("train")(run_training)
-app.command("evaluate")(evaluate_model)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "remix": remix_song,
+    "separate": separate_song,
+    "live": play_live,
+    "inspect": inspect_song,
+    "train": run_training,
+    "evaluate": evaluate_model,
+    "docs": show_page,
+}
+for name, command in COMMANDS.items():
+    app.command(name, cls=Command, epilog=EXAMPLES[name])(command)
 app.add_typer(models, name="models")
 app.add_typer(presets, name="presets")
 app.add_typer(vst3, name="vst3")

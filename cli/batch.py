@@ -45,7 +45,7 @@ def is_folder(output: str) -> bool:
     """Whether an output is a folder for songs. One that is there, and is called out.wav, is a mistake."""
     from ..core.places import is_url
 
-    return is_url(output) or output.endswith("/") or (Path(output).is_dir() and not _is_file(output))
+    return is_url(output) or output.endswith("/") or (Path(output).is_dir() and not is_file(output))
 
 
 def batch_arguments(
@@ -64,12 +64,13 @@ def batch_arguments(
     for name, thing in ("songs", "argument 'SONG'"), ("output", "option '--output' / '-o'"):
         if not arguments.get(name):
             raise ValueError(f"Missing {thing}; see {context.command_path} --help")
-    if _is_file(output := str(arguments["output"])):
+    if is_file(output := str(arguments["output"])):
         raise ValueError(f"{output} is a file's name, and these songs go into a folder; name one, like -o out/")
     return arguments
 
 
-def _is_file(output: str) -> bool:
+def is_file(output: str) -> bool:
+    """Whether an output is named like an audio file."""
     return output.lower().endswith(FILES)
 
 

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 from ..core.log import logger
 
@@ -71,6 +72,8 @@ def _run(arguments: Sequence[str]) -> int:
 
     # Not app(): that has its own ways with errors, Ctrl-C and broken pipes.
     command = typer.main.get_command(app)
+    if "_STEMBRIDGE_COMPLETE" in os.environ:  # the shell asks how a command line may go on
+        command.main(arguments, prog_name="stembridge")
     try:
         with command.make_context("stembridge", list(arguments)) as context:
             command.invoke(context)
@@ -107,12 +110,21 @@ def _reason(error: Exception) -> str | None:
     """Return what is wrong with the input or the machine; None if the error is a bug."""
     if hasattr(error, "format_message"):  # a usage error of click, which newer versions of typer bring along
         context = getattr(error, "ctx", None)
+        if choices := getattr(error, "possibilities", None):  # an unknown option
+            from ..core.suggest import did_you_mean
+
+            name = getattr(error, "option_name", "")
+            return f"No such option: {name}{did_you_mean(name, choices)}; {_see(context)}"
         message = error.format_message().rstrip(".").replace("Value error, ", "")  # so pydantic begins, for typer
-        return f"{message}; see {context.command_path if context else 'stembridge'} --help"
+        return f"{message}; {_see(context)}"
     if isinstance(error, OSError) and error.strerror:
         remedy = next((f"; {text}" for kind, text in REMEDIES.items() if isinstance(error, kind)), "")
         return f"{error.filename}: {error.strerror}{remedy}" if error.filename else error.strerror
     return str(error) if isinstance(error, ValueError | OSError) else None
+
+
+def _see(context: Any) -> str:
+    return f"see {context.command_path if context else 'stembridge'} --help"
 
 
 def _lost_folder(error: BaseException | None) -> bool:

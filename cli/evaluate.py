@@ -1,14 +1,20 @@
 """`stembridge evaluate`."""
 
+import itertools
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DataFolders, Force, ModelName, MoreFolders, Threads, check_new
+from ..core.extras import install_extra
+from .options import AsJson, DataFolders, Force, ModelName, MoreFolders, ProviderName, Threads, check_new
 from .rendering import progress_bar
+
+if TYPE_CHECKING:
+    from ..training.evaluate import StemScores
 
 KARAOKE = {"instrumental_sdr": "SDR", "vocals_left": "vocals left over"}  # as they are printed
 
@@ -25,9 +31,13 @@ def evaluate_model(
         bool, typer.Option("--all", help="All complete songs, not MUSDB18's validation songs.")
     ] = False,
     bss_eval: Annotated[bool, typer.Option(help="SIR and SAR too (slow; needs museval).")] = True,
-    output: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all scores here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write all scores to a .json file.")
+    ] = None,
+    as_json: AsJson = False,
     force: Force = False,
     threads: Threads = 1,
+    provider: ProviderName = None,
 ) -> None:
     """Score a model on songs with true stems.
 
@@ -35,19 +45,28 @@ def evaluate_model(
     good the mix without vocals is, and how much of the vocals is left in it.
     """
     if output:
+        if output.suffix != ".json":
+            raise ValueError(f"{output}: scores are written as JSON, so the name must end in .json")
         check_new(output, force)
     if bss_eval and find_spec("museval") is None:
         raise ValueError(
-            "SIR and SAR need museval, which is not here: pip install 'stembridge[train]', or give --no-bss-eval"
+            f"SIR and SAR need museval, which is not here: {install_extra('train')}, or give --no-bss-eval"
         )
     from ..control.files import write_whole
     from ..models import load_model
     from ..training.data.songs import find_songs
     from ..training.evaluate import MEASURES, score_songs, songs_to_score
-    from .table import print_table
+    from .table import print_json, print_table, printable
 
     loaded = load_model(model)
     songs = songs_to_score(find_songs([*data, *(more or ())]), every=all_songs)
+    count = itertools.count(1)
+
+    def show(name: str, scores: "StemScores") -> None:
+        text = ", ".join(f"{stem} {measured['sdr']:.2f}" for stem, measured in scores.items() if "sdr" in measured)
+        line = printable(f"{next(count)}/{len(songs)}  {name}: {text or 'silence'}")
+        print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
+
     with progress_bar() as progress:
         evaluation = score_songs(
             songs,
@@ -57,26 +76,30 @@ def evaluate_model(
             bss_eval=bss_eval,
             threads=threads,
             progress=progress and (lambda done: progress("scoring", done)),
+            scored=show,
         )
-    medians = evaluation.medians()
+    medians, karaoke = evaluation.medians(), evaluation.karaoke_medians()
+    report = {
+        "model": loaded.card.name,
+        "sha256": loaded.card.sha256,
+        "sample_rate": sample_rate,
+        "input_db": input_db,
+        "left_out": evaluation.left_out,
+        "medians": medians,
+        "karaoke": karaoke,
+        "songs": evaluation.songs,
+        "karaoke_songs": evaluation.karaoke,
+    }
+    if output:
+        write_whole(output, (json.dumps(report, indent=2) + "\n").encode())
+    if as_json:
+        print_json(report)
+        return
     measures = [measure for measure in MEASURES if any(measure in scores for scores in medians.values())]
     print_table(
         ["stem", *measures],
         [[stem, *(f"{scores[m]:.2f}" if m in scores else "" for m in measures)] for stem, scores in medians.items()],
     )
-    if karaoke := evaluation.karaoke_medians():
+    if karaoke:
         print("without vocals: " + ", ".join(f"{KARAOKE[m]} {score:.2f} dB" for m, score in karaoke.items()))
     print(f"{len(songs)} songs, {evaluation.left_out} references below -60 dBFS left out")
-    if output:
-        report = {
-            "model": loaded.card.name,
-            "sha256": loaded.card.sha256,
-            "sample_rate": sample_rate,
-            "input_db": input_db,
-            "left_out": evaluation.left_out,
-            "medians": medians,
-            "karaoke": karaoke,
-            "songs": evaluation.songs,
-            "karaoke_songs": evaluation.karaoke,
-        }
-        write_whole(output, (json.dumps(report, indent=2) + "\n").encode())

@@ -26,7 +26,8 @@ def import_model(
         typer.Argument(
             metavar="FILE...",
             help="An .onnx file or its URL; several for a model of several graphs, such as one for each stem. With a "
-            "card next to it (docs/model-format.md), the card is taken. Also the folder of a checkpoint of Spleeter's.",
+            "card next to it (`stembridge docs model-format`), the card is taken. Also a folder with a "
+            "checkpoint of Spleeter.",
         ),
     ],
     name: Annotated[
@@ -34,7 +35,9 @@ def import_model(
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option("--kind", metavar="KIND", help="Kind of network, where its graph does not tell: docs/guests.md."),
+        typer.Option(
+            "--kind", metavar="KIND", help="Kind of network, where its graph does not tell: `stembridge docs guests`."
+        ),
     ] = None,
     stems: Annotated[
         str | None,

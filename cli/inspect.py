@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Force, ModelName, Stream, Threads
+from .options import Force, ModelName, ProviderName, Stream, Threads
 
 
 def inspect_song(
@@ -19,6 +19,7 @@ def inspect_song(
     stream: Stream = None,
     force: Force = False,
     threads: Threads = 1,
+    provider: ProviderName = None,
 ) -> None:
     """Draw what is in a song: waveform, spectrogram, each stem's level over time, and how loud they are."""
     from ..render.inspect.figure import draw_file

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..core.extras import install_extra
 from ..core.log import say
-from .options import Fader, Force, ModelName, PresetName, Stream, check_new, given_faders
+from .complete import port_names_from
+from .options import Fader, Force, MapName, ModelName, PresetName, ProviderName, Stream, check_new, given_faders
 
 if TYPE_CHECKING:
     from ..control import MidiControl
@@ -44,15 +46,20 @@ def play_live(
     other: Fader = None,
     preset: PresetName = None,
     midi: Annotated[
-        str | None, typer.Option("--midi", metavar="PORT", help="A MIDI port that moves the faders, see docs/midi.md.")
+        str | None,
+        typer.Option(
+            "--midi",
+            metavar="PORT",
+            autocompletion=port_names_from,
+            help="MIDI port that moves the faders (`stembridge docs midi`).",
+        ),
     ] = None,
-    midi_map: Annotated[
-        str, typer.Option("--map", metavar="NAME", help="The controller's map (see `midi maps`), or a .json file.")
-    ] = "general",
+    midi_map: Annotated[str, MapName] = "general",
     record_moves: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep what the faders did: a .csv or .mid file.")
     ] = None,
     model: ModelName = "live",
+    provider: ProviderName = None,
     stream: Stream = None,
     sample_rate: Annotated[
         int | None,
@@ -143,7 +150,7 @@ def _check_screen() -> None:
     from importlib.util import find_spec
 
     if find_spec("textual") is None:
-        raise ValueError("the mixer needs textual: pip install 'stembridge[live]', or give --no-ui")
+        raise ValueError(f"the mixer needs textual: {install_extra('live')}, or give --no-ui")
     if os.environ.get("TERM") == "dumb" or not all(s and s.isatty() for s in (sys.stdin, sys.stdout)):
         raise ValueError("the mixer needs a terminal; give --no-ui to play without one")
 

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Force, check_new
+from .complete import port_names_from
+from .examples import EXAMPLES
+from .help import Command, Group
+from .options import AsJson, Force, MapName, check_new
 
 if TYPE_CHECKING:
     from mido import Message
@@ -27,12 +30,14 @@ QUIET = 0.6  # seconds without a message after which a fader has been moved
 HELD = 1.5  # seconds after which a button that was not let go stays down by itself
 ENDLESS = 2000  # messages after which one need not wait for quiet, as something there is never quiet
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(cls=Group, epilog=EXAMPLES["midi"])
 
 PortName = Annotated[
     str | None,
     typer.Argument(
-        metavar="[PORT]", help="A name or a part of it, HOST:PORT, or :PORT to be a server; default: first."
+        metavar="[PORT]",
+        autocompletion=port_names_from,
+        help="A name or a part of it, HOST:PORT, or :PORT to be a server; default: first.",
     ),
 ]
 
@@ -44,24 +49,27 @@ def _midi(context: typer.Context) -> None:
         print(context.get_help())
 
 
-@app.command("ports")
-def list_ports() -> None:
+@app.command("ports", cls=Command, epilog=EXAMPLES["midi ports"])
+def list_ports(as_json: AsJson = False) -> None:
     """List the MIDI ports of this machine."""
     from ..control.ports import port_names
-    from .table import print_table
+    from .table import print_json, print_table
 
     inputs, outputs = port_names()
+    names = dict.fromkeys([*inputs, *outputs])
+    if as_json:
+        print_json([{"port": name, "sends": name in inputs, "receives": name in outputs} for name in names])
+        return
     if not inputs and not outputs:
         print("there are no MIDI ports; plug a device in, or use HOST:PORT for one over the network")
         return
-    names = dict.fromkeys([*inputs, *outputs])
     print_table(
         ["port", "sends", "receives"],
         [[name, "yes" if name in inputs else "", "yes" if name in outputs else ""] for name in names],
     )
 
 
-@app.command("maps")
+@app.command("maps", cls=Command, epilog=EXAMPLES["midi maps"])
 def list_maps() -> None:
     """List the maps that come with StemBridge."""
     from ..control import load_map, map_names
@@ -70,10 +78,10 @@ def list_maps() -> None:
     print_table(["name", "for"], [[name, load_map(name).description] for name in map_names()])
 
 
-@app.command("monitor")
+@app.command("monitor", cls=Command, epilog=EXAMPLES["midi monitor"])
 def monitor_port(
     port: PortName = None,
-    midi_map: Annotated[str, typer.Option("--map", metavar="NAME", help="A map, or a .json file.")] = "general",
+    midi_map: Annotated[str, MapName] = "general",
 ) -> None:
     """Show the messages of a port, and what a map makes of them, until Ctrl-C."""
     from ..control import load_map
@@ -90,11 +98,14 @@ def monitor_port(
             print(f"{_told(message):<44}{made}".rstrip(), flush=True)
 
 
-@app.command("learn")
+@app.command("learn", cls=Command, epilog=EXAMPLES["midi learn"])
 def learn_map(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The map, a .json file.")],
     port: Annotated[
-        str | None, typer.Option("--port", metavar="PORT", help="As for `monitor`; default: the first.")
+        str | None,
+        typer.Option(
+            "--port", metavar="PORT", autocompletion=port_names_from, help="As for `monitor`; default: the first."
+        ),
     ] = None,
     stems: Annotated[
         str, typer.Option("--stems", metavar="STEM,STEM...", help="What to move.")

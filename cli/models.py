@@ -4,15 +4,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .complete import model_names_from
+from .examples import EXAMPLES
+from .help import Command, Group
 from .importing import import_model
+from .options import AsJson
 
 if TYPE_CHECKING:
     from ..models import Card
 
-app = typer.Typer(add_completion=False)
-app.command("import")(import_model)
+app = typer.Typer(cls=Group, epilog=EXAMPLES["models"])
+app.command("import", cls=Command, epilog=EXAMPLES["models import"])(import_model)
 
-ModelArgument = Annotated[str, typer.Argument(metavar="NAME", help="As in the list; also the path of an .onnx file.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", autocompletion=model_names_from, help="As in the list; also the path of an .onnx file."
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -21,44 +30,64 @@ def _models(
     card: Annotated[
         str | None, typer.Option("--card", metavar="NAME", help="Print the whole card of a model, as JSON, and exit.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """List the networks that --model knows by name; import the networks of others."""
+    """List the networks that --model knows by name; import the networks of others.
+
+    Each network's weights have their own terms: see `stembridge models show NAME`.
+    """
     if card is not None:
         show_model(card)
         raise typer.Exit
     if context.invoked_subcommand is None:
-        list_models()
+        list_models(as_json)
 
 
-@app.command("list")
-def list_models() -> None:
-    """List the networks that come with StemBridge, and those that you imported."""
+@app.command("list", cls=Command, epilog=EXAMPLES["models list"])
+def list_models(as_json: AsJson = False) -> None:
+    """List the networks that come with StemBridge, and those that you imported.
+
+    `stembridge models show NAME` prints the rest of what is known, such as the terms of the weights.
+    """
     from ..models import ModelError, load_model, model_names
-    from .table import print_table
+    from .table import print_json, print_table
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in model_names():
         try:
             model = load_model(name)
         except ModelError as error:  # an imported one, which must not hide the others
-            rows.append([name, "", "", "", "", "", str(error)])
+            rows.append({"name": name, "problem": str(error)})
             continue
-        latency, rate = model.card.latency_samples, model.card.sample_rate
+        card = model.card
         rows.append(
-            [
-                name,
-                model.card.mode,
-                ", ".join(model.card.stems),
-                f"{latency} at {rate} Hz, {1000 * latency / rate:.1f} ms",
-                f"{model.size_bytes / 1e6:.1f} MB",
-                _scores(model.card),
-                model.card.values["terms"],
-            ]
+            {
+                "name": name,
+                "mode": card.mode,
+                "stems": list(card.stems),
+                "latency_s": card.latency_samples / card.sample_rate,
+                "size_mb": model.size_bytes / 1e6,
+                "sdr_db": _scores(card),
+                "terms": card.values["terms"],
+            }
         )
-    print_table(["name", "mode", "stems", "latency in samples", "size", "scores", "terms"], rows)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ["name", "mode", "latency", "size", "stems and their SDR in dB"],
+        [[row["name"], "", "", "", row["problem"]] if "problem" in row else _cells(row) for row in rows],
+    )
 
 
-@app.command("show")
+def _cells(row: dict[str, Any]) -> list[str]:
+    scores = row["sdr_db"]
+    stems = " ".join(f"{stem} {scores[stem]:.1f}" if stem in scores else stem for stem in row["stems"])
+    latency = f"{1000 * row['latency_s']:.1f} ms" if row["latency_s"] < 1 else f"{row['latency_s']:.1f} s"
+    return [row["name"], row["mode"], latency, f"{row['size_mb']:.1f} MB", stems]
+
+
+@app.command("show", cls=Command, epilog=EXAMPLES["models show"])
 def show_model(name: ModelArgument) -> None:
     """Print the whole card of a model, as JSON."""
     import json
@@ -68,8 +97,10 @@ def show_model(name: ModelArgument) -> None:
     print(json.dumps(load_model(name).card.values, indent=2, ensure_ascii=False))
 
 
-@app.command("remove")
-def remove_imported(name: Annotated[str, typer.Argument(metavar="NAME", help="As in the list.")]) -> None:
+@app.command("remove", cls=Command, epilog=EXAMPLES["models remove"])
+def remove_imported(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=model_names_from, help="As in the list.")],
+) -> None:
     """Remove a model that was imported, with its graphs."""
     from ..models.guests import remove_model
 
@@ -77,12 +108,12 @@ def remove_imported(name: Annotated[str, typer.Argument(metavar="NAME", help="As
     print(f"removed {name}")
 
 
-def _scores(card: "Card") -> str:
-    """Score of each stem in dB: the first part of the card's scores that is by stem."""
+def _scores(card: "Card") -> dict[str, float]:
+    """Return the score of each stem in dB: the first part of the card's scores that is by stem."""
     parts: list[Any] = [card.values.get("scores")]
     for part in parts:
         if isinstance(part, dict):
             if set(card.stems) & set(part):
-                return ", ".join(f"{stem} {part[stem]:.1f}" for stem in card.stems if stem in part)
+                return {stem: part[stem] for stem in card.stems if stem in part}
             parts += part.values()
-    return "none"
+    return {}

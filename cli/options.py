@@ -1,5 +1,7 @@
 """Options that more than one command has."""
 
+import os
+from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated
@@ -7,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..render.settings import BATCH, RemixSettings, RunSettings, SongSettings
+from .complete import map_names_from
 from .settings import option_info
 
 Songs = Annotated[
@@ -27,6 +30,40 @@ ModelName = Annotated[str, option_info(RunSettings, "model")]
 Stream = Annotated[int | None, option_info(SongSettings, "stream")]
 Force = Annotated[bool, option_info(RunSettings, "overwrite")]
 Threads = Annotated[int, option_info(RunSettings, "threads")]
+
+
+class Provider(StrEnum):
+    """What runs the networks."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+    coreml = "coreml"
+    directml = "directml"
+    openvino = "openvino"
+
+
+def _use_provider(provider: Provider | None) -> None:
+    from ..engine.providers import VARIABLE
+
+    if provider is not None:
+        os.environ[VARIABLE] = provider.value  # for worker processes too
+
+
+ProviderName = Annotated[
+    Provider | None,
+    typer.Option(
+        "--provider",
+        callback=_use_provider,
+        expose_value=False,
+        help="What runs the network, see `stembridge docs networks` (default: the processor, cpu).",
+    ),
+]
+MapName = typer.Option(
+    "--map",
+    metavar="NAME",
+    autocompletion=map_names_from,
+    help="A MIDI map (see `stembridge midi maps`), or a .json file.",
+)
 Recipe = Annotated[
     Path | None,
     typer.Option(
@@ -45,13 +82,15 @@ Reports = Annotated[
 ]
 
 DataFolders = Annotated[
-    list[Path], typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see docs/training.md.")
+    list[Path],
+    typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see `stembridge docs training`."),
 ]
 OptionalDataFolders = Annotated[
     list[Path] | None,
-    typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see docs/training.md."),
+    typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see `stembridge docs training`."),
 ]
 MoreFolders = Annotated[list[Path] | None, typer.Argument(metavar="", hidden=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 
 
 def given_faders(gains: list[str] | None = None, **faders: str | None) -> dict[str, float]:

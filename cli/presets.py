@@ -1,13 +1,16 @@
 """`stembridge presets`: those that come with StemBridge, and the user's own."""
 
 import shlex
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .options import Fader, Force, Gains, given_faders
+from .complete import preset_names_from
+from .examples import EXAMPLES
+from .help import Command, Group
+from .options import AsJson, Fader, Force, Gains, given_faders
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(cls=Group, epilog=EXAMPLES["presets"])
 
 Description = Annotated[
     str | None, typer.Option("--description", metavar="TEXT", help="What it is for; default: as --from.")
@@ -18,8 +21,12 @@ Description = Annotated[
 def _presets(
     context: typer.Context,
     show: Annotated[
-        str | None, typer.Option("--show", metavar="NAME", help="Print a whole preset, as JSON, and exit.")
+        str | None,
+        typer.Option(
+            "--show", metavar="NAME", autocompletion=preset_names_from, help="Print a whole preset, as JSON, and exit."
+        ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the presets that `remix --preset` knows by name; show one, save and delete your own."""
     from ..presets import read_preset
@@ -28,28 +35,42 @@ def _presets(
         print(read_preset(show).text(), end="")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        _list_presets()
+        _list_presets(as_json)
 
 
-def _list_presets() -> None:
+def _list_presets(as_json: bool) -> None:
     from ..presets import PresetError, own_presets, preset_names, read_preset
-    from .table import print_table
+    from .table import print_json, print_table
 
     own = own_presets()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in preset_names():
+        row = {"name": name, "gains_db": {}, "description": "", "own": name in own}
         try:
             preset = read_preset(name)
         except PresetError as error:  # a file of the user's, which must not hide the others
-            gains, description = "", str(error)
+            row["description"] = str(error)
         else:
-            gains = " ".join(f"{stem} {gain:+g}" for stem, gain in preset.gains_db.items())
-            description = preset.description
-        rows.append([name, gains, description, "yours" if name in own else "stembridge"])
-    print_table(["name", "gains in dB", "what for", "whose"], rows)
+            row |= {"gains_db": preset.gains_db, "description": preset.description}
+        rows.append(row)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ["name", "gains in dB", "what for", "whose"],
+        [
+            [
+                row["name"],
+                " ".join(f"{stem} {gain:+g}" for stem, gain in row["gains_db"].items()),
+                row["description"],
+                "yours" if row["own"] else "stembridge",
+            ]
+            for row in rows
+        ],
+    )
 
 
-@app.command("save")
+@app.command("save", cls=Command, epilog=EXAMPLES["presets save"])
 def save_gains(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it: a-z, 0-9, space, - and _.")],
     vocals: Fader = None,
@@ -58,7 +79,13 @@ def save_gains(
     other: Fader = None,
     gain: Gains = None,
     source: Annotated[
-        str | None, typer.Option("--from", metavar="NAME", help="Start from a preset, or from a .json file.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="NAME",
+            autocompletion=preset_names_from,
+            help="Start from a preset, or from a .json file.",
+        ),
     ] = None,
     description: Description = None,
     force: Force = False,
@@ -78,8 +105,10 @@ def save_gains(
     print(f"wrote {path}; use it with --preset {shlex.quote(name)}")
 
 
-@app.command("delete")
-def delete_own(name: Annotated[str, typer.Argument(metavar="NAME", help="As in the list.")]) -> None:
+@app.command("delete", cls=Command, epilog=EXAMPLES["presets delete"])
+def delete_own(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=preset_names_from, help="As in the list.")],
+) -> None:
     """Delete a preset of your own."""
     from ..presets import delete_preset
 

@@ -1,12 +1,13 @@
 """`stembridge remix`."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ..core.settings import names_of
 from ..render.settings import RemixFile, RemixFiles
-from .options import Fader, Gains, Recipe, Reports, Songs, given_faders, is_given
+from .options import Fader, Gains, ProviderName, Recipe, Reports, Songs, given_faders, is_given
 from .settings import with_settings
 
 
@@ -21,8 +22,9 @@ def remix_song(
             "-o",
             metavar="FILE",
             show_default=False,
-            help="A .wav, .flac, .aiff, .mp3, .ogg, .opus or .m4a file, or for a video .mp4, .mov, .mkv or .webm; "
-            "for many songs a folder, like out/.",
+            help="A .wav, .flac, .aiff, .mp3, .ogg, .opus or .m4a file, for a video .mp4, .mov, .mkv or .webm, or a "
+            "folder, like out/; default: a name that says what was done, such as 'song (no vocals).mp3', in the "
+            "current folder.",
         ),
     ] = None,
     vocals: Fader = None,
@@ -37,6 +39,7 @@ def remix_song(
             help="A processor of your own in place of the model's, like a StemRack; also package.module:NAME.",
         ),
     ] = None,
+    provider: ProviderName = None,
     recipe: Recipe = None,
     report: Reports = None,
     **settings: Any,
@@ -45,9 +48,12 @@ def remix_song(
 
     Faders given here override the preset; automation overrides both.
     """
+    from ..core.places import is_url
     from ..render import remix_file
     from ..render.song.faders import is_midi
-    from .batch import batch_arguments, is_batch, is_folder, run_batch
+    from ..render.song.song import NOTHING_TO_DO
+    from .batch import batch_arguments, is_batch, run_batch
+    from .outputs import new_folder, remix_path
     from .rack import load_rack
     from .rendering import one_song, run_with_progress
 
@@ -55,17 +61,21 @@ def remix_song(
     automation = settings["automation"]
     if is_given(context, "map") and recipe is None and (automation is None or not is_midi(automation)):
         raise ValueError("--map says how a MIDI file moves the faders; give one with --automation, or leave --map out")
-    if is_batch(context, songs) or (output is not None and is_folder(output)):
+    if is_batch(context, songs) or (output is not None and is_url(output)):
         from ..render import remix_files
 
         if rack is not None:
             raise ValueError(f"--rack {rack} is for one song and a file to write; give one of each")
         arguments = batch_arguments(context, recipe, "remix", songs=songs, output=output, **settings)
         recipes_gains = {} if is_given(context, "preset") else arguments.get("gains_db") or {}
+        given = [settings[name] for name in ("preset", "automation", "loudness", "normalize", "overwrite")]
+        if recipe is None and not any(faders.values()) and all(value is None or value is False for value in given):
+            raise ValueError(NOTHING_TO_DO)
         return run_batch(remix_files, arguments | {"gains_db": recipes_gains | faders}, report)
-    song, target = one_song(context, songs, output)
-    if settings["format"] is not None:
-        raise ValueError(f"--format is for many songs: the suffix of {target} says what is written; leave it out")
+    song = one_song(context, songs, output)
+    preset, format = settings["preset"], settings["format"]
+    moved_by = Path(automation).stem if automation else rack and rack.rpartition(":")[2]
+    target = remix_path(song, output, faders, preset=preset, moved_by=moved_by, format=format)
     processor = None
     if rack is not None:
         for option in ("model", "quality", "threads"):
@@ -73,6 +83,6 @@ def remix_song(
                 raise ValueError(f"--{option} is for the rack to choose, in {rack}; leave it out")
         processor = load_rack(rack, song, settings["stream"])
     arguments = {name: value for name, value in settings.items() if name in names_of(RemixFile)}
-    run_with_progress(
-        lambda progress: remix_file(song, target, faders, processor=processor, progress=progress, **arguments)
-    )
+    arguments |= {"processor": processor, "copy_untouched": settings["overwrite"]}
+    with new_folder(output):
+        run_with_progress(lambda progress: remix_file(song, target, faders, progress=progress, **arguments))

@@ -4,10 +4,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.times import clock
+from .table import printable
 
 if TYPE_CHECKING:
     import typer
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from ..render import Progress, Rendered
 
 
-def one_song(context: "typer.Context", songs: list[str] | None, output: str | None) -> tuple[Path, Path]:
-    """The song and the output of a command line that is about one. Raises ValueError if either is missing."""
+def one_song(context: "typer.Context", songs: list[str] | None, output: str | None) -> str:
+    """Return the song of a command line that is about one. Raises ValueError if none is given."""
     if not songs:
         raise ValueError(f"Missing argument 'SONG'; see {context.command_path} --help")
-    if not output:
-        raise ValueError(f"Missing option '--output' / '-o'; see {context.command_path} --help")
-    return Path(songs[0]), Path(output)
+    if output == "":
+        raise ValueError("--output is empty; name a file or a folder, or leave it out")
+    return songs[0]
 
 
 def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
@@ -36,7 +36,8 @@ def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
         print(f"stembridge: warning: {warning}", file=sys.stderr)
     length = f"{clock(rendered.seconds, 1)} in {clock(took, 1)}, {rendered.seconds / took:.1f} times real time"
     untouched = f"; {UNTOUCHED}" if rendered.untouched else ""
-    print(f"wrote {', '.join(map(str, rendered.paths))}: {length}{untouched}")
+    paths = printable(", ".join(map(str, rendered.paths)))
+    print(f"wrote {paths}: {length}{untouched}")
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def progress_bar() -> "Iterator[Progress | None]":
     from rich.progress import Progress as Bars
 
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bars(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         tasks: dict[str, TaskID] = {}
 
         def show(step: str, fraction: float | None) -> None:

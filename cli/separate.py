@@ -6,7 +6,8 @@ import typer
 
 from ..core.settings import names_of
 from ..render.settings import SeparateFile, SeparateFiles
-from .options import Recipe, Reports, Songs
+from .complete import stem_names_from
+from .options import ProviderName, Recipe, Reports, Songs
 from .settings import with_settings
 
 
@@ -21,15 +22,18 @@ def separate_song(
             "-o",
             metavar="DIR",
             show_default=False,
-            help="Folder for vocals.wav, drums.wav ..., or for many.",
+            help="Folder for vocals.wav, drums.wav ...; default: one named after the song, in the current folder.",
         ),
     ] = None,
     stems: Annotated[
         str | None,
         typer.Option(
-            metavar="NAMES", help="Like `vocals,instrumental`, or `no_drums` for all but the drums; default: all."
+            metavar="NAMES",
+            autocompletion=stem_names_from,
+            help="Like `vocals,instrumental`, or `no_drums` for all but the drums; default: all.",
         ),
     ] = None,
+    provider: ProviderName = None,
     recipe: Recipe = None,
     report: Reports = None,
     **settings: Any,
@@ -38,6 +42,7 @@ def separate_song(
     from ..core.places import is_url
     from ..render import separate_file
     from .batch import batch_arguments, is_batch, run_batch
+    from .outputs import stems_folder
     from .rendering import one_song, run_with_progress
 
     names = None if stems is None else [stem.strip() for stem in stems.split(",")]
@@ -46,7 +51,8 @@ def separate_song(
 
         arguments = batch_arguments(context, recipe, "separate", songs=songs, output=output, stems=names, **settings)
         return run_batch(separate_files, arguments, report)
-    song, folder = one_song(context, songs, output)
+    song = one_song(context, songs, output)
+    folder = stems_folder(song, output)
     suffix = f".{settings['format']}"
     arguments = {name: value for name, value in settings.items() if name in names_of(SeparateFile)}
     run_with_progress(

@@ -10,8 +10,11 @@ import typer
 from annotated_types import Ge
 
 from ..core.settings import Option, argument_of, default_of, fields_of, plain_types, value_from_text
+from .complete import map_names_from, model_names_from, preset_names_from
 
 Command = Callable[..., None]
+# Of options, by the names of their fields.
+COMPLETIONS = {"preset": preset_names_from, "model": model_names_from, "map": map_names_from}
 
 
 def with_settings(kind: type) -> Callable[[Command], Command]:
@@ -54,6 +57,7 @@ def option_info(kind: type, name: str) -> Any:
         help=option.help,
         metavar=option.metavar,
         rich_help_panel=option.panel,
+        autocompletion=COMPLETIONS.get(name),
         min=at_least if _command_line_type(field) is int else None,
     )
 

@@ -1,11 +1,14 @@
-"""Tables on stdout."""
+"""Tables and JSON on stdout."""
 
 import sys
 from collections.abc import Sequence
+from typing import Any
+
+UNLIMITED = 1_000_000  # characters
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under a head; in a terminal long cells wrap, in a pipe a row stays a line."""
+    """Print rows under a head. In a terminal long cells wrap; in a pipe a row stays a line."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -15,7 +18,20 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*map(printable, row))
-    Console(width=None if sys.stdout.isatty() else 1000, highlight=False, markup=False).print(table)
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not sys.stdout.isatty():
+        console.width = UNLIMITED
+        console.width = max(1, console.measure(table).maximum)
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    import json
+
+    print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def printable(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..core.extras import install_extra
 from .options import Force, MoreFolders, OptionalDataFolders, check_new, is_given
 
 MOST_MINUTES = 1e6  # two years
@@ -74,7 +75,7 @@ def run_training(
             help="Frames of 5.8 ms that a streaming network hears ahead; they add to its latency.",
         ),
     ] = 0,
-    loss: Annotated[Loss, typer.Option("--loss", help="What is minimised, see docs/training.md.")] = Loss.sdr,
+    loss: Annotated[Loss, typer.Option("--loss", help="What is minimised, see `stembridge docs training`.")] = Loss.sdr,
     init: Annotated[
         str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights (and its mode).")
     ] = None,
@@ -86,10 +87,10 @@ def run_training(
     ] = "not stated",
     force: Force = False,
 ) -> None:
-    r"""Train a network on songs with stems, or on songs whose stems another network finds, and export it.
+    """Train a network on songs with stems, or on songs whose stems another network finds, and export it.
 
     Goes on where it was stopped: checkpoints and log.csv lie beside the output, in FILE.training/. Needs PyTorch:
-    pip install 'stembridge\[train]'.
+    pip install '.[train]' in a clone.
     """
     true_folders, folders = _folders(data or [], songs or [], more or [])
     if folders and teacher is None:
@@ -113,7 +114,7 @@ def run_training(
     try:
         from ..training.session import train_model
     except ModuleNotFoundError as error:
-        raise ValueError(f"training needs {error.name}, which is not here: pip install 'stembridge[train]'") from error
+        raise ValueError(f"training needs {error.name}, which is not here: {install_extra('train')}") from error
     model = train_model(
         true_folders,
         output,

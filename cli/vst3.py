@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import ModelName
+from .complete import beginning
+from .examples import EXAMPLES
+from .help import Command, Group
+from .options import AsJson, ModelName
 
 if TYPE_CHECKING:
     from ..plugin import HostedPlugin
@@ -20,7 +23,7 @@ RATES = 44100, 48000  # Hz, at which a plugin is checked
 SECONDS = 1  # of noise
 TOLERANCE = 1e-6  # peak of what may be left when the noise is taken from itself; full scale is 1
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(cls=Group, epilog=EXAMPLES["vst3"])
 
 Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where hosts look for plugins.")]
 
@@ -32,10 +35,10 @@ def _vst3(context: typer.Context) -> None:
         print(context.get_help())
 
 
-@app.command("install")
+@app.command("install", cls=Command, epilog=EXAMPLES["vst3 install"])
 def install_plugin(
     processor: Annotated[
-        str | None, typer.Argument(metavar="[PROCESSOR]", help="One of your own, as package.module:factory.")
+        str | None, typer.Argument(metavar="[PROCESSOR]", help="Your own processor, as package.module:factory.")
     ] = None,
     model: ModelName = "live",
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What hosts call it.")] = None,
@@ -71,10 +74,10 @@ def install_plugin(
     print(f"wrote {bundle}: {_sound(descriptor)}; hosts see it when they scan for plugins")
 
 
-@app.command("list")
-def list_plugins(folder: Folder = STANDARD) -> None:
+@app.command("list", cls=Command, epilog=EXAMPLES["vst3 list"])
+def list_plugins(folder: Folder = STANDARD, as_json: AsJson = False) -> None:
     """List the plugins that `install` wrote."""
-    from .table import print_table
+    from .table import print_json, print_table
 
     rows = [
         [
@@ -84,31 +87,44 @@ def list_plugins(folder: Folder = STANDARD) -> None:
             descriptor.arguments[0],
             _state(folder.expanduser() / f"{name}.vst3", descriptor),
         ]
-        for name, descriptor in _installed(folder).items()
+        for name, descriptor in installed_plugins(folder).items()
     ]
-    print_table(["name", "version", "sound", "interpreter", "works"], rows)
+    head = ["name", "version", "sound", "interpreter", "works"]
+    if as_json:
+        print_json([dict(zip(head, row, strict=True)) for row in rows])
+    else:
+        print_table(head, rows)
 
 
-@app.command("remove")
+@app.command("remove", cls=Command, epilog=EXAMPLES["vst3 remove"])
 def remove_plugin(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As in the list.")], folder: Folder = STANDARD
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", autocompletion=beginning(lambda: installed_plugins(STANDARD)), help="As in the list."
+        ),
+    ],
+    folder: Folder = STANDARD,
 ) -> None:
     """Remove a plugin that `install` wrote."""
     from ..plugin.bridge.bundle import remove_bundle
 
-    installed = _installed(folder)
-    if name not in installed:  # looked up, never joined to the folder: no name can lead out of it
-        raise ValueError(f"no plugin {name!r} of ours in {folder}; there are: {', '.join(installed) or 'none'}")
-    bundle = folder.expanduser() / f"{name}.vst3"
+    bundle = _installed_bundle(name, folder)
     remove_bundle(bundle)
     print(f"removed {bundle}")
 
 
-@app.command("check")
+@app.command("check", cls=Command, epilog=EXAMPLES["vst3 check"])
 def check_plugin(
-    bundle: Annotated[
-        Path | None, typer.Argument(metavar="[BUNDLE]", help="A .vst3; default: StemBridge, installed or not.")
+    plugin_or_name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            autocompletion=beginning(lambda: installed_plugins(STANDARD)),
+            help="As in the list, or the path of a .vst3; default: StemBridge, installed or not.",
+        ),
     ] = None,
+    folder: Folder = STANDARD,
 ) -> None:
     """Load a plugin as a host does; show its parameters and latency, and whether audio comes back aligned.
 
@@ -118,8 +134,7 @@ def check_plugin(
     from ..plugin.bridge.bundle import read_bundle
     from .table import print_table
 
-    installed = STANDARD.expanduser() / "StemBridge.vst3"
-    bundle = bundle or (installed if installed.exists() else None)
+    bundle = _bundle(plugin_or_name, folder)
     plugin: HostedPlugin = StemMix() if bundle is None else HostedPlugin(bundle)
     print(f"{plugin.name} {plugin.version}, {bundle or 'not installed'}")
     rows = []
@@ -138,6 +153,25 @@ def check_plugin(
         return
     print(f"stembridge: {plugin.name}: {problem}", file=sys.stderr)
     raise typer.Exit(1)
+
+
+def _bundle(name: str | None, folder: Path) -> Path | None:
+    """Return the bundle of a name or path; without one StemBridge's, None if that is not installed."""
+    if name is None:
+        usual = folder.expanduser() / "StemBridge.vst3"
+        return usual if usual.exists() else None
+    is_path = name.endswith(".vst3") or (Path(name).exists() and name not in installed_plugins(folder))
+    return Path(name) if is_path else _installed_bundle(name, folder)
+
+
+def _installed_bundle(name: str, folder: Path) -> Path:
+    from ..core.suggest import did_you_mean
+
+    installed = installed_plugins(folder)
+    if name not in installed:  # looked up, never joined to the folder: no name can lead out of it
+        there = f"choose from {', '.join(installed)}" if installed else "none are installed there"
+        raise ValueError(f"no StemBridge plugin {name!r}{did_you_mean(name, installed)} in {folder}; {there}")
+    return folder.expanduser() / f"{name}.vst3"
 
 
 def _difference(plugin: "HostedPlugin", rate: int) -> float:
@@ -176,7 +210,7 @@ def _state(bundle: Path, descriptor: "Descriptor") -> str:
     return "yes"
 
 
-def _installed(folder: Path) -> "dict[str, Descriptor]":
+def installed_plugins(folder: Path) -> "dict[str, Descriptor]":
     """Our plugins in a folder, by the names of their bundles; those of others are passed over."""
     from ..plugin.bridge.bundle import read_bundle
     from ..plugin.bridge.descriptor import BridgeError

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from ..core.errors import ControlError
+from ..core.extras import install_extra
 from ..core.log import say
 from .connections import CONNECT, Client, Receive, Server
 
@@ -286,7 +287,7 @@ def _check_system() -> None:
                 f"MIDO_BACKEND={chosen} cannot be loaded ({error}); correct it, or leave it out"
             ) from error
         raise ControlError(
-            f"MIDI ports need python-rtmidi ({error}): pip install 'stembridge[midi]', or give host:port"
+            f"MIDI ports need python-rtmidi ({error}): {install_extra('midi')}, or give host:port"
         ) from error
     alsa = mido.backend.name == "mido.backends.rtmidi" and mido.backend.api in (None, "LINUX_ALSA")
     if alsa and sys.platform == "linux" and not os.access(SEQUENCER, os.R_OK | os.W_OK):

@@ -5,13 +5,14 @@ journal are all made from these declarations.
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import wraps
 from types import UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from .documents import adapter_of
+from .suggest import did_you_mean
 
 OWN: Any = ...  # the type in a file is the field's own
 GIVE = {bool: "true or false", int: "a whole number", str: "a text"}
@@ -179,9 +180,15 @@ def keys_of(kind: type) -> dict[str, Field[Any]]:
 def check_table(values: Mapping[str, Any], keys: Mapping[str, Field[Any]], where: str) -> None:
     """Raise ValueError if a table of a file has an unknown key, or a value that does not work."""
     for key, value in values.items():
-        if key not in keys:
-            raise ValueError(f"{where}: unknown key {key!r}; choose from {', '.join(keys)}")
+        check_key(key, keys, where)
         check_value(keys[key], value, f"{where}: {key}", " = ", in_file=True)
+
+
+def check_key(key: str, keys: Iterable[str], where: str) -> None:
+    """Raise ValueError if a key of a table is not one of those that may be in it."""
+    known = tuple(keys)
+    if key not in known:
+        raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}; choose from {', '.join(known)}")
 
 
 def _type_in_file(field: Field[Any]) -> Any:

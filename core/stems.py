@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from reprlib import repr as shortened
 
 from .errors import StemBridgeError
+from .suggest import did_you_mean
 
 
 def stem_parts(stems: Sequence[str], names: Sequence[str] | None) -> dict[str, list[int]]:
@@ -53,4 +54,5 @@ def check_stems(
     """
     known = tuple(stems)
     if unknown := [name for name in names if name not in known]:
-        raise error(f"{where}unknown stem {shortened(unknown[0])}; the stems are {', '.join(known)}")
+        name = f"{shortened(unknown[0])}{did_you_mean(unknown[0], known)}"
+        raise error(f"{where}unknown stem {name}; the stems are {', '.join(known)}")

@@ -33,7 +33,8 @@ class StemProcessor(FaderSurface):
     sample_rate: of the audio, 8000 to 192000 Hz. num_channels: 1 or 2.
     gains_db: where the faders start, stem -> dB; 0 dB if not named, -80 or below is silence, at most +20. Or the name
     of a preset, or the path of its .json file.
-    threads: of ONNX Runtime. providers: its execution providers, None for the CPU.
+    threads: of ONNX Runtime. providers: its execution providers, None for that of the
+    environment (`STEMBRIDGE_PROVIDER`), else the CPU.
     realtime_block: None, and the call that completes a hop runs the network. Else the size of the blocks that come in
     real time: a thread of its own runs the network, and a call waits only if samples that it returns are not there yet.
     Where that leaves the network too little time, the latency is longer by as much as it takes.

@@ -7,6 +7,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ..models import Card, GraphFile, MaskCard, Model, ModelError, check_graph, check_stems_graph
+from .providers import check_available, check_used, default_providers
 
 # A card's shorter floats would be heard: sums in a network's filters cancel.
 EXACT = {"CUDAExecutionProvider": {"use_tf32": "0"}}
@@ -21,11 +22,12 @@ def open_session(model: Model, threads: int = 1, providers: list[str] | None = N
 
     It holds no state, and any number of threads may run it at once. The graph of a model that did not ship is checked
     against the contract the first time.
-    threads: within one operator. providers: ONNX Runtime's execution providers, None for the CPU. graph: its index.
+    threads: within one operator. providers: ONNX Runtime's execution providers, None for
+    `default_providers`. graph: its index.
     Raises ModelError if the graph cannot be loaded or breaks the contract.
     """
     threads = max(1, min(threads, os.cpu_count() or 1))  # more only cost memory
-    providers = providers or ["CPUExecutionProvider"]
+    providers = providers or default_providers()
     # A forked child makes its own: its parent's threads, and what they hold locked, did not come along.
     key = (os.getpid(), model.card, graph, threads, *providers)
     with _opening:
@@ -55,9 +57,7 @@ def _new_session(card: Card, graph: GraphFile, threads: int, providers: list[str
     if threads > 1:
         # Threads that spin between the small operators of a hop would take the processor from the host.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    available = onnxruntime.get_available_providers()
-    if missing := [name for name in providers if name not in available]:
-        raise ModelError(f"no execution provider {missing[0]!r} here; this ONNX Runtime has {', '.join(available)}")
+    check_available(providers, onnxruntime.get_available_providers())
     made: Any = None
 
     def make() -> None:
@@ -78,6 +78,7 @@ def _new_session(card: Card, graph: GraphFile, threads: int, providers: list[str
         if "bad_alloc" in reason:
             raise MemoryError(f"{graph.path}: not enough memory for this model") from made
         raise ModelError(f"{graph.path}: ONNX Runtime cannot load this graph: {reason}") from made
+    check_used(providers, made.get_providers())
     # What it took to optimise the graph is free again, 50 MB for `studio`, but the C library keeps it for that thread.
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)

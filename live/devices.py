@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import LiveError
+from ..core.extras import install_extra
 from .sources_sinks import FILES, Sink, Source
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def check_driver(driver: str | None) -> Any:
     try:
         import miniaudio
     except ImportError as error:
-        raise LiveError(f"devices need miniaudio ({error}): pip install 'stembridge[live]'") from error
+        raise LiveError(f"devices need miniaudio ({error}): {install_extra('live')}") from error
     enabled = miniaudio.get_enabled_backends() - {miniaudio.Backend.CUSTOM}
     names = sorted(backend.name.lower() for backend in enabled)
     if driver is not None and driver not in names:

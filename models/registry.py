@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.atomic import final_path, publish, write_whole
 from ..core.errors import ModelError
+from ..core.suggest import did_you_mean
 from .card import Card, parse_card, read_card
 from .mask_card import MaskCard
 from .stems_card import StemsCard
@@ -121,8 +122,10 @@ def _load(model: str | os.PathLike) -> Model:
         # Looked up, never joined to a folder: no name can lead out.
         named = (own_models() | shipped_models()).get(model)
         if named is None:
+            names = model_names()
             raise ModelError(
-                f"unknown model {model!r}; models: {', '.join(model_names())}; or give the path of an .onnx file"
+                f"unknown model {model!r}{did_you_mean(model, names)}; models: {', '.join(names)}; "
+                "or give the path of an .onnx file"
             )
         path = named
     elif path.suffix not in (".onnx", ".json") or "\0" in path.name:

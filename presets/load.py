@@ -12,6 +12,7 @@ from annotated_types import Ge, Le, MinLen
 from ..core.documents import check_document, is_path, read_json
 from ..core.errors import PresetError
 from ..core.gains import MAX_DB, SILENCE_DB
+from ..core.suggest import did_you_mean
 
 FOLDER = Path(__file__).parent
 # What a name may be, so that it is a file's name in any folder, the same where case does not count, and never a path.
@@ -81,7 +82,8 @@ def read_preset(name_or_path: str | os.PathLike[str]) -> Preset:
     path = (own_presets() | shipped_presets()).get(text)  # looked up, never joined to a folder: no name can lead out
     if path is None:
         raise PresetError(
-            f"unknown preset {text!r}: choose from {', '.join(preset_names())}, or give the path of a .json file"
+            f"unknown preset {text!r}{did_you_mean(text, names := preset_names())}: choose from {', '.join(names)}, "
+            "or give the path of a .json file"
         )
     return _read(path, text)
 

@@ -20,7 +20,7 @@ from ..presets.gains import Gains
 if TYPE_CHECKING:
     from .report.report import Report, SongReport
 
-BATCH = "Many songs (docs/batch.md)"
+BATCH = "Many songs (see `stembridge docs batch`)"
 COUNT = "a whole number from 1 up"
 FROM_1 = Ge(1)
 
@@ -103,16 +103,24 @@ class RemixSettings(SongSettings):
     ] = None
     _: KW_ONLY
     preset: Annotated[
-        Place | None, Option(help="Gains by name (see `presets`) or from a .json file.", metavar="NAME")
+        Place | None, Option(help="Gains by name (see `stembridge presets`) or from a .json file.", metavar="NAME")
     ] = None
     automation: Annotated[
         Place | Automation | None,
         Option(
-            help="Moves in time from a .csv or .mid file, see docs/automation.md.", give="a text", in_file=str,
+            help="Moves in time from a .csv or .mid file, see `stembridge docs automation`.",
+            give="a text",
+            in_file=str,
             metavar="FILE",
         ),
-    ] = None  # fmt: skip
-    map: Annotated[Place, Option(help="How a MIDI file moves the faders, or a .json file.", metavar="NAME")] = "general"
+    ] = None
+    map: Annotated[
+        Place,
+        Option(
+            help="How a MIDI file moves the faders: a map (see `stembridge midi maps`), or a .json file.",
+            metavar="NAME",
+        ),
+    ] = "general"
     loudness: Annotated[
         Annotated[float, Ge(-70), Le(0)] | Literal["match"] | None,
         Option(
@@ -149,12 +157,12 @@ class RunSettings(Settings):
 
     model: Annotated[
         Place | Model,
-        Option(help="A model (see `models`), or an .onnx file.", give="a text", in_file=str, metavar="NAME"),
+        Option(help="A model (see `stembridge models`), or an .onnx file.", give="a text", in_file=str, metavar="NAME"),
     ] = "studio"
     _: KW_ONLY
     quality: Annotated[
         Literal["fast", "normal", "best"],
-        Option(help="Overlap of an imported network's segments; see docs/guests.md."),
+        Option(help="Overlap of an imported network's segments; see `stembridge docs guests`."),
     ] = "normal"
     overwrite: Annotated[bool, Option(help="Overwrite what exists.", flags=("--force", "-f"))] = False
     threads: Annotated[
@@ -245,6 +253,13 @@ class RemixFile(RunSettings, RemixSettings, FileSettings):
         Processor | None,
         Argument(help="Makes the sound in the place of a StemProcessor with the model, such as a StemRack."),
     ] = None
+    copy_untouched: Annotated[
+        bool,
+        Argument(
+            help="Copy a song whose faders all stay at 0 dB; otherwise that is a ValueError, unless `normalize` or "
+            "`loudness` changes the level."
+        ),
+    ] = True
 
 
 @dataclass(frozen=True)

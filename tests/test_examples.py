@@ -9,11 +9,13 @@ import threading
 import time
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 from pedalboard import Compressor, Pedalboard, Reverb
 from pedalboard.io import AudioFile
-from stembridge import StemMix, StemProcessor
+from stembridge import StemMix, StemProcessor, remix
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TOLERANCE = 2 / 32768  # of 16-bit files
@@ -163,9 +165,46 @@ def test_stream(noise, tmp_path):
         os.close(microphone)
 
 
+def test_the_song_is_small_and_what_its_program_makes(tmp_path):
+    command = [sys.executable, EXAMPLES / "make_song.py", "song.wav"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    with AudioFile(str(tmp_path / "song.wav")) as file:
+        made = file.read(file.frames)
+    with AudioFile(str(EXAMPLES / "song.ogg")) as file:
+        shipped = file.read(file.frames)
+    assert (EXAMPLES / "song.ogg").stat().st_size < 500_000
+    assert made.shape == shipped.shape
+    assert np.corrcoef(made.ravel(), shipped.ravel())[0, 1] > 0.99
+
+
+def test_the_vocals_of_the_song_can_be_turned_down():
+    with AudioFile(str(EXAMPLES / "song.ogg")) as file:
+        song = file.read(10 * 44100)
+    tracks = runpy.run_path(str(EXAMPLES / "make_song.py"))["make_tracks"]()
+    mix = sum(tracks.values())
+    band = (mix - tracks["vocals"])[:, : song.shape[1]] * 0.8 / abs(mix).max()
+    karaoke = remix(song, 44100, {"vocals": -80})
+    assert abs(karaoke - band).std() < 0.7 * abs(song - band).std()
+
+
+def test_the_notebook_runs_and_sounds(tmp_path, monkeypatch):
+    """All cells, on a shorter song. What can be listened to is there: the song, stems, remix, ride and boards."""
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "outputs would make it large"
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("20 * rate", "9 * rate")
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert sum("<audio" in output.get("data", {}).get("text/html", "") for output in outputs) == 9
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 1
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+
+
 def test_every_example_is_run_here():
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
-        "board.py", "chunks.py", "dawdreamer_graph.py", "pyo_graph.py", "rack.py", "stream.py", "tremolo.py"
+        "board.py", "chunks.py", "dawdreamer_graph.py", "make_song.py", "pyo_graph.py", "rack.py", "stream.py",
+        "tremolo.py",
     }  # fmt: skip
 
 

@@ -50,6 +50,7 @@ def contents(wheel: Path) -> set[str]:
 def test_the_wheel_holds_all_modules_networks_cards_presets_types_and_the_shell(wheel):
     rooms = ("audio", "cli", "control", "core", "engine", "live", "models", "plugin", "presets", "render", "training")
     paths = [ROOT / "__init__.py", ROOT / "__main__.py", ROOT / "py.typed"]
+    paths += (ROOT / "docs").glob("*.md")
     paths += [
         path
         for room in rooms

@@ -36,7 +36,10 @@ def test_gains_override_a_preset_stem_by_stem(tiny_live_model, audio):
 
 @pytest.mark.parametrize(
     ("gains", "says"),
-    [("karoake", "unknown preset 'karoake': choose from"), (3, "gains 3 do not work; give a gain in dB for each stem")],
+    [
+        ("karoake", r"unknown preset 'karoake' \(did you mean 'karaoke'\?\): choose from"),
+        (3, "gains 3 do not work; give a gain in dB for each stem"),
+    ],
 )
 def test_gains_that_are_neither_say_what_to_give(tiny_live_model, audio, gains, says):
     with pytest.raises(StemBridgeError, match=says):

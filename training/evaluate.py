@@ -16,6 +16,9 @@ from .metrics import SILENT_DB, clip_sdr, frame_sdr, left_over_db, rms_db, sir_s
 MEASURES = ("sdr", "frame_sdr", "sir", "sar")
 KARAOKE = ("instrumental_sdr", "vocals_left")
 
+StemScores = dict[str, dict[str, float]]
+"""Stem -> measure -> dB."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -26,7 +29,7 @@ class Evaluation:
     vocals_left, how loud the vocals still are in it against the vocals as they were.
     """
 
-    songs: dict[str, dict[str, dict[str, float]]]
+    songs: dict[str, StemScores]
     left_out: int
     karaoke: dict[str, dict[str, float]] = field(default_factory=dict)
 
@@ -68,31 +71,31 @@ def score_songs(
     bss_eval: bool = True,
     threads: int = 1,
     progress: Callable[[float], None] | None = None,
+    scored: Callable[[str, StemScores], None] | None = None,
 ) -> Evaluation:
     """Score a model on whole songs: the mixture in (the sum of the stems where there is none), the stems compared.
 
     sample_rate: songs are resampled to it first, references too, so that lower rates have equally low-passed
     references. input_db: gain on the mixture, taken back from the stems before they are compared, to see whether level
     matters. bss_eval: SIR and SAR too (museval, slow). References below -60 dBFS are left out and counted.
-    progress: called with the share done, 0 to 1.
+    progress: called with the share done, 0 to 1. scored: called with each song's name and scores.
     """
     model = model if isinstance(model, Model) else load_model(model)
     if not set(model.card.stems) & set(STEMS):
         stems = ", ".join(model.card.stems)
         raise DataError(f"model {model.card.name} gives {stems}, and songs have {', '.join(STEMS)}: nothing to compare")
     gain = np.float32(10 ** (input_db / 20))
-    scores: dict[str, dict[str, dict[str, float]]] = {}
+    scores: dict[str, StemScores] = {}
     karaoke: dict[str, dict[str, float]] = {}
     left_out = 0
     for number, song in enumerate(songs):
-        if progress:
-            progress(number / len(songs))
+        advance = progress and _part_of(progress, number, len(songs))
         tracks = {name: song.decode(name, sample_rate) for name in song.files}
         length = min(track.shape[-1] for track in tracks.values())
         tracks = {name: track[:, :length] for name, track in tracks.items()}
         mixture = tracks.pop("mixture") if "mixture" in tracks else np.sum([*tracks.values()], axis=0)
         references = {stem: tracks[stem] for stem in model.card.stems if stem in tracks}
-        estimates = separate(mixture * gain, sample_rate, model, threads=threads)
+        estimates = separate(mixture * gain, sample_rate, model, threads=threads, progress=advance)
         heard = [stem for stem, reference in references.items() if rms_db(reference) >= SILENT_DB]
         left_out += len(references) - len(heard)
         pairs = {stem: (references[stem], estimates[stem] / gain) for stem in heard}
@@ -104,7 +107,14 @@ def score_songs(
             sir, sar = sir_sar(*(np.stack(side) for side in zip(*pairs.values(), strict=True)))
             for i, stem in enumerate(pairs):
                 scores[name][stem] |= {"sir": float(sir[i]), "sar": float(sar[i])}
+        if scored:
+            scored(name, scores[name])
     return Evaluation(scores, left_out, karaoke)
+
+
+def _part_of(progress: Callable[[float], None], number: int, total: int) -> Callable[[float], None]:
+    """Return what reports the progress within one of several songs as that of them all."""
+    return lambda fraction: progress((number + fraction) / total)
 
 
 def _scores(reference: NDArray, estimate: NDArray, sample_rate: float) -> dict[str, float]:

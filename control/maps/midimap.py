@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...core.documents import check_document, is_path, read_json
 from ...core.errors import ControlError
+from ...core.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from .document import AnyBinding
@@ -112,7 +113,8 @@ def load_map(name_or_path: str | os.PathLike) -> MidiMap:
         return _read(Path(text))
     if text not in map_names():  # looked up, never joined to the folder: no name can lead out of it
         raise ControlError(
-            f"unknown MIDI map {text!r}: choose from {', '.join(map_names())}, or give the path of a .json file"
+            f"unknown MIDI map {text!r}{did_you_mean(text, map_names())}: choose from {', '.join(map_names())}, "
+            "or give the path of a .json file"
         )
     return _read(FOLDER / f"{text}.json")
 
@@ -125,7 +127,7 @@ def _read(path: Path) -> MidiMap:
     try:
         document = check_document(data, MapDocument, f"{name} is not a map", ControlError, tags=("action", "type"))
     except ControlError as error:
-        raise ControlError(f"{error}; see docs/automation.md") from None
+        raise ControlError(f"{error}; see `stembridge docs automation`") from None
     bindings = tuple(_binding(binding, document.channel, path.parent) for binding in document.bindings)
     return MidiMap(
         document.name, document.description, document.channel, document.takeover, document.feedback, bindings

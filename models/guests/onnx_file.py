@@ -68,7 +68,7 @@ def read_signature(path: Path, shown: str) -> Signature:
         external = _has_external_data(content)
     except (ValueError, IndexError, StopIteration, RecursionError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"{shown} is not an ONNX graph, or is damaged; see docs/guests.md for what can be imported"
+            f"{shown} is not an ONNX graph, or is damaged; see `stembridge docs guests` for what can be imported"
         ) from error
     if external:
         raise ModelError(
@@ -88,7 +88,7 @@ def refuse_weights(begins: bytes, shown: str) -> None:
     if weights:
         raise ModelError(
             f"{shown} has the weights of a network, but not what to do with them (and is never unpickled); "
-            "export the network with torch.onnx.export, as docs/guests.md shows"
+            "export the network with torch.onnx.export, as `stembridge docs guests` shows"
         )
 
 

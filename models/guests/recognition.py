@@ -120,7 +120,7 @@ def _only_kind(file: GuestFile, signature: Signature, kind: str | None, stems: S
         raise ModelError(f"{file.name} takes and gives waveforms ({signature}): name its stems in order with --stems")
     raise ModelError(
         f"{file.name} is not a network that is known: it has {signature}; "
-        f"if it is one of these give --kind: {', '.join(all_kinds())}; or write a card (docs/model-format.md)"
+        f"if it is one of these give --kind: {', '.join(all_kinds())}; or write a card (`stembridge docs model-format`)"
     )
 
 

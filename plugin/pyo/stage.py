@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...control.ports import named
+from ...core.extras import install_extra
 from ...core.gains import check_gain_db
 from ...core.log import say
 from ...core.stems import check_stems
@@ -22,7 +23,7 @@ with contextlib.redirect_stdout(io.StringIO()):  # pyo tells of missing wxPython
     try:
         import pyo
     except ImportError as error:
-        raise ImportError("stembridge.plugin.pyo needs pyo: pip install 'stembridge[pyo]'") from error
+        raise ImportError(f"stembridge.plugin.pyo needs pyo: {install_extra('pyo')}") from error
 
 STEP = 256  # samples between two looks at a gain that is a signal; faders glide for longer
 UNHEARD = 4  # references to a stream that only its own reader holds: list, trigger, and two while they are counted

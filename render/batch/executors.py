@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from ...core.extras import install_extra
 from ..report.report import SongReport
 from ..storage import one_line
 from .progress import ProgressCallback, ProgressSender, hearing_dask, hearing_pipe, tell_dask, tell_pipe
@@ -229,7 +230,7 @@ def _client(dask: Any) -> Iterator[Any]:
         from distributed import Client
         from distributed.comm import resolve_address
     except ImportError:
-        raise ValueError("Dask is not installed; install it with: pip install 'stembridge[dask]'") from None
+        raise ValueError(f"Dask is not installed; install it with: {install_extra('dask')}") from None
     if isinstance(dask, Client):
         yield dask
         return

@@ -13,7 +13,7 @@ from ...audio.bitrates import check_bitrate
 from ...audio.containers import CONTAINERS, VIDEO_CONTAINERS, kind_of
 from ...control import Automation
 from ...core.gains import SILENCE_DB
-from ...core.settings import values_of
+from ...core.settings import check_key, values_of
 from ...core.stems import stem_parts
 from ...engine import moves_faders
 from ...engine.gains import Faders
@@ -60,19 +60,24 @@ class Job:
     settings: dict[str, Any]
 
     def suffix(self, source: str) -> str:
-        """Return the suffix of the outputs for a song, without the dot.
-
-        It is the one asked for, else the song's own, or flac. Stems of a video are audio files.
-        """
-        name = file_name(source).lower()
-        own = STEM_FILE if name.endswith(STEM_FILE) else Path(name).suffix
-        format = self.format or OWN_FORMATS.get(own, "flac")
-        return "m4a" if kind_of(own) in VIDEO_CONTAINERS and self.stems and not self.format else format
+        """Return the suffix of the outputs for a song, without the dot. Stems of a video are audio files."""
+        is_video = kind_of(_own_suffix(source)) in VIDEO_CONTAINERS
+        return "m4a" if is_video and self.stems and not self.format else output_format(source, self.format)
 
     def coding_of(self, suffix: str) -> dict[str, float]:
         """Return the coding of outputs with a suffix, which is empty if they are lossless."""
         container = CONTAINERS.get(f".{suffix}")
         return self.coding if container is None or container.is_lossy else {}
+
+
+def output_format(source: str, format: str | None = None) -> str:
+    """Return the format of the remix of a song: as asked for, else the song's own, or flac if that has no writer."""
+    return format or OWN_FORMATS.get(_own_suffix(source), "flac")
+
+
+def _own_suffix(source: str) -> str:
+    name = file_name(source).lower()
+    return STEM_FILE if name.endswith(STEM_FILE) else Path(name).suffix
 
 
 def make_job(model: Model, settings: RemixFiles | SeparateFiles) -> Job:
@@ -177,8 +182,7 @@ def _matched(
     """Return the paths of the songs that an override fits."""
     keys = song_keys(type(settings))
     for key in override:
-        if key != "match" and key not in keys:
-            raise ValueError(f"override {number}: unknown key {key!r}; choose from match, {', '.join(keys)}")
+        check_key(key, ("match", *keys), f"override {number}")
     if not isinstance(match := override.get("match"), str) or not match:
         raise ValueError(f"override {number} has no match, which says for what songs it is, such as 'live/*.flac'")
     found = matching(match if match.startswith("/") or "://" in match else f"**/{match}", paths)

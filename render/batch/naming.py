@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from ...core.gains import SILENCE_DB
+from ...core.suggest import did_you_mean
 from ..storage import file_name
 
 TAGS = {
@@ -112,7 +113,8 @@ def _filled(field: str | None, values: Mapping[str, str]) -> str:
 def _pieces(part: str) -> Iterator[Piece]:
     for text, field, spec, conversion in string.Formatter().parse(part):
         if field is not None and (field not in FIELDS or field == "ext"):
-            raise ValueError(f"has the unknown field {{{field}}}: choose from {', '.join(FIELDS)}")
+            name = f"{{{field}}}{did_you_mean(field, FIELDS)}"
+            raise ValueError(f"has the unknown field {name}: choose from {', '.join(FIELDS)}")
         if spec or conversion:
             raise ValueError(f"has more than a name in {{{field}}}")
         yield text, field

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.extras import install_extra
 from ...core.times import clock
 from ...models import Model
 from ..settings import Progress
@@ -74,7 +75,7 @@ def draw_file(
     if dark and kind == ".html":
         raise ValueError(f"{target} is light or dark as its reader likes; leave --dark out")
     if find_spec("matplotlib") is None:
-        raise ValueError("pictures need matplotlib: pip install 'stembridge[inspect]'")
+        raise ValueError(f"pictures need matplotlib: {install_extra('inspect')}")
     with Outputs([target], Path(source), overwrite=overwrite) as outputs:
         inspection = inspect_audio(source, model, stream=stream, threads=threads, progress=progress)
         outputs.parts[0].write_bytes(draw_figure(inspection, kind, dark=dark))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Block = NDArray[np.float32]
 BLOCK = 65536  # samples
 UNTOUCHED = "all faders stay at 0 dB, so no stem was changed"
+NOTHING_TO_DO = "all faders stay at 0 dB; move one, for example with --vocals -80, or copy the song with --force"
 REPAIR = "repair the file, for example by clipping it: ffmpeg -i SONG -c:a pcm_s24le repaired.wav"
 _LOWEST_FACTOR = 0.01  # -40 dB; if a few samples need a lower factor, they are errors, and the song would be inaudible
 
@@ -83,6 +84,8 @@ def remix_file(settings: RemixFile) -> Rendered:
             faders = stem_processor(reader, gains_db, load_model(settings.model, settings.quality), settings.threads)
             process, latency = remixing(faders, automation)
             untouched = process == faders.pass_through
+            if untouched and not (settings.copy_untouched or settings.normalize or settings.loudness is not None):
+                raise ValueError(NOTHING_TO_DO)
             if settings.measure and untouched:  # then the picture shows the song as one stem
                 envelope = Envelope(("song",))
                 process = _shown_to(envelope, process)

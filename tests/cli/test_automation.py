@@ -126,15 +126,22 @@ def test_a_map_that_is_none_or_has_nothing_to_map(stage):
     assert "--map" in refused(stage, "--map", "general")
 
 
-def test_what_moves_nothing_says_so_and_writes_the_song(stage):
+def test_what_moves_nothing_says_so_and_writes_the_song_only_if_forced(stage):
     write(
         stage.folder / "nano.mid", [(n, mido.Message("control_change", control=n, value=64)) for n in range(8)], 44100
     )
-    result = stage.run("remix", "song.wav", "-o", "out.wav", "--model", stage.model, "--automation", "nano.mid")
-    assert (result.returncode, result.stderr) == (0, (
+    why = (
         "stembridge: warning: nothing in nano.mid moves a fader with map general; "
         "it has controllers 0 to 7; try map nanokontrol2\n"
-    ))  # fmt: skip
+    )
+    before = stage.files()
+    result = ride_song(stage, "nano.mid")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"{why}stembridge: all faders stay at 0 dB; move one, ")
+    assert stage.files() == before
+    arguments = "--model", stage.model, "--automation", "nano.mid", "--force"
+    result = stage.run("remix", "song.wav", "-o", "out.wav", *arguments)
+    assert (result.returncode, result.stderr) == (0, why)
     assert result.stdout.endswith("; all faders stay at 0 dB, so no stem was changed\n")
     song, out = (soundfile.read(stage.folder / name)[0] for name in ("song.wav", "out.wav"))
     np.testing.assert_array_equal(out, song)

@@ -17,33 +17,35 @@ from stembridge.presets import preset_names
 
 
 def test_a_missing_file(desk):
-    assert "song.wav" in desk.refused("remix", "song.wav", "-o", "out.wav", "--model", desk.model)
+    assert "song.wav" in desk.refused("remix", "song.wav", "-o", "out.wav", "--vocals", "-6", "--model", desk.model)
 
 
 def test_a_folder(desk):
     (desk.folder / "song").mkdir()
-    assert "folder" in desk.refused("remix", "song", "-o", "out.wav", "--model", desk.model)
+    assert "folder" in desk.refused("remix", "song", "-o", "out.wav", "--vocals=-6", "--model", desk.model)
 
 
 def test_an_empty_file(desk):
     (desk.folder / "song.wav").touch()
-    assert "empty" in desk.refused("remix", "song.wav", "-o", "out.wav", "--model", desk.model)
+    assert "empty" in desk.refused("remix", "song.wav", "-o", "out.wav", "--vocals", "-6", "--model", desk.model)
 
 
 @pytest.mark.parametrize("name", ["song.wav", "song.mp3", "song.flac", "song.ogg"])
 def test_text_by_another_name(desk, name):
     (desk.folder / name).write_text("la la la " * 1000)
-    arguments = ["remix", name, "-o", "out.wav", "--model", desk.model]
+    arguments = ["remix", name, "-o", "out.wav", "--vocals", "-6", "--model", desk.model]
     assert "not an audio file" in desk.refused(*arguments, here=name != "song.wav")
 
 
 @pytest.mark.parametrize("name", ["song.wav", "song.flac", "song.aiff", "song.ogg"])
 def test_no_samples(desk, name):
     soundfile.write(desk.folder / name, np.zeros((0, 2)), 44100)
-    assert name in desk.refused("remix", name, "-o", "out.wav", "--model", desk.model, here=name != "song.wav")
+    assert name in desk.refused(
+        "remix", name, "-o", "out.wav", "--vocals", "-6", "--model", desk.model, here=name != "song.wav"
+    )
 
 
-@pytest.mark.parametrize("command", [["remix", "-o", "out.wav"], ["separate", "-o", "stems"]])
+@pytest.mark.parametrize("command", [["remix", "--vocals", "-6", "-o", "out.wav"], ["separate", "-o", "stems"]])
 def test_six_channels(desk, command):
     song = desk.make_song(num_channels=6)
     line = desk.refused(*command, song, "--model", desk.model, here=command[0] == "separate")
@@ -83,11 +85,11 @@ def test_a_fader_that_the_model_lacks(desk):
 @pytest.mark.parametrize("names", ["voice", "vocals,,bass", "", "no_voice", "vocals;bass"])
 def test_an_unknown_stem(desk, names):
     arguments = ["separate", desk.make_song(), "-o", "stems", "--stems", names, "--model", desk.model]
-    assert "choose from vocals" in desk.refused(*arguments, here=names != "voice")
+    assert "the stems are vocals" in desk.refused(*arguments, here=names != "voice")
 
 
 @pytest.mark.parametrize("model", ["studio2", "nowhere/net.onnx", "song.wav", ""])
-@pytest.mark.parametrize("command", [["remix", "-o", "out.wav"], ["separate", "-o", "stems"]])
+@pytest.mark.parametrize("command", [["remix", "--vocals", "-6", "-o", "out.wav"], ["separate", "-o", "stems"]])
 def test_an_unknown_model(desk, command, model):
     desk.refused(*command, desk.make_song(), "--model", model, here=model != "studio2")
 
@@ -95,7 +97,7 @@ def test_an_unknown_model(desk, command, model):
 def test_a_model_that_is_no_model(desk):
     (desk.folder / "net.onnx").write_text("la la la")
     assert "net" in desk.refused("models", "--card", "net.onnx", here=True)
-    assert "net" in desk.refused("remix", desk.make_song(), "-o", "out.wav", "--model", "net.onnx")
+    assert "net" in desk.refused("remix", desk.make_song(), "-o", "out.wav", "--vocals", "-6", "--model", "net.onnx")
 
 
 @pytest.mark.parametrize("gain", ["20.01", "21", "inf", "nan", "-nan", "loud", "", "3dB", "1,5", "--bass"])
@@ -108,7 +110,7 @@ def test_a_gain_out_of_range_or_no_number(desk, gain):
 
 
 def test_a_missing_output_folder(desk):
-    line = desk.refused("remix", desk.make_song(), "-o", "no/out.wav", "--model", desk.model)
+    line = desk.refused("remix", desk.make_song(), "-o", "no/out.wav", "--vocals=-6", "--model", desk.model)
     assert "the folder no does not exist" in line
     line = desk.refused("separate", desk.make_song(), "-o", "no/stems", "--model", desk.model, here=True)
     assert "the folder no does not exist" in line
@@ -117,7 +119,9 @@ def test_a_missing_output_folder(desk):
 @pytest.mark.parametrize("output", ["song.wav/out.wav", "/proc/out.wav", "/proc/self/out.wav"])
 def test_an_output_folder_that_takes_no_files(desk, output):
     desk.make_song()
-    line = desk.refused("remix", "song.wav", "-o", output, "--model", desk.model, here=output == "/proc/self/out.wav")
+    line = desk.refused(
+        "remix", "song.wav", "-o", output, "--vocals=-6", "--model", desk.model, here=output == "/proc/self/out.wav"
+    )
     assert os.path.dirname(output) in line
     assert "choose another" in line
 
@@ -131,7 +135,9 @@ def test_a_folder_of_stems_that_takes_no_files(desk, output):
 def test_an_output_that_is_a_folder(desk):
     (desk.folder / "out.wav").mkdir()
     for force in ([], ["--force"]):
-        line = desk.refused("remix", desk.make_song(), "-o", "out.wav", *force, "--model", desk.model, here=True)
+        line = desk.refused(
+            "remix", desk.make_song(), "-o", "out.wav", *force, "--vocals=-6", "--model", desk.model, here=True
+        )
         assert "out.wav is a folder" in line
 
 
@@ -142,7 +148,7 @@ def test_the_output_is_the_input(desk, output, force):
     (desk.folder / "link.wav").symlink_to(song)
     (desk.folder / "hard.wav").hardlink_to(song)
     (desk.folder / "here").symlink_to(desk.folder)
-    arguments = ["remix", "song.wav", "-o", output, *force, "--model", desk.model]
+    arguments = ["remix", "song.wav", "-o", output, *force, "--vocals=-6", "--model", desk.model]
     assert "is the song itself" in desk.refused(*arguments, here=output != "song.wav")
 
 
@@ -155,12 +161,14 @@ def test_a_stem_is_the_input(desk):
 
 def test_an_output_that_exists(desk):
     (desk.folder / "out.wav").write_text("old")
-    assert "--force" in desk.refused("remix", desk.make_song(), "-o", "out.wav", "--model", desk.model)
+    assert "--force" in desk.refused(
+        "remix", desk.make_song(), "-o", "out.wav", "--vocals", "-6", "--model", desk.model
+    )
 
 
 @pytest.mark.parametrize("output", ["out", "out.aac", "out.wav.bak", "out."])
 def test_a_kind_of_file_that_cannot_be_written(desk, output):
-    line = desk.refused("remix", desk.make_song(), "-o", output, "--model", desk.model, here=True)
+    line = desk.refused("remix", desk.make_song(), "-o", output, "--vocals=-6", "--model", desk.model, here=True)
     assert output in line
     assert ".flac" in line
 
@@ -209,10 +217,10 @@ def limit_file_size(size):
 @pytest.mark.parametrize(
     ("command", "size"),
     [
-        (["remix", "-o", "out.wav"], 0),
-        (["remix", "-o", "out.wav"], 100),
-        (["remix", "-o", "out.wav"], 200_000),
-        (["remix", "-o", "out.mp3"], 200_000),
+        (["remix", "--vocals", "-6", "-o", "out.wav"], 0),
+        (["remix", "--vocals", "-6", "-o", "out.wav"], 100),
+        (["remix", "--vocals", "-6", "-o", "out.wav"], 200_000),
+        (["remix", "--vocals", "-6", "-o", "out.mp3"], 200_000),
         (["separate", "-o", "stems"], 0),
         (["separate", "-o", "stems"], 200_000),
     ],
@@ -235,7 +243,15 @@ def test_a_disk_that_is_full_at_the_very_end(desk):
     tags.save()
     samples = 22_050 * 2 * 4
     line = desk.refused(
-        "remix", song, "-o", "out.wav", "--model", desk.model, prepare=limit_file_size(samples + 50_000)
+        "remix",
+        song,
+        "-o",
+        "out.wav",
+        "--vocals",
+        "-6",
+        "--model",
+        desk.model,
+        prepare=limit_file_size(samples + 50_000),
     )
     assert "cannot write" in line
 
@@ -245,7 +261,7 @@ def test_a_file_cut_short_renders_what_decodes_with_one_warning(desk, name):
     song = desk.make_song(name, seconds=4)
     whole = song.read_bytes()
     song.write_bytes(whole[: 6 * len(whole) // 10])
-    result = desk.run("remix", name, "-o", "out.wav", "--model", desk.model)
+    result = desk.run("remix", name, "-o", "out.wav", "--vocals", "-6", "--model", desk.model)
     assert result.returncode == 0, result.stderr
     assert result.stderr.startswith("stembridge: warning: ")
     assert name in result.stderr
@@ -279,8 +295,8 @@ def test_memory_that_runs_out(desk, arguments):
     "arguments",
     [
         ["remix", "song.wav", "-o", "out.wav"],
-        ["remix", "a.wav", "-o", "out/"],
-        ["remix", ".", "-o", "out/"],
+        ["remix", "a.wav", "-o", "out/", "--vocals=-6"],
+        ["remix", ".", "-o", "out/", "--vocals=-6"],
         ["remix", "SONG", "-o", "out.wav"],
         ["separate", "SONG", "-o", "stems"],
         ["train", "--data", "x", "--minutes", "1"],
@@ -314,7 +330,7 @@ def test_a_url_that_cannot_be_opened_here(desk, monkeypatch, module, url, says):
     if module:
         monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
         monkeypatch.delitem(sys.modules, "fsspec.implementations.http", raising=False)
-    assert f"{url}: {says}" in desk.refused("remix", url, "-o", "out/", "--model", desk.model, here=True)
+    assert f"{url}: {says}" in desk.refused("remix", url, "-o", "out/", "--vocals=-6", "--model", desk.model, here=True)
 
 
 def test_output_nobody_can_read(desk):

@@ -49,7 +49,7 @@ def test_a_folder(desk, songs):
 
 
 def test_the_second_time_there_is_nothing_to_do(desk, songs):
-    arguments = "remix", songs, "-o", "out/", "--model", desk.model
+    arguments = "remix", "--vocals=-6", songs, "-o", "out/", "--model", desk.model
     assert desk.call(*arguments).returncode == 0
     before = {name: desk.files()[f"out/{name}"] for name in outputs(desk)}
     result = desk.call(*arguments)
@@ -75,7 +75,7 @@ def test_globs_playlists_and_names(desk, songs):
 def test_songs_that_fail_are_listed_and_stop_no_other(desk, songs):
     (songs / "bad.wav").write_text("la la la " * 100)
     (songs / "none.wav").touch()
-    result = desk.run("remix", "songs", "-o", "out", "--model", desk.model)
+    result = desk.run("remix", "--vocals=-6", "songs", "-o", "out", "--model", desk.model)
     assert result.returncode == 1
     bad, none = sorted(result.stderr.splitlines())
     assert bad.startswith("stembridge: songs/bad.wav: ")
@@ -83,27 +83,29 @@ def test_songs_that_fail_are_listed_and_stop_no_other(desk, songs):
     assert none.startswith("stembridge: songs/none.wav: ")
     assert result.stdout.count("failed  ") == 2
     assert result.stdout.splitlines()[-1].startswith("3 done, 2 failed")
-    assert outputs(desk) == ["b side/three (remix).wav", "one (remix).wav", "two (remix).flac"]
+    assert outputs(desk) == ["b side/three (vocals -6 dB).wav", "one (vocals -6 dB).wav", "two (vocals -6 dB).flac"]
 
 
 def test_reports(desk, songs):
     (songs / "bad.wav").write_text("la la la " * 100)
     files = [f"--report={desk.folder / 'report'}{kind}" for kind in (".json", ".csv", ".html")]
-    assert desk.call("remix", songs, "-o", "out", *files, "--model", desk.model).returncode == 1
+    assert desk.call("remix", "--vocals=-6", songs, "-o", "out", *files, "--model", desk.model).returncode == 1
     report = json.loads((desk.folder / "report.json").read_text())
     assert sorted(song["outcome"] for song in report["songs"]) == ["done", "done", "done", "failed"]
     with (desk.folder / "report.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == 5
     page = (desk.folder / "report.html").read_text()
     assert page.count("<article") == 3
-    assert desk.call("remix", songs, "-o", "out", *files, "--model", desk.model).returncode == 1, "not that they exist"
+    assert desk.call("remix", "--vocals=-6", songs, "-o", "out", *files, "--model", desk.model).returncode == 1, (
+        "not that they exist"
+    )
     assert page.count("<svg") == 2 * 3 + 1
     assert "bad.wav" in page
 
 
 def test_a_dry_run_writes_nothing(desk, songs):
     before = desk.files()
-    result = desk.call("remix", songs, "-o", "out", "--dry-run", "--model", desk.model)
+    result = desk.call("remix", "--vocals=-6", songs, "-o", "out", "--dry-run", "--model", desk.model)
     assert (result.returncode, result.stderr) == (0, "")
     for line, name in zip(result.stdout.splitlines()[2:], ("one.wav", "two.flac", "three.wav"), strict=False):
         assert line.split("  ")[0].endswith(name) or "three" in result.stdout
@@ -139,9 +141,9 @@ def test_a_folder_for_one_song(desk):
     song = desk.make_song()
     (desk.folder / "out").mkdir()
     for output in "out", "new/":
-        result = desk.call("remix", song, "-o", output, "--model", desk.model)
+        result = desk.call("remix", song, "-o", output, "--vocals=-80", "--model", desk.model)
         assert (result.returncode, result.stderr) == (0, "")
-        assert outputs(desk, output) == ["song (remix).wav"]
+        assert os.listdir(desk.folder / output) == ["song (no vocals).wav"], "and no journal"
 
 
 def test_nothing_is_overwritten_by_other_settings(desk):
@@ -156,7 +158,7 @@ def test_nothing_is_overwritten_by_other_settings(desk):
         ["--name", "x.{ext}", "--bass", "-80"],
     ):
         for counted in "1 done;", "1 done before":
-            result = desk.call("remix", "song.wav", "-o", "mo/", *options, "--model", desk.model)
+            result = desk.call("remix", "song.wav", "-o", "mo/", "--jobs=1", *options, "--model", desk.model)
             assert (result.returncode, result.stderr) == (0, "")
             assert result.stdout.splitlines()[-1].startswith(counted)
         now = {name: desk.files()[f"mo/{name}"] for name in outputs(desk, "mo")}
@@ -188,10 +190,10 @@ def test_what_is_left_out_is_said_before_the_work(desk, songs):
     desk.make_song("songs/[b] side [2019].wav")
     line = "stembridge: left out 4 files without an audio suffix: 2 .mp4, 1 .jpg, 1 .mkv\n"
     for options in ["--dry-run"], []:
-        result = desk.call("remix", "songs", "-o", "out/", "--model", desk.model, *options)
+        result = desk.call("remix", "--vocals=-6", "songs", "-o", "out/", "--model", desk.model, *options)
         assert (result.returncode, result.stderr) == (0, line)
     assert json.loads((desk.folder / "out" / "report.json").read_text())["left_out"] == [line[12:-1]]
-    result = desk.call("remix", "songs/[b] side [2019].*", "-o", "out/", "--model", desk.model)
+    result = desk.call("remix", "--vocals=-6", "songs/[b] side [2019].*", "-o", "out/", "--model", desk.model)
     assert (result.returncode, result.stdout, result.stderr) == (0, "1 done before\n", "")
 
 
@@ -199,7 +201,9 @@ def test_without_worker_processes_one_job_does_the_work(desk, songs):
     """Worker processes need semaphores, which some systems do not have."""
     (desk.folder / "sitecustomize.py").write_text("import _multiprocessing\ndel _multiprocessing.SemLock\n")
     environment = os.environ | {"PYTHONPATH": str(desk.folder)}
-    result = desk.run("remix", "songs", "-o", "out", "--jobs", "2", "--model", desk.model, env=environment)
+    result = desk.run(
+        "remix", "--vocals=-6", "songs", "-o", "out", "--jobs", "2", "--model", desk.model, env=environment
+    )
     assert result.returncode == 0
     assert result.stderr.startswith(
         "stembridge: warning: cannot start worker processes, so songs are rendered one at a "
@@ -229,31 +233,35 @@ def test_loudness_of_one_song(desk):
     ("arguments", "part"),
     [
         (["remix"], "SONG"),
-        (["remix", "songs"], "--output"),
-        (["remix", "songs", "-o", "out.flac"], "out.flac is a file's name"),
-        (["remix", "songs/one.wav", "songs/two.flac", "-o", "out.wav"], "out.wav is a file's name"),
-        (["remix", "songs/one.wav", "-o", "out.wav", "--format", "flac"], "--format"),
-        (["remix", "songs/one.wav", "-o", "out.wav", "--loudness", "loud"], "loud"),
-        (["remix", "songs/one.wav", "-o", "out.wav", "--loudness", "3"], "3"),
-        (["remix", "songs", "-o", "out", "--loudness", "-14", "--normalize"], "normalize"),
-        (["remix", "songs", "nowhere", "-o", "out"], "nowhere"),
-        (["remix", "songs/*.mp3", "-o", "out"], "songs/*.mp3"),
-        (["remix", "songs", "nowhere.m3u", "-o", "out"], "nowhere.m3u"),
-        (["remix", "songs", "-o", "out", "--jobs", "0"], "--jobs"),
+        (["remix", "songs", "-o", "out"], "all faders stay at 0 dB; move one"),
+        (["remix", "--vocals=-6", "songs"], "--output"),
+        (["remix", "--vocals=-6", "songs", "-o", "out.flac"], "out.flac is a file's name"),
+        (["remix", "--vocals=-6", "songs/one.wav", "songs/two.flac", "-o", "out.wav"], "out.wav is a file's name"),
+        (["remix", "--vocals=-6", "songs/one.wav", "-o", "out.wav", "--format", "flac"], "--format"),
+        (["remix", "--vocals=-6", "songs/one.wav", "-o", "out.wav", "--loudness", "loud"], "loud"),
+        (["remix", "--vocals=-6", "songs/one.wav", "-o", "out.wav", "--loudness", "3"], "3"),
+        (["remix", "--vocals=-6", "songs", "-o", "out", "--loudness", "-14", "--normalize"], "normalize"),
+        (["remix", "--vocals=-6", "songs", "nowhere", "-o", "out"], "nowhere"),
+        (["remix", "--vocals=-6", "songs/*.mp3", "-o", "out"], "songs/*.mp3"),
+        (["remix", "--vocals=-6", "songs", "nowhere.m3u", "-o", "out"], "nowhere.m3u"),
+        (["remix", "--vocals=-6", "songs", "-o", "out", "--jobs", "0"], "--jobs"),
         (["remix", "songs", "-o", "out", "--preset", "karaoke2"], "karaoke2"),
         (["remix", "songs", "-o", "out", "--vocals", "loud"], "vocals"),
-        (["remix", "songs", "-o", "out", "--model", "nothing"], "nothing"),
-        (["remix", "songs", "-o", "out", "--automation", "ride.csv"], "ride.csv"),
-        (["remix", "songs", "-o", "out", "--name", "{song}.{ext}"], "{song}"),
-        (["remix", "songs", "-o", "out", "--name", "../{name}.{ext}"], ".."),
-        (["remix", "songs", "-o", "out", "--report", "report.txt"], "report.txt"),
-        (["remix", "songs", "-o", "out", "--report", "nowhere/report.html"], "nowhere/report.html"),
-        (["remix", "songs", "-o", "out", "--report", "songs"], "songs"),
-        (["remix", "songs", "-o", "out", "--report", "mine.csv"], "mine.csv exists and is not a report"),
-        (["remix", "songs", "-o", "out", "--report", "mine.html"], "mine.html exists and is not a report"),
+        (["remix", "--vocals=-6", "songs", "-o", "out", "--model", "nothing"], "nothing"),
+        (["remix", "--vocals=-6", "songs", "-o", "out", "--automation", "ride.csv"], "ride.csv"),
+        (["remix", "--vocals=-6", "songs", "-o", "out", "--name", "{song}.{ext}"], "{song}"),
+        (["remix", "--vocals=-6", "songs", "-o", "out", "--name", "../{name}.{ext}"], ".."),
+        (["remix", "--vocals=-6", "songs", "-o", "out", "--report", "report.txt"], "report.txt"),
+        (["remix", "--vocals=-6", "songs", "-o", "out", "--report", "nowhere/report.html"], "nowhere/report.html"),
+        (["remix", "--vocals=-6", "songs", "-o", "out", "--report", "songs"], "songs"),
+        (["remix", "--vocals=-6", "songs", "-o", "out", "--report", "mine.csv"], "mine.csv exists and is not a report"),
+        (
+            ["remix", "--vocals=-6", "songs", "-o", "out", "--report", "mine.html"],
+            "mine.html exists and is not a report",
+        ),
         (["remix", "--recipe", "nowhere.toml", "-o", "out"], "nowhere.toml"),
         (["remix", "--recipe", "bad.toml", "-o", "out"], "vocal"),
-        (["remix", "songs", "-o", "songs/one.wav/"], "songs/one.wav"),
+        (["remix", "--vocals=-6", "songs", "-o", "songs/one.wav/"], "songs/one.wav"),
         (["separate", "songs", "-o", "out", "--stems", "voice"], "voice"),
         (["separate", "songs", "-o", "out", "--name", "{name}.{ext}"], "stem"),
         (["separate", "--recipe", "bad.toml"], "vocal"),
@@ -270,7 +278,7 @@ def test_an_unusable_command_line(desk, songs, arguments, part):
 
 def test_an_address_that_is_none(desk, songs):
     """Nothing of what Dask makes of it is seen."""
-    line = desk.refused("remix", "songs", "-o", "out", "--dask", "127.0.0.1", "--model", desk.model)
+    line = desk.refused("remix", "--vocals=-6", "songs", "-o", "out", "--dask", "127.0.0.1", "--model", desk.model)
     assert "no Dask scheduler answers at 127.0.0.1; start one" in line
 
 
@@ -279,7 +287,7 @@ def test_reports_that_cannot_be_written_are_told_after_the_rest(desk, songs, mon
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr("stembridge.render.report.report.Report.write", full)
-    result = desk.call("remix", "songs", "-o", "out", "--report", "x.csv", "--model", desk.model)
+    result = desk.call("remix", "--vocals=-6", "songs", "-o", "out", "--report", "x.csv", "--model", desk.model)
     assert result.returncode == 1
     assert "3 done" in result.stdout
     assert result.stderr.count("No space left on device") == 2
@@ -298,7 +306,7 @@ def test_what_ends_a_batch_on_the_way_is_no_bad_command_line(desk, songs, monkey
     monkeypatch.setattr(Journal, "claim", full)
     for room in 0, 1:
         code = 1 if room else 2
-        result = desk.call("remix", "songs", "-o", "out", "--model", desk.model)
+        result = desk.call("remix", "--vocals=-6", "songs", "-o", "out", "--model", desk.model)
         assert (result.returncode, result.stderr) == (code, "stembridge: cannot write the journal\n")
 
 
@@ -306,7 +314,7 @@ def test_the_table_is_short(desk):
     (desk.folder / "songs").mkdir()
     for k in range(MOST_LINES + 5):
         desk.make_song(f"songs/{k}.wav", seconds=0.02)
-    result = desk.call("remix", "songs", "-o", "out", "--model", desk.model)
+    result = desk.call("remix", "--vocals=-6", "songs", "-o", "out", "--model", desk.model)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert sum(line.startswith("done ") for line in lines) == MOST_LINES + 5
@@ -325,7 +333,7 @@ def test_loudness_peak_and_warnings_are_in_the_table(desk, songs):
 def test_names_leave_the_terminal_alone(desk):
     (desk.folder / "songs").mkdir()
     os.rename(desk.make_song(), desk.folder / "songs" / "a\x1b[2J\nb.wav")
-    result = desk.call("remix", "songs", "-o", "out", "--model", desk.model)
+    result = desk.call("remix", "--vocals=-6", "songs", "-o", "out", "--model", desk.model)
     assert result.returncode == 0, result.stderr
     assert r"a\x1b[2J\nb.wav" in result.stdout
     assert printable("Ünï 名\udce9\u202e") == r"Ünï 名\udce9\u202e"
@@ -335,7 +343,9 @@ def test_in_a_terminal_bars_show_all_songs_and_each(desk, songs):
     """On a pseudo-terminal."""
     desk.make_song("songs/long.wav", seconds=8)
     ours, theirs = pty.openpty()
-    process = desk.start("remix", "songs", "-o", "out", "--jobs", "2", "--model", desk.model, stderr=theirs)
+    process = desk.start(
+        "remix", "--vocals=-6", "songs", "-o", "out", "--jobs", "2", "--model", desk.model, stderr=theirs
+    )
     os.close(theirs)
     shown = b""
     while True:
@@ -368,7 +378,7 @@ def wait_until_rendering(desk, process):
 def test_stopped_in_the_middle_and_started_again(desk, songs, jobs, number):
     for k in range(2):
         desk.make_song(f"songs/long {k}.wav", seconds=40)
-    arguments = "remix", "songs", "-o", "out", "--jobs", jobs, "--model", desk.model
+    arguments = "remix", "--vocals=-6", "songs", "-o", "out", "--jobs", jobs, "--model", desk.model
     process = desk.start(*arguments)
     wait_until_rendering(desk, process)
     process.send_signal(number)
@@ -379,5 +389,5 @@ def test_stopped_in_the_middle_and_started_again(desk, songs, jobs, number):
     assert desk.run(*arguments).returncode == 0
     assert len(outputs(desk)) == 5
     for name in outputs(desk):
-        song = songs / name.replace(" (remix)", "")
+        song = songs / name.replace(" (vocals -6 dB)", "")
         assert soundfile.info(desk.folder / "out" / name).frames == soundfile.info(song).frames

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 from importlib.metadata import entry_points
+from typing import get_args
 
 import av
 import numpy as np
@@ -12,10 +13,9 @@ import soundfile
 from stembridge import __version__
 from stembridge.audio.containers import ALIASES, CONTAINERS, VIDEO_CONTAINERS
 from stembridge.cli.batch import FILES
-from stembridge.cli.options import Format
 from stembridge.engine import remix
 from stembridge.presets import preset_names, read_preset
-from stembridge.render.batch.job import FORMATS
+from stembridge.render.settings import Format
 
 STEMS = ("vocals", "drums", "bass", "other")
 
@@ -99,7 +99,7 @@ def test_the_size_of_lossy_files(desk):
         ("poor.ogg", "--encoding-quality", "0"),
         ("fine.ogg", "--encoding-quality", "9.5"),
     ]:
-        assert desk.call("remix", song, "-o", target, *options, "--model", desk.model).returncode == 0
+        assert desk.call("remix", song, "-o", target, "--vocals=-6", *options, "--model", desk.model).returncode == 0
     sizes = {path.name: path.stat().st_size for path in desk.folder.iterdir()}
     assert sizes["small.mp3"] == pytest.approx(16000, rel=0.1)
     assert sizes["large.mp3"] == pytest.approx(64000, rel=0.1)
@@ -116,7 +116,7 @@ def test_an_instrumental(desk):
 
 
 def test_the_formats_are_those_that_can_be_written():
-    assert [format.value for format in Format] == list(FORMATS)
+    assert [f".{format}" for format in get_args(Format)] == list(CONTAINERS)
     assert set(FILES) == {*CONTAINERS, *VIDEO_CONTAINERS, *ALIASES}
 
 
@@ -139,7 +139,16 @@ def test_models_are_listed_and_a_card_is_printed(desk):
     result = desk.call("models")
     assert (result.returncode, result.stderr) == (0, "")
     assert "latency" in result.stdout
-    assert "terms" in result.stdout
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    listed = json.loads(desk.call("models", "--json").stdout)
+    shipped = [row for row in listed if row["name"] in ("live", "studio")]
+    assert len(shipped) == 2
+    for row in shipped:
+        (line,) = (line for line in lines if line.startswith(row["name"]))
+        for stem, score in row["sdr_db"].items():
+            assert f"{stem} {score:.1f}" in line
+        assert "non-commercial" in row["terms"]
     result = desk.call("models", "--card", desk.model)
     card = json.loads(result.stdout)
     assert card["name"] == "tiny_live"
@@ -170,7 +179,7 @@ def test_in_a_terminal_a_bar_shows_the_time_left(desk):
     """On a pseudo-terminal."""
     song = desk.make_song(seconds=20)
     ours, theirs = pty.openpty()
-    process = desk.start("remix", song, "-o", "out.wav", "--model", desk.model, stderr=theirs)
+    process = desk.start("remix", song, "-o", "out.wav", "--vocals", "-6", "--model", desk.model, stderr=theirs)
     os.close(theirs)
     shown = b""
     while True:
@@ -191,7 +200,7 @@ def test_in_a_terminal_a_bar_shows_the_time_left(desk):
 
 def test_names_of_any_kind(desk):
     song = desk.make_song("Beyoncé: “Halo”  (live).wav")
-    result = desk.run("remix", song.name, "-o", "-strange [bold] 名前.flac", "--model", desk.model)
+    result = desk.run("remix", song.name, "-o", "-strange [bold] 名前.flac", "--vocals=-6", "--model", desk.model)
     assert (result.returncode, result.stderr) == (0, "")
     assert "-strange [bold] 名前.flac" in result.stdout
     assert (desk.folder / "-strange [bold] 名前.flac").exists()
@@ -201,7 +210,7 @@ def test_a_name_that_is_no_text(desk):
     song = desk.make_song()
     broken = os.fsdecode(b"caf\xe9.wav")
     os.rename(song, desk.folder / broken)
-    result = desk.run("remix", broken, "-o", os.fsdecode(b"\xe9.wav"), "--model", desk.model)
+    result = desk.run("remix", broken, "-o", os.fsdecode(b"\xe9.wav"), "--vocals=-6", "--model", desk.model)
     assert (result.returncode, result.stderr) == (0, "")
     assert os.path.exists(desk.folder / os.fsdecode(b"\xe9.wav"))
 
@@ -216,15 +225,16 @@ def test_a_stream_of_a_file_is_chosen_by_each_command(desk):
             frame.sample_rate, frame.pts = 44100, 0
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-    one = desk.call("remix", path, "-o", "one.wav", "--model", desk.model)
+    one = desk.call("remix", path, "-o", "one.wav", "--vocals=-6", "--model", desk.model)
     assert (one.returncode, "stream 1 is used; choose another with --stream" in one.stderr) == (0, True), one.stderr
-    two = desk.call("remix", path, "-o", "two.wav", "--stream", 2, "--model", desk.model)
+    two = desk.call("remix", path, "-o", "two.wav", "--stream", 2, "--vocals=-6", "--model", desk.model)
     assert (two.returncode, two.stderr) == (0, "")
     assert [read(desk.folder / name).any() for name in ("one.wav", "two.wav")] == [False, True]
     assert desk.call("separate", path, "-o", "stems", "--stream", 2, "--model", desk.model).returncode == 0
     assert sum(read(wav) for wav in (desk.folder / "stems").iterdir()).any()
-    assert desk.call("remix", path, "-o", "many/", "--stream", 2, "--format=wav", "--model", desk.model).returncode == 0
-    assert read(desk.folder / "many" / "two (remix).wav").any()
+    options = "--stream", 2, "--format=wav", "--vocals=-6", "--jobs=1", "--model", desk.model
+    assert desk.call("remix", path, "-o", "many/", *options).returncode == 0
+    assert read(desk.folder / "many" / "two (vocals -6 dB).wav").any()
     live = "live", "-i", path, "--no-ui", "--seconds", "0.1", "--model", desk.model
     assert desk.run(*live, "-o", "live.wav", "--stream", 2).returncode == 0
     assert read(desk.folder / "live.wav").any()

@@ -46,7 +46,7 @@ def test_what_is_wrong_is_one_line(desk, arguments, line):
 def test_without_matplotlib_it_says_what_to_install(desk, monkeypatch):
     desk.make_song()
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert "pip install 'stembridge[inspect]'" in desk.refused("inspect", "song.wav", "-o", "a.png", here=True)
+    assert "pip install '.[inspect]' in a clone" in desk.refused("inspect", "song.wav", "-o", "a.png", here=True)
 
 
 def test_a_signal_leaves_nothing(desk):

@@ -18,7 +18,7 @@ def wait_until_rendering(desk, process):
     raise AssertionError(process.communicate())
 
 
-@pytest.mark.parametrize("command", [["remix", "-o", "out.wav"], ["separate", "-o", "stems"]])
+@pytest.mark.parametrize("command", [["remix", "--vocals", "-6", "-o", "out.wav"], ["separate", "-o", "stems"]])
 @pytest.mark.parametrize("number", CODES)
 def test_a_signal_in_mid_render(desk, command, number):
     song = desk.make_song("song.flac", seconds=120, subtype="PCM_16")
@@ -63,7 +63,9 @@ def test_nohup_is_respected(desk):
     def ignore_hangups():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    process = desk.start("remix", song, "-o", "out.wav", "--model", desk.model, prepare=ignore_hangups)
+    process = desk.start(
+        "remix", song, "-o", "out.wav", "--vocals", "-6", "--model", desk.model, prepare=ignore_hangups
+    )
     wait_until_rendering(desk, process)
     process.send_signal(signal.SIGHUP)
     assert process.communicate(timeout=60)[1] == ""

@@ -61,14 +61,14 @@ def test_a_video_is_never_written_over_itself(desk):
 
 def test_what_is_no_video_and_what_has_no_sound(desk):
     desk.make_song("song.mp3")
-    line = desk.refused("remix", "song.mp3", "-o", "song.mp4", "--model", desk.model, here=True)
+    line = desk.refused("remix", "--vocals=-6", "song.mp3", "-o", "song.mp4", "--model", desk.model, here=True)
     assert "song.mp3 is another kind of file; write an audio file, such as .m4a" in line
     make_clip(desk.folder / "silent.mp4", sound=False)
     assert "has no sound in it" in desk.refused(
-        "remix", "silent.mp4", "-o", "new.mp4", "--model", desk.model, here=True
+        "remix", "--vocals=-6", "silent.mp4", "-o", "new.mp4", "--model", desk.model, here=True
     )
     make_clip(desk.folder / "clip.webm")
-    webm = "remix", "clip.webm", "-o", "new.webm", "--bits", "16", "--model", desk.model
+    webm = "remix", "--vocals=-6", "clip.webm", "-o", "new.webm", "--bits", "16", "--model", desk.model
     assert ".webm files have no bits a sample to choose" in desk.refused(*webm, here=True)
 
 
@@ -88,9 +88,9 @@ def test_many_videos(desk):
     for clip in clips:
         assert pictures(desk.folder / "out" / f"{clip.stem} (no vocals){clip.suffix}") == pictures(clip)
     assert desk.call("remix", *arguments).stdout == "4 done before\n"
-    result = desk.call("remix", "*.mp4", "-o", "sound/", "--format", "opus", "--model", desk.model)
+    result = desk.call("remix", "--vocals=-6", "*.mp4", "-o", "sound/", "--format", "opus", "--model", desk.model)
     assert result.returncode == 0
-    assert (desk.folder / "sound" / "a (remix).opus").exists()
+    assert (desk.folder / "sound" / "a (vocals -6 dB).opus").exists()
 
 
 def test_stems_of_videos_are_sound(desk):

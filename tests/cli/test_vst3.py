@@ -1,5 +1,6 @@
 """`stembridge vst3`: plugins are installed, listed, checked and removed, ours only."""
 
+import json
 import sys
 
 import pytest
@@ -79,7 +80,10 @@ def test_another_model_has_a_name_of_its_own(desk):
     assert desk.call("vst3", "install", "--dir", "plugins").returncode == 0
     table = rows(desk.call("vst3", "list", "--dir", "plugins"))
     assert [line[:2] for line in table] == [["Mine", "2"], ["StemBridge", __version__], ["StemBridge", "tiny_live"]]
-    result = desk.call("vst3", "check", "plugins/StemBridge tiny_live.vst3")
+    listed = json.loads(desk.call("vst3", "list", "--dir", "plugins", "--json").stdout)
+    assert [plugin["name"] for plugin in listed] == ["Mine 2", "StemBridge", "StemBridge tiny_live"]
+    assert {plugin["works"] for plugin in listed} == {"yes"}
+    result = desk.call("vst3", "check", "StemBridge tiny_live", "--dir", "plugins")
     assert (result.returncode, result.stderr) == (0, "")
     assert "StemBridge tiny_live" in result.stdout
 
@@ -159,6 +163,7 @@ def test_names_to_remove_never_leave_the_folder(desk, name):
         (["install", "os:getcwd", "--model", "studio"], "--model studio"),
         (["install", "--dir", "/dev/null/plugins"], "/dev/null/plugins"),
         (["check", "missing.vst3"], "missing.vst3"),
+        (["check", "missing"], "no StemBridge plugin 'missing' in ~/.vst3; none are installed there"),
         (["check", "."], "no plugin of stembridge"),
         (["remove"], "NAME"),
         (["uninstall"], "uninstall"),

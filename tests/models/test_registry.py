@@ -52,7 +52,8 @@ def test_a_model_in_the_working_folder_needs_only_its_file_name(tiny_model, monk
 
 @pytest.mark.parametrize("name", ["nope", "live2", "card", "a" * 300, "0"])
 def test_an_unknown_name_lists_the_shipped_ones(name):
-    refused(name, f"^unknown model '{name}'; models: {', '.join(model_names())}; or .* .onnx file$")
+    meant, names = r"( \(did you mean 'live'\?\))?", ", ".join(model_names())
+    refused(name, f"^unknown model '{name}'{meant}; models: {names}; or .* .onnx file$")
 
 
 @pytest.mark.parametrize(

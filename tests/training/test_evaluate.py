@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from stembridge.cli import main
 from stembridge.core.errors import DataError
 from stembridge.engine import separate
 from stembridge.models import load_model
@@ -117,16 +118,45 @@ from stembridge.cli import main
 sys.exit(main())
 """
     report = tmp_path / "scores.json"
-    arguments = ["evaluate", "--data", songs_folder / "song 0", "--model", tiny_live_model, "--json", report]
+    arguments = ["evaluate", "--data", songs_folder / "song 0", "--model", tiny_live_model, "-o", report, "--json"]
     run = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, cwd=tmp_path, check=False
     )
     assert run.returncode == 0, run.stderr
     scores = json.loads(report.read_text())
     assert set(scores["medians"]["drums"]) == {"sdr", "frame_sdr", "sir", "sar"}
-    for stem, row in scores["medians"].items():
-        line = next(line for line in run.stdout.splitlines() if line.startswith(stem))
-        assert f"{row['sdr']:.2f}" in line
-    karaoke = scores["karaoke"]
-    line = next(line for line in run.stdout.splitlines() if line.startswith("without vocals"))
+    assert json.loads(run.stdout) == scores
+    (name,) = scores["songs"]
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"1/1  {name}: ")
+    assert f"drums {scores['songs'][name]['drums']['sdr']:.2f}" in line
+
+
+def test_the_table_comes_after_a_line_for_each_song(songs_folder, tiny_live_model, tmp_path, capsys):
+    report = tmp_path / "scores.json"
+    arguments = [
+        "evaluate",
+        "--data",
+        songs_folder / "song 0",
+        "--model",
+        tiny_live_model,
+        "--no-bss-eval",
+        "-o",
+        report,
+    ]
+    assert main([*map(str, arguments)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("1/1  ")
+    drums = next(line for line in lines if line.startswith("drums"))
+    assert drums.split()[1] in lines[0], "one song is its own median"
+    karaoke = json.loads(report.read_text())["karaoke"]
+    line = next(line for line in lines if line.startswith("without vocals"))
     assert line.endswith(f"SDR {karaoke['instrumental_sdr']:.2f} dB, vocals left over {karaoke['vocals_left']:.2f} dB")
+
+
+def test_progress_never_goes_back_and_moves_within_a_song(songs_folder, tiny_live_model):
+    told = []
+    songs = songs_to_score(find_songs([songs_folder / "song 0"]))
+    score_songs(songs, tiny_live_model, bss_eval=False, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 1

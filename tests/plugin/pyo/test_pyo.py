@@ -433,7 +433,9 @@ def test_without_a_server_pyo_says_so(patch):
 def test_without_pyo_it_says_what_to_install():
     code = "import sys; sys.modules['pyo'] = None; import stembridge.plugin.pyo"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1].endswith("stembridge.plugin.pyo needs pyo: pip install 'stembridge[pyo]'")
+    assert done.stderr.splitlines()[-1].endswith(
+        "stembridge.plugin.pyo needs pyo: pip install '.[pyo]' in a clone of StemBridge"
+    )
 
 
 def test_after_an_error_all_channels_start_fresh_together(patch, tiny_live_model, delayed):

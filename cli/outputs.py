@@ -1,0 +1,71 @@
+"""Where the results of one song go, if the command line names a folder or nothing."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .batch import is_file, is_folder
+
+
+def remix_path(
+    song: str,
+    output: str | None,
+    gains_db: Mapping[str, float],
+    *,
+    preset: str | None = None,
+    moved_by: str | None = None,
+    format: str | None = None,
+) -> Path:
+    """Return the file for a remix. In a folder, by default the current one, its name says what was done.
+
+    Args:
+        song: Path of the song.
+        output: A file, or a folder, which ends in a slash or exists.
+        gains_db: Stem to gain in dB, as given on the command line.
+        preset: Name or path of the preset.
+        moved_by: File or processor that moves the faders.
+        format: Of the file, without a dot; by default the song's own. Only for a folder.
+
+    Raises:
+        ValueError: `format` is given for a file, whose suffix decides.
+    """
+    from ..render.batch.job import output_format
+    from ..render.batch.naming import REMIX_NAME, Template, mix_name, song_fields
+
+    if output is not None and not is_folder(output):
+        if format is not None:
+            raise ValueError(f"--format {format} is for outputs without a name: the suffix of {output} decides")
+        return Path(output)
+    words = mix_name(gains_db, preset and Path(preset).name.removesuffix(".json"), moved_by)
+    fields = song_fields(song, "", {}) | {"preset": words, "ext": output_format(song, format)}
+    return Path(output or "", Template(REMIX_NAME).name(fields))
+
+
+def stems_folder(song: str, output: str | None) -> Path:
+    """Return the folder for stems, by default one in the current folder with the song's name.
+
+    Raises:
+        ValueError: `output` is the name of a file.
+    """
+    from ..render.batch.naming import safe_name, song_fields
+
+    if output is None:
+        return Path(safe_name(song_fields(song, "", {})["name"]))
+    if is_file(output) and not Path(output).is_dir():
+        raise ValueError(f"{output} is a file's name, and stems go into a folder; choose another, like -o stems/")
+    return Path(output)
+
+
+@contextmanager
+def new_folder(output: str | None) -> Iterator[None]:
+    """Make the folder if it is missing and `output` ends in a slash; remove it again if it stays empty."""
+    folder = Path(output or "")
+    if output is None or not output.endswith("/") or folder.exists() or not folder.parent.is_dir():
+        yield
+        return
+    folder.mkdir()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # not empty: the result is in it
+            folder.rmdir()

@@ -1,0 +1,118 @@
+"""Make song.ogg: half a minute of drums, bass, chords and a voice-like lead, of nobody else's music (CC0).
+
+    python examples/make_song.py song.ogg
+
+All of it is made here from sines and noise. It has the four things that StemBridge takes apart, so every example works
+on it; a voice of sines is not a singer, though, and the networks were trained on singers.
+"""
+
+import argparse
+
+import numpy as np
+import soundfile
+
+RATE = 44100
+BEAT = 60 / 96  # s
+BARS = 12
+CHORDS = ("A", (57, 60, 64)), ("F", (53, 57, 60)), ("C", (55, 60, 64)), ("G", (55, 59, 62))  # MIDI notes
+ROOTS = 33, 29, 36, 31
+# The lead: (beat in four bars, beats, MIDI note, vowel)
+MELODY = (
+    (0, 1.5, 69, "a"), (1.5, 0.5, 71, "e"), (2, 1.5, 72, "a"), (4, 1, 72, "o"), (5, 1, 69, "a"), (6, 1.5, 65, "o"),
+    (8, 1, 67, "e"), (9, 1, 69, "a"), (10, 1.5, 72, "a"), (12, 1, 74, "e"), (13, 1, 71, "o"), (14, 1.5, 67, "a"),
+)  # fmt: skip
+# Centre and width of formants in Hz, and their level.
+VOWELS = {
+    "a": ((800, 90, 1.0), (1200, 100, 0.5), (2800, 160, 0.2)),
+    "e": ((450, 70, 1.0), (1900, 120, 0.4), (2700, 160, 0.25)),
+    "o": ((450, 80, 1.0), (800, 90, 0.5), (2800, 160, 0.1)),
+}
+random = np.random.default_rng(0)
+
+
+def frequency(note):
+    return 440 * 2 ** ((note - 69) / 12)
+
+
+def place(track, sound, beat):
+    """Add a sound (n,) to a track (n,), from a beat on."""
+    start = round(beat * BEAT * RATE)
+    end = min(start + len(sound), len(track))
+    track[start:end] += sound[: max(0, end - start)]
+
+
+def seconds(length):
+    return np.arange(round(length * RATE)) / RATE
+
+
+def sing(note, beats, vowel):
+    """A pulse train with vibrato, through the formants of a vowel."""
+    t = seconds(beats * BEAT)
+    vibrato = 0.2 * np.minimum(1, 3 * t) * np.sin(2 * np.pi * 5.5 * t)
+    pitch = frequency(note + vibrato - 1.5 * np.exp(-t / 0.03))  # it scoops up to the note
+    phase = 2 * np.pi * np.cumsum(pitch) / RATE
+    voice = np.zeros_like(t)
+    for harmonic in range(1, 25):
+        at = harmonic * pitch
+        level = sum(gain / (1 + ((at - centre) / width) ** 2) for centre, width, gain in VOWELS[vowel])
+        voice += (0.02 / harmonic + level) * np.sin(harmonic * phase)
+    breath = 0.015 * random.standard_normal(len(t))
+    fade = np.minimum(1, t / 0.04) * np.minimum(1, (t[-1] - t) / 0.08)
+    return 0.4 * (voice + breath) * fade
+
+
+def pluck(note, beats, brightness):
+    """A string: harmonics that fade, the higher the faster."""
+    t = seconds(beats * BEAT)
+    partials = range(1, 9)
+    tone = sum(np.sin(2 * np.pi * k * frequency(note) * t) * np.exp(-k * t / brightness) / k for k in partials)
+    return tone * np.minimum(1, t / 0.004) * np.minimum(1, (t[-1] - t) / 0.01)
+
+
+def kick():
+    t = seconds(0.3)
+    return 0.6 * np.sin(2 * np.pi * (45 * t + 6 * (1 - np.exp(-t / 0.03)))) * np.exp(-t / 0.09)
+
+
+def snare():
+    t = seconds(0.25)
+    noise = np.diff(random.standard_normal(len(t) + 1))
+    return (0.16 * noise + 0.2 * np.sin(2 * np.pi * 185 * t)) * np.exp(-t / 0.06)
+
+
+def hat():
+    t = seconds(0.06)
+    return 0.07 * np.diff(random.standard_normal(len(t) + 2), 2) * np.exp(-t / 0.015)
+
+
+def make_tracks():
+    """Return the stems: name -> float64 (2, n), which sum to the song."""
+    length = round(4 * BARS * BEAT * RATE)
+    vocals, drums, bass, left, right = np.zeros((5, length))
+    for bar in range(BARS):
+        beat, (_, chord), root = 4 * bar, CHORDS[bar % 4], ROOTS[bar % 4]
+        for half in range(8):
+            place(drums, hat(), beat + half / 2)
+            place(bass, 0.35 * pluck(root + (12 if half == 5 else 0), 0.48, 0.8), beat + half / 2)
+            for part, note in enumerate(chord):
+                place(left if (half + part) % 2 else right, 0.16 * pluck(note, 0.9, 0.5), beat + half / 2)
+        for at, drum in ((0, kick), (1, snare), (2, kick), (2.5, kick), (3, snare)):
+            place(drums, drum(), beat + at)
+    for verse in range(0, 4 * BARS, 16):
+        for at, beats, note, vowel in MELODY:
+            place(vocals, sing(note, beats, vowel), verse + at)
+    centre = {"vocals": vocals, "drums": drums, "bass": bass}
+    other = np.stack([left + 0.3 * right, right + 0.3 * left])
+    return {name: np.stack([track, track]) for name, track in centre.items()} | {"other": other}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Make a song.")
+    parser.add_argument("target", help="the song to write, such as song.ogg")
+    target = parser.parse_args().target
+    song = sum(make_tracks().values())
+    soundfile.write(target, 0.8 * (song / abs(song).max()).T, RATE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""`--help`, what is suggested for names that do not exist, completion, tables and JSON."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import typer
+from stembridge.cli.app import app
+from stembridge.cli.examples import EXAMPLES
+from stembridge.presets import preset_names
+
+ROOT = typer.main.get_command(app)
+
+
+def commands(command=ROOT, names=()):
+    yield names, command
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, (*names, name))
+
+
+ALL = [pytest.param(names, command, id=" ".join(names) or "stembridge") for names, command in commands()]
+
+
+@pytest.mark.parametrize(("names", "command"), ALL)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_every_command_has_help_with_examples_for_people(desk, names, command, option):
+    result = desk.call(*names, option)
+    assert (result.returncode, result.stderr) == (0, "")
+    text = result.stdout
+    assert text.startswith(f"Usage: {' '.join(['stembridge', *names])}")
+    assert "\nExamples\n  stembridge " in text
+    assert max(map(len, text.splitlines())) <= 80
+    for sign in "<bool>", "...]...", "x>=", "<=x", "docs/", ".md", "[default", "[required", "\x1b":
+        assert sign not in text
+    for parameter in command.params:
+        if not parameter.hidden:
+            assert parameter.help, parameter.name
+            assert all(name in text for name in parameter.opts if name.startswith("-"))
+
+
+def test_there_are_examples_for_each_command_and_no_other():
+    assert set(EXAMPLES) == {" ".join(names) for names, _ in commands()}
+
+
+@pytest.mark.parametrize("line", [line.strip() for text in EXAMPLES.values() for line in text.strip().splitlines()])
+def test_examples_are_command_lines(line):
+    """Parsed to the end, not run."""
+    program, *arguments = shlex.split(line)
+    assert program == "stembridge"
+    context, command = None, ROOT
+    while True:
+        context = command.make_context(command.name or "stembridge", list(arguments), parent=context)
+        left = [*context._protected_args, *context.args] if hasattr(command, "commands") else []
+        if not left:
+            break
+        _, command, arguments = command.resolve_command(context, left)
+
+
+@pytest.mark.parametrize("width", [50, 80, 300])
+def test_help_is_as_wide_as_the_terminal_says_but_readable(desk, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = [line for line in desk.call("models", "--help").stdout.splitlines() if not line.startswith("  stem")]
+    assert max(map(len, lines)) <= min(width, 100)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["remx", "song.wav"], "'remix'"),
+        (["Karaoke!", "song.wav"], "'karaoke'"),
+        (["vst3", "lst"], "'list'"),
+        (["remix", "song.wav", "--vocal", "-80"], "'--vocals'"),
+        (["remix", "song.wav", "--prest", "karaoke"], "'--preset'"),
+        (["remix", "song.wav", "--preset", "karaoe"], "'karaoke'"),
+        (["remix", "song.wav", "--preset", "KARAOKE"], "'karaoke'"),
+        (["remix", "song.wav", "--vocals=-80", "--model", "studo"], "'studio'"),
+        (["separate", "song.wav", "--stems", "vocal"], "'vocals'"),
+        (["separate", "song.wav", "--stems", "no_vocal"], "'no_vocals'"),
+        (["midi", "monitor", "--map", "nanokontrol"], "'nanokontrol2'"),
+        (["remix", "song.wav", "--vocals=-6", "-o", "out/", "--name", "{titel}.{ext}"], "'title'"),
+        (["docs", "automatoin"], "'automation'"),
+    ],
+)
+def test_what_was_meant(desk, arguments, meant):
+    desk.make_song()
+    assert f"(did you mean {meant}?)" in desk.refused(*arguments, here=True)
+
+
+def test_a_name_that_is_like_no_other_gets_no_suggestion(desk):
+    assert "did you mean" not in desk.refused("xylophone", here=True)
+
+
+def test_the_name_of_a_preset_is_a_command(desk, monkeypatch):
+    """It is remix with that preset; so are your own, and options may follow."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(desk.folder / "config"))
+    assert desk.call("presets", "save", "duet", "--vocals=-6").returncode == 0
+    desk.make_song()
+    for arguments, name in (
+        (["karaoke", "song.wav"], "song (karaoke).wav"),
+        (["acapella", "song.wav", "--format=flac"], "song (acapella).flac"),
+        (["duet", "song.wav", "--bass=-80"], "song (duet, no bass).wav"),
+    ):
+        result = desk.call(*arguments, "--model", desk.model)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.startswith(f"wrote {name}: ")
+    assert desk.call("remix", "song.wav", "--preset=karaoke", "-o", "x.wav", "--model", desk.model).returncode == 0
+    assert (desk.folder / "x.wav").read_bytes() == (desk.folder / "song (karaoke).wav").read_bytes()
+    assert desk.call("karaoke", "--help").stdout.startswith("Usage: stembridge remix ")
+
+
+def completed(words):
+    count = len(words.split(" ")) - 1
+    environment = {"COMP_WORDS": words, "COMP_CWORD": str(count), "_STEMBRIDGE_COMPLETE": "complete_bash"}
+    command = [sys.executable, "-m", "stembridge"]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("stembridge se", ["separate"]),
+        ("stembridge kar", ["karaoke"]),
+        ("stembridge karaoke --vo", ["--vocals"]),
+        ("stembridge remix song.wav --preset karao", ["karaoke"]),
+        ("stembridge remix song.wav --model st", ["studio"]),
+        ("stembridge separate song.wav --stems vocals,no_d", ["vocals,no_drums"]),
+        ("stembridge midi monitor --map nano", ["nanokontrol2"]),
+        ("stembridge docs autom", ["automation"]),
+        ("stembridge midi monitor nothing-like-this", []),
+    ],
+)
+def test_the_shell_completes_names(words, names):
+    assert completed(words) == names
+
+
+def test_completion_can_be_installed(desk):
+    text = desk.call("--help").stdout
+    assert "--install-completion" in text
+    assert "--show-completion" in text
+
+
+def test_docs_shows_a_page(desk):
+    table = desk.call("docs").stdout
+    assert "automation" in table
+    for name in "automation", "docs/automation.md":
+        assert desk.call("docs", name).stdout.startswith("# Automation")
+
+
+def test_presets_as_json(desk):
+    listed = json.loads(desk.call("presets", "--json").stdout)
+    assert [row["name"] for row in listed] == preset_names()
+    assert {"name": "karaoke", "gains_db": {"vocals": -80}, "own": False}.items() <= listed[6].items()
+
+
+def test_tables_do_not_wrap_in_pipes(desk, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = desk.call("presets").stdout.splitlines()
+    assert len(lines) == 2 + len(preset_names())
+    assert not any(line.endswith(" ") for line in lines)
+
+
+def shown_in_terminal(desk, command, environment):
+    ours, theirs = pty.openpty()
+    process = desk.start(*command, stdout=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    assert process.wait() == 0
+    return shown.decode()
+
+
+@pytest.mark.parametrize(("settings", "colours"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_tables_are_as_wide_as_the_terminal(desk, settings, colours):
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    environment |= {"COLUMNS": "60", "TERM": "xterm-256color", **settings}
+    for command in ["presets"], ["remix", "--help"]:
+        shown = shown_in_terminal(desk, command, environment)
+        assert ("\x1b[36m" in shown) == (colours and command != ["presets"])
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+        assert 40 < max(len(line.rstrip()) for line in lines if not line.startswith("  stembridge ")) <= 60
+
+
+@pytest.mark.parametrize("command", [["remix", "--vocals=-6"], ["separate"], ["inspect", "-o", "x.png"]])
+def test_a_provider_that_is_not_there_is_one_line(desk, monkeypatch, command):
+    monkeypatch.setenv("STEMBRIDGE_PROVIDER", "")  # which is put back afterwards
+    line = desk.refused(*command, desk.make_song(), "--provider", "directml", "--model", desk.model, here=True)
+    assert "no execution provider 'directml' in this ONNX Runtime" in line
+    assert "onnxruntime-directml" in line
+    assert desk.call(*command, "song.wav", "--provider", "cpu", "--model", desk.model).returncode == 0

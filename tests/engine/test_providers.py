@@ -1,0 +1,43 @@
+"""Which execution provider runs a network: by the environment, and never another one silently."""
+
+import pytest
+from stembridge import StemProcessor
+from stembridge.engine import providers
+from stembridge.engine.providers import PROVIDERS, VARIABLE, check_available, check_used, default_providers
+from stembridge.models import ModelError
+
+
+def test_the_processor_is_the_default(monkeypatch):
+    for value in None, "", "cpu":
+        monkeypatch.delenv(VARIABLE, raising=False)
+        if value is not None:
+            monkeypatch.setenv(VARIABLE, value)
+        assert default_providers() == ["CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_the_environment_chooses(monkeypatch, name):
+    monkeypatch.setenv(VARIABLE, name)
+    assert default_providers() == [PROVIDERS[name]]
+
+
+def test_an_unknown_name_is_refused(monkeypatch, tiny_live_model):
+    monkeypatch.setenv(VARIABLE, "cud")
+    with pytest.raises(ModelError, match=r"unknown provider 'cud' \(did you mean 'cuda'\?\): choose from cpu, cuda"):
+        StemProcessor(tiny_live_model)
+
+
+def test_what_this_onnx_runtime_lacks_is_said_with_a_remedy():
+    line = "no execution provider 'cuda' in this ONNX Runtime, which has cpu; install onnxruntime-gpu in place of"
+    with pytest.raises(ModelError, match=line):
+        check_available(["CUDAExecutionProvider"], ["AzureExecutionProvider", "CPUExecutionProvider"])
+    check_available(["CUDAExecutionProvider"], ["CUDAExecutionProvider"])
+
+
+def test_a_provider_that_does_not_start_is_said(monkeypatch, tiny_live_model):
+    """ONNX Runtime goes on without it; StemBridge does not."""
+    check_used(["CUDAExecutionProvider"], ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr("stembridge.engine.sessions.check_available", lambda *_: None)
+    monkeypatch.setattr(providers.os, "environ", {VARIABLE: "cuda"})
+    with pytest.raises(ModelError, match="'cuda' does not start here; check its drivers, or use cpu"):
+        StemProcessor(tiny_live_model)
