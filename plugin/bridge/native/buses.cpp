@@ -45,7 +45,8 @@ Result Buses::activate(int32_t direction, int32_t index, bool on) {
     return kResultOk;
 }
 
-Result Buses::arrange(const SpeakerArrangement* ins, int32_t count_in, const SpeakerArrangement* outs, int32_t count_out) {
+Result Buses::arrange(const SpeakerArrangement* ins, int32_t count_in, const SpeakerArrangement* outs,
+                      int32_t count_out) {
     if (count_in != 1 || count_out < 1 || count_out > count(kOutput)) return kResultFalse;
     bool known = (ins[0] == kMono && outs[0] == kMono) || (ins[0] == kMono && outs[0] == kStereo) ||
                  (ins[0] == kStereo && outs[0] == kStereo);

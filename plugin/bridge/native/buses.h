@@ -28,8 +28,10 @@ public:
     int channels() const { return channels_; }  // of the input, and so of the sound inside
     // A block as the stream takes it: false if the host gave no place for the main output.
     bool take(const vst3::ProcessData& data);
-    const float* const* inputs() const { return inputs_; }       // null where there is silence, or no input
-    float* const* outputs() const { return outputs_.data(); }  // the channels of one output after the other; null if not wanted
+    const float* const* inputs() const { return inputs_; }  // null where there is silence, or no input
+    float* const* outputs() const {
+        return outputs_.data();
+    }  // the channels of one output after the other; null if not wanted
     // The block's output to where the host wants it, and whether it is silent.
     void give(const vst3::ProcessData& data) const;
 

@@ -141,13 +141,15 @@ bool Controller::read_state(const std::string& text) {
     }
     if (has_presets()) choose(program);
     heard_program_ = program;
-    for (size_t i = 0; i < values.size(); i++) normalized_[i] = parameters_[i].normalized(values[i]);  // over the preset's
+    for (size_t i = 0; i < values.size(); i++)
+        normalized_[i] = parameters_[i].normalized(values[i]);  // over the preset's
     return true;
 }
 
 // Says once that a state comes from another model; its gains are taken all the same.
 void Controller::compare_identity(std::string saved) {
-    std::replace_if(saved.begin(), saved.end(), [](unsigned char c) { return c < 32 || c > 126; }, '?');
+    std::replace_if(
+        saved.begin(), saved.end(), [](unsigned char c) { return c < 32 || c > 126; }, '?');
     if (saved != descriptor_.identity && saved != other_identity_)
         std::fprintf(stderr, "stembridge: %s: this state was saved with %s, and this plugin has %s\n",
                      descriptor_.name.c_str(), saved.c_str(), descriptor_.identity.c_str());
@@ -212,7 +214,8 @@ void Controller::show(Status status, const std::vector<double>& meters, IParamet
     size_t index = descriptor_.parameters.size();
     size_t program = heard_program_;
     if (show_preset_ && program > 0)
-        for (auto [moved, value] : descriptor_.presets[program - 1].values) add(changes, parameters_[moved].id, normalized_[moved]);
+        for (auto [moved, value] : descriptor_.presets[program - 1].values)
+            add(changes, parameters_[moved].id, normalized_[moved]);
     if (has_presets()) index++;
     if (descriptor_.shows_status) show(index++, static_cast<double>(status), changes);
     for (const Parameter& meter : descriptor_.meters) {

@@ -52,7 +52,9 @@ protected:
 
 private:
     int index_of(vst3::ParamId id) const;
-    bool is_preset(int index) const { return index == static_cast<int>(descriptor_.parameters.size()) && has_presets(); }
+    bool is_preset(int index) const {
+        return index == static_cast<int>(descriptor_.parameters.size()) && has_presets();
+    }
     bool has_presets() const { return !descriptor_.presets.empty(); }
     void choose(size_t program);
     void take_preset(int32_t offset, size_t program);

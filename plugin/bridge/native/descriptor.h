@@ -24,13 +24,13 @@ struct Preset {
 struct Descriptor {
     std::string name, version, identity, categories, vendor, url, email;
     vst3::Uid uid{};
-    std::vector<std::string> arguments;  // of the worker
+    std::vector<std::string> arguments;   // of the worker
     std::map<double, Latency> latencies;  // by sample rate, if known before the worker runs
-    std::vector<Parameter> parameters;   // the last is `bypass`, which is the shell's own
-    std::vector<Parameter> meters;       // read-only, set by the worker
+    std::vector<Parameter> parameters;    // the last is `bypass`, which is the shell's own
+    std::vector<Parameter> meters;        // read-only, set by the worker
     std::vector<Preset> presets;
     std::map<int, vst3::ParamId> controllers;  // of MIDI, by number: the parameter each moves
-    std::vector<std::string> outputs;    // names of those besides the main one
+    std::vector<std::string> outputs;          // names of those besides the main one
     bool shows_status = false;
 
     // Of the bundle this library lies in. False if there is none.

@@ -74,7 +74,7 @@ private:
     bool in_step_ = false;
     bool resting_ = false;  // the worker is not given the current silence
     bool heard_ = false;
-    int64_t origin_ = 0;         // of the first sample since the stream began
+    int64_t origin_ = 0;  // of the first sample since the stream began
     std::optional<int64_t> hops_from_;
     int64_t followed_from_ = 0;  // of the first sample the worker was given since its reset
     int64_t silent_ = 0;         // samples of silence without a move, before the next piece

@@ -22,12 +22,12 @@ namespace stembridge {
 
 namespace {
 
-constexpr int kSocket = 3, kMemory = 4;         // descriptors in the child
-constexpr int64_t kPatience = 500'000'000;      // ns for a child to end by itself
-constexpr int64_t kBurial = 5'000'000'000;      // ns to wait for a killed process to end
-constexpr int kSendBuffer = 1 << 20;            // bytes, for packets the child has not read
-constexpr int64_t kAwake = 200'000;             // ns; to be woken on another core takes 50 to 100 us
-constexpr int kFirstFree = 64;                  // ours lie above all that the child's are copied to
+constexpr int kSocket = 3, kMemory = 4;     // descriptors in the child
+constexpr int64_t kPatience = 500'000'000;  // ns for a child to end by itself
+constexpr int64_t kBurial = 5'000'000'000;  // ns to wait for a killed process to end
+constexpr int kSendBuffer = 1 << 20;        // bytes, for packets the child has not read
+constexpr int64_t kAwake = 200'000;         // ns; to be woken on another core takes 50 to 100 us
+constexpr int kFirstFree = 64;              // ours lie above all that the child's are copied to
 
 void pause_ns(long ns) {
     timespec time{0, ns};

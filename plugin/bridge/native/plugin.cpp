@@ -38,23 +38,21 @@ std::string name_of(FUnknown* host) {
 }  // namespace
 
 Plugin::Plugin(const Descriptor& descriptor)
-    : Controller(descriptor), Programs(descriptor.presets), descriptor_(descriptor), stream_(descriptor), buses_(descriptor.outputs) {}
+    : Controller(descriptor),
+      Programs(descriptor.presets),
+      descriptor_(descriptor),
+      stream_(descriptor),
+      buses_(descriptor.outputs) {}
 
 Result VST3_CALL Plugin::queryInterface(const Uid& id, void** object) {
     if (id == FUnknown::kId || id == IPluginBase::kId || id == IComponent::kId)
         *object = static_cast<IComponent*>(this);
-    else if (id == IAudioProcessor::kId)
-        *object = static_cast<IAudioProcessor*>(this);
-    else if (id == IEditController::kId)
-        *object = static_cast<IEditController*>(this);
-    else if (id == IMidiMapping::kId)
-        *object = static_cast<IMidiMapping*>(this);
-    else if (id == IUnitInfo::kId)
-        *object = static_cast<IUnitInfo*>(this);
-    else if (id == IProcessContextRequirements::kId)
-        *object = static_cast<IProcessContextRequirements*>(this);
-    else
-        return *object = nullptr, kNoInterface;
+    else if (id == IAudioProcessor::kId) *object = static_cast<IAudioProcessor*>(this);
+    else if (id == IEditController::kId) *object = static_cast<IEditController*>(this);
+    else if (id == IMidiMapping::kId) *object = static_cast<IMidiMapping*>(this);
+    else if (id == IUnitInfo::kId) *object = static_cast<IUnitInfo*>(this);
+    else if (id == IProcessContextRequirements::kId) *object = static_cast<IProcessContextRequirements*>(this);
+    else return *object = nullptr, kNoInterface;
     addRef();
     return kResultOk;
 }

@@ -32,11 +32,15 @@ public:
     vst3::Result VST3_CALL terminate() override;
 
     // IComponent
-    vst3::Result VST3_CALL getControllerClassId(vst3::Uid*) override { return vst3::kNotImplemented; }  // it is this object
+    vst3::Result VST3_CALL getControllerClassId(vst3::Uid*) override {
+        return vst3::kNotImplemented;
+    }  // it is this object
     vst3::Result VST3_CALL setIoMode(int32_t) override { return vst3::kNotImplemented; }
     int32_t VST3_CALL getBusCount(int32_t type, int32_t direction) override;
     vst3::Result VST3_CALL getBusInfo(int32_t type, int32_t direction, int32_t index, vst3::BusInfo* bus) override;
-    vst3::Result VST3_CALL getRoutingInfo(vst3::RoutingInfo*, vst3::RoutingInfo*) override { return vst3::kNotImplemented; }
+    vst3::Result VST3_CALL getRoutingInfo(vst3::RoutingInfo*, vst3::RoutingInfo*) override {
+        return vst3::kNotImplemented;
+    }
     vst3::Result VST3_CALL activateBus(int32_t type, int32_t direction, int32_t index, uint8_t state) override;
     vst3::Result VST3_CALL setActive(uint8_t state) override;
     vst3::Result VST3_CALL getState(vst3::IBStream* state) override;

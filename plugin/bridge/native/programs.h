@@ -17,13 +17,21 @@ public:
     int32_t VST3_CALL getProgramListCount() override { return presets_.empty() ? 0 : 1; }
     vst3::Result VST3_CALL getProgramListInfo(int32_t index, vst3::ProgramListInfo& info) override;
     vst3::Result VST3_CALL getProgramName(int32_t list, int32_t program, vst3::String128 name) override;
-    vst3::Result VST3_CALL getProgramInfo(int32_t, int32_t, const char*, vst3::String128) override { return vst3::kResultFalse; }
+    vst3::Result VST3_CALL getProgramInfo(int32_t, int32_t, const char*, vst3::String128) override {
+        return vst3::kResultFalse;
+    }
     vst3::Result VST3_CALL hasProgramPitchNames(int32_t, int32_t) override { return vst3::kResultFalse; }
-    vst3::Result VST3_CALL getProgramPitchName(int32_t, int32_t, int16_t, vst3::String128) override { return vst3::kResultFalse; }
+    vst3::Result VST3_CALL getProgramPitchName(int32_t, int32_t, int16_t, vst3::String128) override {
+        return vst3::kResultFalse;
+    }
     int32_t VST3_CALL getSelectedUnit() override { return vst3::kRootUnit; }
-    vst3::Result VST3_CALL selectUnit(int32_t unit) override { return unit == vst3::kRootUnit ? vst3::kResultOk : vst3::kResultFalse; }
+    vst3::Result VST3_CALL selectUnit(int32_t unit) override {
+        return unit == vst3::kRootUnit ? vst3::kResultOk : vst3::kResultFalse;
+    }
     vst3::Result VST3_CALL getUnitByBus(int32_t, int32_t, int32_t, int32_t, int32_t& unit) override;
-    vst3::Result VST3_CALL setUnitProgramData(int32_t, int32_t, vst3::IBStream*) override { return vst3::kNotImplemented; }
+    vst3::Result VST3_CALL setUnitProgramData(int32_t, int32_t, vst3::IBStream*) override {
+        return vst3::kNotImplemented;
+    }
 
 protected:
     ~Programs() = default;

@@ -34,13 +34,13 @@ constexpr int kMaxMeters = 64;   // values in a kDone packet, which come in plac
 enum Kind : uint32_t {
     // from the shell
     kConfigure = 1,  // count: channels; value: sample rate in Hz
-    kReset,          // position: of the stream's first sample; length: samples in a ring; moves: the values of all parameters
-    kProcess,        // position, length: of the block, in one piece of the ring; value: kRealtime and kAllOutputs, added up;
-                     // moves: in the block
+    kReset,    // position: of the stream's first sample; length: samples in a ring; moves: the values of all parameters
+    kProcess,  // position, length: of the block, in one piece of the ring; value: kRealtime and kAllOutputs, added up;
+               // moves: in the block
     // from the worker
-    kReady,   // after each kConfigure. position: latency in samples; length: the hop, 0 if it has none; value: the tail in
-              // samples, -1 if it has none
-    kDone,    // position: the output is there, or was skipped, up to this sample; then `count` doubles, the meters' values
+    kReady,  // after each kConfigure. position: latency in samples; length: the hop, 0 if it has none; value: the tail in
+             // samples, -1 if it has none
+    kDone,  // position: the output is there, or was skipped, up to this sample; then `count` doubles, the meters' values
     kFailed,  // a text of `count` bytes says why; the worker ends
 };
 

@@ -7,12 +7,12 @@ namespace stembridge {
 
 namespace {
 
-constexpr int kHeldUp = 2;     // rings have room for so many times what a worker has to do in time
-constexpr double kWait = 0.75; // of a block's time that a call in real time may wait for the worker
+constexpr int kHeldUp = 2;      // rings have room for so many times what a worker has to do in time
+constexpr double kWait = 0.75;  // of a block's time that a call in real time may wait for the worker
 constexpr int64_t kMillisecond = 1'000'000;
-constexpr int kPrefetchWait = 4;  // times as long for a prefetched block
+constexpr int kPrefetchWait = 4;                            // times as long for a prefetched block
 constexpr int64_t kLeastPrefetchWait = 250 * kMillisecond;  // but at least this long
-constexpr int64_t kLongestLoad = 10'000 * kMillisecond;  // in real time, for a latency that only the worker knows
+constexpr int64_t kLongestLoad = 10'000 * kMillisecond;     // in real time, for a latency that only the worker knows
 
 bool is_silent(const float* samples, int length) {
     return samples == kSilence || std::all_of(samples, samples + length, [](float sample) { return sample == 0; });
@@ -168,7 +168,8 @@ void Stream::process_piece(const Piece& piece) {
         values_[move.parameter] = move.value;
         if (move.parameter == bypass_) dry_wet_.bypass(position_ + move.offset, move.value >= 0.5);
     }
-    went_dry_ |= !dry_wet_.render(supervisor_.worker(), follower_.extent(), position_, outputs_at_.data(), piece.length);
+    went_dry_ |=
+        !dry_wet_.render(supervisor_.worker(), follower_.extent(), position_, outputs_at_.data(), piece.length);
     if (dry_wet_.wet()) report_.wet();
     position_ += piece.length;
 }

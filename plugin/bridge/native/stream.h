@@ -32,7 +32,8 @@ public:
     void set_values(const std::vector<double>& values);
     // A null input is silence; inputs may be outputs. outputs: as for DryWet::render. moves: sorted by offset,
     // with those of the bypass. False if any of it went out dry by mistake.
-    bool process(const float* const* inputs, float* const* outputs, int length, const std::vector<Move>& moves, Mode mode);
+    bool process(const float* const* inputs, float* const* outputs, int length, const std::vector<Move>& moves,
+                 Mode mode);
 
     int64_t latency() const { return latency_; }
     int64_t tail() const { return tail_; }  // as Worker::tail
@@ -63,10 +64,10 @@ private:
     int64_t latency_ = 0, ahead_ = 0;  // ahead: the head start the worker has in real time, part of the latency
     int64_t tail_ = -1;
 
-    bool fresh_ = true;     // no block since the reset
+    bool fresh_ = true;                    // no block since the reset
     std::optional<int64_t> project_time_;  // of the first block after the reset
-    int64_t position_ = 0;  // of the next sample; never goes back
-    int64_t origin_ = 0;    // of the first sample since the reset
+    int64_t position_ = 0;                 // of the next sample; never goes back
+    int64_t origin_ = 0;                   // of the first sample since the reset
     bool went_dry_ = false;
     std::vector<double> values_;  // of all parameters, at position_
     std::vector<Move> handed_;

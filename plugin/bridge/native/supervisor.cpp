@@ -28,10 +28,7 @@ struct Supervisor::Start {
 };
 
 Supervisor::Supervisor(const Descriptor& descriptor, Report& report)
-    : descriptor_(descriptor),
-      report_(report),
-      worker_(std::make_unique<Worker>(descriptor)),
-      owner_(process_id()) {}
+    : descriptor_(descriptor), report_(report), worker_(std::make_unique<Worker>(descriptor)), owner_(process_id()) {}
 
 Supervisor::~Supervisor() { leave_if_forked(); }
 

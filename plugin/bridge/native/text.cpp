@@ -13,8 +13,8 @@ void copy(const std::string& text, vst3::String128 target) {
 std::string ascii(const char16_t* text, size_t longest) {
     std::string found;
     for (; text && *text && found.size() < longest; text++) {
-        if (*text == 0x2212) found += '-';        // minus sign
-        else if (*text == 0x221E) found += "inf";  // infinity
+        if (*text == 0x2212) found += '-';                        // minus sign
+        else if (*text == 0x221E) found += "inf";                 // infinity
         else if (*text == 0xA0 || *text == 0x202F) found += ' ';  // no-break spaces
         else found += *text < 128 ? static_cast<char>(*text) : '?';
     }

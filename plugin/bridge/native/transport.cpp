@@ -6,13 +6,14 @@ namespace stembridge {
 
 namespace {
 
-constexpr double kTolerance = 2;     // samples; hosts that play faster or slower round positions
-constexpr double kFastest = 16;      // no host plays faster than that
+constexpr double kTolerance = 2;  // samples; hosts that play faster or slower round positions
+constexpr double kFastest = 16;   // no host plays faster than that
 constexpr double kSecondsInMinute = 60;
 
 // Whether the block begins at the start of a loop that the host plays, give or take `samples`.
 bool begins_loop(const vst3::ProcessContext& context, double samples) {
-    constexpr uint32_t needed = vst3::kCycleActive | vst3::kCycleValid | vst3::kProjectTimeMusicValid | vst3::kTempoValid;
+    constexpr uint32_t needed =
+        vst3::kCycleActive | vst3::kCycleValid | vst3::kProjectTimeMusicValid | vst3::kTempoValid;
     if ((context.state & needed) != needed) return false;
     double quarters = context.projectTimeMusic - context.cycleStartMusic;
     return std::abs(quarters) * kSecondsInMinute / context.tempo * context.sampleRate <= samples;

@@ -14,9 +14,9 @@ public:
 
 private:
     bool playing_ = false;
-    int64_t position_ = 0;   // of the last block that began at a new position
-    int64_t length_ = 0;     // samples since then
-    double speed_ = 1;       // of the playhead, in samples of the project for each sample of sound
+    int64_t position_ = 0;  // of the last block that began at a new position
+    int64_t length_ = 0;    // samples since then
+    double speed_ = 1;      // of the playhead, in samples of the project for each sample of sound
 };
 
 }  // namespace stembridge

@@ -183,7 +183,7 @@ struct ProcessContext {
     double sampleRate;
     int64_t projectTimeSamples, systemTime, continousTimeSamples;
     double projectTimeMusic, barPositionMusic, cycleStartMusic, cycleEndMusic;  // in quarter notes
-    double tempo;  // quarter notes per minute
+    double tempo;                                                               // quarter notes per minute
 };
 enum ContextState : uint32_t {  // in ProcessContext::state
     kPlaying = 1 << 1,
@@ -303,7 +303,8 @@ struct IUnitInfo : FUnknown {
     virtual Result VST3_CALL getProgramPitchName(int32_t list, int32_t program, int16_t pitch, String128 name) = 0;
     virtual int32_t VST3_CALL getSelectedUnit() = 0;
     virtual Result VST3_CALL selectUnit(int32_t unit) = 0;
-    virtual Result VST3_CALL getUnitByBus(int32_t type, int32_t direction, int32_t bus, int32_t channel, int32_t& unit) = 0;
+    virtual Result VST3_CALL getUnitByBus(int32_t type, int32_t direction, int32_t bus, int32_t channel,
+                                          int32_t& unit) = 0;
     virtual Result VST3_CALL setUnitProgramData(int32_t listOrUnit, int32_t program, IBStream* data) = 0;
 };
 

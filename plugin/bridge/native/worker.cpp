@@ -8,10 +8,10 @@ namespace stembridge {
 namespace {
 
 constexpr int64_t kSecond = 1'000'000'000;
-constexpr int64_t kHeartStopped = 5 * kSecond;    // without a heartbeat: then give it up
-constexpr int64_t kBirth = 20 * kSecond;          // until the first heartbeat: Python may start from a cold, busy disk
-constexpr int64_t kLongestAnswer = 300 * kSecond; // its heart may beat while its work hangs, so limit that too
-constexpr int64_t kLook = kSecond / 20;           // how often a waiting thread checks the heartbeat
+constexpr int64_t kHeartStopped = 5 * kSecond;     // without a heartbeat: then give it up
+constexpr int64_t kBirth = 20 * kSecond;           // until the first heartbeat: Python may start from a cold, busy disk
+constexpr int64_t kLongestAnswer = 300 * kSecond;  // its heart may beat while its work hangs, so limit that too
+constexpr int64_t kLook = kSecond / 20;            // how often a waiting thread checks the heartbeat
 
 }  // namespace
 
@@ -90,7 +90,8 @@ Worker::Answer Worker::wait(int64_t position, int64_t deadline_ns) {
         }
         if (size == 0 && in_time) return Answer::in_time;
         if (size == 0 && deadline_ns && left <= 0) return Answer::late;
-        if (size == 0 && last_chance && now > last_chance && alive()) give_up("its process did not answer for 5 minutes");
+        if (size == 0 && last_chance && now > last_chance && alive())
+            give_up("its process did not answer for 5 minutes");
     }
     return Answer::never;
 }

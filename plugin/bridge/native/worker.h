@@ -39,8 +39,8 @@ public:
     bool alive() const { return child_ != nullptr && failed_.empty(); }
     bool ready() const { return alive() && was_ready_ && unanswered_ == 0; }
     bool was_ready() const { return was_ready_; }
-    int64_t done() const { return done_; }  // its output is there up to this position
-    int64_t sent() const { return sent_; }  // it was given input up to this position
+    int64_t done() const { return done_; }    // its output is there up to this position
+    int64_t sent() const { return sent_; }    // it was given input up to this position
     int64_t given() const { return given_; }  // samples in all, since it was started
     int64_t latency() const { return latency_; }
     int64_t hop() const { return hop_; }

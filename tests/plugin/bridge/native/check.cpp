@@ -95,7 +95,8 @@ struct Memory : IBStream {
 void show_programs(Plugin& plugin) {
     auto* units = plugin.find<IUnitInfo>();
     UnitInfo unit;
-    std::printf("units %d %d\n", units->getUnitCount(), units->getUnitInfo(0, unit) == kResultOk ? unit.parentUnitId : -9);
+    std::printf("units %d %d\n", units->getUnitCount(),
+                units->getUnitInfo(0, unit) == kResultOk ? unit.parentUnitId : -9);
     for (int32_t index = 0; index < units->getProgramListCount(); index++) {
         ProgramListInfo list;
         units->getProgramListInfo(index, list);
@@ -112,7 +113,8 @@ void show_programs(Plugin& plugin) {
 void show_controllers(Plugin& plugin) {
     auto* mapping = plugin.find<IMidiMapping>();
     for (int32_t bus = 0; bus < 2; bus++)
-        for (int16_t controller = 0; controller < 131; controller++) {  // with aftertouch, pitch bend and program change
+        for (int16_t controller = 0; controller < 131;
+             controller++) {  // with aftertouch, pitch bend and program change
             ParamId id = 0;
             if (mapping->getMidiControllerAssignment(bus, 15, controller, id) == kResultOk)
                 std::printf("controller %d %d %s\n", bus, controller, plugin.title(id).c_str());
@@ -175,7 +177,8 @@ int check(const Library& library) {
     show_buses("bus", plugin);
     std::printf("initialized_twice %d\n", plugin.component->initialize(nullptr) == kResultOk);
     auto* requirements = plugin.find<IProcessContextRequirements>();
-    std::printf("requirements %d\n", requirements ? static_cast<int>(requirements->getProcessContextRequirements()) : -1);
+    std::printf("requirements %d\n",
+                requirements ? static_cast<int>(requirements->getProcessContextRequirements()) : -1);
     if (requirements) requirements->release();
 
     show_programs(plugin);
@@ -197,7 +200,8 @@ int check(const Library& library) {
     Result result = plugin.process(out, out, 2, 64, kRealtime);
     std::printf("without_setup %d %d %u %d\n", result, all(0.5f), plugin.processor->getLatencySamples(), children());
     plugin.component->setActive(0);
-    for (double rate : {0.0, -44100.0, 1234.0, 7999.0, 192001.0, 384000.0, 1e300, std::nan(""), 8000.0, 192000.0, 44100.0})
+    for (double rate :
+         {0.0, -44100.0, 1234.0, 7999.0, 192001.0, 384000.0, 1e300, std::nan(""), 8000.0, 192000.0, 44100.0})
         std::printf("rate %.17g %d\n", rate, plugin.set_up(rate, 64, kRealtime) == kResultOk);
     std::printf("children_set_up %d\n", children());
     plugin.component->setActive(1);
@@ -224,12 +228,14 @@ int check(const Library& library) {
                 plugin.processor->canProcessSampleSize(kSample64) == kResultOk,
                 plugin.processor->canProcessSampleSize(2) == kResultOk);
 
-    const std::u16string numbers[] = {u"-6", u"-6.5", u"-6,5", u"+3", u" 3", u"3 ", u"-6 dB", u"-6,5dB", u"\u22126",
-                                      u"-inf", u"-inf dB", u"-INF", u"-\u221e", u"1e1", u"99", u"", u" ", u"-", u"+",
-                                      u"+-3", u"3x", u"six", u"1,5.5", u"1.2.3", u"inf", u"nan", u"dB", u"3 Hz"};
-    const char* shown[] = {"-6", "-6.5", "-6,5", "+3", " 3", "3 ", "-6 dB", "-6,5dB", "minus6", "-inf", "-inf dB", "-INF",
-                           "minus infinity", "1e1", "99", "", " ", "-", "+", "+-3", "3x", "six", "1,5.5", "1.2.3", "inf",
-                           "nan", "dB", "3 Hz"};
+    const std::u16string numbers[] = {u"-6",     u"-6.5",    u"-6,5",  u"+3",      u" 3",   u"3 ",      u"-6 dB",
+                                      u"-6,5dB", u"\u22126", u"-inf",  u"-inf dB", u"-INF", u"-\u221e", u"1e1",
+                                      u"99",     u"",        u" ",     u"-",       u"+",    u"+-3",     u"3x",
+                                      u"six",    u"1,5.5",   u"1.2.3", u"inf",     u"nan",  u"dB",      u"3 Hz"};
+    const char* shown[] = {
+        "-6",      "-6.5", "-6,5",           "+3",    " 3",  "3 ",  "-6 dB", "-6,5dB", "minus6", "-inf",
+        "-inf dB", "-INF", "minus infinity", "1e1",   "99",  "",    " ",     "-",      "+",      "+-3",
+        "3x",      "six",  "1,5.5",          "1.2.3", "inf", "nan", "dB",    "3 Hz"};
     for (size_t i = 0; i < std::size(numbers); i++) type(plugin, "Level", numbers[i], shown[i]);
     for (const char* word : {"on", "On", "ON", "true", "off", "Off", "false", " on ", "1", "0", "maybe", ""})
         type(plugin, "Switch", std::u16string(word, word + std::string(word).size()), word);

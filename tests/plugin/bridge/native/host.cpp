@@ -149,8 +149,12 @@ Result Plugin::process(Block& block) {
         in.channelBuffers64 = pointers.data();
         for (int k = 0; k < block.outputs; k++) outs[k].channelBuffers64 = &pointers[in_channels + k * block.channels];
     }
-    ProcessData data{block.mode, block.wide ? kSample64 : kSample32, block.size, block.in != nullptr, block.outputs,
-                     &in, outs.data(), block.changes, block.shown, nullptr, nullptr, block.transport};
+    ProcessData data{block.mode,    block.wide ? kSample64 : kSample32,
+                     block.size,    block.in != nullptr,
+                     block.outputs, &in,
+                     outs.data(),   block.changes,
+                     block.shown,   nullptr,
+                     nullptr,       block.transport};
     Result result = processor->process(&data);
     if (block.wide)
         for (int c = 0; c < all; c++) std::copy_n(pointers[in_channels + c], block.size, block.out[c]);
@@ -198,7 +202,7 @@ int main(int count, char** arguments) {
     std::string verb = count > 2 ? arguments[2] : "";
     if (verb != "play" && verb != "check" && verb != "load") host::fail("usage: host LIBRARY play|check|load ...");
     host::Library library(arguments[1]);
-    return verb == "play" ? host::play(library, count, arguments)
+    return verb == "play"    ? host::play(library, count, arguments)
            : verb == "check" ? host::check(library)
                              : host::load(library, count > 3 ? std::atoi(arguments[3]) : 1);
 }

@@ -66,8 +66,16 @@ public:
         if (set != settings_.playheads.end()) position_ = set->second, playing_ = position_ != -1;
         else if (cycles && position_ >= settings_.cycle_end) position_ += settings_.cycle_start - settings_.cycle_end;
         double tempo = 120, quarters = tempo / 60 / settings_.rate;  // quarter notes in a sample
-        context_ = {kTempoValid | kProjectTimeMusicValid, settings_.rate, position_, 0, from, position_ * quarters, 0,
-                    settings_.cycle_start * quarters, settings_.cycle_end * quarters, tempo};
+        context_ = {kTempoValid | kProjectTimeMusicValid,
+                    settings_.rate,
+                    position_,
+                    0,
+                    from,
+                    position_ * quarters,
+                    0,
+                    settings_.cycle_start * quarters,
+                    settings_.cycle_end * quarters,
+                    tempo};
         if (playing_) context_.state |= kPlaying;
         if (cycles) context_.state |= kCycleActive | kCycleValid;
         if (playing_) position_ += size;
