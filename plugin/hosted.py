@@ -20,7 +20,7 @@ from pedalboard import VST3Plugin
 from ..core.version import __version__
 from .bridge.bundle import bundle_library, import_folders, read_bundle, temporary_bundles, worker_arguments
 from .bridge.descriptor import BYPASS, BridgeError, Descriptor
-from .bridge.factory import declared_parameters, find_factory, refuse_while_importing
+from .bridge.factory import Toggle, declared_parameters, find_factory, refuse_while_importing
 from .loading import WrongThreadError, load
 
 # Held while a plugin is loaded, so that "the one made last" is known. No fork happens then: pedalboard, too, holds
@@ -73,7 +73,7 @@ class HostedPlugin(VST3Plugin):
         # Not as soon as a plugin is made: pedalboard's parameters hold their plugin, and it them, as long as both live.
         shown = super().parameters  # type: ignore[misc]  # the stubs lack it
         lowest = {name: self._declared(name) or self._descriptor.meters[name] for name in self._descriptor.lowest}
-        minimums = {self._descriptor.titles[name][0]: declared[0] for name, declared in lowest.items()}
+        minimums = {self._descriptor.titles[name][0]: declared.minimum for name, declared in lowest.items()}
         for parameter in shown.values():  # pedalboard takes the texts of values for numbers, "-inf" too
             if parameter.name in minimums:
                 parameter.min_value = minimums[parameter.name]
@@ -127,7 +127,7 @@ class HostedPlugin(VST3Plugin):
         settings = dict(kwargs)
         for name in self._names():
             value, declared = self._get(name), self._declared(name)
-            if name in settings or not isinstance(declared, bool) or value != declared:
+            if name in settings or not isinstance(declared, Toggle) or value != declared.default:
                 settings[name] = value
         shown = [repr(argument) for argument in arguments] + [f"{name}={value!r}" for name, value in settings.items()]
         return f"{self._shown_as or type(self).__name__}({', '.join(shown)})"
@@ -141,8 +141,8 @@ class HostedPlugin(VST3Plugin):
         return [*self._descriptor.parameters, BYPASS]
 
     def _declared(self, name: str) -> Any:
-        """(minimum, maximum, default), or a toggle's default, or None for what is no parameter."""
-        return False if name == BYPASS else self._descriptor.parameters.get(name)
+        """The parameter, or None for what is no parameter."""
+        return Toggle(False) if name == BYPASS else self._descriptor.parameters.get(name)
 
     def _check_name(self, name: str) -> str:
         if self._declared(name) is None:
@@ -157,15 +157,14 @@ class HostedPlugin(VST3Plugin):
     def _checked(self, name: str, value: Any) -> float | bool:
         """The value as the parameter can have it. Raises ValueError."""
         declared = self._declared(name)
-        if isinstance(declared, bool):
+        if isinstance(declared, Toggle):
             if not (isinstance(value, bool | np.bool_) or (isinstance(value, numbers.Real) and value in (0, 1))):
                 raise ValueError(f"{name}: {value!r} is neither True nor False")
             return bool(value)
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
             raise ValueError(f"{name}: {value!r} is not a number")
-        minimum, maximum, _ = declared
-        if not minimum <= value <= maximum:
-            raise ValueError(f"{name}: {value:g} is out of range; give {minimum:g} to {maximum:g}")
+        if not declared.minimum <= value <= declared.maximum:
+            raise ValueError(f"{name}: {value:g} is out of range; give {declared.minimum:g} to {declared.maximum:g}")
         return float(value)
 
     def _parameter(self, name: str) -> Any:
@@ -174,22 +173,22 @@ class HostedPlugin(VST3Plugin):
 
     def _get(self, name: str) -> float | bool:
         parameter, declared = self._parameter(name), self._declared(name)
-        if isinstance(declared, bool):
+        if isinstance(declared, Toggle):
             return parameter.raw_value >= 0.5
         text = parameter.string_value
-        return declared[0] if text == self._descriptor.lowest.get(name) else float(text)
+        return declared.minimum if text == self._descriptor.lowest.get(name) else float(text)
 
     def _exact(self, name: str) -> float | bool:
         """The value without the rounding of its text."""
         raw, declared = self._parameter(name).raw_value, self._declared(name)
-        if isinstance(declared, bool):
+        if isinstance(declared, Toggle):
             return raw >= 0.5
-        return declared[0] + raw * (declared[1] - declared[0])
+        return declared.minimum + raw * (declared.maximum - declared.minimum)
 
     def _set(self, name: str, value: float | bool) -> None:
         declared = self._declared(name)
-        if not isinstance(declared, bool):
-            value = (value - declared[0]) / (declared[1] - declared[0])
+        if not isinstance(declared, Toggle):
+            value = (value - declared.minimum) / (declared.maximum - declared.minimum)
         self._parameter(name).raw_value = float(value)
 
     def _tell_dropouts(self) -> None:

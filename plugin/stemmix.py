@@ -14,6 +14,7 @@ from ..models import Model, load_model
 from ..presets import load_preset, preset_names
 from .bridge.bundle import import_folders, temporary_bundles, worker_arguments
 from .bridge.descriptor import RATES, Descriptor
+from .bridge.factory import Parameter, read_parameters
 from .effect import PRE_FADER, parameter_prefixes, stem_meters, stem_parameters, stem_timing
 from .hosted import HostedPlugin
 
@@ -61,9 +62,10 @@ def describe_stem_mix(model: Model, name: str, folders: list[str], for_pedalboar
     stem outputs, meters and status, which pedalboard cannot use.
     """
     card = model.card
-    parameters = stem_parameters(card.stems)
+    declared = stem_parameters(card.stems)
     if not for_pedalboard:
-        parameters[PRE_FADER] = False
+        declared[PRE_FADER] = False
+    parameters = read_parameters(declared)
     kwargs = {"model": _lasting_name(model), "measure": not for_pedalboard}
     descriptor = Descriptor(
         name,
@@ -76,7 +78,7 @@ def describe_stem_mix(model: Model, name: str, folders: list[str], for_pedalboar
     )
     if for_pedalboard:
         return descriptor  # pedalboard reads the texts of values as numbers, so the lowest must not read -inf
-    meters = stem_meters(card.stems)
+    meters = {name: Parameter(*fields) for name, fields in stem_meters(card.stems).items()}
     faders = [f"{prefix}_db" for prefix in parameter_prefixes(card.stems).values()]
     return replace(
         descriptor,

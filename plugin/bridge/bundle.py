@@ -15,14 +15,14 @@ from typing import Any
 
 from ...core.errors import BridgeError
 from .descriptor import Descriptor, module_info, parse_descriptor
-from .factory import Range
+from .factory import Parameter, Toggle
 
 HERE = Path(__file__).parent
 PREFIX = "stembridge-"  # of folders in the temporary one
 
 
 def worker_arguments(
-    factory: str, kwargs: Mapping[str, Any], parameters: Mapping[str, Range | bool], folders: Iterable[str]
+    factory: str, kwargs: Mapping[str, Any], parameters: Mapping[str, Parameter | Toggle], folders: Iterable[str]
 ) -> tuple[str, ...]:
     """How to start the process that hosts "package.module:factory", in this interpreter and whatever environment.
 
@@ -41,7 +41,8 @@ except ImportError as error:
 main()
 """
     code = f"exec({bootstrap!a})"  # in one line
-    hosted = {"factory": factory, "kwargs": dict(kwargs), "parameters": dict(parameters)}
+    declared = {name: kind.default if isinstance(kind, Toggle) else kind for name, kind in parameters.items()}
+    hosted = {"factory": factory, "kwargs": dict(kwargs), "parameters": declared}
     return sys.executable, "-E", "-P", "-c", code, json.dumps(hosted)
 
 

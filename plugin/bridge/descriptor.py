@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import md5
 
 from ...core.errors import BridgeError
-from .factory import Range, Timing
+from .factory import Parameter, Timing, Toggle
 
 FORMAT = 1
 UNITS = {"_db": "dB", "_hz": "Hz", "_ms": "ms"}
@@ -27,14 +27,14 @@ class Descriptor:
 
     name: what hosts show; it stands for the plugin in their projects. version: of what made this.
     arguments: how to start the process that makes the sound, first the program.
-    parameters: name -> (minimum, maximum, default), or a toggle's default.
+    parameters: by name, in the order in which the shell numbers them.
     identity: what is kept in saved states, one line.
     latencies: sample rate in Hz -> timing, known before the process runs. At any other rate the host has to wait for
     the process.
     lowest: parameter or meter -> text that stands for its lowest value, if not a number.
     categories: what kind of plugin it is, in VST3's words.
     outputs: names of the outputs besides the main one, which hosts may use or not.
-    meters: name -> (minimum, maximum, default) of what the processor measures and hosts show.
+    meters: what the processor measures and hosts show, by name.
     shows_status: hosts show whether the processor runs, in a parameter that cannot be set.
     presets: name -> parameter -> value. Hosts list them as programs; choosing one moves these parameters.
     controllers: number of a MIDI control change, 0 to 127 -> the parameter that it moves.
@@ -44,13 +44,13 @@ class Descriptor:
     name: str
     version: str
     arguments: tuple[str, ...]
-    parameters: Mapping[str, Range | bool]
+    parameters: Mapping[str, Parameter | Toggle]
     identity: str = ""
     latencies: Mapping[float, Timing] = field(default_factory=dict)
     lowest: Mapping[str, str] = field(default_factory=dict)
     categories: tuple[str, ...] = ("Fx",)
     outputs: tuple[str, ...] = ()
-    meters: Mapping[str, Range] = field(default_factory=dict)
+    meters: Mapping[str, Parameter] = field(default_factory=dict)
     shows_status: bool = False
     presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     controllers: Mapping[int, str] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Descriptor:
     def titles(self) -> dict[str, tuple[str, str]]:
         """Parameter or meter -> (title, unit), as hosts show it; no title twice, and none is the shell's own.
 
-        >>> Descriptor("Tremolo", "1", (), {"rate_hz": (0.1, 20, 5), "soft_knee": True}).titles
+        >>> Descriptor("Tremolo", "1", (), {"rate_hz": Parameter(0.1, 20, 5), "soft_knee": Toggle(True)}).titles
         {'rate_hz': ('Rate', 'Hz'), 'soft_knee': ('Soft knee', '')}
         """
         shown = {**self.parameters, **self.meters}
@@ -98,7 +98,7 @@ class Descriptor:
         taken = {_title(BYPASS), *(title for title, _ in titles.values())}
         for name, declared in shown.items():
             short, unit = _title(name[:-3]), UNITS.get(name[-3:])
-            if unit and short not in taken and not isinstance(declared, bool):
+            if unit and short not in taken and isinstance(declared, Parameter):
                 titles[name] = short, unit
                 taken.add(short)
         return titles
@@ -113,8 +113,8 @@ class Descriptor:
         for rate, timing in self.latencies.items():
             lines.append(("latency", _number(rate), *map(str, timing)))
         for name, declared in self.parameters.items():
-            if isinstance(declared, bool):
-                lines.append(("toggle", name, self.titles[name][0], str(int(declared))))
+            if isinstance(declared, Toggle):
+                lines.append(("toggle", name, self.titles[name][0], str(int(declared.default))))
             else:
                 lines.append(("parameter", *self._range_fields(name, declared)))
         lines += [("meter", *self._range_fields(name, declared)) for name, declared in self.meters.items()]
@@ -126,7 +126,7 @@ class Descriptor:
         lines.append(("status", str(int(self.shows_status))))
         return "".join("\t".join(line) + "\n" for line in lines)
 
-    def _range_fields(self, name: str, declared: Range) -> tuple[str, ...]:
+    def _range_fields(self, name: str, declared: Parameter) -> tuple[str, ...]:
         lowest = [self.lowest[name]] if name in self.lowest else []
         return name, *self.titles[name], *map(_number, declared), *lowest
 
@@ -146,8 +146,8 @@ def parse_descriptor(text: str) -> Descriptor:
     single: dict[str, str] = {}
     arguments: list[str] = []
     outputs: list[str] = []
-    parameters: dict[str, Range | bool] = {}
-    meters: dict[str, Range] = {}
+    parameters: dict[str, Parameter | Toggle] = {}
+    meters: dict[str, Parameter] = {}
     latencies: dict[float, Timing] = {}
     lowest: dict[str, str] = {}
     presets: dict[str, dict[str, float]] = {}
@@ -163,10 +163,13 @@ def parse_descriptor(text: str) -> Descriptor:
         elif key == "controller":
             controllers[int(values[0])] = values[1]
         elif key == "toggle":
-            parameters[values[0]] = bool(int(values[2]))
+            parameters[values[0]] = Toggle(bool(int(values[2])))
         elif key in ("parameter", "meter"):
-            minimum, maximum, default = map(float, values[3:6])
-            (parameters if key == "parameter" else meters)[values[0]] = minimum, maximum, default
+            read = Parameter(*map(float, values[3:6]))
+            if key == "parameter":
+                parameters[values[0]] = read
+            else:
+                meters[values[0]] = read
             if len(values) > 6:
                 lowest[values[0]] = values[6]
         elif key == "latency":

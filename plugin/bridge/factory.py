@@ -9,7 +9,19 @@ from importlib import import_module
 from operator import index
 from typing import Any, NamedTuple
 
-Range = tuple[float, float, float]  # minimum, maximum, default
+
+class Parameter(NamedTuple):
+    """A number that can be set, or is measured: its range, and where it starts."""
+
+    minimum: float
+    maximum: float
+    default: float
+
+
+class Toggle(NamedTuple):
+    """A switch, and whether it is on at first."""
+
+    default: bool
 
 
 class Timing(NamedTuple):
@@ -103,28 +115,33 @@ def _takes(function: Callable[..., Any], name: str) -> bool:
     return any(parameter.name == name or parameter.kind == parameter.VAR_KEYWORD for parameter in parameters)
 
 
-def declared_parameters(factory: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str, Range | bool]:
-    """Name -> (minimum, maximum, default), or the default of a toggle, in order.
+def declared_parameters(factory: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str, Parameter | Toggle]:
+    """The parameters in order, as the factory declares them in `parameters`, or else what it makes.
 
-    Declared as `parameters` by the factory, or else by what it makes. Raises ValueError for what cannot be a parameter.
+    Raises ValueError for what cannot be a parameter.
     """
     declared = getattr(factory, "parameters", None)
     if not isinstance(declared, Mapping):
         declared = getattr(make_processor(factory, kwargs, 44100.0, 2), "parameters", {})
     if not isinstance(declared, Mapping):
         raise ValueError(f"parameters are {declared!r}; declare a mapping of name -> (minimum, maximum, default)")
+    return read_parameters(declared)
+
+
+def read_parameters(declared: Mapping[str, Any]) -> dict[str, Parameter | Toggle]:
+    """Read a processor's declaration: name -> (minimum, maximum, default), or a bool. Raises ValueError."""
     return {name: _checked(name, value) for name, value in declared.items()}
 
 
-def _checked(name: Any, value: Any) -> Range | bool:
+def _checked(name: Any, value: Any) -> Parameter | Toggle:
     if not isinstance(name, str) or not NAME.fullmatch(name) or name == "bypass":
         raise ValueError(f"{name!r} cannot be a parameter's name; use small letters, digits and single _, not 'bypass'")
     if isinstance(value, bool):
-        return value
+        return Toggle(value)
     try:
         minimum, maximum, default = map(float, value)
     except (TypeError, ValueError):
         raise ValueError(f"parameter {name!r} is {value!r}; give (minimum, maximum, default), or a bool") from None
     if not (minimum <= default <= maximum and minimum < maximum and math.isfinite(maximum - minimum)):
         raise ValueError(f"parameter {name!r}: {value!r} is not (minimum, maximum, default) with the default between")
-    return minimum, maximum, default
+    return Parameter(minimum, maximum, default)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .factory import Timing, find_factory, make_processor, takes_moves, timing_of
+from .factory import Timing, Toggle, find_factory, make_processor, read_parameters, takes_moves, timing_of
 
 SOCKET, MEMORY = 3, 4  # file descriptors
 MAX_CHANNELS = 2
@@ -175,7 +175,7 @@ class _Stage:
 
     def __init__(self, memory: mmap.mmap, hosted: dict[str, Any]) -> None:
         self._factory, self._kwargs = find_factory(hosted["factory"]), hosted["kwargs"]
-        self._parameters = list(hosted["parameters"].items())
+        self._parameters = list(read_parameters(hosted["parameters"]).items())
         audio = np.frombuffer(memory, np.float32, offset=AUDIO_OFFSET).reshape(-1, MAX_CHANNELS, LONGEST_RING)
         self._input, self._outputs = audio[0], audio[1:]
         self._ring = 1
@@ -186,7 +186,7 @@ class _Stage:
         moves: list[Move] = []
         for offset, index, value in MOVE.iter_unpack(memoryview(packet)[PACKET.size : size]):
             name, declared = self._parameters[index]
-            moves.append((offset, name, value >= 0.5 if isinstance(declared, bool) else value))
+            moves.append((offset, name, value >= 0.5 if isinstance(declared, Toggle) else value))
         return moves
 
     def configure(self, sample_rate: float, channels: int) -> Timing:
@@ -196,8 +196,7 @@ class _Stage:
         self._process = processor.process if takes_moves(processor) else self._process_cut
         timing = timing_of(processor)
         self._meters = list(getattr(processor, "meters", ()))[:MAX_METERS]
-        defaults = ((name, d if isinstance(d, bool) else d[2]) for name, d in self._parameters)
-        self.reset(1, [(0, name, value) for name, value in defaults])
+        self.reset(1, [(0, name, declared.default) for name, declared in self._parameters])
         block = timing.hop or WARM_BLOCK
         for _ in range(ceil(max(timing.latency, WARM_UP * sample_rate) / block)):
             self._process(np.zeros((channels, block), np.float32), [])

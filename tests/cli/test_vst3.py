@@ -8,6 +8,7 @@ from stembridge import __version__
 from stembridge.plugin.bridge import bundle as bundles
 from stembridge.plugin.bridge.bundle import read_bundle, worker_arguments, write_bundle
 from stembridge.plugin.bridge.descriptor import Descriptor
+from stembridge.plugin.bridge.factory import Parameter
 
 NOISY = """
 import numpy as np
@@ -108,7 +109,7 @@ def test_a_processor_of_ones_own(desk):
 
 def test_what_does_not_null_is_said(desk):
     (desk.folder / "louder.py").write_text(NOISY)
-    parameters = {"gain_db": (0.0, 6.0, 6.0)}
+    parameters = {"gain_db": Parameter(0.0, 6.0, 6.0)}
     arguments = worker_arguments("louder:Louder", {}, parameters, [str(desk.folder)])
     write_bundle(desk.folder / "Wrong.vst3", Descriptor("Wrong", "1", arguments, parameters, "model wrong"))
     result = desk.call("vst3", "check", "Wrong.vst3")

@@ -26,16 +26,16 @@ from stembridge.plugin.bridge.bundle import (
     write_bundle,
 )
 from stembridge.plugin.bridge.descriptor import BridgeError, Descriptor, parse_descriptor
-from stembridge.plugin.bridge.factory import Timing
+from stembridge.plugin.bridge.factory import Parameter, Timing, Toggle, read_parameters
 
-PARAMETERS = {"depth": (0.0, 1.0, 0.5), "rate_hz": (0.1, 20.0, 5.0), "square": False}
+PARAMETERS = {"depth": Parameter(0.0, 1.0, 0.5), "rate_hz": Parameter(0.1, 20.0, 5.0), "square": Toggle(False)}
 DESCRIPTOR = Descriptor("Tremolo", "1.2.3", ("python", "-c", "pass"), PARAMETERS, "processor tremolo:Tremolo")
 
 names = st.from_regex(r"[a-z][a-z0-9]{0,5}(_[a-z0-9]{1,4}){0,2}(_db|_hz|_ms)?", fullmatch=True)
 lines = st.text(st.characters(exclude_characters="\t\r\n\0", exclude_categories=["Cs"]), max_size=20)
 finite = st.floats(-1e9, 1e9)
-ranges = st.lists(finite, min_size=3, max_size=3, unique=True).map(sorted).map(lambda v: (v[0], v[2], v[1]))
-declared = st.dictionaries(names, ranges | st.booleans(), max_size=6)
+ranges = st.lists(finite, min_size=3, max_size=3, unique=True).map(sorted).map(lambda v: Parameter(v[0], v[2], v[1]))
+declared = st.dictionaries(names, ranges | st.builds(Toggle, st.booleans()), max_size=6)
 
 
 timings = st.builds(Timing, st.integers(0, 10**7), st.integers(0, 10**6), st.integers(-1, 10**6))
@@ -63,7 +63,7 @@ def test_a_descriptor_reads_back_as_it_was_written(
         parameters,
         identity,
         latencies,
-        {name: "-inf" for name, value in shown.items() if not isinstance(value, bool) and "db" in name},
+        {name: "-inf" for name, value in shown.items() if isinstance(value, Parameter) and "db" in name},
         ("Fx", "Tools"),
         tuple(outputs),
         meters,
@@ -102,15 +102,15 @@ def test_hosts_know_a_plugin_by_its_name_in_every_version():
 
 
 @given(parameters=declared)
-@example(parameters={"bypass_db": (0, 1, 0), "bypass_hz": (0, 1, 0)})
-@example(parameters={"rate_hz": (0, 1, 0), "rate_ms": (0, 1, 0), "rate": (0, 1, 0)})
-@example(parameters={"lead_mute_db": (0, 1, 0), "lead_mute": False})
-@example(parameters={"p123": (0, 1, 0), "p123_db": (0, 1, 0)})
+@example(parameters=read_parameters({"bypass_db": (0, 1, 0), "bypass_hz": (0, 1, 0)}))
+@example(parameters=read_parameters({"rate_hz": (0, 1, 0), "rate_ms": (0, 1, 0), "rate": (0, 1, 0)}))
+@example(parameters=read_parameters({"lead_mute_db": (0, 1, 0), "lead_mute": False}))
+@example(parameters=read_parameters({"p123": (0, 1, 0), "p123_db": (0, 1, 0)}))
 def test_pedalboard_derives_every_name_from_its_title(parameters):
     titles = Descriptor("Name", "1", ("python",), parameters).titles
     for name, (title, unit) in titles.items():
         assert normalize_python_parameter_name(f"{title} {unit}") == name
-        assert not (unit and isinstance(parameters[name], bool)), "a toggle's line has no place for one"
+        assert not (unit and isinstance(parameters[name], Toggle)), "a toggle's line has no place for one"
     shown = [title for title, _ in titles.values()]
     assert len({*shown, "Bypass"}) == len(shown) + 1, "it looks them up by title"
 
@@ -127,14 +127,14 @@ def test_names_that_no_host_could_show(name):
         ({"arguments": ("py\nthon",)}, "line break"),
         ({"arguments": ("python", "a\tb")}, "tab"),
         ({"identity": "model\nx"}, "line break"),
-        ({"parameters": {"a" * 128: False}}, "too long"),
-        ({"parameters": {f"p{i}": False for i in range(1001)}}, "at most 1000"),
+        ({"parameters": {"a" * 128: Toggle(False)}}, "too long"),
+        ({"parameters": {f"p{i}": Toggle(False) for i in range(1001)}}, "at most 1000"),
         ({"outputs": ("a",) * 65}, "at most 64"),
-        ({"meters": {f"m{i}": (0, 1, 0) for i in range(65)}}, "at most 64"),
+        ({"meters": {f"m{i}": Parameter(0, 1, 0) for i in range(65)}}, "at most 64"),
         ({"outputs": ("a\tb",)}, "tab"),
         ({"presets": {"a": {"b": 1.0}}}, "not a parameter"),
         ({"controllers": {7: "b"}}, "not a parameter"),
-        ({"parameters": {"a": False}, "meters": {"a": (0, 1, 0)}}, "both a parameter and a meter"),
+        ({"parameters": {"a": Toggle(False)}, "meters": {"a": Parameter(0, 1, 0)}}, "both a parameter and a meter"),
     ],
 )
 def test_what_no_descriptor_can_hold(change, what):
@@ -150,7 +150,7 @@ def test_the_worker_is_started_in_this_interpreter_with_json():
     assert json.loads(text) == {
         "factory": "module:factory",
         "kwargs": {"title": "a\tb\n"},
-        "parameters": json.loads(json.dumps(PARAMETERS)),
+        "parameters": {"depth": [0.0, 1.0, 0.5], "rate_hz": [0.1, 20.0, 5.0], "square": False},
     }
     assert not set("\t\n") & set(code + text)
 
