@@ -78,7 +78,9 @@ def test_the_instrumental_is_the_song_without_vocals(make_song, tmp_path, tiny_l
 
 def test_a_model_without_vocals_has_no_instrumental_and_a_stem_of_that_name_is_itself():
     assert stem_parts(("vocals", "instrumental"), ["instrumental"]) == {"instrumental": [1]}
-    with pytest.raises(ValueError, match=r"unknown stem 'instrumental': choose from drums, other, no_drums, no_other$"):
+    with pytest.raises(
+        ValueError, match=r"unknown stem 'instrumental'; the stems are drums, other, no_drums, no_other$"
+    ):
         stem_parts(("drums", "other"), ["instrumental"])
 
 
