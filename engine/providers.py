@@ -35,10 +35,11 @@ def check_available(providers: Sequence[str], available: Sequence[str]) -> None:
     """Raise ModelError if ONNX Runtime lacks one of the execution providers."""
     for provider in providers:
         if provider not in available:
-            name = next((name for name, full in PROVIDERS.items() if full == provider), provider)
+            short = {full: name for name, full in PROVIDERS.items()}
+            name = short.get(provider, provider)
             package = PACKAGES.get(name)
             remedy = f"; install {package} in place of onnxruntime" if package else ""
-            have = ", ".join(known for known, full in PROVIDERS.items() if full in available)
+            have = ", ".join([short[full] for full in available if full in short] if provider in short else available)
             raise ModelError(f"no execution provider {name!r} in this ONNX Runtime, which has {have}{remedy}")
 
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..control.maps.midimap import load_map
+from ..core.errors import PresetError
 from ..core.gains import SILENCE_DB, check_gain_db
+from ..core.log import say
 from ..core.stems import check_stems
 from ..core.version import __version__
 from ..models import Model, load_model
@@ -94,7 +96,12 @@ def describe_stem_mix(model: Model, name: str, folders: list[str], for_pedalboar
 def _presets(stems: Sequence[str]) -> dict[str, dict[str, float]]:
     """The presets for a model with these stems, as values of all faders. Those with other stems are left out."""
     prefixes = parameter_prefixes(stems)
-    loaded = {name: load_preset(name) for name in preset_names()}
+    loaded = {}
+    for name in preset_names():
+        try:
+            loaded[name] = load_preset(name)
+        except PresetError as error:  # in a file of the user's, which must not keep the plugin from being installed
+            say(f"{error}; the plugin leaves it out")
     return {
         name: {f"{prefixes[stem]}_db": gains_db.get(stem, 0.0) for stem in stems}
         for name, gains_db in loaded.items()

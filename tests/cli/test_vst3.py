@@ -68,6 +68,21 @@ def test_install_list_check_remove(desk):
     assert rows(desk.call("vst3", "list")) == []
 
 
+def test_a_preset_that_cannot_be_read_is_left_out(desk, own_folder):
+    own_folder.mkdir(parents=True)
+    (own_folder / "broken.json").write_text("{")
+    (own_folder / "mine.json").write_text('{"name": "mine", "description": "", "gains_db": {"drums": -6}}')
+    result = desk.run("vst3", "install")
+    assert result.returncode == 0
+    assert "preset 'broken' is not valid JSON" in result.stderr
+    assert result.stderr.rstrip().endswith("the plugin leaves it out")
+    (bundle,) = (desk.folder / ".vst3").iterdir()
+    names = read_bundle(bundle).presets
+    assert "mine" in names
+    assert "karaoke" in names
+    assert "broken" not in names
+
+
 def test_check_works_without_an_installed_plugin(desk):
     result = desk.call("vst3", "check")
     assert (result.returncode, result.stderr) == (0, "")
