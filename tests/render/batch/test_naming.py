@@ -97,7 +97,7 @@ def test_of_a_name_that_is_too_long_the_longest_field_is_cut():
         ("/{name}.{ext}", "begins with a slash"),
         ("../{name}.{ext}", "leads out"),
         ("a/../../{name}.{ext}", "leads out"),
-        ("{nmae}.{ext}", "unknown field {nmae}: choose from artist"),
+        ("{nmae}.{ext}", "unknown field {nmae} (did you mean 'name'?): choose from artist"),
         ("{}.{ext}", "unknown field {}"),
         ("{0}.{ext}", "unknown field {0}"),
         ("{name.__class__}.{ext}", "unknown field"),
