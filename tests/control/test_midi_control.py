@@ -882,7 +882,7 @@ def test_a_preset_may_be_gains_or_a_file_and_is_checked_at_once(midi_device, tmp
             control.load_preset({"piano": -3})
         with pytest.raises(PresetError, match="unknown preset 'nosuch'"):
             control.load_preset("nosuch")
-        with pytest.raises(PresetError, match="vocals: gain nan cannot be used"):
+        with pytest.raises(PresetError, match="vocals: gain nan dB is out of range"):
             control.load_preset({"vocals": float("nan")})
 
 
@@ -917,7 +917,7 @@ def test_what_the_program_moves_the_controls_know(midi_device, tiny_live_model):
             control.set_gains_db(piano=-3)
         with pytest.raises(ControlError, match=r"^unknown stem 'piano'"):
             control.mute("piano")
-        with pytest.raises(PresetError, match="vocals: gain 21 cannot be used"):
+        with pytest.raises(PresetError, match="vocals: gain 21 dB is out of range"):
             control.set_gains_db(vocals=21)
 
 
