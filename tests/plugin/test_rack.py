@@ -211,7 +211,10 @@ def test_a_plugin_that_is_silent_in_streams_is_refused(tiny_live_model, plugin):
 @pytest.mark.parametrize(
     ("effects", "line"),
     [
-        ({"vocal": Reverb()}, "unknown stem 'vocal'; the stems are vocals, drums, bass, other"),
+        (
+            {"vocal": Reverb()},
+            r"unknown stem 'vocal' \(did you mean 'vocals'\?\); the stems are vocals, drums, bass, other",
+        ),
         ({"vocals": 3}, "vocals: 3 is no effect; give a pedalboard"),
         ({"vocals": Reverb}, "vocals: .* is no effect; give a pedalboard"),
         ({"vocals": [Reverb(), 3]}, "vocals: .* is no effect; give a pedalboard"),
