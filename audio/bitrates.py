@@ -1,4 +1,4 @@
-"""How much room a lossy file takes: a bitrate, or a quality from 0 to 10, as its encoder understands it."""
+"""The size of lossy files: a bitrate, or a quality from 0 to 10, in the terms of each encoder."""
 
 import io
 import struct
@@ -56,7 +56,7 @@ def lossy_settings(
 
     Args:
         kind: ".mp3", ".ogg" (Vorbis), ".opus" or ".webm" (Opus), or another for AAC.
-        sample_rate: Of the file, in Hz.
+        sample_rate: Sample rate of the file, in Hz.
         num_channels: 1 or 2; for .ogg any number.
         bitrate: In kbit/s, or None.
         quality: 0 to 10, or None for the default.

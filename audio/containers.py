@@ -1,4 +1,4 @@
-"""What each kind of audio or video file can hold as sound, by suffix."""
+"""The sample formats, channels and rates that each kind of audio or video file can hold, by suffix."""
 
 from typing import NamedTuple
 
@@ -10,10 +10,10 @@ _FINE_RATE = 44100  # Hz; a rate above a lossy container's highest is not reduce
 
 
 class Container(NamedTuple):
-    """What a kind of audio file can hold.
+    """The sound that a kind of audio file can hold.
 
     Attributes:
-        sample_formats: Of samples that are stored as they are or coded without loss, coarsest first.
+        sample_formats: Formats of samples that are stored as they are or coded without loss, coarsest first.
         is_lossy: Whether it is coded with loss unless one of `sample_formats` is asked for.
         max_channels: The most channels.
         sample_rates: In Hz. A lossy file has its sound resampled to one of these; without loss it has any rate.

@@ -26,7 +26,7 @@ _FFMPEG = {".opus": ("ogg", "libopus"), ".m4a": ("ipod", "aac")}  # the containe
 
 
 class Encoder(Protocol):
-    """What writes interleaved samples (n, channels) into a file."""
+    """Writes interleaved samples (n, channels) into a file."""
 
     def write(self, data: np.ndarray) -> None: ...
 
@@ -89,7 +89,7 @@ class _Worker:
 
 
 class _Resampler:
-    """Gives another encoder the samples (n, channels), float32, at another rate."""
+    """Resamples float32 samples (n, channels), and gives them to another encoder."""
 
     def __init__(self, encoder: Encoder, sample_rate: int, to_rate: int, num_channels: int) -> None:
         from .convert import Converter
@@ -116,8 +116,8 @@ class AudioWriter:
 
     Args:
         path: The file, replaced if it exists.
-        sample_rate: Of the blocks, in Hz.
-        num_channels: Of the blocks.
+        sample_rate: Sample rate of the blocks, in Hz.
+        num_channels: Number of channels of the blocks.
         sample_format: "int16", "int24", "float32" or "lossy".
         make_encoder: Makes what writes interleaved samples, or raises ValueError for what the file cannot hold.
         max_bytes: The most bytes of samples that the file can hold.
@@ -237,13 +237,13 @@ def create_audio(
             nearest, clipped at full scale; by default "int16". An .m4a holds AAC by default, and ALAC with "int16" or
             "int24". .mp3, .ogg (Vorbis) and .opus have no such format and ignore it.
         suffix: The kind of file, such as ".flac", if the path's own suffix does not say it.
-        bitrate: Of a lossy file, in kbit/s.
-        quality: Of a lossy file, 0 (smallest) to 10 (best), instead of a bitrate; by default 10 for .mp3 and 8 for
-            the others.
+        bitrate: Bitrate of a lossy file, in kbit/s.
+        quality: Quality of a lossy file, 0 (smallest) to 10 (best), instead of a bitrate; by default 10 for .mp3 and 8
+            for the others.
 
     Raises:
         AudioError: That kind of file cannot hold this.
-        ValueError: Bitrate and quality are both given, or are no numbers that work.
+        ValueError: Bitrate and quality are both given, or one of them is out of range.
         OSError: The file cannot be created.
     """
     path = Path(path)

@@ -81,7 +81,7 @@ class FFmpegReader(AudioReader):
 
     Attributes:
         kind: FFmpeg's name of the container, such as "mov" for MP4.
-        number: Of the stream, counted from 1.
+        number: Number of the stream, counted from 1.
         start: When its first sample is heard in the file, in seconds. It is certain once all blocks are read.
 
     Args:

@@ -13,7 +13,7 @@ def mp4_frames(path: Path, sample_rate: int, smpb: str | None = None, track: int
 
     Args:
         path: The file.
-        sample_rate: Of the track, in Hz.
+        sample_rate: Sample rate of the track, in Hz.
         smpb: The file's iTunSMPB tag: hexadecimal fields, the fourth of which is the length before encoding.
         track: Which of its audio tracks, counted from 1.
     """

@@ -1,4 +1,4 @@
-"""Samples into the packets of FFmpeg's encoders (PyAV), and files of those packets alone: M4A and Opus."""
+"""Encodes samples into packets with FFmpeg (PyAV), and writes files of such packets alone: M4A and Opus."""
 
 from fractions import Fraction
 from typing import BinaryIO, cast
@@ -26,7 +26,7 @@ class StreamEncoder:
     Args:
         container: Where the stream is added.
         codec: FFmpeg's name of the encoder.
-        sample_rate: Of the samples and of the stream, in Hz.
+        sample_rate: Sample rate of the samples and of the stream, in Hz.
         num_channels: 1 or 2.
         sample_format: "int16", "int24" or "lossy".
         kbps: For a lossy codec, in kbit/s.

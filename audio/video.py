@@ -1,4 +1,4 @@
-"""Videos with new sound: all else is copied as it is, without encoding it again."""
+"""Writes videos with new sound; everything else is copied without encoding it again."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -34,9 +34,9 @@ class VideoEncoder:
 
     Args:
         file: The file to write.
-        reader: Of the video and the stream that is replaced. Its blocks must be read before the first `write`.
+        reader: Reads the stream of the video that is replaced. Its blocks must be read before the first `write`.
         kind: A key of `FORMATS`.
-        sample_rate, num_channels, sample_format, kbps: Of the new sound, as in `StreamEncoder`.
+        sample_rate, num_channels, sample_format, kbps: Those of the new sound, as in `StreamEncoder`.
 
     Attributes:
         left_out: What the new file cannot hold.

@@ -1,4 +1,4 @@
-"""What the shell may complete: names of presets, models, stems, maps and ports."""
+"""Completion in the shell: names of presets, models, stems, maps and ports."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -7,7 +7,7 @@ Complete = Callable[[str], list[str]]
 
 
 def beginning(names: Callable[[], Iterable[str]]) -> Complete:
-    """Complete names; the last of several, if commas separate them. If the names cannot be had, there are none."""
+    """Complete names; the last of several, if commas separate them. Nothing, if the names cannot be read."""
 
     def complete(incomplete: str) -> list[str]:
         before, comma, begun = incomplete.rpartition(",")

@@ -1,4 +1,4 @@
-"""What `--help` shows, and which command is meant."""
+"""The text of `--help`, and the names of commands, presets among them."""
 
 from copy import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""A batch as lines of text: a line for each song, and what else there is to say."""
+"""A batch as lines of text: a line for each song, and lines about files that were left out."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ class Lines:
         """Say nothing."""
 
     def finished(self, song: "SongReport") -> None:
-        """Say what came of it."""
+        """Print the result of a song."""
         self.count += 1
         count = f"{self.count:{len(str(self._total))}}/{self._total}"
         if song.outcome == "failed":

@@ -1,4 +1,4 @@
-"""The meter of the mixer for all that goes out, with a light that says that it was clipped."""
+"""The meter of the mixer for its output, with a light that shows clipping."""
 
 from math import inf
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ class MasterMeter(Widget):
         self.put_out()
 
     def render_line(self, y: int) -> Strip:
-        """One row of it; the rows are those of the strips beside it."""
+        """Return one row of the meter; the strips next to it have the same rows."""
         rows = self.size.height - AROUND
         peak, rms, clipped = self._seen
         if y == 0:

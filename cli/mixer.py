@@ -113,11 +113,11 @@ class PresetList(ModalScreen[str]):
         yield OptionList(*self._options, id="all-presets", markup=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Take the one that was chosen."""
+        """Close the list with the chosen preset."""
         self.dismiss(event.option_id)
 
     def on_click(self, event: events.Click) -> None:
-        """Beside the list: none."""
+        """Close the list if the click was next to it."""
         if event.widget is self:
             self.dismiss()
 
@@ -323,7 +323,7 @@ class Mixer(App[None]):
             self._live.transport.step(by)
 
     def action_loop(self) -> None:
-        """Let a loop begin here; then let it end here; then let there be none."""
+        """Let a loop begin here; the next time let it end here; the third time end looping."""
         transport, begun = self._live.transport, self._loop_from
         self._loop_from = None
         with self._failures_said():

@@ -1,4 +1,4 @@
-"""Where the results of one song go, if the command line names a folder or nothing."""
+"""The paths of the results of one song, if the command line names a folder or no output."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,7 +24,7 @@ def remix_path(
         gains_db: Stem to gain in dB, as given on the command line.
         preset: Name or path of the preset.
         moved_by: File or processor that moves the faders.
-        format: Of the file, without a dot; by default the song's own. Only for a folder.
+        format: Format of the file, without a dot; by default the song's own. Only if `output` is a folder.
 
     Raises:
         ValueError: `format` is given for a file, whose suffix decides.

@@ -1,4 +1,4 @@
-"""What the user sees while a song is rendered, and after."""
+"""Progress while a song is rendered, and the lines after it."""
 
 import sys
 import time

@@ -16,7 +16,8 @@ State = dict[tuple[str, str], float | bool]  # kind ("gain", "mute" or "solo") a
 class Undoable:
     """Moves faders through a MidiControl, and knows how they were before each move.
 
-    It has what the mixer needs of a MidiControl. Moves from elsewhere, such as a controller's, are not taken back.
+    It has those members of a MidiControl that the mixer uses. Moves from elsewhere, such as a controller's, are not
+    undone.
     """
 
     def __init__(self, control: "MidiControl") -> None:
@@ -61,7 +62,7 @@ class Undoable:
 
     @contextmanager
     def one_move(self) -> Iterator[None]:
-        """Take all that is done in here as one move."""
+        """Count all moves made in this context as one move."""
         before, number = self._state(), len(self._past)
         yield
         after = self._state()
@@ -76,7 +77,7 @@ class Undoable:
         self._moved_at = now
 
     def undo(self) -> bool:
-        """Take back the last move that was not taken back yet; return whether there was one."""
+        """Undo the last move that is not undone yet; return whether there was one."""
         if not self._past:
             return False
         before = self._past.pop()

@@ -1,4 +1,4 @@
-"""What moves the faders in time: the automation timeline, MIDI maps, MIDI and CSV files, MIDI ports."""
+"""Moves of the faders over time: the automation timeline, MIDI maps, MIDI and CSV files, MIDI ports."""
 
 from typing import TYPE_CHECKING
 

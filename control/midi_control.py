@@ -28,18 +28,18 @@ SETTERS = {"gain": "set_gains_db", "mute": "mute", "solo": "solo"}
 class MidiControl:
     """Moves a target's faders by MIDI, between `start` and `close`, or in a `with` block.
 
-    target: a StemProcessor, or what has set_gains_db, mute and solo like it; or an object with attributes `<stem>_db`,
-    and perhaps `<stem>_mute` and `<stem>_solo`, such as a StemMix. map: a shipped one's name, a .json file, or a
-    MidiMap. port: the name of a MIDI port, or a part of it; "host:port" or ":port" for a network (see docs/midi.md); an
-    open port of mido; None for the first device there is.
-    position: how many samples have been processed so far; if it is given, `recording` keeps what was done, at that
-    position minus latency_samples. By default those are what the target says then, where it has set_gains_db, which
-    acts on the output, and 0 where it has attributes, which act on the input.
+    target: a StemProcessor, or an object with its set_gains_db, mute and solo; or an object with attributes
+    `<stem>_db`, and perhaps `<stem>_mute` and `<stem>_solo`, such as a StemMix. map: a shipped one's name, a .json
+    file, or a MidiMap. port: the name of a MIDI port, or a part of it; "host:port" or ":port" for a network (see
+    docs/midi.md); an open port of mido; None for the first device.
+    position: returns how many samples have been processed so far. If it is given, `recording` keeps the moves, at that
+    position minus latency_samples. By default latency_samples is the target's own if the target has set_gains_db, which
+    acts on the output, and 0 if it has attributes, which act on the input.
     report: called with a line when the port vanishes, when it is back, and when the target refuses a value for the
     first time; by default it goes to stderr.
 
-    A program that moves faders itself does so through `load_preset`, `set_gains_db`, `mute` and `solo`, so that the
-    controls know of it. Neither the port nor the audio ever waits: messages leave the latest value of each fader in a
+    A program that moves faders itself should do so through `load_preset`, `set_gains_db`, `mute` and `solo`, so that
+    the controls follow. Neither the port nor the audio ever waits: messages leave the latest value of each fader in a
     table, from where a thread sets them. The map's presets are read when this is made. Raises ControlError or
     PresetError, in one line.
     """
@@ -116,7 +116,7 @@ class MidiControl:
 
     @property
     def recording(self) -> Recording:
-        """What was done since this was made. Raises ControlError if no `position` was given."""
+        """The moves since this MidiControl was made. Raises ControlError if no `position` was given."""
         if self._recording is None:
             raise ControlError("nothing was recorded; give MidiControl a position, which counts the samples")
         return self._recording

@@ -1,4 +1,4 @@
-"""What was done to the faders, as a timeline or a MIDI file."""
+"""A recording of the faders' moves, as a timeline or a MIDI file."""
 
 import math
 import os

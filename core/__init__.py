@@ -1,1 +1,1 @@
-"""What every room shares: errors, gains in dB, files written whole, documents, protocols, the version."""
+"""The parts that every room shares: errors, gains in dB, files written whole, documents, protocols, the version."""

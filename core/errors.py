@@ -1,4 +1,4 @@
-"""What goes wrong with something that a user gave."""
+"""The errors that StemBridge raises if it cannot use something that a user gave."""
 
 
 class StemBridgeError(ValueError):
@@ -22,7 +22,7 @@ class ControlError(StemBridgeError):
 
 
 class LiveError(StemBridgeError):
-    """Live audio cannot be had."""
+    """Live audio cannot be started, or has failed."""
 
 
 class DataError(StemBridgeError):

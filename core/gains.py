@@ -15,7 +15,7 @@ def check_gain_db(name: str, gain_db: object, error: type[StemBridgeError] = Ste
     """Return a gain as a float.
 
     Args:
-        name: Of the stem or option, for the message.
+        name: Name of the stem or option, for the message.
         gain_db: A number; text is not one.
         error: What to raise.
 

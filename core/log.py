@@ -1,4 +1,4 @@
-"""What the library tells while it works, through the logger "stembridge"; the command line shows it on stderr."""
+"""Messages while the library works, through the logger "stembridge"; the command line shows them on stderr."""
 
 import logging
 

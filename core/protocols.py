@@ -1,4 +1,4 @@
-"""What other parts of a program may be, to work with the faders, the songs and the moves of StemBridge."""
+"""Protocols: objects that keep them work with the faders, songs and moves of StemBridge."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -11,10 +11,10 @@ Move = tuple[int, str, float]  # offset in samples, stem, gain in dB
 
 
 class Processor(Protocol):
-    """What a song can go through: float32 (channels, n) to the same shape, delayed by `latency_samples` exactly.
+    """Processes a song: float32 (channels, n) to the same shape, delayed by exactly `latency_samples`.
 
-    If it has `prepare(sample_rate, num_channels)` too, that is called first. With `set_gains_db`, `gains_db` and moves,
-    `process(block, moves)`, as a StemRack has them, it takes gains and automation.
+    If it has `prepare(sample_rate, num_channels)` too, that is called first. If it has `set_gains_db`, `gains_db` and
+    `process(block, moves)`, as a StemRack has, it takes gains and automation.
     """
 
     @property
@@ -40,12 +40,12 @@ class Target(Protocol):
 
 
 class Automation(Protocol):
-    """Gains that change in time, as control.Automation has them.
+    """Gains that change over time, as in control.Automation.
 
-    starting: the same for a song whose faders, stem -> dB, start there if it does not say otherwise; raises ValueError
-    for stems that the song has not. initial: where faders start, stem -> dB. moves: of the input samples start to stop,
-    (offset from start, stem, gain in dB), the same however a song is cut. moves_faders (optional): whether any fader
-    ever moves from its gain in a mapping of stem to dB.
+    starting: the same automation for faders that start at these gains, stem -> dB, where it does not set the start
+    itself; raises ValueError for stems that the song does not have. initial: where faders start, stem -> dB. moves: of
+    the input samples start to stop, (offset from start, stem, gain in dB), the same however a song is cut.
+    moves_faders (optional): whether any fader ever moves from its gain in a mapping of stem to dB.
     """
 
     def starting(self, gains_db: Mapping[str, float]) -> "Automation": ...

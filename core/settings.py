@@ -24,13 +24,13 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, kw_only=True)
 class Argument:
-    """What is known of a field beyond its type and default.
+    """Describes a field beyond its type and default.
 
     Attributes:
         help: What it does, in a sentence or two.
-        give: What to give instead of a wrong value; known for true or false, whole numbers, texts and choices.
-        in_file: The field's type in a TOML file: `OWN`, another if Python takes objects that a file cannot hold, or
-            None if it is not for files.
+        give: What to give instead of a wrong value; not needed for bools, whole numbers, texts and choices.
+        in_file: The field's type in a TOML file: `OWN` for the type that it has in Python, another type if Python takes
+            objects that a file cannot hold, or None if the field is not for files.
     """
 
     help: str
@@ -40,13 +40,13 @@ class Argument:
 
 @dataclass(frozen=True, kw_only=True)
 class Option(Argument):
-    """An argument that is an option of the command line too.
+    """An argument that is also an option of the command line.
 
     Attributes:
         flags: The option's names, by default made from the field's.
-        metavar: What stands for its value in `--help`.
-        panel: The heading in `--help` under which it stands.
-        spelt: Pairs of how a value is written on the command line, and the value.
+        metavar: The word for its value in `--help`.
+        panel: The heading above it in `--help`.
+        spelt: Pairs of the text on the command line and the value that it stands for.
     """
 
     in_file: Any = OWN
@@ -125,8 +125,8 @@ def check_value(field: Field[Any], value: Any, name: str, sign: str = " ", in_fi
     """Raise ValueError, with a remedy, if a value is not of the field's type.
 
     Args:
-        field: Of settings.
-        value: Taken as it is, so "1" is not a number.
+        field: A field of settings.
+        value: The value, which is not converted: "1" is not a number.
         name: How the message begins.
         sign: What stands between name and value.
         in_file: Check the type that the field has in files.

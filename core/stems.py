@@ -43,8 +43,8 @@ def check_stems(
     """Raise an error for the first name that is not a stem.
 
     Args:
-        names: To be checked.
-        stems: All there are.
+        names: The names to check.
+        stems: All stems of the model.
         where: How the message begins, such as "ride.csv: ".
         error: Its class.
 

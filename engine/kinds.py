@@ -26,12 +26,12 @@ def open_separator(
 
     Args:
         model: The model.
-        sample_rate: Of the audio, in Hz.
-        num_channels: Of the audio, 1 or 2.
-        threads: Of ONNX Runtime.
-        providers: Its execution providers, None for the CPU.
-        realtime_block: None, and the network runs in the calls that need it. Else a thread of its own runs it, while
-            blocks of this size come in real time; the latency is longer where that needs it.
+        sample_rate: Sample rate of the audio, in Hz.
+        num_channels: 1 or 2.
+        threads: Number of threads of ONNX Runtime.
+        providers: Execution providers of ONNX Runtime, None for the CPU.
+        realtime_block: Number of samples of the blocks that come in real time. A separate thread then runs the network,
+            with a longer latency if it needs one. None: the network runs in the calls that need it.
 
     Raises:
         ModelError: A graph cannot be loaded or breaks its contract, or cannot work at this sample rate.

@@ -1,4 +1,4 @@
-"""The mean and the standard deviation of audio, which some networks want before they hear it."""
+"""The mean and the standard deviation of audio, which some networks need before they run."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ FAINTEST = 1e-8  # silence is not made louder than by this
 
 
 class Level(NamedTuple):
-    """Of the mean of all channels."""
+    """The mean and the standard deviation of the mean of all channels."""
 
     mean: float
     deviation: float

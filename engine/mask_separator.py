@@ -59,7 +59,7 @@ class MaskSeparator:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all audio: silence went before."""
+        """Forget all audio, as if silence had come before."""
         if self._worker is not None:
             self._worker.discard()
         self._analysis.reset()

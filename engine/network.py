@@ -56,7 +56,7 @@ class ChunkedNetwork:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the past: silence went before."""
+        """Forget the past, as if silence had come before."""
         chunk = self._chunk
         self._frames = np.zeros((chunk.left + chunk.frames + chunk.right, *self._shape), np.complex64)
         self._filled = chunk.left

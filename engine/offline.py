@@ -26,13 +26,14 @@ def separate(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Take a song apart.
+    """Separate a song into stems.
 
     Args:
         audio: Samples in -1..1, (channels, n) or (n,), as for StemProcessor.process.
         sample_rate: In Hz, 8000 to 192000.
-        model: A shipped model's name, the path of an .onnx file, or a Model.
-        stems: Names of stems, or "no_<stem>" for the song without it; by default all stems, which sum to the song.
+        model: Name of a shipped or imported model, the path of an .onnx file, or a Model.
+        stems: Names of stems, "no_<stem>" for the song without one, or "instrumental" for the song without vocals; by
+            default all stems, which sum to the song.
         quality: "fast", "normal" or "best", where the model has them.
         threads: Number of threads of ONNX Runtime.
         progress: Called with the share done, 0 to 1.
@@ -68,16 +69,16 @@ def remix(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> NDArray[np.float32]:
-    """Move a song's stems. If all faders stay at 0 dB, the network does not run.
+    """Change the gains of a song's stems. If all faders stay at 0 dB, the network does not run.
 
     Args:
         audio: Samples in -1..1, (channels, n) or (n,), as for StemProcessor.process.
         sample_rate: In Hz, 8000 to 192000.
         gains_db: Stem to gain in dB, 0 dB if not named; or a preset, by name or path.
-        model: A shipped model's name, the path of an .onnx file, or a Model.
+        model: Name of a shipped or imported model, the path of an .onnx file, or a Model.
         preset: Gains that `gains_db` overrides stem by stem: a preset's name or path.
-        automation: Moves stems as the song goes on, and overrides the gains of stems that it sets at the start. A move
-            at sample k is heard from sample k on.
+        automation: Moves faders during the song, and overrides the gains of stems that it sets at the start. A move at
+            sample k is heard from sample k on.
         quality: "fast", "normal" or "best", where the model has them.
         threads: Number of threads of ONNX Runtime.
         progress: Called with the share done, 0 to 1.
@@ -121,8 +122,8 @@ def moves_faders(automation: Automation | None, gains_db: Mapping[str, float]) -
 def automated(processor: StemProcessor, automation: Automation | None) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     """`processor.process` for the consecutive blocks of a song, with the moves of each.
 
-    The processor has heard nothing yet; its faders go to where the automation starts. Raises ValueError for what is no
-    automation, or moves other stems.
+    The processor must be new or reset; its faders go to where the automation starts. Raises ValueError if `automation`
+    is not an automation, or moves stems that the model does not have.
     """
     if automation is None:
         return processor.process

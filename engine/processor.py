@@ -76,7 +76,7 @@ class StemProcessor(FaderSurface):
 
     @property
     def latency_samples(self) -> int:
-        """How many samples the output comes after the input, exactly."""
+        """By how many samples the output is later than the input, exactly."""
         return self._separator.timing.latency
 
     @property
@@ -111,16 +111,16 @@ class StemProcessor(FaderSurface):
 
     @property
     def wants_song(self) -> bool:
-        """Whether `hear_song` makes stems better: some networks know only songs of one loudness."""
+        """Whether `hear_song` makes stems better: some networks expect songs at a standard level."""
         return self._separator.wants_level
 
     def hear_song(self, blocks: Iterable[NDArray[Any]]) -> None:
         """Measure the song that is to be processed next, if that makes stems better.
 
-        If it is not called, what was heard so far stands for the song. The result is kept until the next call.
+        If it is not called, the level of the audio heard so far is used. The result is kept until the next call.
 
         Args:
-            blocks: Of the whole song, as for `process`; not read if `wants_song` is false.
+            blocks: Blocks of the whole song, as for `process`; not read if `wants_song` is false.
         """
         if self.wants_song:
             meter = LevelMeter()
@@ -159,7 +159,7 @@ class StemProcessor(FaderSurface):
     def separate(self, block: NDArray[Any]) -> NDArray[np.float32]:
         """The stems of a block, delayed by `latency_samples` and untouched by the faders.
 
-        block: as for `process`, of which this is the other half: a stream goes through one of them.
+        block: as for `process`. A stream goes through `process` or through this method, not through both.
         Returns (stems, channels, n), or (stems, n) for a block (n,); the stems sum to the delayed input.
         """
         audio = as_channels(block, self.num_channels)
@@ -246,7 +246,7 @@ def _with_rest(dry: Block, separated: Block) -> Block:
 
 
 def _limited(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the network may see of the audio."""
+    """Return the audio for the network: samples that are too faint or too loud are 0."""
     size = np.abs(audio)
     return np.where((size < FAINTEST) | (size > LOUDEST), np.float32(0), audio)
 

@@ -1,4 +1,4 @@
-"""What every kind of network is to the signal path: audio in, stems out, a fixed time later."""
+"""The protocol of every kind of network in the signal path: audio in, and stems out a fixed time later."""
 
 from fractions import Fraction
 from math import ceil, gcd
@@ -13,8 +13,8 @@ from .level import Level
 class Timing(NamedTuple):
     """Times in samples.
 
-    latency: How much later stems come out than the audio that they are in.
-    hop: Between two runs of the network, where nearly all of the work is done.
+    latency: By how much the stems are later than the audio.
+    hop: From one run of the network, where nearly all of the work is done, to the next.
     tail: After silence as long as this and the latency, the output is silent and no sound is left inside.
     """
 
@@ -27,9 +27,9 @@ class Separator(Protocol):
     """Takes a stream of audio apart into all stems but the last.
 
     Attributes:
-        timing: How long it takes, exactly.
+        timing: Its exact latency, hop and tail.
         wants_level: Whether stems are better if `level` is set.
-        level: Of the song that is to come, None if it is not known. It stays until it is changed.
+        level: Level of the next song, None if it is not known. It stays until it is changed.
     """
 
     timing: Timing
@@ -37,7 +37,7 @@ class Separator(Protocol):
     level: Level | None
 
     def reset(self) -> None:
-        """Forget all audio: silence went before."""
+        """Forget all audio, as if silence had come before."""
 
     def push(self, audio: NDArray[np.float32]) -> None:
         """Take finite audio, (channels, n)."""
@@ -51,7 +51,7 @@ class Separator(Protocol):
 
         Returns:
             Finite audio, (stems - 1, channels, n), valid until the next call. Stems that are not wanted may be
-            anything, and change nothing of what is pulled later.
+            anything, and do not change any later result.
         """
 
 

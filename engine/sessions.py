@@ -18,7 +18,7 @@ _checked: set[tuple[Card, int]] = set()  # graphs of cards that were seen to kee
 
 
 def open_session(model: Model, threads: int = 1, providers: list[str] | None = None, *, graph: int = 0) -> Any:
-    """An ONNX Runtime session for a graph of the model; all who ask for the same share one.
+    """Return an ONNX Runtime session for a graph of the model; equal calls return the same session.
 
     It holds no state, and any number of threads may run it at once. The graph of a model that did not ship is checked
     against the contract the first time.

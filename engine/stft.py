@@ -96,7 +96,7 @@ class Analysis:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the past: silence went before."""
+        """Forget the past, as if silence had come before."""
         self._tail = np.zeros((len(self._tail), self.grid.window - self.grid.hop), np.float32)
 
     def push(self, block: NDArray[np.float32]) -> NDArray[np.complex64]:

@@ -1,4 +1,4 @@
-"""What is done with each block: the faders follow, the sound is made, the meters move, and the time is taken."""
+"""The work on each block: move the faders, make the sound, update the meters, and measure the time."""
 
 import math
 import os

@@ -38,8 +38,8 @@ class Live:
 
     input: a device's name, or a part of it; None for the default device; an audio file or a playlist (.m3u, .m3u8,
     .pls), or a list of them, whose songs play one after another, again and again; "none" for silence. output: a device
-    likewise, where a name that ends in .wav, .flac, .mp3 or .ogg is a new file, which is there when all has ended, and
-    replaces what was there; or, with `overwrite=False`, gets a number behind its name if there is another by then.
+    as for `input`, "none", or a new file that ends in .wav, .flac, .mp3 or .ogg. The file appears when the sound has
+    ended. It replaces a file of that name; with `overwrite=False` it gets a number behind its name instead.
     stream: the number of the songs' audio stream, from 1; by default the one marked as default, else the first.
     model: a shipped model's name, or the path of an .onnx file. sample_rate: in Hz; by default the song's, else 44100.
     block: samples worked on at a time, 16 to 16384; a device has whole milliseconds, and takes the nearest.
@@ -49,10 +49,10 @@ class Live:
     report: called with a line when a device vanishes or returns, if a default was chosen from several audio streams,
     when a song of several cannot be played, and with a failure of the sound if the `with` block raises another
     exception. Errors that it raises are ignored.
-    transport: where songs are paused, sought through and repeated, see Transport.
+    transport: pauses songs, goes to other places in them and repeats parts, see Transport.
 
-    It has all that StemProcessor has to move faders, so a MidiControl can, and like there they may be moved from any
-    thread. They act from the next block on. Raises LiveError, ModelError or another ValueError, in one line.
+    Faders move as with StemProcessor, from any thread, so a MidiControl can move them too. Moves act from the next
+    block on. Raises LiveError, ModelError or another ValueError, in one line.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Live:
     # From here to there.
 
     def start(self) -> None:
-        """Begin to play. Raises LiveError if that cannot be."""
+        """Begin to play. Raises LiveError if that fails."""
         if self._process is not None:
             raise LiveError("this Live has been started already; make another")
         self._pipe, theirs = self._context.Pipe()

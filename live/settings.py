@@ -1,4 +1,4 @@
-"""What is to be played, and how."""
+"""The settings of live audio: what plays, where it goes, and how."""
 
 import math
 import os

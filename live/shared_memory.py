@@ -1,4 +1,4 @@
-"""What the process that plays and the one that watches it both see."""
+"""Memory that the process that plays shares with the process that controls it."""
 
 import ctypes
 import math

@@ -1,4 +1,4 @@
-"""Songs as a source: one after another, from any place, paused, in a loop, and without a click."""
+"""Songs as a source of sound: one after another, with jumps, pauses and loops that do not click."""
 
 import math
 import os
@@ -135,7 +135,7 @@ class SongPlayer:
 
     Args:
         settings: The songs, their stream, and the sample rate and channels to play them at.
-        memory: Is told where the songs are.
+        memory: Where the position in the songs is written.
         latency: Samples by which what is heard is later than what is read.
         commands: What `Transport` asks for.
         report: Called with a line when a song cannot be played, or is damaged.

@@ -1,4 +1,4 @@
-"""What plays when: pause, seek, loop, and one song after another."""
+"""Control of the songs that play: pause, seek, loop, and the next song."""
 
 import math
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from .songs import SHORTEST_LOOP, Command
 class Transport:
     """Moves through the songs that a Live plays; all times are seconds of the song.
 
-    Its methods only ask: what they do is heard from one of the next blocks on, and then its properties say so. They
-    raise LiveError, in one line, where no song plays, and ValueError for times that cannot be.
+    Its methods return at once. Their effect is heard from one of the next blocks on, and the properties follow then.
+    They raise LiveError, in one line, if no song plays, and ValueError for impossible times.
 
     Args:
         songs: Paths; empty if the sound comes from elsewhere.
-        memory: Where the process that plays says what it does.
-        ask: Sends it a command.
+        memory: Shared with the process that plays, which writes its position there.
+        ask: Sends that process a command.
     """
 
     def __init__(self, songs: tuple[str, ...], memory: SharedMemory, ask: Callable[[Command], None]) -> None:
@@ -27,22 +27,22 @@ class Transport:
 
     @property
     def paused(self) -> bool:
-        """Whether time stands still, as was asked for last."""
+        """Whether the last call of `pause` paused the songs."""
         return self._paused
 
     @property
     def song(self) -> int:
-        """Which of the songs plays, from 0."""
+        """Number of the song that plays, from 0."""
         return int(self._memory.transport[0])
 
     @property
     def position(self) -> float:
-        """Where in the song it is, as it is heard."""
+        """The time in the song that is heard now."""
         return float(self._memory.transport[1])
 
     @property
     def length(self) -> float | None:
-        """How long the song is; estimated until it is decoded. None if that is not known."""
+        """Length of the song; an estimate until the song is decoded, None if there is no estimate."""
         length = float(self._memory.transport[2])
         return None if math.isnan(length) else length
 
@@ -53,22 +53,22 @@ class Transport:
         return None if math.isnan(start) else (start, end)
 
     def pause(self, on: bool = True) -> None:
-        """Let time stand still, or go on with `on=False`. Nothing is recorded meanwhile."""
+        """Pause, or go on with `on=False`. Nothing is recorded during a pause."""
         self._command("pause", bool(on))
         self._paused = bool(on)
 
     def seek(self, seconds: float) -> None:
-        """Go to a time."""
+        """Go to a time in the song."""
         self._command("seek", _checked(seconds))
 
     def skip(self, seconds: float) -> None:
-        """Go so far on, or back if negative."""
+        """Go forward by this time, or back if it is negative."""
         if not math.isfinite(seconds):
             raise ValueError(f"{seconds} seconds cannot be skipped; give a number")
         self._command("skip", float(seconds))
 
     def set_loop(self, start: float | None, end: float | None = None) -> None:
-        """Repeat a part of the song: from `start` to `end`, or without an end with None."""
+        """Repeat the part of the song from `start` to `end`; None ends the loop."""
         if start is None or end is None:
             self._command("loop", None)
             return
@@ -79,7 +79,7 @@ class Transport:
         self._command("loop", (float(start), float(end)))
 
     def step(self, by: int) -> None:
-        """Go to the next song with 1, to the one before with -1; or to a song's start if it has begun 3 s ago."""
+        """Go to the next song with 1. With -1 go to the song before, or to the start of one that has played for 3 s."""
         self._command("step", int(by))
 
     def play(self, song: int) -> None:

@@ -1,4 +1,4 @@
-"""What a network is: its contract, its card, its checksum, and the networks that ship."""
+"""Models of networks: contract, card and checksum, the networks that ship, and imported ones."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What a graph must do to be a mask network: docs/model-format.md, as code."""
+"""The contract of graphs, docs/model-format.md, as code."""
 
 from typing import Any
 

@@ -36,7 +36,7 @@ class MaskCard:
 
     @property
     def realtime(self) -> bool:
-        """Whether the network keeps up with live audio: it hears no chunk before it answers."""
+        """Whether the network is for live audio: it is streaming, and does not wait for a chunk."""
         return self.chunk is None
 
     @property

@@ -29,7 +29,7 @@ class GraphFile:
     content: bytes | None = field(default=None, repr=False, compare=False)
 
     def read(self) -> bytes:
-        """Return the graph's bytes. Raises ModelError if they are gone, or not what the card's checksum says."""
+        """Return the graph's bytes. Raises ModelError if the file is missing or does not have the card's checksum."""
         if self.content is not None:
             return self.content
         try:
@@ -42,7 +42,7 @@ class GraphFile:
 
 @dataclass(frozen=True)
 class Model:
-    """A card and the ONNX graphs that belong to it. path: of the .onnx file, or of the card if it is of format 2."""
+    """A card and the ONNX graphs that belong to it. path: the .onnx file, or the card if it is of format 2."""
 
     card: Card
     path: Path
@@ -67,7 +67,7 @@ class Model:
         """Return the model at "fast", "normal" or "best".
 
         Raises:
-            ValueError: The model has no such quality; masks have only "normal".
+            ValueError: The model does not have this quality; networks that give masks have only "normal".
         """
         if isinstance(self.card, StemsCard):
             return replace(self, card=self.card.at_quality(quality))
@@ -106,12 +106,13 @@ def load_model(model: "str | os.PathLike | Model", quality: str = "normal") -> M
     Args:
         model: A name, or the path of an .onnx file with its card next to it, or of a card (.json) with its graphs. A
             model that has been loaded stays as it is.
-        quality: "fast", "normal" or "best": how much a network of others overlaps segments; ours have only "normal".
+        quality: "fast", "normal" or "best": how much the segments of an imported network overlap. Networks that give
+            masks have only "normal".
 
     Raises:
-        ValueError: The model has no such quality.
-        ModelError: It is unknown, missing, not what its card's checksum says, or its card is not valid. The graphs of
-            a card of format 2 can be large: they are only verified when they are read.
+        ValueError: The model does not have this quality.
+        ModelError: The model is unknown or missing, its card is not valid, or a graph does not have the card's
+            checksum. The graphs of a card of format 2 can be large, so their checksums are checked when they are read.
     """
     return (model if isinstance(model, Model) else _load(model)).at_quality(quality)
 

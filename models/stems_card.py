@@ -10,7 +10,7 @@ from ..core.errors import ModelError
 from .schema import check_values
 
 Holds = Literal["waveform", "spectrum", "real", "imaginary", "mask", "magnitude"]
-"""What a tensor holds. `spectrum` and `mask` are complex, with an axis `part` of two: real, imaginary."""
+"""The content of a tensor. `spectrum` and `mask` are complex, with an axis `part` of two: real, imaginary."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Segment:
     """
 
     samples: int  # length of a segment
-    trim: int = 0  # at each end of a segment, context whose result is thrown away
-    overlap: int = 0  # that two neighbours, without what is trimmed, have in common
+    trim: int = 0  # samples at each end of a segment whose result is not used
+    overlap: int = 0  # samples that two neighbours have in common after trimming
     window: Literal["triangle", "hann", "rectangle"] = "triangle"
 
     @property
@@ -56,8 +56,8 @@ class Transform:
 class Tensor:
     """An input or output of a graph.
 
-    Each axis is a product, such as ("batch", "stem", "channel*part", "bin", "frame"), of these factors, the last the
-    fastest: batch (always 1), stem, channel, part, bin, frame, sample.
+    Each axis is a product, such as ("batch", "stem", "channel*part", "bin", "frame"), of these factors, of which the
+    last changes fastest: batch (always 1), stem, channel, part, bin, frame, sample.
     """
 
     name: str
@@ -90,15 +90,15 @@ class Masks:
 class StemsCard:
     """A checked card of format 2. Lengths are in samples at `sample_rate`; `values` is the whole JSON object.
 
-    A stem that several graphs give is their mean. A graph's stem that is not in `stems` is not used. The last of
-    `stems` is what is left of the mix, whatever the graphs say.
+    If several graphs give a stem, it is the mean of theirs. A graph's stem that is not in `stems` is not used. The last
+    of `stems` is always the rest of the mix, even if a graph gives it.
     """
 
     name: str
     version: str
     stems: tuple[str, ...]
     sample_rate: int
-    num_channels: int  # that the graphs take, 1 or 2
+    num_channels: int  # channels that the graphs take, 1 or 2
     segment: Segment
     normalize: Literal["chunk", "song"] | None  # by mean and standard deviation of the mono mix
     transform: Transform | None
@@ -142,10 +142,10 @@ class StemsCard:
         return _from_valid(values)
 
     def at_quality(self, quality: str) -> "StemsCard":
-        """Return the card with what its field `quality` says for "fast" or "best"; "normal" is the card as it is.
+        """Return the card with the changes of its field `quality` for "fast" or "best"; "normal" changes nothing.
 
         Raises:
-            ValueError: The card says nothing about this quality.
+            ValueError: The card does not have this quality.
         """
         if quality != "normal" and quality not in (known := self.values.get("quality", {})):
             choices = ", ".join(each for each in ("fast", "normal", "best") if each in {"normal", *known})

@@ -22,12 +22,13 @@ from .hosted import HostedPlugin
 
 
 class StemMix(HostedPlugin):
-    """Faders on the stems of what passes through, as a plugin for pedalboard.
+    """Faders on the stems of the audio that passes through, as a plugin for pedalboard.
 
-    model: a shipped model's name, or the path of an .onnx file. preset: gains by name, or from a .json file.
-    parameters: `<stem>_db` in dB, up to +20, where -80 or below is silence; `<stem>_mute`; `bypass`. What is given goes
-    before the preset; all are attributes: `mix.vocals_db = -6`.
-    Raises ModelError, PresetError or another ValueError, in one line, and TypeError for a parameter that is not there.
+    model: name of a shipped or imported model, or the path of an .onnx file. preset: gains by name, or from a .json
+    file.
+    parameters: `<stem>_db` in dB, up to +20, where -80 or below is silence; `<stem>_mute`; `<stem>_solo`; `bypass`.
+    Parameters override the preset. All of them are attributes: `mix.vocals_db = -6`.
+    Raises ModelError, PresetError or another ValueError, in one line, and TypeError for an unknown parameter.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class StemMix(HostedPlugin):
 
     @property
     def model(self) -> str:
-        """The model's name, or the absolute path of its .onnx file."""
+        """Name of a shipped model, or the absolute path of another model's .onnx file or card."""
         return self._model
 
     @property
@@ -120,7 +121,7 @@ def _controllers(stems: Sequence[str]) -> dict[int, str]:
 
 
 def _lasting_name(model: Model) -> str:
-    """What names the model in every process: its name if it ships with StemBridge, else its absolute path."""
+    """Return a name of the model that works in every process: its name if it ships, otherwise its absolute path."""
     return model.path.stem if model.shipped else os.path.abspath(model.path)
 
 

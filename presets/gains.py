@@ -55,7 +55,7 @@ def morph(a: Gains, b: Gains, fraction: float) -> dict[str, float]:
 
 
 def checked_gains(gains_db: Mapping[str, float]) -> dict[str, float]:
-    """The same gains, what is below -80 dB at -80. Raises PresetError for what is no number, NaN, or above 20 dB."""
+    """Return the gains, at -80 dB at least. Raises PresetError for values that are not numbers, NaN, or above 20 dB."""
     return {stem: max(SILENCE_DB, check_gain_db(stem, gain, PresetError)) for stem, gain in gains_db.items()}
 
 

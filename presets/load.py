@@ -46,7 +46,7 @@ def shipped_presets() -> dict[str, Path]:
 
 
 def own_presets() -> dict[str, Path]:
-    """The presets in the user's folder: name -> file, but for names that come with StemBridge."""
+    """The presets in the user's folder: name -> file, except names that come with StemBridge."""
     shipped = shipped_presets()
     return {name: path for name, path in _named_files(user_folder()).items() if name not in shipped}
 
@@ -93,7 +93,7 @@ def _read(path: Path, shown: str) -> Preset:
 
 
 def checked_preset(data: Any, shown: str) -> Preset:
-    """Return the preset that a JSON value is. Raises PresetError, in which it is called `shown`, if it is none."""
+    """Return a preset from its JSON value. Raises PresetError, in which it is called `shown`, if it is not valid."""
     try:
         return check_document(data, Preset, f"preset {shown!r} is not a preset", PresetError)
     except PresetError as error:

@@ -13,8 +13,8 @@ from .load import NAME, checked_preset, own_presets, shipped_presets, user_folde
 def save_preset(name: str, gains_db: Mapping[str, float], description: str = "", *, force: bool = False) -> Path:
     """Write a preset to the user's folder, whole or not at all, and return its file; `load_preset(name)` reads it.
 
-    name: up to 64 small letters, digits, spaces, - and _; none that comes with StemBridge. gains_db: stem -> dB, at
-    least one; -80 and below is silence. force: overwrite what exists. Raises PresetError.
+    name: up to 64 small letters, digits, spaces, - and _; not the name of a preset that comes with StemBridge.
+    gains_db: stem -> dB, at least one; -80 and below is silence. force: overwrite what exists. Raises PresetError.
     """
     if not NAME.fullmatch(name):
         raise PresetError(

@@ -1,4 +1,4 @@
-"""What can be set when songs are rendered: every option, declared once.
+"""The settings of rendering: every option, declared once.
 
 To add an option, add a field here and use it where it acts: the functions, the command line, recipes and the journal
 follow. Options that shape the result default to None or False, so that the journals of earlier versions stay valid.
@@ -29,7 +29,7 @@ Songs = Place | Sequence[Place]
 Format = Literal["wav", "flac", "aiff", "mp3", "ogg", "opus", "m4a"]
 SampleFormat = Literal["int16", "int24", "float32"]
 Progress = Callable[[str, float | None], None]
-"""Called with the step, "rendering" or "writing", and the fraction of it that is done, None if it cannot be known."""
+"""Called with the step, "rendering" or "writing", and the fraction of it that is done, None if that is not known."""
 
 
 class Watcher(Protocol):
@@ -39,7 +39,7 @@ class Watcher(Protocol):
         """Once, before the work: songs are planned, skipped or failed."""
 
     def working(self, source: str, step: str, fraction: float | None) -> None:
-        """A planned song is at a step, "rendering" or "writing"; the fraction of it, None if it cannot be known.
+        """A planned song is at a step, "rendering" or "writing"; fraction: the part done, None if that is not known.
 
         Called a few times a second at most. Some calls may be lost, or come after the song is finished.
         """
@@ -50,7 +50,7 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class SongSettings(Settings):
-    """What shapes the result for a song, whatever is done to it."""
+    """Settings that change the result of a song, remixed or separated."""
 
     _: KW_ONLY
     normalize: Annotated[bool, Option(help="Bring the peak to -1 dBFS.")] = False
@@ -90,7 +90,7 @@ class SongSettings(Settings):
 
 @dataclass(frozen=True)
 class RemixSettings(SongSettings):
-    """What shapes a remix."""
+    """Settings that change a remix."""
 
     gains_db: Annotated[
         Gains | None,
@@ -138,7 +138,7 @@ class RemixSettings(SongSettings):
 
 @dataclass(frozen=True)
 class SeparateSettings(SongSettings):
-    """What shapes stems."""
+    """Settings that change stems."""
 
     stems: Annotated[
         Sequence[str] | None,
@@ -153,7 +153,7 @@ class SeparateSettings(SongSettings):
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
-    """How the work is done."""
+    """Settings of the work itself."""
 
     model: Annotated[
         Place | Model,
@@ -192,7 +192,7 @@ class FileSettings(Settings):
 
 @dataclass(frozen=True)
 class NamingSettings(Settings):
-    """What the outputs of a batch are called."""
+    """Names and formats of the outputs of a batch."""
 
     _: KW_ONLY
     name: Annotated[

@@ -61,7 +61,7 @@ def train_model(
         songs: Folders of songs without stems, see `find_mixtures`.
         songs_share: How much of the mixes is made of `songs`, from 0 to 1, if there are `folders` too.
         cache: Where decoded songs and labels are kept, by default the user's cache folder.
-        seed: Of all random choices.
+        seed: Random seed.
         threads: Processor cores, 0 for all.
         terms: What the card says of the weights, before the terms of `init` and of `teacher`.
         overwrite: Whether another model may be replaced.

@@ -22,11 +22,11 @@ CLIP = 10 * SAMPLE_RATE  # samples of each that are scored
 
 
 class LabelledSongs:
-    """Songs without stems, and what a teacher says of them.
+    """Songs without stems, with the labels of a teacher.
 
     Creating it labels the first stretch of every song that is not labelled yet. Songs that cannot be decoded, and those
-    of whose first stretch the teacher is not sure, are left out; so are MUSDB18's validation songs. Every tenth of the
-    others is held apart.
+    in whose first stretch the teacher is sure of nothing, are left out; so are MUSDB18's validation songs. Every tenth
+    of the others is held apart.
 
     training, apart: songs to train on, and songs to choose checkpoints by. Raises DataError if no song is left to train
     on.

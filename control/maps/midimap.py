@@ -1,4 +1,4 @@
-"""How a controller's messages move the faders: maps, those that come with StemBridge and anyone's own."""
+"""MIDI maps, which say how a controller's messages move the faders: those that ship and the user's own."""
 
 import os
 from dataclasses import dataclass
@@ -78,8 +78,11 @@ class Binding:
 
 @dataclass(frozen=True)
 class MidiMap:
-    """channel: of bindings that name none, 1 to 16, None for all. takeover: jump, pickup or pickup-after-preset, which
-    is when a fader holds off until its control passes the gain. feedback: whether the device is told of changes.
+    """How a controller's messages move the faders.
+
+    channel: the channel of bindings without their own, 1 to 16, None for all. takeover: "jump", "pickup" or
+    "pickup-after-preset": whether a fader waits until its control passes its gain. feedback: whether changes are sent
+    to the device.
     """
 
     name: str
@@ -101,7 +104,7 @@ def map_names() -> list[str]:
 
 
 def load_map(name_or_path: str | os.PathLike) -> MidiMap:
-    """A map. What ends in .json or has a folder separator is a file, all else the name of one that comes along.
+    """Load a map: a file if it ends in .json or has a folder separator, otherwise a map that ships, by its name.
 
     Raises ControlError: unknown name, missing or unreadable file, not JSON, not a map.
 

@@ -47,7 +47,7 @@ class Bag:
         """Run a group of graphs on a segment.
 
         Args:
-            number: Of the group.
+            number: Number of the group.
             audio: (channels, samples), at the network's rate, mono or stereo.
 
         Returns:
@@ -171,7 +171,7 @@ def _feed(tensor: Tensor, audio: NDArray[np.float32], spectrum: NDArray[np.compl
 
 
 class _Outputs:
-    """What a graph gave. Stems are brought into the engine's layout one by one, which needs little memory."""
+    """The outputs of a graph. Stems are brought into the engine's layout one by one, which needs little memory."""
 
     def __init__(self, tensors: tuple[Tensor, ...], results: list[NDArray], sizes: dict[str, int]) -> None:
         self._tensors = tensors

@@ -27,10 +27,10 @@ class GuestSeparator:
     """Stems from graphs that know one sample rate and segments of one length.
 
     Where segments overlap, their stems are weighted and added. A group of graphs runs on a segment when the first
-    sample of one of its stems is wanted, which may be never. When that is makes no difference to any sample.
+    sample of one of its stems is wanted, which may be never. It makes no difference to any sample when that is.
 
-    realtime_block: None, or else a thread of its own runs all graphs on every segment as soon as it is there, while
-    blocks of this size come in real time.
+    realtime_block: Number of samples of the blocks that come in real time. A separate thread then runs all graphs on
+    every segment as soon as the segment is complete. None: graphs run in the calls that need them.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class GuestSeparator:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all audio: silence went before."""
+        """Forget all audio, as if silence had come before."""
         if self._worker is not None:
             self._worker.discard()
         self._audio = Fifo((self._shape[1],))  # of the segment that begins next, and what came after
@@ -141,9 +141,9 @@ class GuestSeparator:
 
 
 class _Segment:
-    """A segment of the stream, and what is known of its stems.
+    """A segment of the stream, and those of its stems that have been computed.
 
-    start: Of what is kept, in the stream.
+    start: The first sample that is kept, in the stream.
     audio: What it is made of.
     level: To normalise it by; None if not by that of the song.
     pending: Whether a worker has it, and its result was not taken yet.

@@ -1,4 +1,4 @@
-"""Magnitudes of stems become spectra of stems."""
+"""Makes spectra of stems from magnitudes of stems."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,10 @@ def to_spectra(magnitudes: NDArray[np.float32], mix: Spectra, masks: Masks, abov
     """Return the spectra of stems, (stems, channels, frames, all bins).
 
     Args:
-        magnitudes: Of stems, (stems, channels, frames, bins).
+        magnitudes: Magnitudes of stems, (stems, channels, frames, bins).
         mix: The spectrum of the mix, (channels, frames, all bins), of which the networks may know the lowest bins only.
         masks: What to do.
-        above: "zero" or "mean": what masks are in the bins that networks do not know.
+        above: "zero" or "mean": the masks in the bins that the networks do not see.
     """
     known = mix[..., : magnitudes.shape[-1]]
     if masks.kind == "wiener":

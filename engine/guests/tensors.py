@@ -12,8 +12,9 @@ def pack(array: NDArray, names: Sequence[str], axes: Sequence[str]) -> NDArray:
 
     Args:
         array: Any shape.
-        names: Of its axes.
-        axes: Of the result, each a product of names, the last the fastest. A name that only one side has is of size 1.
+        names: Names of its axes.
+        axes: Axes of the result, each a product of names of which the last changes fastest. A name that only one side
+            has is of size 1.
 
     Returns:
         A contiguous array.
@@ -37,8 +38,8 @@ def unpack(array: NDArray, axes: Sequence[str], names: Sequence[str], sizes: Map
     Args:
         array: A graph's, of the shape that `axes` and `sizes` give.
         axes: Each a product of names.
-        names: Of the axes of the result; one that `axes` lack is of size 1.
-        sizes: Of all names in `axes`.
+        names: Names of the axes of the result; a name that `axes` lack is of size 1.
+        sizes: Sizes of all names in `axes`.
     """
     factors = [factor for axis in axes for factor in axis.split("*")]
     array = array.reshape([sizes[factor] for factor in factors])

@@ -1,4 +1,4 @@
-"""The kinds of network that are known: kinds.json, and what it says of a graph with its sizes."""
+"""The known kinds of networks, from kinds.json, and the numbers of a card for a graph of one of them."""
 
 import json
 from functools import cache
@@ -29,8 +29,8 @@ def card_numbers(facts: dict[str, Any], sizes: dict[str, int], *, single: bool) 
     """Return the fields of a card that are numbers.
 
     Args:
-        facts: Of the kind.
-        sizes: Of the graph, where the kind leaves them open.
+        facts: Facts of the kind, from kinds.json.
+        sizes: Sizes of the graph that the kind leaves open.
         single: Whether only one magnitude is given, from which no ratio can be made.
     """
     sizes = facts.get("usual", {}) | sizes

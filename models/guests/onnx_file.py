@@ -1,4 +1,4 @@
-"""What an ONNX file says of its graph, read from the file itself: nothing in it is run or loaded."""
+"""Reads the inputs and outputs of a graph from its ONNX file, without running or loading it."""
 
 import mmap
 import os

@@ -1,4 +1,4 @@
-"""Writing an ONNX graph of nodes and weights. It needs no package, because users have none that writes ONNX."""
+"""Writes an ONNX graph of nodes and weights, without the package `onnx`, which users do not have."""
 
 from collections.abc import Mapping, Sequence
 

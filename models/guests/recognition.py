@@ -1,4 +1,4 @@
-"""Which kind of network a graph is, told by the shapes of its inputs and outputs."""
+"""Recognises the kind of network that a graph is, by the shapes of its inputs and outputs."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ RESTS = {"vocals": "instrumental", "instrumental": "vocals", "accompaniment": "v
 
 @dataclass(frozen=True)
 class GuestFile:
-    """A graph to import. name: as its user knows it, without a folder."""
+    """A graph to import. name: the name of the user's file, without a folder."""
 
     path: Path
     name: str
@@ -55,7 +55,7 @@ def recognise(
         A card's JSON object. The files of its graphs have names that begin with the model's.
 
     Raises:
-        ModelError: It is no kind that is known, or not clear which; one line that says what to give.
+        ModelError: The graphs are not of a known kind, or may be of several; one line that says what to give.
     """
     if kind is not None and kind not in all_kinds():
         raise ModelError(f"unknown kind {kind!r}; choose from {', '.join(all_kinds())}")
@@ -95,7 +95,7 @@ def recognise(
 
 
 def _known_mdx(path: Path) -> dict[str, Any] | None:
-    """What is known of this very file: transform size, stem and gain."""
+    """Return transform size, stem and gain of an MDX file that is known by its checksum, otherwise None."""
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - KNOWN_BYTES))
         digest = hashlib.md5(file.read(), usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""The user's folder of models: what is imported appears whole or not at all, even if the import is killed."""
+"""The user's folder of models: an imported model appears whole or not at all, even if the import is killed."""
 
 import fcntl
 import json
@@ -32,7 +32,7 @@ def check_name(name: str, overwrite: bool) -> None:
 
 @contextmanager
 def staging() -> Iterator[Path]:
-    """Yield an empty hidden folder in the user's folder, for what is being imported. It is gone at the end."""
+    """Yield an empty hidden folder in the user's folder for an import, and remove it at the end."""
     folder = user_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
@@ -117,7 +117,7 @@ def adopt_model(model: Model, name: str, overwrite: bool, terms: str | None = No
 
 
 def remove_model(name: str) -> None:
-    """Remove one of the user's models. Raises ModelError if there is none of that name."""
+    """Remove one of the user's models. Raises ModelError if there is no such model."""
     folder = user_folder()
     if name in shipped_models():
         raise ModelError(f"{name!r} comes with StemBridge and cannot be removed")

@@ -1,4 +1,4 @@
-"""Descriptors: what the shell must know of a processor, as the bundle's descriptor.txt says it."""
+"""Descriptors, which tell the shell about a processor, as in the bundle's descriptor.txt."""
 
 import json
 import re
@@ -23,7 +23,7 @@ VENDOR = "StemBridge", "no web site yet", "no e-mail address yet"  # name, URL, 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What the shell must know of a processor.
+    """Describes a processor for the shell.
 
     name: what hosts show; it stands for the plugin in their projects. version: of what made this.
     arguments: how to start the process that makes the sound, first the program.

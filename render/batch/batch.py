@@ -31,7 +31,7 @@ def remix_files(settings: RemixFiles) -> Report:
 
     Songs that an earlier run finished are skipped; no other file is overwritten. The tree below folders and globs is
     kept. Without `name`, files are called "{name} ({preset}).{ext}"; if results with different settings have the same
-    name, the later one gets a number. Without `format`, files are in the song's own, or flac where that cannot be
+    name, the later one gets a number. Without `format`, files have the song's own format, or FLAC if that cannot be
     written. With `overwrite`, files that the batch did not write are replaced (otherwise their songs fail), and so are
     results with other settings. Dask's workers must reach songs and output under the same paths, or as URLs. If no
     process can be started, this one does the work, after a RuntimeWarning.
@@ -41,14 +41,14 @@ def remix_files(settings: RemixFiles) -> Report:
 
     Raises:
         ValueError: Arguments cannot be used or name no song, or an override fits no song; raised before any work.
-        OSError: Another run works in that folder, or it cannot be written.
+        OSError: Another run works in that folder, or the folder cannot be written.
     """
     return _run(settings)
 
 
 @arguments_from(SeparateFiles)
 def separate_files(settings: SeparateFiles) -> Report:
-    """Separate many songs into stems in a folder; all else is as in `remix_files`.
+    """Separate many songs into stems in a folder; everything else is as in `remix_files`.
 
     Without `name`, files are called "{folder}/{name}/{stem}.{ext}".
     """

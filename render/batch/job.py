@@ -1,4 +1,4 @@
-"""What is done to a song of a batch: the arguments of all, what a recipe changes for some, checked before any work."""
+"""Jobs: what a batch does to each song, with the changes of a recipe for some songs, checked before any work."""
 
 import hashlib
 import json
@@ -37,13 +37,13 @@ OWN_FORMATS = {kind: kind.removeprefix(".") for kind in (*CONTAINERS, *VIDEO_CON
 
 @dataclass(frozen=True)
 class Job:
-    """What is done to a song.
+    """The work on a song.
 
     Attributes:
         kind: "remix" or "separate".
-        arguments: Of remix_file or separate_file.
+        arguments: Arguments of remix_file or separate_file.
         coding: Their arguments for lossy outputs: bitrate, encoding_quality, or neither.
-        template: Of the outputs' names.
+        template: Template of the outputs' names.
         format: The suffix of all outputs, None for one like the song's.
         words: What the template says of it.
         stems: A file each; empty for a remix.

@@ -1,1 +1,1 @@
-"""What is in a song: its stems measured and drawn."""
+"""Inspection of a song: its stems are measured and drawn."""

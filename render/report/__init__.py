@@ -1,1 +1,1 @@
-"""What came of a batch: JSON, CSV and a page to look at."""
+"""Reports of a batch: JSON, CSV and a page to look at."""

@@ -1,4 +1,4 @@
-"""What came of a batch: a report of each song and of the whole, as JSON, CSV or a page to look over."""
+"""Reports of a batch and of each of its songs, as JSON, CSV or a page to look over."""
 
 import csv
 import io
@@ -26,12 +26,13 @@ STARTS = {
 
 @dataclass(frozen=True)
 class SongReport:
-    """What came of one song.
+    """The result of one song.
 
-    source: its path or URL. outputs: what was written, or will be. outcome: "done"; "skipped", because an earlier run
-    did it and nothing has changed; "failed"; or "planned". reason: one line that says why it failed, else empty.
-    seconds: how long the song is. took: how long the work was, in seconds. before, after: how loud the song is and each
-    of the outputs, in their order. warnings: one line each. Of a skipped song all this is what the earlier run found.
+    source: its path or URL. outputs: the files that were or will be written. outcome: "done"; "skipped", because an
+    earlier run rendered it and nothing has changed; "failed"; or "planned". reason: one line that says why it failed,
+    else empty.
+    seconds: length of the song. took: duration of the work, in seconds. before, after: levels of the song and of each
+    output, in their order. warnings: one line each. For a skipped song, all of these are from the earlier run.
     """
 
     source: str
@@ -45,12 +46,12 @@ class SongReport:
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the result as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """What `to_dict` gave."""
+        """Return the result from what `to_dict` returned."""
         lists = {name: tuple(values[name]) for name in ("outputs", "warnings")}
         before = values["before"] and Level(**values["before"])
         return cls(**{**values, **lists, "before": before, "after": tuple(Level(**level) for level in values["after"])})
@@ -69,10 +70,10 @@ def is_report(path: str | os.PathLike[str]) -> bool:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a batch.
+    """The results of a batch.
 
-    songs: in the order in which they were given. took: how long the whole run was, in seconds. settings: what it was
-    asked to do, as JSON has it. left_out: lines about files and folders that were left out of folders and globs.
+    songs: in the order in which they were given. took: duration of the whole run, in seconds. settings: its settings,
+    as JSON values. left_out: lines about files and folders that were left out of folders and globs.
     unwritten: why report.json could not be written, else empty. overview: the picture of a song that was rendered, read
     when it is asked for, or None.
     """

@@ -40,10 +40,10 @@ _LOWEST_FACTOR = 0.01  # -40 dB; if a few samples need a lower factor, they are 
 
 @dataclass(frozen=True)
 class Rendered:
-    """What was written. factor: what all files were multiplied by; warnings: one line each.
+    """The written files. factor: the factor by which all of them were multiplied; warnings: one line each.
 
-    before: the song's level. after: the files', in the order of paths. overview: what a picture of them needs. These
-    three only if they were asked for. untouched: whether all faders stayed at 0 dB, so that no network ran.
+    before: level of the song. after: levels of the files, in the order of paths. overview: data for a picture. These
+    three are only there if they were asked for. untouched: whether all faders stayed at 0 dB, so that no network ran.
     """
 
     paths: tuple[Path, ...]
@@ -58,17 +58,18 @@ class Rendered:
 
 @arguments_from(RemixFile)
 def remix_file(settings: RemixFile) -> Rendered:
-    """Write a song with its stems moved, or a video with the sound of its remix.
+    """Write a song with other gains of its stems, or a video with the remixed sound.
 
     The target has the source's length, rate, channels and tags; its suffix chooses the format. A .mp4, .m4v, .mov, .mkv
     or .webm is a copy of the video with new sound. Without a sample format it has the source's own; an .m4a or .mp4
-    with int16 or int24 is ALAC. What would clip is turned down as a whole, with a warning. Loudness is met as far as a
-    true peak of -1 dBTP allows; a warning says by how much it falls short. Levels and an overview need the stems of a
-    model, so they cannot be measured with a processor of your own. If all faders stay at 0 dB, the network does not
-    run. Memory is constant. Whatever stops it, nothing is left half-written.
+    with int16 or int24 is ALAC. An output that would clip is turned down as a whole, with a warning. With `loudness`,
+    the true peak stays at or below -1 dBTP; if the loudness falls short because of that, a warning says by how much.
+    Levels and an overview need the stems of a model, so they cannot be measured with a processor of your own. If all
+    faders stay at 0 dB, the network does not run. Memory does not grow with the song. If the call is stopped, no file
+    is half-written.
 
     Returns:
-        What was written.
+        The written file, its levels and warnings.
 
     Raises:
         ValueError: The song or a setting cannot be used.

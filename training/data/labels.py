@@ -1,7 +1,7 @@
 """Songs without stems become training material: a teacher, any network that the engine runs, finds their stems.
 
 Labels are made once and kept. Each song is cut into stretches of up to half a minute, which the teacher hears twice, on
-two grids of chunks. Where the two disagree it is not sure, and what it says there is not taught.
+two grids of chunks. Where its two answers differ it is not sure, and its answers there are not taught.
 """
 
 import json
@@ -34,7 +34,7 @@ FORMAT = "1"  # of labels on disk; they are made anew if it changes
 
 @dataclass(frozen=True)
 class Passage:
-    """A part of a song that the teacher is sure of.
+    """A part of a song of which the teacher is sure.
 
     stems: stem -> (n, 2) int16 at 44.1 kHz; all four, which sum to the mix. levels_db: stem -> RMS in dB of full scale,
     of the stems that are loud enough to be taught.
@@ -93,13 +93,13 @@ class Labels:
                 yield
 
     def passages(self, song: Song, number: int) -> list[Passage] | None:
-        """What can be taught of a song's stretch; None if it is not labelled (yet)."""
+        """Return the passages of a song's stretch that can be taught; None if it is not labelled (yet)."""
         facts = self._facts(song, number)
         if facts is None:
             return None
         stems = np.load(self._path(song, number).with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
         power, mix_power = np.array(facts["power"]), np.array(facts["mix_power"])
-        # Of three seconds together: one alone may not interrupt a passage.
+        # Sums of three seconds, so that one bad second does not interrupt a passage.
         difference, nearby = (np.convolve(each, np.ones(3), "same") for each in (facts["difference"], mix_power))
         good = (
             (difference < 10 ** (-SURE_DB / 10) * nearby)
@@ -141,9 +141,9 @@ def _stretches(length: int) -> list[tuple[int, int]]:
 def _listen(
     mix: NDArray[np.float32], start: int, stop: int, teacher: Model, threads: int
 ) -> tuple[NDArray[np.int16], dict[str, Any]]:
-    """The stems of a stretch, (stems, n, 2) int16, and what is known of each of its seconds.
+    """The stems of a stretch, (stems, n, 2) int16, and the facts about each of its seconds.
 
-    The stems are the mean of both answers. If any is above full scale, all are turned down, and so is what is known.
+    The stems are the mean of both answers. If a stem is above full scale, all stems and facts are turned down.
     """
     heard = []
     for lead in CONTEXT, CONTEXT + SHIFT:

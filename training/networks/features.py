@@ -129,9 +129,9 @@ def delayed(values: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def with_ahead(seen: Tensor, lookahead: int) -> Tensor:
-    """What a network that looks ahead sees, from the start of a song: (frames, batch, 4, cells) to (..., 8, cells).
+    """Return features for a network with look-ahead, from a song's start: (frames, batch, 4, cells) to (..., 8, cells).
 
-    Of each frame the features of the one `lookahead` frames before, whose masks are wanted, and its own.
+    Each frame has the features of the frame `lookahead` frames earlier, whose masks are wanted, and its own.
     """
     if not lookahead:
         return seen
