@@ -26,8 +26,8 @@ def mask_timing(card: MaskCard, sample_rate: float, realtime_block: int | None =
 class MaskSeparator:
     """Masks on the spectra of the audio, at the audio's own sample rate.
 
-    realtime_block: None, and the push that completes a hop runs the network. Else a thread of its own runs it, while
-    blocks of this size come in real time.
+    realtime_block: Number of samples of the blocks that come in real time; a separate thread then runs the network.
+    None: the push that completes a hop runs it.
     """
 
     def __init__(

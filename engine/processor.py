@@ -21,23 +21,23 @@ Block = NDArray[np.float32]
 
 MIN_RATE, MAX_RATE = 8000, 192000
 SLICE = 1 << 15  # samples worked on at a time, so that a block of any length needs bounded memory
-LOUDEST = np.float32(64.0)  # for analysis only: what is 36 dB above full scale is no music, and would deafen a network
-FAINTEST = np.float32(1e-8)  # for analysis only: what is below -160 dB would make spectra of slow denormal numbers
-LARGEST = np.finfo(np.float32).max  # what a gain takes beyond this stays finite
+LOUDEST = np.float32(64.0)  # for analysis only: samples 36 dB above full scale are not music, and would drown all else
+FAINTEST = np.float32(1e-8)  # for analysis only: samples below -160 dB would make spectra of slow denormal numbers
+LARGEST = np.finfo(np.float32).max  # so that samples stay finite after a gain
 
 
 class StemProcessor(FaderSurface):
     """Faders on the stems of a stream of audio.
 
-    model: a shipped model's name, the path of an .onnx file, or a loaded Model.
+    model: name of a shipped or imported model, the path of an .onnx file, or a loaded Model.
     sample_rate: of the audio, 8000 to 192000 Hz. num_channels: 1 or 2.
     gains_db: where the faders start, stem -> dB; 0 dB if not named, -80 or below is silence, at most +20. Or the name
     of a preset, or the path of its .json file.
-    threads: of ONNX Runtime. providers: its execution providers, None for that of the
-    environment (`STEMBRIDGE_PROVIDER`), else the CPU.
-    realtime_block: None, and the call that completes a hop runs the network. Else the size of the blocks that come in
-    real time: a thread of its own runs the network, and a call waits only if samples that it returns are not there yet.
-    Where that leaves the network too little time, the latency is longer by as much as it takes.
+    threads: number of threads of ONNX Runtime. providers: its execution providers, by default the one that
+    `STEMBRIDGE_PROVIDER` in the environment names, else the CPU.
+    realtime_block: number of samples of the blocks that come in real time. A separate thread then runs the network, and
+    a call waits only if samples that it returns are not ready. If that leaves the network too little time, the latency
+    is longer. None: the call that completes a hop runs the network.
     Raises ModelError or ValueError, in one line, for a model, rate, channel count or gain it cannot use.
 
     After any error while audio is processed (from the network or `on_stems`, out of memory, Ctrl-C) the stream starts

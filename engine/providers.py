@@ -1,4 +1,4 @@
-"""Which of ONNX Runtime's execution providers runs the networks: what computes, a processor or a graphics card."""
+"""The execution provider of ONNX Runtime that runs the networks: the processor, a graphics card, or another."""
 
 import os
 from collections.abc import Sequence

@@ -22,13 +22,13 @@ def open_session(model: Model, threads: int = 1, providers: list[str] | None = N
 
     It holds no state, and any number of threads may run it at once. The graph of a model that did not ship is checked
     against the contract the first time.
-    threads: within one operator. providers: ONNX Runtime's execution providers, None for
-    `default_providers`. graph: its index.
+    threads: number of threads within one operator. providers: ONNX Runtime's execution providers, None for
+    `default_providers`. graph: index of the graph in the model.
     Raises ModelError if the graph cannot be loaded or breaks the contract.
     """
     threads = max(1, min(threads, os.cpu_count() or 1))  # more only cost memory
     providers = providers or default_providers()
-    # A forked child makes its own: its parent's threads, and what they hold locked, did not come along.
+    # A forked child makes its own session, because it does not have its parent's threads and the locks that they hold.
     key = (os.getpid(), model.card, graph, threads, *providers)
     with _opening:
         session = _sessions.get(key)

@@ -1,4 +1,4 @@
-"""Live audio: from a device or a song through the faders to a device or a file, in a process of its own."""
+"""Live audio: from a device or a song through the faders to a device or a file, in a separate process."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What decides a network: its family, frame grid, bands and sizes."""
+"""The recipe of a network: its family, frame grid, bands and sizes."""
 
 from dataclasses import asdict, dataclass, replace
 

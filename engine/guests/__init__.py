@@ -1,4 +1,4 @@
-"""Networks of others: graphs that give stems, run in overlapping segments at the one sample rate that they know."""
+"""Networks by others: graphs that give stems, run in overlapping segments at the one sample rate that they know."""
 
 from .guest_separator import GuestSeparator, guest_timing
 

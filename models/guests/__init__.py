@@ -1,4 +1,4 @@
-"""Networks of others: recognised by their graphs, and described by a card so that the engine can run them."""
+"""Networks by others: recognised by their graphs, and described by a card so that the engine can run them."""
 
 from .kinds import all_kinds
 from .onnx_file import refuse_weights

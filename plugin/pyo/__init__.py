@@ -1,4 +1,4 @@
-"""StemMix for pyo: four faders on any pyo signal, and each stem as a signal of its own."""
+"""StemMix for pyo: four faders on any pyo signal, and each stem as a separate signal."""
 
 from .stemmix import StemMix
 
