@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-# Of MP3; AAC also has higher rates, where it would spend its bits on what nobody hears.
+# The rates of MP3. AAC also has higher rates, but would spend its bits there on sound that nobody hears.
 _MPEG_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 LOSSY = "lossy"  # stands for a sample format in files that have none
 SAMPLE_BYTES = {"int16": 2, "int24": 3, "float32": 4}

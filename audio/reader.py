@@ -1,4 +1,4 @@
-"""What every reader of audio files has in common, whichever decoder it uses."""
+"""The base of all readers of audio files, whichever decoder they use."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence

@@ -119,7 +119,7 @@ def _usage(command: Any, context: Any) -> str:
 
 
 def _metavar(parameter: Any) -> str:
-    """What stands for a value: the name that was chosen, or the choices."""
+    """Return the word for a value in the help: the metavar, or the choices."""
     if parameter.metavar is not None:
         return str(parameter.metavar).strip("[]")
     choices = getattr(getattr(parameter, "type_descriptor", None) or parameter.type, "choices", None)

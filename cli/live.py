@@ -139,7 +139,7 @@ def play_live(
 
 
 def _control(live: "Live", midi_map: Any, port: str | None, report: Callable[[str], None]) -> "MidiControl":
-    """What moves the faders, with a controller or without: so all that moves is recorded, and motor faders follow."""
+    """Return the control of all faders, with or without a controller, so that all moves are recorded and shown."""
     from ..control import MidiControl
 
     nobody = SimpleNamespace(callback=None, name="nobody")
@@ -170,7 +170,7 @@ def _keep_moves(control: "MidiControl", path: Path | None, sample_rate: int, for
 
 
 def _told(live: "Live") -> str:
-    """What plays, where to, and how late."""
+    """Return a line about input, output and latency."""
     settings, latency = live.settings, live.latency_samples
     late = 1000 * (latency + settings.block) / settings.sample_rate
     source = _end(settings.input, settings.input_kind)

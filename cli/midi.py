@@ -169,7 +169,7 @@ class _SkippedError(Exception):
 
 
 def _next_fader(events: "Events") -> dict[str, Any] | None:
-    """What is moved next, until it is quiet."""
+    """Return the control that is moved next, once it is quiet again."""
     from ..control.maps.learn import recognise_fader
 
     messages = [_next(events, None)]
@@ -180,7 +180,7 @@ def _next_fader(events: "Events") -> dict[str, Any] | None:
 
 
 def _next_button(events: "Events") -> dict[str, Any] | None:
-    """What is pressed next, until it is let go."""
+    """Return the button that is pressed next, once it is released."""
     from ..control.maps.learn import recognise_button
 
     messages = [_next(events, None)]

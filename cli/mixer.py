@@ -83,7 +83,7 @@ def run_mixer(live: "Live", control: "MidiControl", lines: "queue.SimpleQueue[st
 
 
 class Help(ModalScreen[None]):
-    """What the keys do."""
+    """The list of keys."""
 
     def compose(self) -> ComposeResult:
         """One box."""

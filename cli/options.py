@@ -33,7 +33,7 @@ Threads = Annotated[int, option_info(RunSettings, "threads")]
 
 
 class Provider(StrEnum):
-    """What runs the networks."""
+    """The execution provider that runs the networks."""
 
     cpu = "cpu"
     cuda = "cuda"

@@ -10,9 +10,9 @@ from typing import Any
 
 
 def load_rack(place: str, song: str | os.PathLike, stream: int | None = None) -> Any:
-    """What `place` names, "rack.py:rack" or "package.module:rack": a processor, or what makes one for the song.
+    """Load or make the processor that `place` names: "rack.py:rack" or "package.module:rack".
 
-    What makes one may take sample_rate and num_channels. Raises ValueError, in one line, for all that goes wrong there.
+    A function or class of that name makes it, and may take sample_rate and num_channels. Raises ValueError, in one line, if any of this fails.
     """
     from ..audio import open_audio
     from ..plugin.bridge.factory import make_processor

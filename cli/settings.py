@@ -13,7 +13,7 @@ from ..core.settings import Option, argument_of, default_of, fields_of, plain_ty
 from .complete import map_names_from, model_names_from, preset_names_from
 
 Command = Callable[..., None]
-# Of options, by the names of their fields.
+# Completion of options, by the names of their fields.
 COMPLETIONS = {"preset": preset_names_from, "model": model_names_from, "map": map_names_from}
 
 

@@ -22,7 +22,7 @@ class Mode(StrEnum):
 
 
 class Loss(StrEnum):
-    """What training minimises."""
+    """The loss that training minimises."""
 
     sdr = "sdr"
     waveform = "waveform"

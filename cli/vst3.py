@@ -192,7 +192,7 @@ def _difference(plugin: "HostedPlugin", rate: int) -> float:
 
 
 def _sound(descriptor: "Descriptor") -> str:
-    """What makes it, with a checksum's first digits."""
+    """Return the identity of the plugin's processor, with checksums cut to their first digits."""
     return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", descriptor.identity)
 
 

@@ -388,14 +388,14 @@ def _translated(
 
 
 def _values(point: Any) -> tuple:
-    """What a Point has, of a tuple that was given as one."""
+    """Return a tuple that was given as a point. Raises ControlError if it has another length."""
     if not isinstance(point, tuple) or not 3 <= len(point) <= 4:
         raise ControlError(f"point {shortened(point)} is not (time, stem, gain in dB) or that and a shape")
     return point
 
 
 def _plain(number: Any) -> Any:
-    """The number; but what Python reads and no table means, such as 1_000, is none."""
+    """Return the number. Raises ValueError for texts such as 1_000, which Python reads but no table means."""
     if isinstance(number, str) and not re.fullmatch(r"[\x21-\x5e\x60-\x7e]+", number):
         raise ValueError
     return number
@@ -420,7 +420,7 @@ def _text(path: str | os.PathLike) -> str:
 
 
 def _unit(columns: list[str]) -> str:
-    """What times a CSV file with these columns holds. Raises ControlError if it is no table of gains."""
+    """Return the unit of times in a CSV file with these columns. Raises ControlError if columns are missing."""
     unit = "samples" if "samples" in columns else "seconds"
     missing = [name for name in (unit, "stem", "gain_db") if name not in columns]
     if missing:

@@ -1,4 +1,4 @@
-"""What lies between the points of a stem, and the moves that make faders follow it."""
+"""The curve between the points of a stem, and the moves that make faders follow it."""
 
 import math
 from bisect import bisect_left

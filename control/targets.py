@@ -1,4 +1,4 @@
-"""What MIDI moves: a StemProcessor, or any object whose attributes are its faders."""
+"""The targets of MIDI control: a StemProcessor, or any object whose attributes are its faders."""
 
 import re
 from collections.abc import Iterable
@@ -95,5 +95,5 @@ class AttributeFaders:
 
 
 def _prefix(target: Any, stem: str) -> str:
-    """What the attributes of a stem begin with; plugins have no doubled or outer underscores in names."""
+    """Return the prefix of a stem's attributes; plugins have no doubled or outer underscores in names."""
     return stem if hasattr(target, f"{stem}_db") else re.sub("_+", "_", stem).strip("_")

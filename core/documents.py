@@ -12,7 +12,7 @@ from .errors import StemBridgeError
 T = TypeVar("T")
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-# What pydantic finds, in the words of JSON.
+# The faults that pydantic finds, in the words of JSON.
 MESSAGES = {
     "missing": "{field!r} is a required property",
     "union_tag_not_found": "{discriminator} is a required property",

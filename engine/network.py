@@ -99,7 +99,7 @@ def _fade_in(chunk: Chunk) -> NDArray[np.float32]:
 
 
 def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32]:
-    """What a graph takes: (frames, 2, bins, 2). Mono goes in twice; bins the network lacks are cropped or zero.
+    """Return a graph's input, (frames, 2, bins, 2). Mono goes in twice; bins are left out, or zero where they lack.
 
     Where one of two channels is silent, frame by frame, the other goes in twice too: it is mono, and sounds like it.
     """

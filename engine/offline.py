@@ -156,7 +156,7 @@ def _num_channels(audio: NDArray[Any], for_files: str) -> int:
 def aligned(
     blocks: Iterable[NDArray[Any]], compute: Callable[[NDArray[Any]], NDArray[np.float32]], latency: int
 ) -> Iterator[NDArray[np.float32]]:
-    """What `compute` makes of the blocks of a song: together as long as these, and without the latency.
+    """Yield the results of `compute` for the blocks of a song: together as long as these, and without the latency.
 
     blocks: (..., n) each. compute: a block to (..., n), later by `latency` samples.
     """

@@ -87,7 +87,7 @@ class StemEffect:
         self._prefixes = parameter_prefixes(stems)
         self.parameters = stem_parameters(stems) | {PRE_FADER: False}
         self.meters = stem_meters(stems) if measure else {}
-        # What a parameter belongs to.
+        # The stem of each parameter.
         kinds = "db", "mute", "solo"
         self._stems = {f"{prefix}_{kind}": stem for stem, prefix in self._prefixes.items() for kind in kinds}
         for name, declared in (self.parameters | self.meters).items():

@@ -285,7 +285,7 @@ def describe_processor(
 
 
 def find_processor(path: str) -> Callable[..., Any]:
-    """What "package.module:factory" names, imported. Raises BridgeError, in one line, if that cannot be."""
+    """Import the factory that "package.module:factory" names. Raises BridgeError, in one line, if that fails."""
     if not isinstance(path, str) or path.startswith("__main__:"):
         raise BridgeError(f"{path!r} is nothing that another process could import; give 'package.module:factory'")
     try:

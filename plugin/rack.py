@@ -23,9 +23,9 @@ Block = NDArray[np.float32]
 
 @runtime_checkable
 class Effect(Protocol):
-    """What a stem goes through: float32 (channels, n) to the same shape, delayed by `latency_samples`.
+    """An effect for a stem: float32 (channels, n) to the same shape, delayed by `latency_samples`.
 
-    If it has `prepare(sample_rate, num_channels)` too, that is called before all else.
+    If it has `prepare(sample_rate, num_channels)` too, that is called first.
     """
 
     @property

@@ -15,7 +15,7 @@ from ..core.gains import MAX_DB, SILENCE_DB
 from ..core.suggest import did_you_mean
 
 FOLDER = Path(__file__).parent
-# What a name may be, so that it is a file's name in any folder, the same where case does not count, and never a path.
+# Such a name works as a file name on any disk, is the same if the disk ignores case, and is never a path.
 NAME = re.compile("[a-z0-9]([a-z0-9 _-]{0,62}[a-z0-9])?")
 EXAMPLE = '{"name": "duet", "description": "A quieter singer", "gains_db": {"vocals": -12}}'
 

@@ -41,9 +41,9 @@ def frame_sdr(reference: NDArray, estimate: NDArray, sample_rate: float) -> floa
 def left_over_db(reference: NDArray, estimate: NDArray, sample_rate: float) -> float | None:
     """How much of a stem stays in the mix when its estimate is taken out, in dB of the stem: 0 if all of it does.
 
-    What an estimate misses, both (channels, n), has parts that sound like the stem and parts that are damage to others.
-    Left over is the part that follows the stem's own spectrum, third octave by third octave, second by second. None if
-    the reference is below -60 dBFS.
+    The error of an estimate has parts that sound like the stem, and parts that are damage to other stems. Left over is
+    the part that follows the stem's own spectrum, in each third octave and second. Both are (channels, n). None if the
+    reference is below -60 dBFS.
     """
     if rms_db(reference) < SILENT_DB:
         return None

@@ -1,4 +1,4 @@
-"""What a network is judged by: three losses, of which training minimises one."""
+"""The losses: training minimises one of three."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -74,12 +74,13 @@ class Bands:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides a network.
+    """The recipe of a network.
 
-    causal: streaming (looks only back) or chunked (looks both ways). family: one of FAMILIES. blocks: how many of its
-    building blocks; band_features: size of a band's vector, or of the finest layer's. summary_features, hidden: sizes
-    that the family's module explains. spatial: whether masks use the places of stems too (spatial.py).
-    lookahead: frames that a causal network hears before it gives a frame's masks.
+    causal: whether it is streaming (looks only back, apart from look-ahead), or chunked (looks both ways). family: one
+    of FAMILIES. blocks: how many of its building blocks; band_features: size of a band's vector, or of the finest
+    layer's. summary_features, hidden: sizes that the family's module explains. spatial: whether masks use the places of
+    stems too (spatial.py).
+    lookahead: frames that a streaming network hears before it gives a frame's masks.
     """
 
     causal: bool

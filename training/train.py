@@ -286,8 +286,8 @@ def _clip(song: Song, cache: StemCache) -> dict[str, np.ndarray]:
 def _validate(weights: dict[str, Tensor], recipe: Recipe, clips: list[dict], device: str) -> dict[str, float]:
     """Mean clip SDR per stem of the averaged weights.
 
-    Of ten songs a mean tells more than a median; no score counts as less than -5 dB, or one nearly silent stem would
-    outweigh the others.
+    A mean of ten songs tells more than a median. No score counts as less than -5 dB, so that one nearly silent stem
+    does not outweigh the others.
     """
     network = make_network(recipe).eval()
     network.load_state_dict(weights)

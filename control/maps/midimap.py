@@ -21,11 +21,11 @@ HIGHEST = {"cc": 127, "cc14": 16383, "nrpn": 16383, "pitchbend": 16383}
 
 @dataclass(frozen=True)
 class Control:
-    """What is moved on the device.
+    """A control on the device.
 
-    type: cc, cc14 (a controller below 32 and, 32 above it, its fine part), nrpn, relative (a cc that tells of turns),
-    note, pitchbend or program. number: of the controller, parameter, note or program, from 0; 0 for pitchbend.
-    encoding: of turns, twos, offset or sign. step_db: of one turn.
+    type: cc, cc14 (a controller below 32 and, 32 above it, its fine part), nrpn, relative (a cc that sends turns),
+    note, pitchbend or program. number: number of the controller, parameter, note or program, from 0; 0 for pitchbend.
+    encoding: how turns are sent: twos, offset or sign. step_db: change of the gain by one turn.
     """
 
     type: str

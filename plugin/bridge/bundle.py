@@ -118,7 +118,7 @@ def write_bundle(path: str | os.PathLike, descriptor: Descriptor) -> None:
 
 
 def read_bundle(path: str | os.PathLike) -> Descriptor:
-    """What a bundle says of itself. Raises BridgeError if it is missing or not one of ours."""
+    """Return the descriptor of a bundle. Raises BridgeError if it is missing or not made by StemBridge."""
     path = Path(path)
     if not os.path.lexists(path):
         raise BridgeError(f"{path}: there is no such bundle; `stembridge vst3 list` shows those that are installed")
@@ -130,7 +130,7 @@ def read_bundle(path: str | os.PathLike) -> Descriptor:
 
 
 def remove_bundle(path: Path) -> None:
-    """Remove a bundle, whole or not at all. Raises BridgeError if it is not one of ours or cannot be removed."""
+    """Remove a bundle, whole or not at all. Raises BridgeError if StemBridge did not make it, or if that fails."""
     read_bundle(path)
     scratch = path.parent / f".stembridge-{secrets.token_hex(6)}"
     try:

@@ -196,7 +196,7 @@ def parse_descriptor(text: str) -> Descriptor:
 
 
 def module_info(descriptor: Descriptor) -> str:
-    """What a host can know of the plugin without loading its library: the text of moduleinfo.json."""
+    """Return the text of moduleinfo.json, which describes the plugin to hosts that do not load its library."""
     vendor, url, email = VENDOR
     plugin_class = {
         "CID": descriptor.uid.upper(),

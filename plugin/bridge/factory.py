@@ -59,7 +59,7 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 def find_factory(path: str) -> Callable[..., Any]:
-    """What "package.module:factory" names. Raises ValueError, in one line, if there is nothing to call of that name."""
+    """Return the factory that "package.module:factory" names. Raises ValueError, in one line, if it is not callable."""
     module_name, colon, name = path.partition(":")
     if not (colon and module_name and name):
         raise ValueError(f"{path!r} names no processor; give 'package.module:factory'")

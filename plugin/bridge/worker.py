@@ -241,7 +241,7 @@ class _Stage:
 
 
 def _one_line(error: BaseException) -> str:
-    """What went wrong, and where."""
+    """Return a line that says what failed, and where."""
     where = ""
     trace = error.__traceback__
     while trace:
