@@ -12,8 +12,8 @@ from typing import Any
 def load_rack(place: str, song: str | os.PathLike, stream: int | None = None) -> Any:
     """Load or make the processor that `place` names: "rack.py:rack" or "package.module:rack".
 
-    A function or class of that name makes it, and may take sample_rate and num_channels. Raises ValueError, in one line,
-    if that fails.
+    A function or class of that name makes it, and may take sample_rate and num_channels. Raises ValueError, in one
+    line, if that fails.
     """
     from ..audio import open_audio
     from ..plugin.bridge.factory import make_processor
