@@ -61,7 +61,7 @@ def batch_arguments(
 
         arguments = load_recipe(recipe, job)
     arguments |= {name: value for name, value in options.items() if is_given(context, name)}
-    for name, thing in ("songs", "argument 'SONG'"), ("output", "option '--output' / '-o'"):
+    for name, thing in ("songs", "argument 'SONG'"), ("output", "option '--output' / '-o', a folder like -o out/"):
         if not arguments.get(name):
             raise ValueError(f"Missing {thing}; see {context.command_path} --help")
     if is_file(output := str(arguments["output"])):

@@ -25,6 +25,8 @@ REMEDIES = {
     IsADirectoryError: "name a file",
     PermissionError: "check its permissions, and its folder's",
 }
+# What else may have been meant where the value of an option is wrong, by the name of the option.
+MEANT = {"quality": "the quality of lossy files is --encoding-quality, from 0 to 10"}
 STOPPED_BY = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminated"}
 
 
@@ -116,7 +118,8 @@ def _reason(error: Exception) -> str | None:
             name = getattr(error, "option_name", "")
             return f"No such option: {name}{did_you_mean(name, choices)}; {_see(context)}"
         message = error.format_message().rstrip(".").replace("Value error, ", "")  # so pydantic begins, for typer
-        return f"{message}; {_see(context)}"
+        meant = MEANT.get(getattr(getattr(error, "param", None), "name", None) or "")
+        return f"{message}; {f'{meant}; ' if meant else ''}{_see(context)}"
     if isinstance(error, OSError) and error.strerror:
         remedy = next((f"; {text}" for kind, text in REMEDIES.items() if isinstance(error, kind)), "")
         return f"{error.filename}: {error.strerror}{remedy}" if error.filename else error.strerror
