@@ -19,6 +19,7 @@ GENERIC = "waveform", "waveform-one"  # kinds that any network may be, so its st
 RATE = 44100  # Hz; all known kinds are of this rate
 KNOWN_BYTES = 10_000 * 1024  # of a file's end that the MD5 is of
 WORDS = ("vocals", "drums", "bass", "other", "guitar", "piano", "accompaniment", "instrumental")
+STEM = re.compile("[a-z][a-z0-9_]*")  # as the schema of cards has it
 SHORT = {"vocal": "vocals", "voice": "vocals", "drum": "drums", "inst": "instrumental", "instrum": "instrumental"}
 # What is left of the mix without a stem.
 RESTS = {"vocals": "instrumental", "instrumental": "vocals", "accompaniment": "vocals", "other": "rest"}
@@ -59,6 +60,10 @@ def recognise(
     """
     if kind is not None and kind not in all_kinds():
         raise ModelError(f"unknown kind {kind!r}; choose from {', '.join(all_kinds())}")
+    if wrong := [stem for stem in stems or () if not STEM.fullmatch(stem)]:
+        raise ModelError(
+            f"{wrong[0]!r} in --stems is no name for a stem; use small letters, digits and _, such as vocals,other"
+        )
     known = [_known_mdx(file.path) for file in files]
     signatures = [read_signature(file.path, file.name) for file in files]
     matches = [
@@ -74,7 +79,10 @@ def recognise(
             )
     facts = all_kinds()[matches[0].kind]
     given = _stems_of_graphs(files, counts[0], facts, stems, known)
-    ordered = _faders([stem for stem in dict.fromkeys(stem for graph in given for stem in graph) if stem])
+    used = [[stem for stem in graph if stem] for graph in given]
+    ordered = _faders(
+        list(dict.fromkeys(stem for graph in used for stem in graph)), one_each=all(len(graph) == 1 for graph in used)
+    )
     graphs = []
     for file, match, names, about in zip(files, matches, given, known, strict=True):
         graph = {"file": imported_name(name, file.sha256), "sha256": file.sha256, "stems": names, **match.tensors}
@@ -114,7 +122,7 @@ def _only_kind(file: GuestFile, signature: Signature, kind: str | None, stems: S
     if len(found) == 1:
         return found[0]
     if found:
-        choices = ", ".join(match.kind for match in found)
+        choices = ", ".join(match.kind for match in (*found, *generic))
         raise ModelError(f"{file.name} may be one of several kinds: give --kind with one of {choices}")
     if generic:
         raise ModelError(f"{file.name} takes and gives waveforms ({signature}): name its stems in order with --stems")
@@ -187,12 +195,15 @@ def _stem_in(name: str) -> str | None:
     return words.pop() if len(words) == 1 else None
 
 
-def _faders(stems: list[str]) -> list[str]:
-    """The stems in the order of faders; the last is the rest of the mix."""
+def _faders(stems: list[str], one_each: bool) -> list[str]:
+    """The stems in the order of faders; the last is the rest of the mix.
+
+    one_each: Whether each is from a graph of its own: then there may be more in a song than these.
+    """
     if len(stems) == 1:
         return [*stems, RESTS.get(stems[0], "other")]
     ordered = sorted(stems, key=lambda stem: WORDS.index(stem) if stem in WORDS else len(WORDS))
     for rest in ("other", "accompaniment", "instrumental"):
         if rest in ordered:
             return [*(stem for stem in ordered if stem != rest), rest]
-    return ordered
+    return [*ordered, "other"] if one_each else ordered

@@ -126,6 +126,19 @@ def test_the_fine_tuned_bag_takes_one_stem_of_each_graph(guest):
         recognise(files, "mine", stems=["kazoo", *FOUR[1:]])
 
 
+@pytest.mark.parametrize("kind", ["openunmix", "htdemucs"])
+def test_what_no_graph_of_a_bag_gives_is_a_stem_of_its_own(guest, kind):
+    inputs, outputs = EXPORTS["htdemucs"][:2] if kind == "htdemucs" else ONE_STEM["openunmix"]
+    card = card_of(guest("vocals.onnx", inputs, outputs), guest("drums.onnx", inputs, outputs))
+    assert card.stems == ("vocals", "drums", "other"), "drums must come from their graph, not be the rest of the mix"
+
+
+def test_a_graph_of_any_length_may_be_of_the_general_kind(guest):
+    file = guest("any.onnx", {"mix": [1, 2, "n"]}, {"stems": [1, 6, 2, "n"]})
+    with pytest.raises(ModelError, match=r"may be one of several kinds: give --kind with one of .*\bwaveform\b"):
+        recognise([file], "mine", stems=["a", "b", "c", "d", "e", "f"])
+
+
 def test_graphs_of_different_kinds_are_no_bag(guest):
     with pytest.raises(ModelError, match=r"^b\.onnx is scnet with .*, but a\.onnx is htdemucs with"):
         recognise([guest("a.onnx", *EXPORTS["htdemucs"][:2]), guest("b.onnx", *EXPORTS["scnet"][:2])], "mine")
