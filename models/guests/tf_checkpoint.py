@@ -23,21 +23,25 @@ def read_checkpoint(index: Path) -> dict[str, NDArray[np.float32]]:
         index: Path of the file that ends in .index; those with the values are next to it.
 
     Raises:
-        ModelError: It is not a checkpoint, or damaged.
+        ModelError: It is not a checkpoint, or damaged, or the files with the values are missing.
         OSError: A file cannot be read.
     """
     variables = {}
+    shards = sorted(index.parent.glob(f"{index.stem}.data-*"))
     try:
         table = memoryview(index.read_bytes())
-        shards = sorted(index.parent.glob(f"{index.stem}.data-*"))
         contents = [np.memmap(shard, np.uint8, "r") for shard in shards]
         for name, entry in _table(table):
             if not name or first_number(entry, DTYPE) != FLOAT:
                 continue
+            if not shards:
+                raise ModelError(f"{index.name} needs {index.stem}.data-00000-of-00001, with the values, next to it")
             shape = [first_number(dimension, 1) for dimension in all_of(first_message(entry, SHAPE), 2)]
             start, size = first_number(entry, OFFSET), first_number(entry, SIZE)
             values = contents[first_number(entry, SHARD)][start : start + size]
             variables[name.decode()] = np.frombuffer(values.tobytes(), "<f4").reshape(shape)
+    except ModelError:
+        raise
     except (ValueError, IndexError, struct.error) as error:
         raise ModelError(f"{index.name} is not a TensorFlow checkpoint, or is damaged") from error
     return variables
