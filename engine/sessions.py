@@ -73,6 +73,8 @@ def _new_session(card: Card, graph: GraphFile, threads: int, providers: list[str
     thread = Thread(target=make)
     thread.start()
     thread.join()
+    if isinstance(made, ModelError):  # of the file, which was not read
+        raise made
     if isinstance(made, Exception):
         reason = " ".join(str(made).split())[:200]
         if "bad_alloc" in reason:

@@ -48,6 +48,14 @@ def test_a_graph_that_is_not_as_its_card_says(make_guest, text, about, told):
     assert "\n" not in str(error.value)
 
 
+def test_a_graph_that_is_not_the_one_of_its_card(make_guest):
+    path = make_guest((graph("1, 2, n", "1, 2, n"), ONE), stems=["vocals", "other"])
+    damaged = path.with_name(f"{path.stem}.0.onnx")
+    damaged.write_bytes(damaged.read_bytes() + b"more")
+    with pytest.raises(ModelError, match=rf"^{damaged}: its checksum [^/]* get both anew$"):
+        StemProcessor(path)
+
+
 def test_a_shape_that_shows_only_when_it_runs(make_guest, noise):
     body = """
         half = Constant <value_ints = [4096]> ()
