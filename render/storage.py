@@ -57,6 +57,8 @@ def one_line(error: BaseException) -> str:
     """What went wrong, for a person."""
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    elif isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        return one_line(error.__cause__)  # fsspec says only the address, whatever the server said
     elif isinstance(error, MemoryError):
         text = "memory ran out; render fewer songs at a time, or use a computer with more memory"
     else:

@@ -129,7 +129,8 @@ def test_a_name_that_is_taken_is_refused_unless_forced(desk, folder, guest):
         (["guest.onnx"], "guest.onnx takes and gives waveforms"),
         (["guest.onnx", "--stems", "one,two,three"], "gives 2 stems, not 3"),
         (["guest.onnx", "--stems", "one,one"], "the stem one is there twice"),
-        (["guest.onnx", "--stems", "One,Two"], "does not match"),
+        (["guest.onnx", "--stems", "One,Two"], "'One' in --stems is no name for a stem"),
+        (["guest.onnx", "--stems", "one,"], "'' in --stems is no name for a stem"),
         (["guest.onnx", "--kind", "nope"], "unknown kind 'nope'"),
         (["guest.onnx", "--kind", "htdemucs"], "guest.onnx is not htdemucs"),
         (["nan.onnx", "--stems", "one,two"], "nan"),
@@ -177,7 +178,7 @@ def test_a_damaged_card_hides_no_other_model(desk, folder, guest):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one file: whole, cut short, or so slowly that it never ends."""
+    """Serves one file: whole, not at all, cut short, or so slowly that it never ends."""
 
     def __init__(self, content, how):
         self.content, self.how, self.asked = content, how, threading.Event()
@@ -190,12 +191,17 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     def do_HEAD(self):
+        if self.server.how == "missing":
+            self.send_error(404)
+            return
         self.send_response(200)
         self.send_header("Content-Length", str(len(self.server.content)))
         self.end_headers()
 
     def do_GET(self):
         self.do_HEAD()
+        if self.server.how == "missing":
+            return
         self.server.asked.set()
         content = self.server.content
         if self.server.how != "whole":
@@ -237,6 +243,15 @@ def test_a_download_that_breaks_off_leaves_nothing(desk, folder, serve):
     line = desk.refused("models", "import", serve("cut short").url, "--stems", "speech,music", here=True)
     assert "http://127.0.0.1" in line
     assert not os.listdir(folder)
+
+
+def test_a_download_that_is_refused_says_why(desk, folder, serve):
+    pytest.importorskip("aiohttp")
+    assert "404" in desk.refused("models", "import", serve("missing").url, here=True)
+    assert not folder.exists() or not os.listdir(folder)
+    server = serve("whole")
+    server.server_close()
+    assert "Connect call failed" in desk.refused("models", "import", server.url, here=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
