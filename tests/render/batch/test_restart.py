@@ -46,7 +46,12 @@ def start(tmp_path, monkeypatch, make_song, tiny_live_model):
     def start(job, jobs):
         command = [sys.executable, "-c", BATCH, job, str(jobs), tiny_live_model]
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run in the background
         )
         processes.append(process)
         return process
