@@ -31,12 +31,14 @@ def import_model(
         ),
     ],
     name: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="What to call it; default: as the first file.")
+        str | None, typer.Option("--as", metavar="NAME", help="Name of the model (default: the first file's name).")
     ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
-            "--kind", metavar="KIND", help="Kind of network, where its graph does not tell: `stembridge docs guests`."
+            "--kind",
+            metavar="KIND",
+            help="Kind, if the graph does not show it; see `stembridge docs guests`.",
         ),
     ] = None,
     stems: Annotated[
@@ -48,7 +50,7 @@ def import_model(
     ] = None,
     overwrite: Force = False,
 ) -> None:
-    """Import a separator of others, so that --model finds it by name.
+    """Import a separator made by others, so that --model finds it by name.
 
     The network is recognised by the shapes of its inputs and outputs, and run once on noise.
     """

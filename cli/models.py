@@ -32,7 +32,7 @@ def _models(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the networks that --model knows by name; import the networks of others.
+    """List the networks that --model knows by name; import networks by others.
 
     Each network's weights have their own terms: see `stembridge models show NAME`.
     """

@@ -55,7 +55,10 @@ def run_training(
     songs_share: Annotated[
         float,
         typer.Option(
-            "--songs-share", min=0.0, max=1.0, help="Share of the mixes that is made of --songs, beside --data."
+            "--songs-share",
+            min=0.0,
+            max=1.0,
+            help="Share of mixes that comes from --songs, if --data is given too.",
         ),
     ] = 0.5,
     more: MoreFolders = None,
@@ -80,7 +83,7 @@ def run_training(
         str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights (and its mode).")
     ] = None,
     cache: Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Where decoded songs are kept.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=MOST_SEEDS, help="Of all random choices.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=MOST_SEEDS, help="Random seed.")] = 0,
     threads: Annotated[int, typer.Option("--threads", min=0, help="Processor cores, 0 for all.")] = 0,
     terms: Annotated[
         str, typer.Option("--terms", help="What the weights may be used for, for the card.")
@@ -89,7 +92,7 @@ def run_training(
 ) -> None:
     """Train a network on songs with stems, or on songs whose stems another network finds, and export it.
 
-    Goes on where it was stopped: checkpoints and log.csv lie beside the output, in FILE.training/. Needs PyTorch:
+    Goes on where it was stopped: checkpoints and log.csv lie next to the output, in FILE.training/. Needs PyTorch:
     pip install '.[train]' in a clone.
     """
     true_folders, folders = _folders(data or [], songs or [], more or [])

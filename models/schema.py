@@ -10,9 +10,10 @@ from ..core.errors import ModelError
 
 def check_values(values: Any, schema: str, source: object) -> None:
     """Raise ModelError, in one line that begins with `source`, if JSON values do not keep the schema of that name."""
-    import jsonschema
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
 
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(_schema(schema)).iter_errors(values))
+    error = best_match(Draft202012Validator(_schema(schema)).iter_errors(values))
     if error:
         raise ModelError(f"{source}: not a valid model card: {error.json_path}: {_shorten(error.message)}")
 

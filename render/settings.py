@@ -57,7 +57,7 @@ class SongSettings(Settings):
     sample_format: Annotated[
         SampleFormat | None,
         Option(
-            help="Bits a sample, 32 is float; default: as the song.",
+            help="Bits per sample; 32 is float (default: as in the song).",
             flags=("--bits",),
             spelt=(("16", "int16"), ("24", "int24"), ("32", "float32")),
         ),
