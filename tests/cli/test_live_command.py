@@ -103,15 +103,18 @@ def test_a_controller_moves_the_faders_and_its_moves_are_kept(desk, midi_device)
         *("--drums", -80, "--seconds", 60, "--model", desk.model, *HEADLESS),
     )
     read_until(process, "Ctrl-C ends")
-    midi_device.send(mido.Message("control_change", control=16, value=0))
-    time.sleep(0.5)
+    for value in range(31):  # the first ones may come before the sound starts, and are kept at its start
+        midi_device.send(mido.Message("control_change", control=16, value=value))
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "stembridge: interrupted\n")
     moves = [m for m in mido.MidiFile(desk.folder / "take.mid") if m.type == "control_change"]
     at = np.cumsum([m.time for m in moves])
     assert {(m.control, m.value) for m, seconds in zip(moves, at, strict=True) if seconds == 0} >= {(17, 0)}
-    assert {(m.control, m.value) for m, seconds in zip(moves, at, strict=True) if seconds > 0} == {(16, 0)}
+    later = [(m.control, m.value) for m, seconds in zip(moves, at, strict=True) if seconds > 0]
+    assert {control for control, _ in later} == {16}
+    assert later[-1][1] == 30
 
 
 def test_the_devices(desk):
