@@ -36,7 +36,7 @@ def stop_after_a_second():
 
     process, done = StemProcessor.process, 0
 
-    def counted(self, block, moves=()):
+    def process_and_count(self, block, moves=()):
         nonlocal done
         out = process(self, block, moves)
         done += out.shape[-1]
@@ -47,7 +47,7 @@ def stop_after_a_second():
             os.kill(os.getpid(), 15)
         return out
 
-    StemProcessor.process = counted
+    StemProcessor.process = process_and_count
 
 class Watch:
     # Waits for the command to import the engine, whose order of imports is its own.

@@ -1,16 +1,16 @@
 """The signal path: analysis, mask network, resynthesis, faders."""
 
 from ..core.protocols import Automation
-from .offline import aligned, automated, moves_faders, remix, remixing, separate
+from .offline import compensate_latency, moves_faders, remix, remixing, separate, with_automation
 from .processor import StemProcessor
 
 __all__ = [
     "Automation",
     "StemProcessor",
-    "aligned",
-    "automated",
+    "compensate_latency",
     "moves_faders",
     "remix",
     "remixing",
     "separate",
+    "with_automation",
 ]

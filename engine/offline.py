@@ -106,9 +106,9 @@ def remixing(
     """Return a function that remixes consecutive blocks of a song, and its latency in samples.
 
     If all faders stay at 0 dB, the function is `pass_through`, which needs no network. Takes and raises the same as
-    `automated`.
+    `with_automation`.
     """
-    process = automated(processor, automation)
+    process = with_automation(processor, automation)
     if any(processor.gains_db.values()) or moves_faders(automation, processor.gains_db):
         return process, processor.latency_samples
     return processor.pass_through, 0
@@ -119,7 +119,9 @@ def moves_faders(automation: Automation | None, gains_db: Mapping[str, float]) -
     return automation is not None and getattr(automation, "moves_faders", lambda _: True)(gains_db)
 
 
-def automated(processor: StemProcessor, automation: Automation | None) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+def with_automation(
+    processor: StemProcessor, automation: Automation | None
+) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     """`processor.process` for the consecutive blocks of a song, with the moves of each.
 
     The processor must be new or reset; its faders go to where the automation starts. Raises ValueError if `automation`
@@ -128,7 +130,9 @@ def automated(processor: StemProcessor, automation: Automation | None) -> Callab
     if automation is None:
         return processor.process
     if not hasattr(automation, "starting"):
-        raise ValueError(f"automation {automation!r} is none; read a file with Automation.from_csv or from_midi")
+        raise ValueError(
+            f"automation must be an Automation, not {automation!r}; read a file with Automation.from_csv or from_midi"
+        )
     automation = automation.starting(processor.gains_db)
     processor.set_gains_db(**automation.initial())
     processor.reset()
@@ -153,7 +157,7 @@ def _num_channels(audio: NDArray[Any], for_files: str) -> int:
     return 1 if len(shape) == 1 else shape[0]
 
 
-def aligned(
+def compensate_latency(
     blocks: Iterable[NDArray[Any]], compute: Callable[[NDArray[Any]], NDArray[np.float32]], latency: int
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the results of `compute` for the blocks of a song: together as long as these, and without the latency.
@@ -184,7 +188,7 @@ def _whole(
     audio = np.asarray(audio)
     length, done = audio.shape[-1], 0
     out = np.empty((*compute(audio[..., :0]).shape[:-1], length), np.float32)
-    for part in aligned((audio[..., i : i + SLICE] for i in range(0, length, SLICE)), compute, latency):
+    for part in compensate_latency((audio[..., i : i + SLICE] for i in range(0, length, SLICE)), compute, latency):
         out[..., done : done + part.shape[-1]] = part
         done += part.shape[-1]
         if progress:

@@ -28,7 +28,7 @@ class BlockCallback:
         if settings.realtime:
             # Threads that start from now on inherit it. All are alike, and the one that plays goes before them: one
             # that is held up by a higher one while it holds Python's lock would hold up the sound.
-            hurry(PRIORITY - 1)
+            request_realtime_priority(PRIORITY - 1)
         self._processor = processor = StemProcessor(
             settings.model,
             settings.sample_rate,
@@ -57,7 +57,7 @@ class BlockCallback:
         if self._player != threading.get_ident():  # a device that has returned has another
             self._player = threading.get_ident()
             if self._realtime:
-                hurry(PRIORITY)
+                request_realtime_priority(PRIORITY)
             self._busy = time.process_time()
         lasts = block.shape[-1] / self._rate
         if self._left <= block.shape[-1]:
@@ -114,7 +114,7 @@ class BlockCallback:
                 self._memory.counts[4] += np.count_nonzero(np.abs(out) > 1)
 
 
-def hurry(priority: int) -> None:
+def request_realtime_priority(priority: int) -> None:
     """Go before all that is not audio, where the system allows it to the thread that calls."""
     if hasattr(os, "sched_setscheduler"):
         with suppress(OSError):

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...audio import AudioError, open_audio
-from ...engine import aligned
+from ...engine import compensate_latency
 from ...engine.fifo import Fifo
 from ...models import Model
 from ..settings import Progress
 from ..song.overview import join_by_twos
-from ..song.song import REPAIR, counted, hear_song, stem_processor
+from ..song.song import REPAIR, hear_song, read_with_progress, stem_processor
 
 Block = NDArray[np.float32]
 
@@ -104,7 +104,9 @@ def inspect_audio(
         energies = np.zeros(len(stems))
         columns = _Columns(rate, len(stems))
         with np.errstate(over="ignore", invalid="ignore"):  # outliers are refused below
-            for separated in aligned(counted(reader, None, progress), processor.separate, processor.latency_samples):
+            for separated in compensate_latency(
+                read_with_progress(reader, None, progress), processor.separate, processor.latency_samples
+            ):
                 mix = separated.sum(axis=0)
                 song.push(mix)
                 for meter, stem in zip(meters, separated, strict=True):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.protocols import Automation
-from ...engine import automated
+from ...engine import with_automation
 
 Block = NDArray[np.float32]
 
@@ -34,7 +34,7 @@ def prepared(
         if gains_db:
             processor.set_gains_db(**gains_db)
         processor.reset()
-    process, latency = automated(processor, automation), processor.latency_samples
+    process, latency = with_automation(processor, automation), processor.latency_samples
     if not isinstance(latency, int | np.integer) or latency < 0:
         raise ValueError(f"the {kind}'s latency_samples is {latency!r}; it must be a whole number, 0 or more")
 

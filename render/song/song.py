@@ -16,7 +16,7 @@ from ...audio.containers import CONTAINERS, VIDEO_CONTAINERS, kind_of
 from ...core.protocols import Automation
 from ...core.settings import arguments_from
 from ...core.stems import stem_parts
-from ...engine import StemProcessor, aligned, remixing
+from ...engine import StemProcessor, compensate_latency, remixing
 from ...engine.processor import MAX_RATE, MIN_RATE
 from ...models import Model, load_model
 from ...presets.gains import read_gains
@@ -201,7 +201,7 @@ def _render(
         # Before the work: what a container cannot hold is known now.
         writers = [stack.enter_context(_create(part, reader, settings)) for part in outputs.parts]
         with create_audio(scratch, rate, num_files * num_channels, "float32") as writer:
-            for block in aligned(counted(reader, song, progress), compute, latency):
+            for block in compensate_latency(read_with_progress(reader, song, progress), compute, latency):
                 writer.write(block.reshape(num_files * num_channels, -1))
                 frames += block.shape[-1]
                 peak = max(peak, float(np.abs(block).max(initial=0)))
@@ -284,7 +284,7 @@ def _meter(reader: AudioReader, *, true_peak: bool = False) -> "Loudness":
     return Loudness(reader.sample_rate, reader.num_channels, true_peak=true_peak)
 
 
-def counted(reader: AudioReader, meter: "Loudness | None", progress: Progress | None) -> Iterator[Block]:
+def read_with_progress(reader: AudioReader, meter: "Loudness | None", progress: Progress | None) -> Iterator[Block]:
     """The blocks of a song, shown to a meter, and telling how much of it has been read."""
     done = 0
     for block in reader.blocks(BLOCK):

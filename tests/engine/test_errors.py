@@ -9,7 +9,7 @@ from stembridge.control import Automation
 from stembridge.core import background
 from stembridge.engine import fifo, gains, mask_separator, processor, stft
 from stembridge.engine.gains import Faders
-from stembridge.engine.offline import automated
+from stembridge.engine.offline import with_automation
 
 options = pytest.mark.parametrize("options", [{}, {"realtime_block": 64}])
 LATE_MOVE = [(299, "drums", -20.0)]  # in a block of 300: heard after the latency
@@ -144,8 +144,8 @@ def test_a_wrong_call_changes_nothing(tiny_live_model, noise, stream):
 
 def test_a_block_that_is_refused_takes_no_time_of_an_automation(tiny_live_model, noise):
     audio, ride = noise(2, 4000), Automation([(0.05, "vocals", -80.0)])
-    expected = automated(StemProcessor(tiny_live_model), ride)(audio)
-    process = automated(StemProcessor(tiny_live_model), ride)
+    expected = with_automation(StemProcessor(tiny_live_model), ride)(audio)
+    process = with_automation(StemProcessor(tiny_live_model), ride)
     out = [process(audio[:, :1000])]
     with pytest.raises(ValueError, match="is not"):
         process(audio[:1, 1000:])

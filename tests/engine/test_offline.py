@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge import StemProcessor, remix, separate
 from stembridge.control import Automation
-from stembridge.engine import aligned, automated
+from stembridge.engine import compensate_latency, with_automation
 from stembridge.engine.network import ChunkedNetwork, StreamingNetwork
 from stembridge.models import load_model
 
@@ -181,7 +181,9 @@ def test_however_the_song_is_cut_the_moves_are_the_same(tiny_live_model, ready, 
     audio, ride = noise(1, 6000), Moves(*moves)
     processor = ready(tiny_live_model, 16000, 1)
     blocks = np.split(audio, np.minimum(np.cumsum(cuts, dtype=int), 6000), axis=-1)
-    out = np.concatenate(list(aligned(blocks, automated(processor, ride), processor.latency_samples)), axis=-1)
+    out = np.concatenate(
+        list(compensate_latency(blocks, with_automation(processor, ride), processor.latency_samples)), axis=-1
+    )
     whole = remix(audio, 16000, {}, tiny_live_model, automation=ride)
     np.testing.assert_allclose(out, whole, rtol=0, atol=1e-5)
 
@@ -205,7 +207,7 @@ def test_an_automation_of_a_stem_that_the_model_lacks_says_so_at_once(tiny_model
 
 @pytest.mark.parametrize("wrong", ["ride.csv", 3, {"vocals": -6}])
 def test_what_is_no_automation_is_refused_in_one_line(tiny_model, wrong):
-    with pytest.raises(ValueError, match=r"is none; read a file with Automation\.from_csv or from_midi$"):
+    with pytest.raises(ValueError, match=r"must be an Automation, not .*; read a file with Automation\.from_csv or from_midi$"):
         remix(np.zeros((2, 900)), 44100, {}, tiny_model, automation=wrong)
 
 

@@ -15,7 +15,7 @@ from stembridge.live.shared_memory import SharedMemory
 @pytest.fixture
 def make_work(tiny_live_model, monkeypatch):
     """A function that makes what is done with each block: (rate, block, options of Live) -> it and its memory."""
-    monkeypatch.setattr(block_callback, "hurry", lambda priority: None)  # the tests are in no hurry
+    monkeypatch.setattr(block_callback, "request_realtime_priority", lambda priority: None)
 
     def make(rate=44100, block=64, held=1, model=tiny_live_model, realtime=False, **options):
         settings = Live(

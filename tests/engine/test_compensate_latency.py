@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stembridge.engine.offline import aligned
+from stembridge.engine.offline import compensate_latency
 from stembridge.engine.processor import SLICE
 
 
@@ -29,16 +29,16 @@ class Delay:
 def test_a_delay_is_undone_however_the_song_is_cut(lengths, latency, num_channels):
     song = np.arange(sum(lengths) * num_channels, dtype=np.float32).reshape(num_channels, -1) + 1
     blocks = np.split(song, np.cumsum(lengths)[:-1], axis=-1)
-    out = np.concatenate(list(aligned(blocks, Delay(latency, num_channels), latency)), axis=-1)
+    out = np.concatenate(list(compensate_latency(blocks, Delay(latency, num_channels), latency)), axis=-1)
     np.testing.assert_array_equal(out, [song, -song])
 
 
 @pytest.mark.parametrize("latency", [SLICE - 1, SLICE, 3 * SLICE + 7])
 def test_a_latency_longer_than_the_song_is_undone_too(latency):
     song = np.ones((1, 100), np.float32)
-    out = np.concatenate(list(aligned([song], Delay(latency, 1), latency)), axis=-1)
+    out = np.concatenate(list(compensate_latency([song], Delay(latency, 1), latency)), axis=-1)
     np.testing.assert_array_equal(out[0], song)
 
 
 def test_no_song_gives_nothing():
-    assert list(aligned([], Delay(10, 1), 10)) == []
+    assert list(compensate_latency([], Delay(10, 1), 10)) == []
