@@ -1,12 +1,8 @@
 """One timeline of fader moves: steps and ramps for each stem."""
 
-import codecs
-import csv
-import io
 import math
 import operator
 import os
-import re
 import warnings
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,20 +14,16 @@ from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import ControlError
-from ..core.gains import SILENCE_DB, check_gain_db, gain_from_text
+from ..core.gains import SILENCE_DB
 from ..core.stems import check_stems
-from ..presets import load_preset, morph
-from .curve import SHAPES, Curve, Point, gain_between, known_gains
-from .files import write_whole
+from ..presets import morph
+from .curve import Curve, gain_between, known_gains
 from .maps.midimap import MidiMap, load_map, map_names
+from .point import UNITS, Point, check_point
+from .table import read_table, write_table
 
 if TYPE_CHECKING:
-    from mido import Message
     from numpy.typing import ArrayLike
-
-LATEST = 1e14  # seconds or samples; far beyond any song, and no number overflows
-UNITS = ("seconds", "samples")
-HEADER = "seconds,stem,gain_db or samples,stem,gain_db, and if there are ramps a column shape"
 
 
 class Automation:
@@ -52,7 +44,7 @@ class Automation:
         self._sources: dict[str, str] = {}  # stem -> what named it first
         self._about = "this automation", "; it has no points"  # for warnings: its name, and why it is empty
         self._drawn: tuple[float, dict[str, Curve]] | None = None
-        for point in sorted((self._checked(*_values(point)) for point in points), key=attrgetter("at")):
+        for point in sorted((check_point(self.unit, *_values(point)) for point in points), key=attrgetter("at")):
             self._lanes.setdefault(point.stem, []).append(point)
 
     def __repr__(self) -> str:
@@ -98,40 +90,11 @@ class Automation:
         Raises:
             ControlError: Names the file and the line.
         """
-        text = _text(path)
-        # Spreadsheets separate columns with semicolons or tabs if the comma is the decimal separator.
-        header = next((line for line in text.split("\n") if line.strip()), "")
-        if declared := re.fullmatch(r'"?sep=(.)"?\s*', header, re.IGNORECASE):  # Excel writes this line
-            separator, text = declared[1], text.replace(header, "", 1)
-        else:
-            separator = next((sign for sign in "\t;" if sign in header), ",")
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-        try:
-            rows = (row for row in reader if "".join(row).strip())
-            columns = [name.strip() for name in next(rows, [])]
-            while columns and not columns[-1]:
-                columns.pop()
-            automation = cls(unit=_unit(columns))
-            latest = 0.0
-            for row in rows:
-                if len(row) < len(columns) or "".join(row[len(columns) :]).strip():
-                    raise ControlError(f"{len(row)} columns, but the header has {len(columns)}")
-                cells = {name: cell.strip() for name, cell in zip(columns, row, strict=False)}
-                at, gain = (cells[name] for name in (automation.unit, "gain_db"))
-                if separator != ",":
-                    at, gain = at.replace(",", "."), gain.replace(",", ".")
-                point = automation._checked(at, cells["stem"], gain, cells.get("shape") or "step")
-                automation._sources.setdefault(point.stem, f"{path}, line {reader.line_num}")
-                if point.at < latest:
-                    raise ControlError(
-                        f"{point.at:.15g} {automation.unit} come after {latest:.15g}; sort the lines by time"
-                    )
-                latest = point.at
-                automation._lanes.setdefault(point.stem, []).append(point)
-        except (ControlError, csv.Error) as error:
-            raise ControlError(f"{path}, line {max(1, reader.line_num)}: {error}") from error
-        if separator == "\t":
+        table = read_table(path)
+        if table.has_tabs:
             warnings.warn(f"{path} has tabs instead of commas between its columns; it was read anyway", stacklevel=2)
+        automation = cls(table.points, table.unit)
+        automation._sources = {stem: f"{path}, line {line}" for stem, line in table.first_lines.items()}
         automation._about = str(path), "; it has no line after the header"
         return automation
 
@@ -152,17 +115,18 @@ class Automation:
         Raises:
             ControlError: Names the file, and the invalid event and its track if there is one.
         """
+        from .midi_points import points_of
         from .midifile import describe, read
 
         midi_map = map if isinstance(map, MidiMap) else load_map(map)
         messages = read(path)
-        automation = cls(_translated(path, messages, midi_map, gains_db or {}))
+        automation = cls(points_of(path, messages, midi_map, gains_db or {}))
         origin = f"{path}, read through the MIDI map {midi_map.name!r}"
         automation._sources = dict.fromkeys(automation._lanes, origin)
         automation._about = str(path), ""
         if not automation._lanes:
             others = (load_map(name) for name in map_names())
-            fitting = [other.name for other in others if _translated(path, messages, other, gains_db or {})]
+            fitting = [other.name for other in others if points_of(path, messages, other, gains_db or {})]
             remedy = f"try map {' or '.join(fitting)}" if fitting else "make a map for it with `stembridge midi learn`"
             found = (
                 f"{describe(message for _, message in messages)}; {remedy}" if messages else "no message for a fader"
@@ -185,7 +149,7 @@ class Automation:
 
         In a ramp it is a jump, from where the ramp goes on.
         """
-        return self._begin(self._checked(at, stem, gain_db))
+        return self._begin(check_point(self.unit, at, stem, gain_db))
 
     def ramp(
         self, stem: str, start: float, stop: float, to_db: float, *, from_db: float | None = None, shape: str = "db"
@@ -195,8 +159,8 @@ class Automation:
         from_db: where the line begins, by default where the stem is then. A ramp of 20 ms or more is on time; a
         shorter one takes 20 ms. What the stem had between start and stop goes. Returns self.
         """
-        end = self._checked(stop, stem, to_db, shape)
-        begin = self._checked(start, stem, from_db, "hold" if from_db is None else "step")
+        end = check_point(self.unit, stop, stem, to_db, shape)
+        begin = check_point(self.unit, start, stem, from_db, "hold" if from_db is None else "step")
         if end.at < begin.at:
             raise ControlError(f"{stem}: a ramp from {begin.at:.15g} to {end.at:.15g} {self.unit} goes back in time")
         self._begin(begin)
@@ -282,12 +246,7 @@ class Automation:
 
     def to_csv(self, path: str | os.PathLike) -> None:
         """Write all points, whole or not at all, so that `from_csv` reads the same. Raises ControlError."""
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow([self.unit, *Point._fields[1:]])
-        for at, stem, gain, shape in self.points:
-            writer.writerow([at, stem, "" if shape == "hold" else gain, shape])
-        write_whole(path, table.getvalue().encode())
+        write_table(path, self.unit, self.points)
 
     def _begin(self, point: Point) -> Self:
         """Add a step; a ramp that it divides goes there first."""
@@ -300,30 +259,6 @@ class Automation:
         insort(self._lanes.setdefault(point.stem, []), point, key=attrgetter("at"))
         self._drawn = None
         return self
-
-    def _checked(self, at: Any, stem: Any, gain_db: Any, shape: Any = "step") -> Point:
-        if not isinstance(stem, str) or not stem:
-            raise ControlError(f"stem {shortened(stem)} is no name")
-        name = stem if len(stem) < 40 else shortened(stem)
-        try:
-            if self.unit == "seconds":
-                time: float = float(_plain(at))
-            else:
-                time = int(_plain(at)) if isinstance(at, str) else operator.index(at)
-        except (TypeError, ValueError, OverflowError):
-            number = "a number" if self.unit == "seconds" else "a whole number"
-            raise ControlError(f"{name}: time {shortened(at)} is not {number} of {self.unit}") from None
-        if not 0 <= time <= LATEST:
-            raise ControlError(
-                f"{name}: time {shortened(time)} is out of range; give {self.unit} from 0 to {LATEST:.0e}"
-            )
-        if shape not in SHAPES:
-            raise ControlError(f"{name}: shape {shortened(shape)} is unknown; give {', '.join(SHAPES)}")
-        if shape == "hold":
-            return Point(time, stem, math.nan, shape)
-        check = gain_from_text if isinstance(gain_db, str) else check_gain_db
-        gain = check(name, gain_db, ControlError)
-        return Point(time, stem, max(gain, SILENCE_DB), shape)
 
     def _point_at(self, at: float, stem: str) -> Point:
         """A point that changes nothing: where the stem is at a time."""
@@ -352,80 +287,8 @@ class Automation:
         }
 
 
-def _translated(
-    path: str | os.PathLike,
-    messages: "Iterable[tuple[float, Message]]",
-    midi_map: MidiMap,
-    gains_db: Mapping[str, float],
-) -> list[Point]:
-    """Return the points that a MIDI file's messages make of faders that start at `gains_db`. Raises ControlError."""
-    from .maps.translator import Translator
-
-    faders: dict[str, float] = dict.fromkeys(midi_map.stems, 0.0) | dict(gains_db)
-    switched: dict[str, set[str]] = {"mute": set(), "solo": set()}
-    translator = Translator(midi_map, midi_map.stems, faders)
-    points = []
-    heard: dict[str, float] = {}
-    for seconds, message in messages:
-        for kind, stem, value in translator.feed(message):
-            if stem is None:
-                try:
-                    faders = dict.fromkeys(faders, 0.0) | load_preset(value)
-                except ValueError as error:
-                    raise ControlError(f"{path}, at {seconds:g} seconds: {error}") from error
-                translator.preset_loaded(faders)
-            elif kind == "gain":
-                faders[stem] = value
-            else:
-                (switched[kind].add if value else switched[kind].discard)(stem)
-            for moved in faders if stem is None or kind == "solo" else (stem,):
-                silent = moved in switched["mute"] or (switched["solo"] and moved not in switched["solo"])
-                gain = SILENCE_DB if silent else faders[moved]
-                if heard.get(moved) != gain:
-                    heard[moved] = gain
-                    points.append(Point(seconds, moved, gain))
-    return points
-
-
 def _values(point: Any) -> tuple:
     """Return a tuple that was given as a point. Raises ControlError if it has another length."""
     if not isinstance(point, tuple) or not 3 <= len(point) <= 4:
         raise ControlError(f"point {shortened(point)} is not (time, stem, gain in dB) or that and a shape")
     return point
-
-
-def _plain(number: Any) -> Any:
-    """Return the number. Raises ValueError for texts such as 1_000, which Python reads but no table means."""
-    if isinstance(number, str) and not re.fullmatch(r"[\x21-\x5e\x60-\x7e]+", number):
-        raise ValueError
-    return number
-
-
-def _text(path: str | os.PathLike) -> str:
-    """Return the text of a CSV file, with "\\n" as line ends and without comments. Raises ControlError."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise ControlError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # not a possible file name
-        raise ControlError(f"{str(path)!r} cannot be read: {error}") from error
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
-    try:
-        text = data.decode("utf-16" if marked else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise ControlError(f"{path} is not text in UTF-8; save the table as CSV in UTF-8")
-    return re.sub('^[ \t]*"?#.*', "", text.replace("\r\n", "\n").replace("\r", "\n"), flags=re.MULTILINE)
-
-
-def _unit(columns: list[str]) -> str:
-    """Return the unit of times in a CSV file with these columns. Raises ControlError if columns are missing."""
-    unit = "samples" if "samples" in columns else "seconds"
-    missing = [name for name in (unit, "stem", "gain_db") if name not in columns]
-    if missing:
-        raise ControlError(f"the header has no column {missing[0]!r}; it is {HEADER}")
-    extra = sorted({name for name in columns if columns.count(name) > 1 or name not in (unit, *Point._fields[1:])})
-    if extra:
-        raise ControlError(f"the header has a column {extra[0][:40]!r} too many; it is {HEADER}")
-    return unit

@@ -4,25 +4,11 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from typing import NamedTuple
 
 from ..core.gains import MAX_DB, SILENCE_DB
+from .point import Point
 
 GLIDE_SECONDS = 0.02  # in which the engine's faders go to each move, in a straight line
-SHAPES = ("step", "linear", "db", "hold")
-
-
-class Point(NamedTuple):
-    """A stem's gain at a time, and how it gets there from the stem's point before.
-
-    shape: "step", at once; "linear", straight in gain; "db", straight in dB; "hold", it stays what it was until here,
-    from where a ramp may begin, and gain_db is NaN.
-    """
-
-    at: float
-    stem: str
-    gain_db: float
-    shape: str = "step"
 
 
 def gain_between(before_db: float, after: Point, share: float) -> float:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge.control import Automation, ControlError
-from stembridge.control.curve import GLIDE_SECONDS, SHAPES, Point
+from stembridge.control.curve import GLIDE_SECONDS
+from stembridge.control.point import SHAPES, Point
 from stembridge.engine import gains
 
 RATES = [8000, 22050, 44100, 48000, 96000, 192000]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stembridge.control import Automation, ControlError
-from stembridge.control.curve import Point
+from stembridge.control.point import Point
 
 points = st.tuples(
     st.floats(0, 1e6),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from stembridge.control import Automation, load_map, map_names
-from stembridge.control.curve import SHAPES
+from stembridge.control.point import SHAPES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "automation.md").read_text("utf-8")

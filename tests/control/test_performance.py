@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from stembridge.control import Automation, ControlError, load_map
-from stembridge.control.curve import Point
+from stembridge.control.point import Point
 from stembridge.presets import load_preset
 
 STEMS = ("vocals", "drums", "bass", "other")

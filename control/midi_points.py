@@ -1,0 +1,48 @@
+"""The points of a timeline that the messages of a MIDI file make."""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from ..core.errors import ControlError
+from ..core.gains import SILENCE_DB
+from ..presets import load_preset
+from .maps.midimap import MidiMap
+from .maps.translator import Translator
+from .point import Point
+
+if TYPE_CHECKING:
+    from mido import Message
+
+
+def points_of(
+    path: str | os.PathLike,
+    messages: "Iterable[tuple[float, Message]]",
+    midi_map: MidiMap,
+    gains_db: Mapping[str, float],
+) -> list[Point]:
+    """Return the points that a MIDI file's messages make of faders that start at `gains_db`. Raises ControlError."""
+    faders: dict[str, float] = dict.fromkeys(midi_map.stems, 0.0) | dict(gains_db)
+    switched: dict[str, set[str]] = {"mute": set(), "solo": set()}
+    translator = Translator(midi_map, midi_map.stems, faders)
+    points = []
+    heard: dict[str, float] = {}
+    for seconds, message in messages:
+        for kind, stem, value in translator.feed(message):
+            if stem is None:
+                try:
+                    faders = dict.fromkeys(faders, 0.0) | load_preset(value)
+                except ValueError as error:
+                    raise ControlError(f"{path}, at {seconds:g} seconds: {error}") from error
+                translator.preset_loaded(faders)
+            elif kind == "gain":
+                faders[stem] = value
+            else:
+                (switched[kind].add if value else switched[kind].discard)(stem)
+            for moved in faders if stem is None or kind == "solo" else (stem,):
+                silent = moved in switched["mute"] or (switched["solo"] and moved not in switched["solo"])
+                gain = SILENCE_DB if silent else faders[moved]
+                if heard.get(moved) != gain:
+                    heard[moved] = gain
+                    points.append(Point(seconds, moved, gain))
+    return points
