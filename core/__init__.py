@@ -1,1 +1,1 @@
-"""The parts that every room shares: errors, gains in dB, files written whole, documents, protocols, the version."""
+"""The parts that every room shares: errors, gains in dB, atomic file writes, documents, protocols, the version."""

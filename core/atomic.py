@@ -17,6 +17,12 @@ from pathlib import Path
 def final_path(path: str | os.PathLike[str]) -> Path:
     """Follow symbolic links from `path` to the file that would be written, which need not exist.
 
+    Args:
+        path: The path that the user gave.
+
+    Returns:
+        A path that is not a symbolic link. Its folder may still contain links.
+
     Raises:
         OSError: The links form a loop, or end at something that is not a file: a folder, a device, a pipe, a socket.
     """
@@ -36,7 +42,14 @@ def final_path(path: str | os.PathLike[str]) -> Path:
 
 
 def final_paths(targets: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Return `final_path` of several files. Also raises OSError if two of them are the same file."""
+    """Return `final_path` of each of several files, and check that they are different files.
+
+    Args:
+        targets: The paths that the user gave.
+
+    Raises:
+        OSError: As `final_path`, or two targets are the same file.
+    """
     places = [final_path(target) for target in targets]
     seen: set[str] = set()
     for target, place in zip(targets, places, strict=True):
@@ -47,13 +60,24 @@ def final_paths(targets: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 
 def hidden_path(path: str | os.PathLike[str], suffix: str = "") -> Path:
-    """Return a new hidden name next to `final_path(path)`. Raises OSError as `final_path` does."""
+    """Return a new hidden name in the folder of `final_path(path)`.
+
+    Args:
+        path: The path that the file will have in the end.
+        suffix: Ending of the hidden name, such as ".wav".
+
+    Raises:
+        OSError: As `final_path`.
+    """
     return final_path(path).with_name(f".stembridge-{secrets.token_hex(6)}{suffix}")
 
 
 @contextmanager
 def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path to write to, then move that file to `path`. If the block raises, nothing changes.
+
+    Args:
+        path: The path that the file will have in the end. An older file there is replaced.
 
     Raises:
         OSError: The file cannot be written; the error names `path`.
@@ -68,7 +92,15 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file, replacing an older one. If it raises OSError, nothing has changed."""
+    """Write a file, replacing an older one.
+
+    Args:
+        path: The file.
+        content: Its new content.
+
+    Raises:
+        OSError: The file cannot be written; the error names `path`, and nothing has changed.
+    """
     with new_file(path) as part:
         part.write_bytes(content)
 
@@ -80,7 +112,7 @@ def publish(parts: Sequence[Path], targets: Sequence[str | os.PathLike[str]]) ->
 
     Args:
         parts: The finished files. They may be lost if this fails.
-        targets: The final path of each, on this file system or another. Older files there are replaced.
+        targets: The final path of each, on the same file system or another. Older files there are replaced.
 
     Raises:
         OSError: A file cannot be moved; the error names its target. The older files have been restored.
@@ -94,7 +126,7 @@ def publish(parts: Sequence[Path], targets: Sequence[str | os.PathLike[str]]) ->
         for part, place, target in zip(staged, places, targets, strict=True):
             with _named(target):
                 if len(places) > 1:
-                    _be_ready_to_undo(place, temporary, undo)
+                    _prepare_undo(place, temporary, undo)
                 os.replace(part, place)
         undo.pop_all()
 
@@ -119,7 +151,7 @@ def _staged(part: Path, place: Path, temporary: ExitStack) -> Path:
     return part
 
 
-def _be_ready_to_undo(place: Path, temporary: ExitStack, undo: ExitStack) -> None:
+def _prepare_undo(place: Path, temporary: ExitStack, undo: ExitStack) -> None:
     """Make `undo` restore what is at `place` now."""
     if not place.exists():
         undo.callback(place.unlink, missing_ok=True)

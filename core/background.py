@@ -28,7 +28,12 @@ class BackgroundWorker:
         self._end = finalize(self, _end, self._queue, thread)
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> None:
-        """Run work(*arguments) after all jobs submitted before."""
+        """Run `work(*arguments)` once all jobs submitted before have run.
+
+        Args:
+            work: A function. `result` returns its value or raises its error.
+            arguments: Its arguments.
+        """
         self._check()
         ticket = _Ticket(work, arguments)
         self._queue.put(ticket)  # first, because nobody may wait for a job that was not queued

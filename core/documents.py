@@ -1,4 +1,4 @@
-"""Documents that a user names or writes: presets, MIDI maps. Their types say what may be in them."""
+"""JSON documents that a user names or writes, such as presets and MIDI maps. A type describes each kind of document."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from .errors import StemBridgeError
 T = TypeVar("T")
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-# The faults that pydantic finds, in the words of JSON.
+# Messages for the errors that pydantic finds, in the words of JSON.
 MESSAGES = {
     "missing": "{field!r} is a required property",
     "union_tag_not_found": "{discriminator} is a required property",
@@ -35,25 +35,33 @@ MESSAGES = {
     "greater_than_equal": "{input} is less than {ge:g}",
     "less_than_equal": "{input} is greater than {le:g}",
     "value_error": "{error}",
-    "json_invalid": "a name or a value in it is not text",
+    "json_invalid": "a name or value in it is not valid Unicode text",
 }
 
 
 def is_path(name_or_path: str) -> bool:
-    """Return whether a document is meant by its path: one that ends in .json, or has a folder separator."""
+    """Return whether a document is given by its path, not its name: it ends in .json or has a folder separator.
+
+    Args:
+        name_or_path: A document as the user gave it.
+    """
     return name_or_path.endswith(".json") or any(mark in name_or_path for mark in (os.sep, os.altsep) if mark)
 
 
 def read_json(path: Path, name: str, error: type[StemBridgeError]) -> Any:
-    """Return what a JSON file holds.
+    """Read a JSON file.
 
     Args:
         path: The file.
-        name: What to call it in an error, such as "preset 'duet.json'".
-        error: What to raise.
+        name: How errors call it, such as "preset 'duet.json'".
+        error: Class of the errors to raise.
+
+    Returns:
+        The JSON value.
 
     Raises:
-        StemBridgeError: The file cannot be read, or is not JSON: NaN and a name that is there twice are not either.
+        StemBridgeError: The file cannot be read or is not valid JSON. NaN, and a name that appears twice in one
+            object, are not valid.
     """
     try:
         return json.loads(
@@ -73,21 +81,21 @@ def check_document(data: Any, kind: type[T], name: str, error: type[StemBridgeEr
     """Return a JSON value as a dataclass or pydantic model.
 
     Args:
-        data: The value; a "$schema" in it is left out.
-        kind: Its type.
+        data: The value; a "$schema" in it is ignored.
+        kind: The dataclass or model.
         name: How the error begins, such as "preset 'duet.json' is not a preset".
-        error: What to raise.
-        tags: Names of fields by whose value `kind` tells variants apart.
+        error: Class of the error to raise.
+        tags: Names of the fields by whose values `kind` tells its variants apart.
 
     Raises:
-        StemBridgeError: The value does not fit; one line that names the first place where it does not.
+        StemBridgeError: The value does not fit the type. One line names the first place where it does not.
     """
     from pydantic import ValidationError
 
     if isinstance(data, dict):
         data = {key: value for key, value in data.items() if key != "$schema"}
     try:
-        # As text: pydantic then takes an array for a tuple, and nothing else for anything.
+        # From JSON text, because pydantic then accepts an array as a tuple, but converts nothing else.
         document: T = adapter_of(cast("Any", kind)).validate_json(json.dumps(data), strict=True)
     except ValidationError as problem:
         raise error(f"{name}: {_explained(problem.errors()[0], data, tags)}") from None
@@ -95,7 +103,11 @@ def check_document(data: Any, kind: type[T], name: str, error: type[StemBridgeEr
 
 
 def schema_of(kind: type) -> dict[str, Any]:
-    """Return the JSON schema that is published for a type of document."""
+    """Return the JSON schema that is published for a type of document.
+
+    Args:
+        kind: A dataclass or pydantic model.
+    """
     schema = adapter_of(kind).json_schema()
     properties = {"$schema": {"type": "string"}, **schema.pop("properties")}
     return {"$schema": DRAFT, **schema, "properties": properties}
@@ -105,7 +117,7 @@ def _explained(problem: Any, data: Any, tags: Sequence[str]) -> str:
     place, here, variant = [], data, ""
     for part in problem["loc"]:
         if isinstance(here, Mapping) and not variant and part in [here.get(tag) for tag in tags]:
-            variant = part  # which is not a place
+            variant = part  # pydantic lists the variant as a part of the place, but the document has no such part
             continue
         place.append(part)
         variant = variant if part == problem["loc"][-1] else ""
@@ -136,7 +148,7 @@ def _whole(text: str) -> float:
 
 
 def _number(text: str) -> float:
-    """Return a number; 16.0 is an integer in JSON."""
+    """Return a JSON number; JSON makes no difference between 16.0 and 16."""
     number = float(text)
     return int(number) if number.is_integer() and abs(number) < 1e15 else number
 
@@ -149,13 +161,17 @@ def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} appears twice in one object")
     return data
 
 
 @cache
 def adapter_of(kind: Any) -> Any:
-    """Return pydantic's TypeAdapter of a type."""
-    from pydantic import TypeAdapter  # not earlier: it takes a while to load
+    """Return pydantic's TypeAdapter for a type.
+
+    Args:
+        kind: Any type that pydantic can validate, annotations included.
+    """
+    from pydantic import TypeAdapter  # imported late, because it takes a while to load
 
     return TypeAdapter(kind)

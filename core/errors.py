@@ -2,7 +2,7 @@
 
 
 class StemBridgeError(ValueError):
-    """The base of StemBridge's errors; `str()` is one line that names the thing, the value and a remedy."""
+    """The base of StemBridge's errors. Its text is one line that names the thing, the value and a remedy."""
 
 
 class AudioError(StemBridgeError):

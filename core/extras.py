@@ -2,7 +2,10 @@
 
 
 def install_extra(extra: str) -> str:
-    """Say how to install an extra. StemBridge is not on a package index yet, so it comes from a clone.
+    """Return how to install an extra. StemBridge is not on a package index yet, so this needs a clone.
+
+    Args:
+        extra: Name of an extra of pyproject.toml.
 
     >>> install_extra("live")
     "pip install '.[live]' in a clone of StemBridge"

@@ -1,4 +1,4 @@
-"""Gains in dB: their limits, and what they are as a factor."""
+"""Gains in dB: their limits, checks, and conversion to factors."""
 
 import math
 import re
@@ -6,7 +6,7 @@ from reprlib import repr as shortened
 
 from .errors import StemBridgeError
 
-SILENCE_DB = -80.0  # at or below this a stem is silent
+SILENCE_DB = -80.0  # a stem with this gain or less is silent
 MAX_DB = 20.0
 RANGE = "-80 (silence) to +20"
 
@@ -15,9 +15,9 @@ def check_gain_db(name: str, gain_db: object, error: type[StemBridgeError] = Ste
     """Return a gain as a float.
 
     Args:
-        name: Name of the stem or option, for the message.
-        gain_db: A number; text is not one.
-        error: What to raise.
+        name: Name of the stem or option, for the error.
+        gain_db: The gain in dB. Text is refused.
+        error: Class of the error to raise.
 
     Raises:
         StemBridgeError: The gain is not a number, is NaN, or is above +20 dB.
@@ -34,9 +34,18 @@ def check_gain_db(name: str, gain_db: object, error: type[StemBridgeError] = Ste
 
 
 def gain_from_text(name: str, text: str, error: type[StemBridgeError] = StemBridgeError) -> float:
-    """Return the gain that a text gives, such as "-6"; otherwise as `check_gain_db`."""
+    """Return the gain that is written in a text, such as "-6".
+
+    Args:
+        name: Name of the stem or option, for the error.
+        text: The gain in dB.
+        error: Class of the error to raise.
+
+    Raises:
+        StemBridgeError: As `check_gain_db`.
+    """
     try:
-        # Python reads 1_000 as well, and no table means that.
+        # Not 1_000, which float() would accept.
         number: object = float(text) if re.fullmatch(r"[\x21-\x5e\x60-\x7e]+", text) else text
     except ValueError:
         number = text
@@ -44,5 +53,5 @@ def gain_from_text(name: str, text: str, error: type[StemBridgeError] = StemBrid
 
 
 def linear_gain(gain_db: float) -> float:
-    """The factor of a gain in dB; -80 dB or below is exactly 0."""
+    """Return the factor for a gain in dB; it is exactly 0 at -80 dB or below."""
     return 0.0 if gain_db <= SILENCE_DB else math.pow(10, gain_db / 20)

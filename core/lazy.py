@@ -9,9 +9,11 @@ def lazy_names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], 
     """Return `__getattr__` and `__dir__` for a package with an `__all__`.
 
     Args:
-        package: Its `__name__`.
-        homes: Modules of the package, such as "engine.offline", to the names that are imported from each, separated by
-            spaces.
+        package: `__name__` of the package.
+        homes: Module of the package, such as "engine.offline", to the names imported from it, separated by spaces.
+
+    Returns:
+        The two functions. `__dir__` lists the names in `__all__`.
     """
     home_of = {name: home for home, names in homes.items() for name in names.split()}
 

@@ -6,5 +6,9 @@ logger = logging.getLogger("stembridge")
 
 
 def say(line: str) -> None:
-    """Log a line that the user should see."""
+    """Log a message for the user.
+
+    Args:
+        line: One line, without a line end.
+    """
     logger.warning("%s", line)

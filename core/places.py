@@ -1,4 +1,4 @@
-"""Where a file lies: a path of this machine, or a URL."""
+"""The place of a file: a path on this machine, or a URL."""
 
 import os
 import re
@@ -8,12 +8,19 @@ URL = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE)
 
 
 def is_url(place: str) -> bool:
-    """Whether fsspec is to be asked: `s3://bucket/song.flac`, `zip://song.flac::songs.zip`."""
+    """Return whether a place is a URL for fsspec, such as `s3://bucket/song.flac` or `zip://song.flac::songs.zip`.
+
+    Args:
+        place: A path or URL.
+    """
     return URL.match(place) is not None
 
 
 def as_place(place: str | os.PathLike[str]) -> str:
-    """A path or URL as text; file:// URLs are paths.
+    """Return a path or URL as text, and a file:// URL as the path that it stands for.
+
+    Args:
+        place: A path or URL.
 
     >>> as_place("file:///music/a%20song.flac"), as_place("file://localhost/music/#1.flac")
     ('/music/a song.flac', '/music/#1.flac')
@@ -21,5 +28,5 @@ def as_place(place: str | os.PathLike[str]) -> str:
     text = os.fspath(place)
     if not text.lower().startswith("file://"):
         return text
-    # Not urlsplit: playlists have # and ? as they are, and no file's URL has a fragment or a query.
+    # Not urlsplit: playlists do not escape # and ?, and a file:// URL has neither fragment nor query.
     return url2pathname("/" + text[len("file://") :].partition("/")[2])

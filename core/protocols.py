@@ -1,4 +1,4 @@
-"""Protocols: objects that keep them work with the faders, songs and moves of StemBridge."""
+"""Protocols that objects must follow to process songs, have faders, or automate them."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -11,10 +11,10 @@ Move = tuple[int, str, float]  # offset in samples, stem, gain in dB
 
 
 class Processor(Protocol):
-    """Processes a song: float32 (channels, n) to the same shape, delayed by exactly `latency_samples`.
+    """Turns blocks of a song, float32 (channels, n), into blocks of the same shape, exactly `latency_samples` later.
 
-    If it has `prepare(sample_rate, num_channels)` too, that is called first. If it has `set_gains_db`, `gains_db` and
-    `process(block, moves)`, as a StemRack has, it takes gains and automation.
+    If it also has `prepare(sample_rate, num_channels)`, that is called first. If it also has `set_gains_db`, `gains_db`
+    and `process(block, moves)`, as a StemRack does, it can be given gains and automation.
     """
 
     @property
@@ -42,12 +42,30 @@ class Target(Protocol):
 class Automation(Protocol):
     """Gains that change over time, as in control.Automation.
 
-    starting: the same automation for faders that start at these gains, stem -> dB, where it does not set the start
-    itself; raises ValueError for stems that the song does not have. initial: where faders start, stem -> dB. moves: of
-    the input samples start to stop, (offset from start, stem, gain in dB), the same however a song is cut.
-    moves_faders (optional): whether any fader ever moves from its gain in a mapping of stem to dB.
+    It may also have `moves_faders(gains_db)`, which returns whether any fader ever leaves its gain in `gains_db`.
     """
 
-    def starting(self, gains_db: Mapping[str, float]) -> "Automation": ...
-    def initial(self) -> Mapping[str, float]: ...
-    def moves(self, start: int, stop: int, sample_rate: float) -> Iterable[Move]: ...
+    def starting(self, gains_db: Mapping[str, float]) -> "Automation":
+        """Return the same automation for faders that start at given gains, unless it sets their start itself.
+
+        Args:
+            gains_db: Stem to dB, for all stems of the song.
+
+        Raises:
+            ValueError: The automation moves a stem that is not in `gains_db`.
+        """
+
+    def initial(self) -> Mapping[str, float]:
+        """Return the gains at which faders start, stem to dB."""
+
+    def moves(self, start: int, stop: int, sample_rate: float) -> Iterable[Move]:
+        """Return the moves during some input samples, the same however a song is cut into blocks.
+
+        Args:
+            start: The first sample.
+            stop: The sample after the last.
+            sample_rate: In Hz.
+
+        Returns:
+            (offset from `start` in samples, stem, gain in dB).
+        """

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args,
 from .documents import adapter_of
 from .suggest import did_you_mean
 
-OWN: Any = ...  # the type in a file is the field's own
-GIVE = {bool: "true or false", int: "a whole number", str: "a text"}
+SAME_TYPE: Any = ...  # a field has the same type in a file as in Python
+REMEDIES = {bool: "true or false", int: "a whole number", str: "text"}
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -27,10 +27,11 @@ class Argument:
     """Describes a field beyond its type and default.
 
     Attributes:
-        help: What it does, in a sentence or two.
-        give: What to give instead of a wrong value; not needed for bools, whole numbers, texts and choices.
-        in_file: The field's type in a TOML file: `OWN` for the type that it has in Python, another type if Python takes
-            objects that a file cannot hold, or None if the field is not for files.
+        help: A sentence or two about what the field does.
+        give: Text for an error about a wrong value: what to give instead. Fields of bools, whole numbers, text and
+            choices do not need it.
+        in_file: The field's type in a TOML file: `SAME_TYPE` for the type that it has in Python, another type if
+            Python takes objects that a file cannot hold, or None if the field is not for files.
     """
 
     help: str
@@ -43,13 +44,13 @@ class Option(Argument):
     """An argument that is also an option of the command line.
 
     Attributes:
-        flags: The option's names, by default made from the field's.
-        metavar: The word for its value in `--help`.
-        panel: The heading above it in `--help`.
-        spelt: Pairs of the text on the command line and the value that it stands for.
+        flags: Names of the option; by default made from the field's name.
+        metavar: Word for its value in `--help`.
+        panel: Heading above it in `--help`.
+        spelt: Pairs of a text on the command line and the value that it stands for.
     """
 
-    in_file: Any = OWN
+    in_file: Any = SAME_TYPE
     flags: tuple[str, ...] = ()
     metavar: str | None = None
     panel: str | None = None
@@ -60,17 +61,21 @@ class Settings:
     """A base for frozen dataclasses. Each field is `Annotated` with an `Argument` or an `Option`.
 
     Raises:
-        ValueError: A field has a value that does not work.
+        ValueError: The value of a field is not of the field's type.
     """
 
     def __post_init__(self) -> None:
         for field in fields_of(type(self)):
-            if argument_of(field).in_file is OWN:
+            if argument_of(field).in_file is SAME_TYPE:
                 check_value(field, getattr(self, field.name), field.name)
 
 
 def fields_of(kind: type) -> list[Field[Any]]:
-    """Return the fields of settings in the order of arguments: those that may be given by position first."""
+    """Return the fields of settings in the order of arguments: those that may be given by position come first.
+
+    Args:
+        kind: A class of settings.
+    """
     return sorted(fields(kind), key=lambda field: bool(field.kw_only))
 
 
@@ -80,17 +85,31 @@ def argument_of(field: Field[Any]) -> Argument:
 
 
 def values_of(settings: Any, kind: type) -> dict[str, Any]:
-    """Return the values of those fields that settings share with one of their bases, by name."""
+    """Return field name to value, for the fields that settings inherit from one of their base classes.
+
+    Args:
+        settings: The settings.
+        kind: The base class.
+    """
     return {field.name: getattr(settings, field.name) for field in fields_of(kind)}
 
 
 def names_of(kind: type) -> set[str]:
-    """Return the names of all fields of settings."""
+    """Return the names of all fields of a class of settings."""
     return {field.name for field in fields_of(kind)}
 
 
 def arguments_from(kind: Callable[P, S]) -> Callable[[Callable[[S], R]], Callable[P, R]]:
-    """Turn a function of settings into one that takes each field as an argument, for people and type checkers alike."""
+    """Turn a function of settings into one that takes each field as an argument.
+
+    Its signature and docstring list the arguments, so that people, editors and type checkers see them.
+
+    Args:
+        kind: A class of settings.
+
+    Returns:
+        The decorator.
+    """
 
     def decorate(function: Callable[[S], R]) -> Callable[P, R]:
         @wraps(function)
@@ -115,21 +134,24 @@ def arguments_from(kind: Callable[P, S]) -> Callable[[Callable[[S], R]], Callabl
 
 
 def _with_arguments(text: str, kind: type) -> str:
-    """Return a docstring with a section about the arguments after its first paragraphs."""
+    """Insert a section `Args:` into a docstring, after its first paragraphs."""
     lines = [f"        {field.name}: {argument_of(field).help}" for field in fields_of(kind)]
-    about, heading, rest = text.partition("\n    Returns:")
-    return about.rstrip() + "\n\n    Args:\n" + "\n".join(lines) + "\n" + (f"{heading}{rest}" if heading else "    ")
+    about, heading, after = text.partition("\n    Returns:")
+    return about.rstrip() + "\n\n    Args:\n" + "\n".join(lines) + "\n" + (f"{heading}{after}" if heading else "    ")
 
 
 def check_value(field: Field[Any], value: Any, name: str, sign: str = " ", in_file: bool = False) -> None:
-    """Raise ValueError, with a remedy, if a value is not of the field's type.
+    """Check that a value is of the field's type.
 
     Args:
         field: A field of settings.
         value: The value, which is not converted: "1" is not a number.
-        name: How the message begins.
-        sign: What stands between name and value.
+        name: How the error begins.
+        sign: Separator between name and value in the error.
         in_file: Check the type that the field has in files.
+
+    Raises:
+        ValueError: The value is of another type; the error has a remedy.
     """
     kind: Any = _type_in_file(field) if in_file else field.type
     try:
@@ -139,7 +161,16 @@ def check_value(field: Field[Any], value: Any, name: str, sign: str = " ", in_fi
 
 
 def value_from_text(field: Field[Any], text: str, name: str) -> Any:
-    """Return the value that a text stands for on the command line. Raises ValueError as `check_value` does."""
+    """Return the value that a text stands for on the command line.
+
+    Args:
+        field: A field of settings.
+        text: The text.
+        name: How the error begins.
+
+    Raises:
+        ValueError: The text does not fit the field's type; the error has a remedy.
+    """
     kind: Any = field.type
     try:
         return adapter_of(kind).validate_python(text)
@@ -148,16 +179,20 @@ def value_from_text(field: Field[Any], text: str, name: str) -> Any:
 
 
 def remedy_for(field: Field[Any]) -> str:
-    """Return what to give for a field."""
+    """Return the end of an error about a field: what to give for it."""
     if give := argument_of(field).give:
         return give
     kinds = list(plain_types(field.type))
     choices = [str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
-    return f"one of {', '.join(choices)}" if choices else next(GIVE[kind] for kind in kinds if kind in GIVE)
+    return f"one of {', '.join(choices)}" if choices else next(REMEDIES[kind] for kind in kinds if kind in REMEDIES)
 
 
 def plain_types(kind: Any) -> Iterator[Any]:
-    """Yield the types that a type is made of, without None and annotations."""
+    """Yield the members of a union, or the type itself, without None and annotations.
+
+    Args:
+        kind: The type of a field.
+    """
     if get_origin(kind) is Annotated:
         yield from plain_types(get_args(kind)[0])
     elif get_origin(kind) in (Union, UnionType):
@@ -168,24 +203,42 @@ def plain_types(kind: Any) -> Iterator[Any]:
 
 
 def default_of(field: Field[Any]) -> Any:
-    """Return a field's default, `inspect.Parameter.empty` if it has none."""
+    """Return a field's default, or `inspect.Parameter.empty` if it must be given."""
     return inspect.Parameter.empty if field.default is MISSING else field.default
 
 
 def keys_of(kind: type) -> dict[str, Field[Any]]:
-    """Return the fields that may stand in a file, by name."""
+    """Return the fields of a class of settings that may stand in a TOML file, by name."""
     return {field.name: field for field in fields_of(kind) if argument_of(field).in_file is not None}
 
 
 def check_table(values: Mapping[str, Any], keys: Mapping[str, Field[Any]], where: str) -> None:
-    """Raise ValueError if a table of a file has an unknown key, or a value that does not work."""
+    """Check the keys and values of a table in a TOML file.
+
+    Args:
+        values: The table.
+        keys: Fields that it may have, by name.
+        where: How the error begins: the file and the table.
+
+    Raises:
+        ValueError: A key is unknown, or a value is not of the field's type.
+    """
     for key, value in values.items():
         check_key(key, keys, where)
         check_value(keys[key], value, f"{where}: {key}", " = ", in_file=True)
 
 
 def check_key(key: str, keys: Iterable[str], where: str) -> None:
-    """Raise ValueError if a key of a table is not one of those that may be in it."""
+    """Check a key of a table in a TOML file.
+
+    Args:
+        key: The key.
+        keys: All keys that the table may have.
+        where: How the error begins: the file and the table.
+
+    Raises:
+        ValueError: The key is unknown; the error suggests one.
+    """
     known = tuple(keys)
     if key not in known:
         raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}; choose from {', '.join(known)}")
@@ -193,4 +246,4 @@ def check_key(key: str, keys: Iterable[str], where: str) -> None:
 
 def _type_in_file(field: Field[Any]) -> Any:
     in_file = argument_of(field).in_file
-    return field.type if in_file is OWN else in_file
+    return field.type if in_file is SAME_TYPE else in_file

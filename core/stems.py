@@ -1,4 +1,4 @@
-"""Stems by name."""
+"""Names of stems, and of sums of stems."""
 
 from collections.abc import Iterable, Sequence
 from reprlib import repr as shortened
@@ -8,15 +8,18 @@ from .suggest import did_you_mean
 
 
 def stem_parts(stems: Sequence[str], names: Sequence[str] | None) -> dict[str, list[int]]:
-    """Return what files or arrays of stems are made of: name to the rows of `stems` that it is the sum of.
+    """Find the stems that make up each output.
 
     Args:
         stems: The model's stems.
-        names: Any of them, "no_<stem>" for the song without that stem, or "instrumental" for the song without vocals;
-            None for all stems.
+        names: Outputs: any of the stems, "no_<stem>" for the song without that stem, or "instrumental" for the song
+            without vocals. None for all stems.
+
+    Returns:
+        Name of the output to the indices of the stems whose sum it is.
 
     Raises:
-        StemBridgeError: A name is unknown, or there are no names.
+        StemBridgeError: A name is unknown, or no name is given.
 
     >>> stem_parts(["vocals", "drums", "bass"], ["drums", "no_drums"])
     {'drums': [1], 'no_drums': [0, 2]}
@@ -40,13 +43,16 @@ def stem_parts(stems: Sequence[str], names: Sequence[str] | None) -> dict[str, l
 def check_stems(
     names: Iterable[str], stems: Iterable[str], where: str = "", error: type[StemBridgeError] = StemBridgeError
 ) -> None:
-    """Raise an error for the first name that is not a stem.
+    """Check that all names are stems.
 
     Args:
         names: The names to check.
         stems: All stems of the model.
-        where: How the message begins, such as "ride.csv: ".
-        error: Its class.
+        where: How the error begins, such as "ride.csv: ".
+        error: Class of the error to raise.
+
+    Raises:
+        StemBridgeError: A name is not a stem; the error suggests one.
 
     >>> check_stems(["drums", "flute"], ["vocals", "drums"])
     Traceback (most recent call last):

@@ -1,10 +1,17 @@
-"""The name that was probably meant."""
+"""Suggestions for misspelt names."""
 
 from collections.abc import Iterable
 
 
 def did_you_mean(name: object, choices: Iterable[str]) -> str:
-    """Suggest the choice that is nearest to a misspelt name, for the middle of an error; "" if no choice is near.
+    """Suggest the name that was probably meant.
+
+    Args:
+        name: The misspelt name.
+        choices: The names that exist.
+
+    Returns:
+        Text for the middle of an error; "" if no choice is close.
 
     >>> did_you_mean("Kareoke", ["karaoke", "acapella"]), did_you_mean("kazoo", ["drums", "bass"])
     (" (did you mean 'karaoke'?)", '')

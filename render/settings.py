@@ -109,7 +109,7 @@ class RemixSettings(SongSettings):
         Place | Automation | None,
         Option(
             help="Moves in time from a .csv or .mid file, see `stembridge docs automation`.",
-            give="a text",
+            give="text",
             in_file=str,
             metavar="FILE",
         ),
@@ -157,7 +157,7 @@ class RunSettings(Settings):
 
     model: Annotated[
         Place | Model,
-        Option(help="A model (see `stembridge models`), or an .onnx file.", give="a text", in_file=str, metavar="NAME"),
+        Option(help="A model (see `stembridge models`), or an .onnx file.", give="text", in_file=str, metavar="NAME"),
     ] = "studio"
     _: KW_ONLY
     quality: Annotated[
@@ -216,7 +216,7 @@ class BatchSettings(NamingSettings):
             in_file=list[str],
         ),
     ]
-    output: Annotated[Place, Argument(help="A folder, made if it is missing, or a URL.", give="a text", in_file=str)]
+    output: Annotated[Place, Argument(help="A folder, made if it is missing, or a URL.", give="text", in_file=str)]
     _: KW_ONLY
     jobs: Annotated[
         int,
@@ -230,7 +230,7 @@ class BatchSettings(NamingSettings):
         Any,
         Option(
             help="Render on a Dask cluster, like tcp://host:8786.",
-            give="a text", in_file=str, metavar="ADDRESS", panel=BATCH,
+            give="text", in_file=str, metavar="ADDRESS", panel=BATCH,
         ),
     ] = None  # fmt: skip
     overrides: Annotated[

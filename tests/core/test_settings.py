@@ -17,7 +17,7 @@ class Cooking(Settings):
     heat: Annotated[Literal["low", "high"], Option(help="How hot.")] = "low"
     stir: Annotated[bool, Option(help="Whether to stir.")] = False
     cook: Annotated[object, Argument(help="Who cooks.")] = None
-    pot: Annotated[str | Path, Argument(help="Where.", give="a text", in_file=str)] = "pan"
+    pot: Annotated[str | Path, Argument(help="Where.", give="text", in_file=str)] = "pan"
 
 
 @arguments_from(Cooking)
@@ -59,7 +59,7 @@ def test_an_unknown_argument_names_the_function():
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"dish": 1}, "dish 1 does not work; give a text"),
+        ({"dish": 1}, "dish 1 does not work; give text"),
         ({"minutes": 0}, "minutes 0 does not work; give a whole number from 1 up"),
         ({"minutes": True}, "minutes True does not work; give a whole number from 1 up"),
         ({"minutes": 2.0}, "minutes 2.0 does not work"),
@@ -77,7 +77,7 @@ def test_a_file_has_the_fields_that_it_can_hold():
     keys = keys_of(Cooking)
     assert list(keys) == ["dish", "minutes", "heat", "stir", "pot"]
     check_table({"dish": "soup", "pot": "wok"}, keys, "a.toml")
-    with pytest.raises(ValueError, match=r"^a.toml: pot = 1 does not work; give a text$"):
+    with pytest.raises(ValueError, match=r"^a.toml: pot = 1 does not work; give text$"):
         check_table({"pot": 1}, keys, "a.toml")
     with pytest.raises(ValueError, match=r"^a.toml: unknown key 'cook'; choose from dish, minutes"):
         check_table({"cook": "me"}, keys, "a.toml")

@@ -158,7 +158,7 @@ def test_other_files_in_the_folder_are_no_presets(duet):
         ({"vocals": "-6"}, "vocals: gain '-6'"),
         ({"vocals": True}, "vocals: gain True"),
         ({"vocals": None}, "vocals: gain None"),
-        ({"\ud800": 1}, "is not text"),
+        ({"\ud800": 1}, "is not valid Unicode text"),
     ],
 )
 def test_bad_gains_are_refused_and_nothing_is_written(duet, gains_db, says):

@@ -223,7 +223,7 @@ def test_a_wrong_field_is_one_line(make_map, fields, says):
         (b"[" * 100_000, "not valid JSON"),
         (b"\xff\xfe\x80", "not valid JSON"),
         (b'{"channel": NaN}', "NaN is not a number"),
-        (b'{"name": "a", "name": "b"}', "'name' is there twice in one object"),
+        (b'{"name": "a", "name": "b"}', "'name' appears twice in one object"),
         (b"[]", "not of type 'object'"),
         (b'{"name": "a", "description": ""}', "'bindings' is a required property"),
     ],

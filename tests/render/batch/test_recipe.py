@@ -112,7 +112,7 @@ def test_an_empty_recipe_says_nothing(write):
         ("jobs = true", "give a whole number"),
         ("loudness = 'loud'", 'give LUFS from -70 to 0, such as -14, or "match"'),
         ("loudness = true", "give LUFS"),
-        ("preset = 1", "preset = 1 does not work; give a text"),
+        ("preset = 1", "preset = 1 does not work; give text"),
         ("song = 1", "give tables, each begun by [[song]]"),
         ("[[song]]\nmatch = 'a'\nmodel = 'live'", "[[song]] 1: unknown key 'model'; choose from match, gains_db"),
         ("[[song]]\nmatch = 'a'\n[[song]]\nmatch = 1", "[[song]] 2: match = 1 does not work"),
