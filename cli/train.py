@@ -105,7 +105,7 @@ def run_training(
     if is_given(context, "songs_share") and not (true_folders and folders):
         raise ValueError("--songs-share needs both --data and --songs; leave it out")
     if init is not None:
-        for option in ("mode", "network", "lookahead"):
+        for option in ("mode", "network"):
             if is_given(context, option):
                 raise ValueError(f"--{option} is that of the model that --init names; leave it out")
     if lookahead and mode is not Mode.streaming and init is None:

@@ -4,6 +4,7 @@ import copy
 import math
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,26 @@ def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
     if other := [name for name, value in wanted.items() if found[name].numel() != value.numel()]:
         raise DataError(f"{loaded.path}: its {other[0]} is of another size than its card's recipe says; train anew")
     return recipe, {name: found[name].reshape(value.shape) for name, value in wanted.items()}
+
+
+def hear_ahead(recipe: Recipe, parameters: dict[str, Tensor], lookahead: int) -> tuple[Recipe, dict[str, Tensor]]:
+    """Give a streaming network look-ahead: it starts with nearly the masks that it had, `lookahead` frames later.
+
+    Args:
+        recipe: Of a streaming network without look-ahead.
+        parameters: Its parameters.
+        lookahead: In frames, at least 1.
+
+    Returns:
+        The recipe and parameters of the network with look-ahead. The weights of the features ahead are zero.
+
+    Raises:
+        DataError: The network is chunked, has look-ahead already, or belongs to a family without bands.
+    """
+    if not recipe.causal or recipe.lookahead or "encode.weight" not in parameters:
+        raise DataError("only a recurrent streaming network without look-ahead can be given one; leave --lookahead out")
+    weight = parameters["encode.weight"]
+    weight = torch.cat(
+        [weight, torch.zeros_like(weight)], dim=1
+    )  # (bands, views of the frame and of the one ahead, size)
+    return replace(recipe, lookahead=lookahead), {**parameters, "encode.weight": weight}

@@ -17,7 +17,7 @@ from ..models import Model, load_model
 from .checkpoint import load_checkpoint
 from .data.labels import Labels
 from .data.songs import Song, StemCache, find_mixtures, find_songs
-from .export import export_network, load_parameters
+from .export import export_network, hear_ahead, load_parameters
 from .networks.make import make_network
 from .recipe import RECIPES
 from .teaching import LabelledSongs
@@ -56,7 +56,7 @@ def train_model(
         family: One of FAMILIES.
         lookahead: Frames that a streaming network hears before it gives a frame's masks.
         loss: One of LOSSES.
-        init: A model to start from, whose recipe is then kept.
+        init: A model to start from, whose recipe is then kept; only `lookahead` can be added to it.
         teacher: A model that finds the stems of `songs`.
         songs: Folders of songs without stems, see `find_mixtures`.
         songs_share: How much of the mixes is made of `songs`, from 0 to 1, if there are `folders` too.
@@ -83,6 +83,8 @@ def train_model(
         modes = " or ".join(mode for each, mode in RECIPES if each == family)
         raise DataError(f"a {family} network cannot be {mode}; choose {modes}, or another family")
     recipe, initial = load_parameters(init) if init else (replace(RECIPES[family, mode], lookahead=lookahead), None)
+    if initial is not None and lookahead:
+        recipe, initial = hear_ahead(recipe, initial, lookahead)
     settings = Settings(
         minutes=minutes, loss=loss, init=init, teacher=teacher, songs_share=songs_share, seed=seed, threads=threads
     )

@@ -320,7 +320,7 @@ def test_ctrl_c_keeps_what_was_learnt(songs_folder, tmp_path):
         (["--minutes", 1, "--init", "nosuch"], "nosuch"),
         (["--minutes", 1, "--lookahead", 4], "--lookahead is for streaming networks; add --mode streaming"),
         (["--minutes", 1, "--mode", "streaming", "--lookahead", 24], "lookahead"),
-        (["--minutes", 1, "--init", "live", "--lookahead", 4], "--lookahead is that of the model that --init names"),
+        (["--minutes", 1, "--init", "studio", "--lookahead", 4], "leave --lookahead out"),
         (["--minutes", 1, "--init", "studio", "--mode", "chunked"], "--mode is that of the model that --init names"),
     ],
 )
@@ -350,3 +350,6 @@ def test_the_command_trains_a_network_that_looks_ahead(songs_folder, tmp_path):
     tuned = stembridge("train", *common, "--init", "mine.onnx", "-o", "tuned.onnx", cwd=tmp_path)
     assert tuned.returncode == 0, tuned.stderr
     assert load_model(tmp_path / "tuned.onnx").card.lookahead == 8
+    more = stembridge("train", *common, "--init", "live", "--lookahead", 4, "-o", "more.onnx", cwd=tmp_path)
+    assert more.returncode == 0, more.stderr
+    assert load_model(tmp_path / "more.onnx").card.lookahead == 4

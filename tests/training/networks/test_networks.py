@@ -10,7 +10,7 @@ from stembridge.core.errors import DataError
 from stembridge.engine import StemProcessor
 from stembridge.engine.stft import Analysis
 from stembridge.models import ModelError, load_model
-from stembridge.training.export import PARITY, export_network, load_parameters, parity, rounded
+from stembridge.training.export import PARITY, export_network, hear_ahead, load_parameters, parity, rounded
 from stembridge.training.inference import separate_clip
 from stembridge.training.networks.base import MaskNetwork
 from stembridge.training.networks.features import (
@@ -232,6 +232,34 @@ def test_the_loss_leads_downhill(tiny_recipe):
     step = 0.02 / logits.grad.square().sum()
     after = error_db((logits - step * logits.grad).detach(), batch, tiny_recipe).mean()
     assert after.item() == pytest.approx(before.item() - 0.02, abs=0.01)
+
+
+def test_a_network_given_lookahead_starts_with_nearly_the_masks_that_it_had(tmp_path):
+    recipe, weights = load_parameters("live")
+    ahead, more = hear_ahead(recipe, weights, 5)
+    network = make_network(ahead)
+    network.load_state_dict(more)
+    model = export_network(network, tmp_path / "ahead.onnx", CARD)
+    audio = noise(2, 88200)
+    stems = {}
+    for name in "live", model:
+        processor = StemProcessor(name, 44100, 2)
+        padded = np.pad(audio, ((0, 0), (0, processor.latency_samples)))
+        stems[name] = processor.separate(padded)[..., processor.latency_samples :]
+    assert processor.latency_samples == 512 + 5 * 256
+    was, now = (each[..., 44100:] for each in stems.values())  # the frames before the first one are soon forgotten
+    assert np.square(now - was).sum() < 1e-3 * np.square(was).sum()
+
+
+@pytest.mark.parametrize("of", ["studio", "ahead"])
+def test_lookahead_cannot_be_given(of):
+    recipe, weights = load_parameters("live")
+    if of == "studio":
+        recipe, weights = load_parameters("studio")
+    else:
+        recipe, weights = hear_ahead(recipe, weights, 5)
+    with pytest.raises(DataError, match="leave --lookahead out"):
+        hear_ahead(recipe, weights, 5)
 
 
 def test_with_lookahead_a_loss_compares_each_mask_with_its_own_frame():
