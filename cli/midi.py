@@ -85,8 +85,8 @@ def monitor_port(
 ) -> None:
     """Show the messages of a port, and what a map makes of them, until Ctrl-C."""
     from ..control import load_map
+    from ..control.listener import Listener
     from ..control.maps.translator import Translator
-    from ..control.ports import Listener
 
     chosen = load_map(midi_map)
     translator = Translator(chosen, chosen.stems)
@@ -114,7 +114,7 @@ def learn_map(
 ) -> None:
     """Make a map: move a control for each fader and each mute when you are asked to."""
     from ..control.files import write_whole
-    from ..control.ports import Listener
+    from ..control.listener import Listener
 
     names = [name.strip() for name in stems.split(",")]
     if not all(names) or len(set(names)) < len(names):

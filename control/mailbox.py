@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .ports import named, tell
+from .listener import named, tell
 
 Key = tuple[str, str | None]  # kind and stem of a change; a preset has no stem
 

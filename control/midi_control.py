@@ -11,10 +11,10 @@ from ..core.protocols import Target
 from ..core.stems import check_stems
 from ..presets import load_preset
 from ..presets.gains import checked_gains
+from .listener import Listener, named, tell
 from .mailbox import Key, Mailbox
 from .maps.midimap import MidiMap, load_map
 from .maps.translator import Change, Translator
-from .ports import Listener, named, tell
 from .recording import Recording
 from .targets import AttributeFaders, state_of
 

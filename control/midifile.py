@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..core.errors import ControlError
 from .files import write_whole
+from .miditrack import Event, read_track
 
 if TYPE_CHECKING:
     from mido import Message
@@ -21,14 +22,7 @@ FRAME_RATES = {24: (24, 1), 25: (25, 1), 29: (30_000, 1001), 30: (30, 1)}
 BEATS = (2, 1, 4, 8)  # a second, of which what is written has the first that makes ticks of samples
 FINEST = 32_767  # ticks a beat that a file can have
 LONGEST = (1 << 28) - 1  # ticks between two events that a file can hold
-HIGHEST = 0x7F  # the largest data byte
 TRACK = b"MTrk"
-
-
-class _Event(NamedTuple):
-    tick: int
-    tempo: int | None  # microseconds a beat
-    message: "Message | None"  # a channel message or system reset; None for a tempo
 
 
 def read(path: str | os.PathLike) -> "list[tuple[float, Message]]":
@@ -190,9 +184,9 @@ def _header(data: bytes, path: str | os.PathLike) -> tuple[int, int, int, int]:
     return kind, num_tracks, division, 8 + length if _is_chunk(data, 8 + length) else 14
 
 
-def _tracks(data: bytes, start: int, path: str | os.PathLike) -> tuple[list[tuple[list[_Event], int]], list[str]]:
+def _tracks(data: bytes, start: int, path: str | os.PathLike) -> tuple[list[tuple[list[Event], int]], list[str]]:
     """Return the events and last tick of each track, and descriptions of the faults."""
-    tracks: list[tuple[list[_Event], int]] = []
+    tracks: list[tuple[list[Event], int]] = []
     faults, clipped = [], 0
     while start < len(data):
         length = int.from_bytes(data[start + 4 : start + 8])
@@ -213,7 +207,7 @@ def _tracks(data: bytes, start: int, path: str | os.PathLike) -> tuple[list[tupl
         # A length is right if it leads to another chunk or the file's end.
         believed = stated == len(data) or _is_chunk(data, stated)
         following = stated if believed else data.find(TRACK, start + 8)
-        track = _read_track(data[start + 8 : following if following > 0 else len(data)], f"{path}, {name}")
+        track = read_track(data[start + 8 : following if following > 0 else len(data)], f"{path}, {name}")
         clipped += track.clipped
         tracks.append((track.events, track.end))
         end = start + 8 + track.length
@@ -236,92 +230,3 @@ def _is_chunk(data: bytes, start: int) -> bool:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
-class _MalformedError(Exception):
-    """An invalid event."""
-
-
-class _Track(NamedTuple):
-    """A track that was read.
-
-    Attributes:
-        end: Its last tick.
-        length: Bytes that its events take.
-        ended: Whether it has an end event.
-        whole: Number of complete events.
-        broken: Whether its bytes end within an event.
-        clipped: Number of data bytes above 0x7f.
-    """
-
-    events: list[_Event]
-    end: int
-    length: int
-    ended: bool
-    whole: int
-    broken: bool
-    clipped: int
-
-
-def _read_track(data: bytes, where: str) -> _Track:
-    """Read the tempos, channel messages and system resets of a track.
-
-    mido's reader fails at chunks, key signatures and lengths that it does not know, and cannot say where.
-    """
-    from mido import Message
-
-    events: list[_Event] = []
-    start = tick = number = status = clipped = 0
-    try:
-        while start < len(data):
-            number += 1
-            delta, at = _variable(data, start)
-            first = data[at]
-            if first == 0xFF:
-                meta = data[at + 1]
-                length, at = _variable(data, at + 2)
-                content, at = _take(data, at, length)
-                if meta == 0x2F:  # the track's end
-                    return _Track(events, tick + delta, at, True, number, False, clipped)
-                if meta == 0x51:
-                    tempo = int.from_bytes(content)
-                    if length != 3 or not tempo:
-                        raise _MalformedError("it is a tempo of no length")
-                    events.append(_Event(tick + delta, tempo, None))
-            elif first in (0xF0, 0xF7):
-                length, at = _variable(data, at + 1)
-                content, at = _take(data, at, length)
-                if first == 0xF7 and content == b"\xff":  # an escaped system reset: alone, 0xFF is a meta event
-                    events.append(_Event(tick + delta, None, Message("reset")))
-            else:
-                if first >= 0x80:
-                    status, at = first, at + 1
-                if not 0x80 <= status < 0xF0:
-                    raise _MalformedError(f"byte 0x{first:02x} begins no event")
-                content, at = _take(data, at, 1 if status >> 4 in (0xC, 0xD) else 2)
-                clipped += sum(byte > HIGHEST for byte in content)
-                message = Message.from_bytes([status, *(min(byte, HIGHEST) for byte in content)])
-                events.append(_Event(tick + delta, None, message))
-            start, tick = at, tick + delta
-    except IndexError:
-        return _Track(events, tick, len(data), False, number - 1, True, clipped)
-    except _MalformedError as error:
-        raise ControlError(f"{where}, event {number}: {error}; save the file again in the program it is from") from None
-    return _Track(events, tick, start, False, number, False, clipped)
-
-
-def _variable(data: bytes, start: int) -> tuple[int, int]:
-    """A number of up to four bytes, and where it ends."""
-    value = 0
-    for i in range(start, start + 4):
-        value = value << 7 | data[i] & 0x7F
-        if data[i] < 0x80:
-            return value, i + 1
-    raise _MalformedError("a time or length has more than four bytes")
-
-
-def _take(data: bytes, start: int, length: int) -> tuple[bytes, int]:
-    """So many bytes, and where they end."""
-    if start + length > len(data):
-        raise IndexError
-    return data[start : start + length], start + length

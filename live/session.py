@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control.ports import tell
+from ..control.listener import tell
 from ..core.errors import LiveError
 from ..core.gains import SILENCE_DB, check_gain_db
 from ..core.log import say

@@ -17,10 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mido.ports import BaseInput, BaseOutput, EchoPort
 from stembridge import StemMix, StemProcessor, remix
-from stembridge.control import Automation, ControlError, MidiControl, load_map, ports
+from stembridge.control import Automation, ControlError, MidiControl, listener, load_map, ports
 from stembridge.control.connections import Parser
+from stembridge.control.listener import Listener
 from stembridge.control.mailbox import Mailbox
-from stembridge.control.ports import Listener, port_names
+from stembridge.control.ports import port_names
 from stembridge.presets import PresetError
 
 STEMS = ("vocals", "drums", "bass", "other")
@@ -49,7 +50,8 @@ def eventually(condition, what="it"):
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
     """Ports are looked for often."""
-    monkeypatch.setattr(ports, "RETRY", 0.02)
+    for module in (listener, ports):
+        monkeypatch.setattr(module, "RETRY", 0.02)
 
 
 @pytest.fixture
@@ -458,7 +460,8 @@ def test_a_port_that_always_fails_is_not_opened_all_the_time(monkeypatch):
             self.polled += 1
             raise RuntimeError("out of order")
 
-    monkeypatch.setattr(ports, "RETRY", 0.1)
+    for module in (listener, ports):
+        monkeypatch.setattr(module, "RETRY", 0.1)
     port, lines = Port(), []
     with Listener(port, print, report=lines.append):
         time.sleep(0.5)
