@@ -207,7 +207,8 @@ def test_an_automation_of_a_stem_that_the_model_lacks_says_so_at_once(tiny_model
 
 @pytest.mark.parametrize("wrong", ["ride.csv", 3, {"vocals": -6}])
 def test_what_is_no_automation_is_refused_in_one_line(tiny_model, wrong):
-    with pytest.raises(ValueError, match=r"must be an Automation, not .*; read a file with Automation\.from_csv or from_midi$"):
+    said = r"must be an Automation, not .*; read a file with Automation\.from_csv or from_midi$"
+    with pytest.raises(ValueError, match=said):
         remix(np.zeros((2, 900)), 44100, {}, tiny_model, automation=wrong)
 
 
