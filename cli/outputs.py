@@ -1,7 +1,9 @@
 """The paths of the results of one song, if the command line names a folder or no output."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 
 from .batch import is_file, is_folder
@@ -41,19 +43,35 @@ def remix_path(
     return Path(output or "", Template(REMIX_NAME).name(fields))
 
 
-def stems_folder(song: str, output: str | None) -> Path:
-    """Return the folder for stems, by default one in the current folder with the song's name.
+def stems_folder(song: str, output: str | None, names: Collection[str]) -> Path:
+    """Return the folder for stems: `output`, or by default one in the current folder with the song's name.
+
+    If it has other stems already, they stay, and the song gets a folder of its own: next to the default folder with a
+    number, or in `output` with the song's name.
+
+    Args:
+        song: Path of the song.
+        output: A folder, which need not exist.
+        names: The files that will be written; empty if they may overwrite others.
 
     Raises:
         ValueError: `output` is the name of a file.
     """
     from ..render.batch.naming import safe_name, song_fields
 
-    if output is None:
-        return Path(safe_name(song_fields(song, "", {})["name"]))
-    if is_file(output) and not Path(output).is_dir():
+    if output is not None and is_file(output) and not Path(output).is_dir():
         raise ValueError(f"{output} is a file's name, and stems go into a folder; choose another, like -o stems/")
-    return Path(output)
+    if output is not None and not Path(output).is_dir():
+        return Path(output)
+    own = Path(output or "", safe_name(song_fields(song, "", {})["name"]))
+    numbered = (own.with_name(f"{own.name} ({number})") for number in count(2))
+    folders = chain([] if output is None else [Path(output)], [own], numbered)
+    return next(folder for folder in folders if not _is_taken(folder, names))
+
+
+def _is_taken(folder: Path, names: Collection[str]) -> bool:
+    """Return whether one of these files, or a file in place of the folder, is there already."""
+    return any(os.path.lexists(folder / name) for name in names) or (bool(names) and folder.is_file())
 
 
 @contextmanager

@@ -37,7 +37,8 @@ def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
     length = f"{clock(rendered.seconds, 1)} in {clock(took, 1)}, {rendered.seconds / took:.1f} times real time"
     untouched = f"; {UNTOUCHED}" if rendered.untouched else ""
     paths = printable(", ".join(map(str, rendered.paths)))
-    print(f"wrote {paths}: {length}{untouched}")
+    instead = " in place of the song" if rendered.replaced_song else ""
+    print(f"wrote {paths}{instead}: {length}{untouched}")
 
 
 @contextmanager

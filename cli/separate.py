@@ -22,7 +22,8 @@ def separate_song(
             "-o",
             metavar="DIR",
             show_default=False,
-            help="Folder for vocals.wav, drums.wav ...; default: one named after the song, in the current folder.",
+            help="Folder for vocals.wav, drums.wav ...; default: one named after the song, in the current folder. If "
+            "it has stems already, the song gets its own.",
         ),
     ] = None,
     stems: Annotated[
@@ -40,6 +41,8 @@ def separate_song(
 ) -> None:
     """Write the stems of a song, or of many, a file each. Together they sum to the song."""
     from ..core.places import is_url
+    from ..core.stems import stem_parts
+    from ..models import load_model
     from ..render import separate_file
     from .batch import batch_arguments, is_batch, run_batch
     from .outputs import stems_folder
@@ -52,8 +55,9 @@ def separate_song(
         arguments = batch_arguments(context, recipe, "separate", songs=songs, output=output, stems=names, **settings)
         return run_batch(separate_files, arguments, report)
     song = one_song(context, songs, output)
-    folder = stems_folder(song, output)
     suffix = f".{settings['format']}"
+    parts = [] if settings["overwrite"] else stem_parts(load_model(settings["model"]).card.stems, names)
+    folder = stems_folder(song, output, [f"{part}{suffix}" for part in parts])
     arguments = {name: value for name, value in settings.items() if name in names_of(SeparateFile)}
     run_with_progress(
         lambda progress: separate_file(song, folder, names, suffix=suffix, progress=progress, **arguments)

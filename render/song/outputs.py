@@ -20,9 +20,10 @@ class Outputs:
 
     Args:
         targets: Final paths, in one folder; they may be links to files elsewhere. They must not exist unless
-            `overwrite` is set, and none may be `source`.
-        source: The song.
+            `overwrite` is set.
+        source: The song. None of the targets may be it, unless `replace_source` is set.
         overwrite: Replace files that exist.
+        replace_source: With `overwrite`, replace the song, too.
         make_folder: Make the targets' folder if it is missing; its own parent must exist.
         beside: Where to create the hidden folder, on the targets' file system, made if missing; by default the folder
             of the first target.
@@ -30,6 +31,7 @@ class Outputs:
     Attributes:
         parts: Where to write, one path for each target.
         scratch: The hidden folder, for other temporary files too.
+        replaces_source: Whether a target is the song.
 
     Raises:
         OSError: The targets cannot be written, or a disk error occurs later. One line.
@@ -41,11 +43,13 @@ class Outputs:
         source: Path,
         *,
         overwrite: bool,
+        replace_source: bool = False,
         make_folder: bool = False,
         beside: Path | None = None,
     ) -> None:
         self._folder = targets[0].parent
         self._source, self._overwrite, self._make_folder = source, overwrite, make_folder
+        self._replace_source, self.replaces_source = replace_source, False
         self._made_folder: Path | None = None
         self.targets = list(targets)
         self._check()
@@ -104,7 +108,10 @@ class Outputs:
             if not os.path.exists(target):
                 continue
             if target.samefile(self._source):
-                raise FileExistsError(f"{target} is the song itself; choose another name for the output")
+                if not (self._replace_source and self._overwrite):
+                    remedy = ", or replace the song with --force" if self._replace_source else " for the output"
+                    raise FileExistsError(f"{target} is the song itself; choose another name{remedy}")
+                self.replaces_source = True
             if not self._overwrite and target.is_file():
                 raise FileExistsError(f"{target} exists already; choose another name, or overwrite it with --force")
         try:

@@ -44,6 +44,7 @@ class Rendered:
 
     before: level of the song. after: levels of the files, in the order of paths. overview: data for a picture. These
     three are only there if they were asked for. untouched: whether all faders stayed at 0 dB, so that no network ran.
+    replaced_song: whether the file was written in place of the song.
     """
 
     paths: tuple[Path, ...]
@@ -54,13 +55,15 @@ class Rendered:
     after: tuple[Level, ...] = ()
     overview: Overview | None = None
     untouched: bool = False
+    replaced_song: bool = False
 
 
 @arguments_from(RemixFile)
 def remix_file(settings: RemixFile) -> Rendered:
     """Write a song with other gains of its stems, or a video with the remixed sound.
 
-    The target has the source's length, rate, channels and tags; its suffix chooses the format. A .mp4, .m4v, .mov, .mkv
+    The target has the source's length, rate, channels and tags; its suffix chooses the format. It may be the source,
+    which is then replaced once the result is complete, if `overwrite` is set. A .mp4, .m4v, .mov, .mkv
     or .webm is a copy of the video with new sound. Without a sample format it has the source's own; an .m4a or .mp4
     with int16 or int24 is ALAC. An output that would clip is turned down as a whole, with a warning. With `loudness`,
     the true peak stays at or below -1 dBTP; if the loudness falls short because of that, a warning says by how much.
@@ -97,11 +100,11 @@ def remix_file(settings: RemixFile) -> Rendered:
             _check_channels_and_rate(reader)
             process = prepared(settings.processor, reader.sample_rate, reader.num_channels, gains_db, automation)
             latency = settings.processor.latency_samples
-        with _outputs(settings, [Path(settings.target)]) as outputs:
+        with _outputs(settings, [Path(settings.target)], replace_source=True) as outputs:
             if settings.processor is None and not untouched:
                 hear_song(faders, settings.source, settings.stream)
             rendered = _render(reader, latency, lambda block: process(block)[np.newaxis], outputs, envelope, settings)
-            return replace(rendered, untouched=untouched)
+            return replace(rendered, untouched=untouched, replaced_song=outputs.replaces_source)
 
 
 def _shown_to(envelope: Envelope, process: Callable[[Block], Block]) -> Callable[[Block], Block]:
@@ -142,9 +145,9 @@ def separate_file(settings: SeparateFile) -> Rendered:
             return _render(reader, processor.latency_samples, separate, outputs, envelope, settings)
 
 
-def _outputs(settings: RemixFile | SeparateFile, targets: list[Path], *, make_folder: bool = False) -> Outputs:
+def _outputs(settings: RemixFile | SeparateFile, targets: list[Path], **more: bool) -> Outputs:
     overwrite, scratch = settings.overwrite, settings.scratch
-    return Outputs(targets, Path(settings.source), overwrite=overwrite, make_folder=make_folder, beside=scratch)
+    return Outputs(targets, Path(settings.source), overwrite=overwrite, beside=scratch, **more)
 
 
 def stem_processor(

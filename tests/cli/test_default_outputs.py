@@ -58,19 +58,47 @@ def test_a_folder_is_not_left_behind(desk):
         desk.refused("remix", song, "-o", output, "--vocals=-80", "--model", desk.model, here=True)
 
 
-def test_a_second_result_of_one_name_is_refused(desk):
+def test_a_second_remix_of_one_name_is_refused(desk):
     for folder in "a", "b":
         (desk.folder / folder).mkdir()
         desk.make_song(f"{folder}/song.wav")
     remix = "remix", "--vocals=-80", "--model", desk.model
-    separate = "separate", "--model", desk.model
     assert desk.call(*remix, "a/song.wav").returncode == 0
-    assert desk.call(*separate, "a/song.wav").returncode == 0
     for song in "a/song.wav", "b/song.wav":
         assert "song (no vocals).wav exists already" in desk.refused(*remix, song, here=True)
-        assert "song/vocals.wav exists already" in desk.refused(*separate, song, here=True)
     assert desk.call(*remix, "b/song.wav", "--force").returncode == 0
-    assert desk.call(*separate, "b/song.wav", "--force").returncode == 0
+
+
+def test_stems_of_a_second_song_get_a_folder_of_their_own(desk):
+    for name in "one.wav", "two.wav":
+        desk.make_song(name)
+    separate = "separate", "--stems", "vocals,instrumental", "--model", desk.model
+    (desk.folder / "two (2)").write_text("a file")
+    wrote = [
+        (["one.wav"], "one/"),
+        (["one.wav"], "one (2)/"),
+        (["two.wav", "-o", "one"], "one/two/"),
+        (["two.wav", "-o", "one/"], "one/two (2)/"),
+        (["two.wav"], "two/"),
+        (["two.wav"], "two (3)/"),
+        (["one.wav", "-o", "two", "--force"], "two/"),
+        (["one.wav", "--force"], "one/"),
+        (["one.wav", "--stems", "drums"], "one/"),
+    ]
+    for arguments, folder in wrote:
+        before = desk.files()
+        result = desk.call(*separate, *arguments)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.startswith(f"wrote {folder}")
+        if "--force" not in arguments:
+            assert {name: desk.files()[name] for name in before} == before
+
+
+def test_a_song_without_a_suffix_keeps_its_name(desk):
+    desk.make_song("song.wav").rename(desk.folder / "song")
+    result = desk.call("separate", "song", "--stems", "vocals", "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert made(desk) == ["song (2)/vocals.wav"]
 
 
 def test_stems_go_to_a_folder_named_after_the_song(desk):

@@ -49,11 +49,17 @@ def test_a_video_keeps_its_picture(desk, suffix):
     assert level(new) == pytest.approx(level(clip) / 10, rel=0.1)
 
 
-def test_a_video_is_never_written_over_itself(desk):
+def test_a_video_is_written_over_itself_only_by_force(desk):
     clip = make_clip(desk.folder / "clip.mp4")
-    for more in [], ["--force"]:
-        arguments = "remix", clip.name, "-o", "clip.mp4", "--vocals", "-80", "--model", desk.model, *more
-        assert "is the song itself" in desk.refused(*arguments, here=True)
+    before, loud = pictures(clip), level(clip)
+    faders = [word for stem in ("vocals", "drums", "bass", "other") for word in (f"--{stem}", "-20")]
+    arguments = "remix", clip.name, "-o", "clip.mp4", *faders, "--model", desk.model
+    assert "is the song itself; choose another name, or" in desk.refused(*arguments, here=True)
+    result = desk.call(*arguments, "--force")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("wrote clip.mp4 in place of the song: 0:01.0")
+    assert pictures(clip) == before
+    assert level(clip) == pytest.approx(loud / 10, rel=0.1)
     make_clip(desk.folder / "other.mp4")
     line = desk.refused("remix", "clip.mp4", "-o", "other.mp4", "--vocals", "-80", "--model", desk.model, here=True)
     assert "other.mp4 exists already" in line

@@ -133,9 +133,8 @@ def test_a_full_disk_is_told_with_the_name(tmp_path, targets, named):
     assert [path.name for path in tmp_path.iterdir() if path.name != "config"] == []
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("way", ["same", "dots", "symlink", "hard link", "folder link", "relative"])
-def test_the_song_itself_is_never_the_output(song, tmp_path, tiny_live_model, monkeypatch, way, overwrite):
+def test_the_song_itself_is_replaced_only_if_asked(song, tmp_path, tiny_live_model, monkeypatch, way):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "symlink.wav").symlink_to(song)
     (tmp_path / "hard.wav").hardlink_to(song)
@@ -148,12 +147,29 @@ def test_the_song_itself_is_never_the_output(song, tmp_path, tiny_live_model, mo
         "folder link": tmp_path / "folder" / "song.wav",
         "relative": "song.wav",
     }[way]
+    before, gains = song.read_bytes(), {"vocals": -80, "drums": -80, "bass": -80, "other": -80}
+    for source, output in (song, target), (target, song):
+        with pytest.raises(FileExistsError, match="is the song itself; choose another name, or replace the song"):
+            remix_file(source, output, gains, tiny_live_model)
+        assert song.read_bytes() == before
+    rendered = remix_file(song, target, gains, tiny_live_model, overwrite=True)
+    assert rendered.replaced_song
+    assert not soundfile.read(target)[0].any()
+    assert (tmp_path / "symlink.wav").is_symlink()
+    assert (song.read_bytes() == before) == (way == "hard link"), "other hard links keep the old song"
+
+
+def test_a_song_stays_whole_if_its_replacement_does_not_come(song, tmp_path, tiny_live_model):
     before = song.read_bytes()
-    with pytest.raises(FileExistsError, match="is the song itself"):
-        remix_file(song, target, {}, tiny_live_model, overwrite=overwrite)
-    with pytest.raises(FileExistsError, match="is the song itself"):
-        remix_file(target, song, {}, tiny_live_model, overwrite=overwrite)
+
+    def stop(step, fraction):
+        if step == "writing":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        remix_file(song, song, {"vocals": -80}, tiny_live_model, overwrite=True, progress=stop)
     assert song.read_bytes() == before
+    assert [path for path in tmp_path.iterdir() if path.name.startswith(".stembridge")] == []
 
 
 def test_a_link_to_another_file_stays_and_that_file_is_written(song, tmp_path, tiny_live_model):
