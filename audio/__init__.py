@@ -2,9 +2,10 @@
 
 from ..core.errors import AudioError
 from .decode import open_audio, read_audio
-from .encode import AudioWriter, create_audio, create_video
+from .encode import create_audio, create_video
 from .reader import AudioReader
 from .tags import copy_tags, read_tags
+from .writer import AudioWriter
 
 __all__ = [
     "AudioError",

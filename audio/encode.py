@@ -1,91 +1,23 @@
 """Streams of float32 blocks into audio files."""
 
-import io
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
-from types import TracebackType
-from typing import Any, BinaryIO, Protocol, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..core.errors import AudioError
 from .bitrates import check_bitrate, lossy_settings
-from .containers import CONTAINERS, LOSSY, SAMPLE_BYTES, VIDEO_CONTAINERS, kind_of
+from .containers import CONTAINERS, LOSSY, VIDEO_CONTAINERS, kind_of
 from .reader import AudioReader
+from .writer import AudioWriter, Encoder
 
-_SLICE = 16384  # frames in one call: libsndfile's Vorbis encoder keeps them on the stack, and crashes on millions
 _SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
 _FORMATS = {".flac": "FLAC", ".aiff": "AIFF", ".mp3": "MP3", ".ogg": "OGG"}  # libsndfile's names
 _LOSSY_SUBTYPES = {".mp3": "MPEG_LAYER_III", ".ogg": "VORBIS"}
 _FFMPEG = {".opus": ("ogg", "libopus"), ".m4a": ("ipod", "aac")}  # the container's and the lossy encoder's name
-
-
-class Encoder(Protocol):
-    """Writes interleaved samples (n, channels) into a file."""
-
-    def write(self, data: np.ndarray) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class _Sink(io.FileIO):
-    """The file on disk; keeps why a write failed: libsndfile does not say, and as it closes it does not even tell."""
-
-    error: OSError | None = None
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "w+")
-
-    def write(self, data: Any) -> int:
-        done = 0
-        try:
-            while done < len(data):
-                done += super().write(memoryview(data)[done:])
-        except OSError as error:
-            self.error = self.error or error
-        return done
-
-
-class _Worker:
-    """A thread that calls functions. Ctrl-C may reach the thread that waits for them at any moment, and breaks nothing.
-
-    An executor's future is not like that: Ctrl-C at the wrong moment leaves its lock closed for ever.
-    """
-
-    def __init__(self) -> None:
-        self._calls: SimpleQueue[tuple[object, Callable[..., Any], tuple] | None] = SimpleQueue()
-        self._answers: SimpleQueue[tuple[object, Any, BaseException | None]] = SimpleQueue()
-        self._thread = Thread(target=self._work, daemon=True)
-        self._thread.start()
-
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call the function over there; return what it returns, raise what it raises."""
-        ticket = object()
-        self._calls.put((ticket, function, arguments))
-        answered = None
-        while answered is not ticket:  # an earlier call, given up by Ctrl-C, may answer first
-            answered, result, error = self._answers.get()
-        if error is not None:
-            raise error
-        return result
-
-    def stop(self) -> None:
-        """End the thread once it has done what it was asked."""
-        self._calls.put(None)
-        self._thread.join()
-
-    def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
-            ticket, function, arguments = call
-            try:
-                self._answers.put((ticket, function(*arguments), None))
-            except BaseException as error:  # of any kind, because another thread waits for the answer
-                self._answers.put((ticket, None, error))
 
 
 class _Resampler:
@@ -106,114 +38,6 @@ class _Resampler:
             self._encoder.write(np.ascontiguousarray(self._converter.finish().T))
         finally:
             self._encoder.close()
-
-
-class AudioWriter:
-    """One audio file being written, in constant memory; a context manager. Made by `create_audio` and
-    `create_video`.
-
-    What is in the file is only certain after `close`: a full disk may show there, as OSError.
-
-    Args:
-        path: The file, replaced if it exists.
-        sample_rate: Sample rate of the blocks, in Hz.
-        num_channels: Number of channels of the blocks.
-        sample_format: "int16", "int24", "float32" or "lossy".
-        make_encoder: Makes what writes interleaved samples, or raises ValueError for what the file cannot hold.
-        max_bytes: The most bytes of samples that the file can hold.
-
-    Attributes:
-        note: None, or one line about what the file cannot keep.
-    """
-
-    note: str | None = None
-
-    def __init__(
-        self,
-        path: Path,
-        sample_rate: int,
-        num_channels: int,
-        sample_format: str,
-        make_encoder: Callable[[BinaryIO], Encoder],
-        max_bytes: int | None = None,
-    ) -> None:
-        self.path = path
-        self.sample_rate = sample_rate
-        self.num_channels = num_channels
-        self.sample_format = sample_format
-        self._bytes_left = max_bytes
-        self._closed = False
-        self._sink = _Sink(path)
-        # libsndfile and FFmpeg write through callbacks into Python, where Ctrl-C would be lost; it comes to the main
-        # thread only.
-        self._worker = _Worker()
-        self._encoder: Encoder | None = None
-
-        def start() -> None:
-            self._encoder = make_encoder(self._sink)
-
-        try:
-            self._call(start)
-        except BaseException:
-            with suppress(OSError, AudioError):  # the first error tells more
-                self.close()
-            raise
-
-    def write(self, block: np.ndarray) -> None:
-        """Append float samples (channels, n), full scale 1.0; raises OSError when the disk is full or failing."""
-        if block.ndim != 2 or block.shape[0] != self.num_channels:
-            raise ValueError(f"block has shape {block.shape}; give ({self.num_channels}, samples)")
-        if self._bytes_left is not None:
-            self._bytes_left -= block.size * SAMPLE_BYTES[self.sample_format]
-            if self._bytes_left < 0:
-                raise AudioError(f"{self.path}: {self.path.suffix} files hold at most 4 GiB; use .wav or .flac")
-        assert self._encoder is not None
-        for start in range(0, block.shape[1], _SLICE):
-            samples = _quantized(block[:, start : start + _SLICE].T, self.sample_format)
-            self._call(self._encoder.write, samples)
-
-    def close(self) -> None:
-        """Finish the file; raises OSError if it could not be written whole. Harmless when repeated."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            if self._encoder is not None:
-                self._call(self._encoder.close)
-        finally:
-            self._worker.stop()
-            self._sink.close()
-
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call into the encoder; raise what the disk answered."""
-        result, failure = None, None
-        try:
-            result = self._worker.call(function, *arguments)
-        except (RuntimeError, AssertionError, OSError, ValueError) as error:
-            import av
-            import soundfile
-
-            # The second: fewer samples were written than asked. FFmpeg's errors are of many kinds.
-            if not isinstance(error, soundfile.LibsndfileError | AssertionError | av.FFmpegError):
-                raise
-            failure = error
-        if (cause := self._sink.error) is not None:
-            raise OSError(cause.errno, cause.strerror, str(self.path))
-        if failure is not None:
-            raise AudioError(f"{self.path}: could not be encoded ({failure}); try .wav") from None
-        return result
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            self.close()
-        except (OSError, AudioError):
-            if error is None:  # else the first error tells more
-                raise
 
 
 def create_audio(
@@ -357,16 +181,3 @@ def _encoder(
 
     subtype = _LOSSY_SUBTYPES.get(kind) or _SUBTYPES[sample_format]
     return soundfile.SoundFile(file, "w", sample_rate, num_channels, subtype, format=_FORMATS[kind], **settings)
-
-
-def _quantized(samples: np.ndarray, sample_format: str) -> np.ndarray:
-    """Return samples (n, channels) as int16, as int32 with 24 bits at the top, or as float32.
-
-    libsndfile's own conversion rounds down, and so would ours be one step off.
-    """
-    if sample_format not in ("int16", "int24"):
-        return np.ascontiguousarray(samples, dtype=np.float32)
-    bits = int(sample_format[3:])
-    full = 2.0 ** (bits - 1)
-    steps = np.clip(np.rint(np.nan_to_num(samples * np.float64(full))), -full, full - 1)
-    return steps.astype(np.int16) if bits == 16 else steps.astype(np.int32) << 8

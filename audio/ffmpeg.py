@@ -3,16 +3,13 @@
 import itertools
 import os
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
-from av.container import InputContainer
-from av.stream import Disposition
 from mutagen import MutagenError
 from mutagen.mp3 import MP3, BitrateMode
 
@@ -22,12 +19,8 @@ from .convert import Unifier
 from .matroska import matroska_is_cut, track_seconds
 from .mp4 import mp4_frames, mp4_is_cut
 from .reader import AudioReader
+from .streams import default_stream, descriptions_of, frame_samples, open_container
 
-# Containers that hold audio. Others, such as playlists and scripts, could make FFmpeg open what they name.
-_CONTAINERS = (
-    "3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,loas,m4a,matroska,mov,mp2,mp3,mp4,mpc,mpc8,mpeg,"
-    "mpegts,mj2,oga,ogg,opus,rm,tak,truehd,tta,voc,w64,wav,webm,wv,xwma"
-)
 SAMPLE_FORMATS = {"u8": "int16", "s16": "int16", "s32": "int24"}
 _HEADERED = {"aiff", "caf", "flac", "matroska", "mov", "tta", "w64", "wav", "wv"}  # whose headers tell the length
 _CAF_PACKET = 4096  # frames: the header of a CAF may count the last packet of ALAC or AAC as a full one
@@ -42,38 +35,6 @@ _RESERVED = 1 << 24  # bytes; this many zeros at the end are not silence, but sp
 _PRIMING = 4096  # the most frames that an encoder puts before sound that starts late
 _ROUNDING_S = 0.002  # of time stamps in milliseconds, at both ends
 _SECOND = 1_000_000  # FFmpeg's clock for a whole container
-
-
-def open_container(
-    file: BinaryIO,
-    *,
-    ignore_length: bool = False,
-    start: int = 0,
-    end: int | None = None,
-    samples: Samples | None = None,
-) -> InputContainer:
-    """Open an audio or video file, identified by its content.
-
-    Args:
-        file: The open file.
-        ignore_length: Read a WAV to the end of the file, whatever its header says.
-        start: First byte to read.
-        end: End of the bytes to read; None for the end of the file.
-        samples: How plain samples are stored, if the bytes have no header.
-
-    Raises:
-        av.FFmpegError: FFmpeg cannot read the file.
-    """
-    # By descriptor: given a path, FFmpeg would look at the suffix, and take "name:" for a protocol.
-    options = {"fd": str(file.fileno()), "protocol_whitelist": "fd,subfile", "format_whitelist": _CONTAINERS}
-    if ignore_length:
-        options["ignore_length"] = "1"
-    if samples:
-        options["format_whitelist"] = samples.encoding
-        options |= {"sample_rate": str(samples.sample_rate), "ch_layout": f"{samples.num_channels}C"}
-    os.lseek(file.fileno(), 0, os.SEEK_SET)
-    url = f"subfile,,start,{start},end,{end or 0},,:fd:" if start or end else "fd:"
-    return av.open(url, format=samples and samples.encoding, options=options, metadata_errors="replace")
 
 
 class FFmpegReader(AudioReader):
@@ -135,7 +96,7 @@ class FFmpegReader(AudioReader):
         streams = self._container.streams.audio
         if not streams:
             raise AudioError(f"{self.path}: has no sound in it; give an audio file, or a video that has sound")
-        self.number = self._choose_stream(number, _descriptions(streams), _default(streams))
+        self.number = self._choose_stream(number, descriptions_of(streams), default_stream(streams))
         self._stream = streams[self.number - 1]
         self.kind = self._container.format.name.split(",")[0]
         self._lost_packet = self._joined = False  # since the last frame
@@ -270,35 +231,6 @@ class FFmpegReader(AudioReader):
         self._open.close()
 
 
-def stream_descriptions(path: Path) -> list[str]:
-    """Return a description of each audio stream of a file; an empty list if FFmpeg cannot read the file."""
-    try:
-        with path.open("rb") as file, open_container(file, start=skip_id3(file)) as container:
-            return _descriptions(container.streams.audio)
-    except av.FFmpegError:
-        return []
-
-
-def _descriptions(streams: Sequence[AudioStream]) -> list[str]:
-    return [_described(stream) for stream in streams]
-
-
-def _default(streams: Sequence[AudioStream]) -> int:
-    """Return the number, from 1, of the first decodable stream with the default flag, else of the first decodable."""
-    numbers = [i for i, stream in enumerate(streams, 1) if stream.codec_context] or [1]
-    return next((i for i in numbers if streams[i - 1].disposition & Disposition.default), numbers[0])
-
-
-def _described(stream: AudioStream) -> str:
-    """Describe a stream to a user: title, language, codec and channels, such as "drums, eng, aac, 2 channels"."""
-    metadata, codec = stream.metadata, stream.codec_context
-    title = metadata.get("title") or metadata.get("name") or metadata.get("handler_name", "")
-    words = [title if title != "SoundHandler" else "", metadata.get("language", "").replace("und", "")]
-    channels = codec.layout.nb_channels if codec else 0
-    words += [codec.name if codec else "unknown codec", f"{channels} channel{'s'[: channels != 1]}" if channels else ""]
-    return " ".join(", ".join(filter(None, words)).split())
-
-
 def _last_frames(codec: av.AudioCodecContext, packet: av.Packet, size: int) -> Iterator[av.AudioFrame]:
     """Decode the start of the last packet before an appended file. Bytes that cannot be decoded are tags."""
     if size:
@@ -308,25 +240,6 @@ def _last_frames(codec: av.AudioCodecContext, packet: av.Packet, size: int) -> I
             yield from codec.decode(rest)
     with suppress(av.FFmpegError):
         yield from codec.decode(None)
-
-
-def frame_samples(frame: av.AudioFrame) -> np.ndarray:
-    """A frame as float32 (channels, n), full scale 1.0.
-
-    Not av.AudioResampler: it asks for frames until FFmpeg has no more, and as PyAV makes the exception that says so, a
-    Ctrl-C would be lost.
-    """
-    audio: np.ndarray
-    if frame.format.name == "s64":  # PyAV cannot convert it
-        audio = np.frombuffer(memoryview(frame.planes[0]), np.int64)[: frame.samples * frame.layout.nb_channels]
-    else:
-        audio = frame.to_ndarray()
-    if frame.format.is_packed:
-        audio = audio.reshape(-1, frame.layout.nb_channels).T
-    if audio.dtype.kind == "f":
-        return audio.astype(np.float32, copy=False)
-    centre = np.float32(128 if audio.dtype.kind == "u" else 0)  # integers with no sign are those of 8 bits
-    return (audio.astype(np.float32) - centre) / np.float32(2.0 ** (8 * audio.itemsize - 1))
 
 
 def _mp3_frames(path: Path) -> int | None:

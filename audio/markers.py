@@ -52,7 +52,7 @@ def cuesheet_markers(cuesheet: Any, sample_rate: int) -> list[Marker]:
 
 def container_markers(path: str | Path) -> list[Marker]:
     """Return the chapters that FFmpeg finds in MP4, Matroska and others, in seconds from the start of the sound."""
-    from .ffmpeg import open_container
+    from .streams import open_container
 
     with Path(path).open("rb") as file, open_container(file) as container:
         sound = next(iter(container.streams.audio), None)

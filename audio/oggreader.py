@@ -13,9 +13,10 @@ import numpy as np
 
 from ..core.errors import AudioError
 from .convert import Unifier
-from .ffmpeg import SAMPLE_FORMATS, frame_samples, stream_descriptions
+from .ffmpeg import SAMPLE_FORMATS
 from .ogg import Page, Pages, find_links, in_order
 from .reader import AudioReader
+from .streams import frame_samples, stream_descriptions
 
 # How the first packet of a stream begins.
 _MAGIC = {b"OpusHead": "opus", b"\x01vorbis": "vorbis", b"\x7fFLAC": "flac", b"Speex   ": "speex"}

@@ -14,71 +14,9 @@ from mutagen.flac import FLAC, Picture
 from mutagen.id3 import APIC, COMM, ID3, TXXX, USLT, Frames, TextFrame, UrlFrame
 from mutagen.mp4 import MP4, AtomDataType, MP4Cover, MP4FreeForm
 
-FREEFORM = "----:com.apple.iTunes:"
-# Vorbis comment, ID3 frame, MP4 atom.
-_NAMES = (
-    ("title", "TIT2", "\xa9nam"),
-    ("subtitle", "TIT3", f"{FREEFORM}SUBTITLE"),
-    ("artist", "TPE1", "\xa9ART"),
-    ("albumartist", "TPE2", "aART"),
-    ("album", "TALB", "\xa9alb"),
-    ("date", "TDRC", "\xa9day"),
-    ("originaldate", "TDOR", f"{FREEFORM}ORIGINALDATE"),
-    ("genre", "TCON", "\xa9gen"),
-    ("composer", "TCOM", "\xa9wrt"),
-    ("lyricist", "TEXT", f"{FREEFORM}LYRICIST"),
-    ("conductor", "TPE3", f"{FREEFORM}CONDUCTOR"),
-    ("remixer", "TPE4", f"{FREEFORM}REMIXER"),
-    ("copyright", "TCOP", "cprt"),
-    ("organization", "TPUB", f"{FREEFORM}LABEL"),
-    ("isrc", "TSRC", f"{FREEFORM}ISRC"),
-    ("grouping", "TIT1", "\xa9grp"),
-    ("bpm", "TBPM", "tmpo"),
-    ("initialkey", "TKEY", f"{FREEFORM}initialkey"),
-    ("language", "TLAN", f"{FREEFORM}LANGUAGE"),
-    ("compilation", "TCMP", "cpil"),
-    ("tracknumber", "TRCK", "trkn"),
-    ("discnumber", "TPOS", "disk"),
-    ("comment", "COMM", "\xa9cmt"),
-    ("lyrics", "USLT", "\xa9lyr"),
-    ("artistsort", "TSOP", "soar"),
-    ("albumsort", "TSOA", "soal"),
-    ("titlesort", "TSOT", "sonm"),
-    ("albumartistsort", "TSO2", "soaa"),
-    ("composersort", "TSOC", "soco"),
-    ("mood", "TMOO", f"{FREEFORM}MOOD"),
-    ("media", "TMED", f"{FREEFORM}MEDIA"),
-    ("discsubtitle", "TSST", f"{FREEFORM}DISCSUBTITLE"),
-    ("originalartist", "TOPE", f"{FREEFORM}ORIGINALARTIST"),
-    ("releasedate", "TDRL", f"{FREEFORM}RELEASEDATE"),
-)
-_TO_ID3 = {name: frame for name, frame, _ in _NAMES}
-_FROM_ID3 = {frame: name for name, frame, _ in _NAMES}
-_TO_MP4 = {name: atom for name, _, atom in _NAMES}
-_FROM_MP4 = {atom.lower(): name for name, _, atom in _NAMES}
-_TOTALS = {"tracknumber": "tracktotal", "discnumber": "disctotal"}  # "3/12" in ID3, a pair in MP4
-_ALIASES = {
-    "album artist": "albumartist",
-    "album_artist": "albumartist",
-    "track": "tracknumber",
-    "disc": "discnumber",
-    "totaltracks": "tracktotal",
-    "totaldiscs": "disctotal",
-    "unsyncedlyrics": "lyrics",
-    "year": "date",
-    "author": "artist",
-    "publisher": "organization",
-    "creation_time": "encodingtime",
-}
-UNTRUE = re.compile(
-    r"replaygain_|r128_|itun(smpb|norm|pgap|es_cddb)|mp3gain_|acoustid_fingerprint|accurate_?rip"
-    r"|(encoder|encoding|encoded[-_ ]?by|encoder[-_ ]?(settings|options)|tool|length|duration|bitrate)$",
-    re.IGNORECASE,
-)
-_UNTRUE_FRAMES = {"RVA2", "RVAD", "RVRB", "EQU2", "EQUA", "TLEN", "TSIZ", "TFLT", "TSSE", "TENC", "TDEN", "TDTG"}
-_UNTRUE_FRAMES |= {"TDLY", "MLLT", "ASPI", "SEEK", "RBUF"}
+from .tag_names import ALIASES, FREEFORM, FROM_ID3, FROM_MP4, TO_ID3, TO_MP4, TOTALS, UNTRUE_ATOMS, is_untrue
+
 _MUSICBRAINZ = "http://musicbrainz.org"
-UNTRUE_ATOMS = {"\xa9too", "\xa9enc", "pgap"}
 _COVERS = {
     "image/jpeg": MP4Cover.FORMAT_JPEG,
     "image/jpg": MP4Cover.FORMAT_JPEG,
@@ -89,11 +27,6 @@ _LARGEST_BLOCK = 2**24 - 1  # bytes
 _TECHNICAL = re.compile(r"major_brand|minor_version|compatible_brands|handler_name|vendor_id|encodingtime|_statistics")
 
 Texts = dict[str, list[str]]  # lower-case Vorbis comment names, each with its values
-
-
-def is_untrue(frame: Any) -> bool:
-    """Return whether an ID3 frame is wrong for new sound."""
-    return frame.FrameID in _UNTRUE_FRAMES or (frame.FrameID in ("TXXX", "COMM") and bool(UNTRUE.match(frame.desc)))
 
 
 def is_readable(file: Any) -> bool:
@@ -118,12 +51,12 @@ def _joined(pairs: Iterable[tuple[str, Any]]) -> Texts:
     """Return texts by name, with the values of repeated names combined."""
     texts: Texts = {}
     for name, values in pairs:
-        name = _ALIASES.get(name, name)
+        name = ALIASES.get(name, name)
         kept = [str(value) for value in values if str(value)]
-        if name in _TOTALS and kept and "/" in kept[0]:
+        if name in TOTALS and kept and "/" in kept[0]:
             kept[0], total = kept[0].split("/", 1)
-            texts.setdefault(_TOTALS[name], [total])
-        if kept and name in (*_TOTALS, *_TOTALS.values()):
+            texts.setdefault(TOTALS[name], [total])
+        if kept and name in (*TOTALS, *TOTALS.values()):
             texts.setdefault(name, kept)
         elif kept:
             known = texts.setdefault(name, [])
@@ -164,7 +97,7 @@ def _texts_of(frame: Any) -> list[tuple[str, Any]]:
     if kind == "UFID":
         return [("musicbrainz_trackid", [frame.data.decode("ascii")])] if frame.owner == _MUSICBRAINZ else []
     if is_text:
-        return [(_FROM_ID3.get(kind, kind.lower()), frame.genres if kind == "TCON" else frame.text)]
+        return [(FROM_ID3.get(kind, kind.lower()), frame.genres if kind == "TCON" else frame.text)]
     if is_link:
         return [(kind.lower(), [frame.url])]
     return []
@@ -190,14 +123,14 @@ def _read_mp4(tags: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
     for atom, values in tags.items():
         if atom in UNTRUE_ATOMS:
             continue
-        name = _FROM_MP4.get(atom.lower())
+        name = FROM_MP4.get(atom.lower())
         if atom == "covr":
             for cover in values:
                 mime = "image/png" if cover.imageformat == MP4Cover.FORMAT_PNG else "image/jpeg"
                 pictures.append(_picture(bytes(cover), mime))
-        elif name in _TOTALS:
+        elif name in TOTALS:
             number, total = values[0]
-            pairs += [(name, [number or ""]), (_TOTALS[name], [total or ""])]
+            pairs += [(name, [number or ""]), (TOTALS[name], [total or ""])]
         elif name == "compilation":
             pairs.append((name, ["1"] if values else []))
         elif atom.startswith("----:"):
@@ -218,7 +151,7 @@ def _read_vorbis(file: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
 
 def read_container(file: BinaryIO) -> Texts:
     """Return the tags that FFmpeg finds in Matroska and other containers."""
-    from .ffmpeg import open_container
+    from .streams import open_container
 
     with open_container(file) as container:
         texts = _joined((name.lower(), [value]) for name, value in container.metadata.items())
@@ -243,15 +176,15 @@ def write_contents(file: Any, texts: Texts, pictures: list[Picture]) -> list[str
 
 def _write_id3(tags: Any, texts: Texts, pictures: list[Picture]) -> None:
     for name, values in texts.items():
-        if name in _TOTALS.values():
+        if name in TOTALS.values():
             continue
-        if name in _TOTALS and _TOTALS[name] in texts:
-            values = [f"{values[0]}/{texts[_TOTALS[name]][0]}"]
+        if name in TOTALS and TOTALS[name] in texts:
+            values = [f"{values[0]}/{texts[TOTALS[name]][0]}"]
         if name == "comment" or name.startswith("comment:"):
             tags.add(COMM(encoding=3, lang="eng", desc=name[len("comment:") :], text=values))
         elif name == "lyrics":
             tags.add(USLT(encoding=3, lang="eng", desc="", text="\n".join(values)))
-        elif (kind := _TO_ID3.get(name, name.upper())) in Frames and issubclass(Frames[kind], TextFrame):
+        elif (kind := TO_ID3.get(name, name.upper())) in Frames and issubclass(Frames[kind], TextFrame):
             tags.add(Frames[kind](encoding=3, text=values))
         else:
             tags.add(TXXX(encoding=3, desc=name.upper(), text=values))
@@ -262,15 +195,15 @@ def _write_id3(tags: Any, texts: Texts, pictures: list[Picture]) -> None:
 
 def _write_mp4(tags: Any, texts: Texts, pictures: list[Picture]) -> list[str]:
     for name, values in texts.items():
-        atom = _TO_MP4.get(name, FREEFORM + name.upper())
-        if name in _TOTALS:
-            tags[atom] = [(_number(values), _number(texts.get(_TOTALS[name], [])))]
+        atom = TO_MP4.get(name, FREEFORM + name.upper())
+        if name in TOTALS:
+            tags[atom] = [(_number(values), _number(texts.get(TOTALS[name], [])))]
         elif name == "bpm":
             tags[atom] = [_number(values)]
         elif name == "compilation":
             tags[atom] = values[0] != "0"
         elif atom.startswith(FREEFORM):
-            if name not in _TOTALS.values():
+            if name not in TOTALS.values():
                 tags[atom] = [MP4FreeForm(value.encode()) for value in values]
         else:
             tags[atom] = values

@@ -52,18 +52,15 @@ from .markers import (
 from .mp4_chapters import write_chapters
 from .tag_files import kind_name, open_tags, save_tags, tag_opener
 from .tag_formats import (
-    FREEFORM,
-    UNTRUE,
-    UNTRUE_ATOMS,
     Texts,
     frames_without_text,
     is_readable,
-    is_untrue,
     read_ape,
     read_container,
     read_contents,
     write_contents,
 )
+from .tag_names import FREEFORM, UNTRUE, UNTRUE_ATOMS, is_untrue
 
 _APPLICATION, _CUESHEET = 2, 5  # blocks of FLAC
 _TEXT_CHUNKS = {"cue ", "MARK", "NAME", "AUTH", "(c) ", "ANNO", "COMT"}  # these become tags or markers

@@ -13,9 +13,10 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from ..core.errors import AudioError
-from .ffmpeg import FFmpegReader, open_container
+from .ffmpeg import FFmpegReader
 from .packets import StreamEncoder
-from .tag_formats import UNTRUE
+from .streams import open_container
+from .tag_names import UNTRUE
 
 # By kind of file: FFmpeg's name of the container, and its encoder for each sample format.
 FORMATS: dict[str, tuple[str, dict[str, str]]] = {

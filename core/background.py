@@ -15,8 +15,8 @@ class BackgroundWorker:
     Only one thread may call its methods. Ctrl-C may interrupt any of them at any moment: later calls still do not hang,
     and `discard` restores a consistent state.
 
-    The thread ends with its owner or the program. All methods raise RuntimeError when the program is ending or in a
-    forked process, where the thread does not run.
+    The thread ends with `close`, its owner or the program. All methods except `close` raise RuntimeError where the
+    thread does not run: after that, and in a forked process.
     """
 
     def __init__(self) -> None:
@@ -39,6 +39,17 @@ class BackgroundWorker:
         self._queue.put(ticket)  # first, because nobody may wait for a job that was not queued
         self._tickets.append(ticket)
 
+    def call(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Run `work(*arguments)` once all jobs submitted before have run, wait for it, and return its value.
+
+        Raises:
+            BaseException: The job's own error.
+        """
+        self._check()
+        ticket = _Ticket(work, arguments)
+        self._queue.put(ticket)
+        return ticket.value()
+
     def result(self) -> Any:
         """Wait for the oldest result that was not returned yet.
 
@@ -50,10 +61,7 @@ class BackgroundWorker:
         ticket = self._tickets[0]
         ticket.wait()
         self._tickets.popleft()
-        error, ticket.error = ticket.error, None  # the error's traceback holds the ticket: avoid a reference cycle
-        if error is not None:
-            raise error
-        return ticket.result
+        return ticket.value()
 
     def discard(self) -> None:
         """Wait until all jobs have run, and drop their results."""
@@ -63,11 +71,15 @@ class BackgroundWorker:
         last.wait()
         self._tickets.clear()
 
+    def close(self) -> None:
+        """End the thread once all jobs have run; harmless when repeated."""
+        self._end()
+
     def _check(self) -> None:
         # Not thread.is_alive(): a Ctrl-C in it marks a running thread as ended.
         if not self._end.alive or self._process != os.getpid():
             raise RuntimeError(
-                "the background thread does not run: the program is ending, or this process was forked; "
+                "the background thread does not run: it was closed, the program is ending, or this process was forked; "
                 "make a new object here"
             )
 
@@ -80,8 +92,8 @@ class _Ticket:
         self._done = False
         self._running = threading.Lock()
         self._running.acquire()
-        self.result: Any = None
-        self.error: BaseException | None = None
+        self._result: Any = None
+        self._error: BaseException | None = None
 
     def run(self) -> None:
         """Run the job."""
@@ -89,9 +101,9 @@ class _Ticket:
         work, arguments = self._job
         self._job = None  # a ticket must not keep the worker's owner alive, which the job may hold
         try:
-            self.result = work(*arguments)
+            self._result = work(*arguments)
         except BaseException as error:
-            self.error = error
+            self._error = error
         finally:
             self._done = True
             self._running.release()
@@ -100,6 +112,14 @@ class _Ticket:
         """Wait for the result; harmless when repeated."""
         if not self._done:  # once done, do not lock: an interrupted wait may still hold the lock
             self._running.acquire()
+
+    def value(self) -> Any:
+        """Wait for the result and return it, or raise the job's error."""
+        self.wait()
+        error, self._error = self._error, None  # the error's traceback holds the ticket: avoid a reference cycle
+        if error is not None:
+            raise error
+        return self._result
 
 
 def _nothing() -> None:

@@ -50,6 +50,26 @@ def test_discarding_waits_for_all_jobs():
     assert done == [1]
 
 
+def test_a_call_waits_for_its_own_result_and_leaves_the_others():
+    worker = BackgroundWorker()
+    worker.submit(int, "1")
+    assert worker.call(int, "2") == 2
+    with pytest.raises(ValueError, match="three"):
+        worker.call(int, "three")
+    assert worker.result() == 1
+
+
+def test_closing_runs_what_was_submitted_and_ends_the_thread():
+    worker, done = BackgroundWorker(), []
+    worker.submit(lambda: done.append(threading.current_thread()))
+    worker.close()
+    worker.close()
+    (thread,) = done
+    assert not thread.is_alive()
+    with pytest.raises(RuntimeError):
+        worker.call(int, "1")
+
+
 def test_an_interrupt_at_any_moment_leaves_it_usable(interrupted):
     """Interrupt submitting, waiting and discarding at each bytecode in turn, and the calls after that."""
 
@@ -60,6 +80,7 @@ def test_an_interrupt_at_any_moment_leaves_it_usable(interrupted):
         worker.discard()
         worker.submit(int, "3")
         worker.result()
+        worker.call(int, "0")
 
     for n in itertools.count():
         worker, results = BackgroundWorker(), []
@@ -69,10 +90,10 @@ def test_an_interrupt_at_any_moment_leaves_it_usable(interrupted):
             worker.discard()
             worker.submit(int, "4")
             worker.submit(int, "5")
-            results.extend([worker.result(), worker.result()])
+            results.extend([worker.call(int, "6"), worker.result(), worker.result()])
 
         interrupted(go_on, 10**9)  # fails if it hangs
-        assert results == [4, 5], n
+        assert results == [6, 4, 5], n
         if not raised:
             break
     assert n > 100

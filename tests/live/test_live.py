@@ -20,7 +20,7 @@ import psutil
 import pytest
 import soundfile
 from stembridge import StemProcessor, remix
-from stembridge.audio import encode, open_audio
+from stembridge.audio import open_audio, writer
 from stembridge.control import MidiControl
 from stembridge.core.atomic import hidden_path
 from stembridge.live import Live, LiveError, device_names, devices, sources_sinks
@@ -259,7 +259,7 @@ def test_a_recording_on_a_full_disk_is_kept_up_to_there(tmp_path, noise, suffix)
     new = NewFile(str(link), str(hidden_path(link, f".{suffix}")), 44100, 2, True)
     room = 100_001
 
-    class Full(encode._Sink):
+    class Full(writer._Sink):
         def write(self, data):
             left = room - self.tell()
             if len(data) <= left:
