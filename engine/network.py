@@ -13,7 +13,10 @@ LARGEST_MASK = 1e6  # 120 dB
 
 
 class StreamingNetwork:
-    """Masks every frame as it comes, or `MaskCard.lookahead` frames later; the graph's state carries the past."""
+    """Masks every frame as it comes, or `MaskCard.lookahead` frames later; the graph's state carries the past.
+
+    The graph does not run before the first frame with sound, so a song sounds the same after silence of any length.
+    """
 
     def __init__(self, session: Any, card: MaskCard) -> None:
         self._session, self._card = session, card
@@ -21,6 +24,7 @@ class StreamingNetwork:
 
     def reset(self) -> None:
         """Forget the past."""
+        self._heard = False  # any sound
         self._state = initial_state(self._session)
         self._early = self._card.lookahead  # masks still to come for frames before the first
         self._waiting: NDArray[np.complex64] | None = None  # spectra whose masks are still to come
@@ -28,8 +32,14 @@ class StreamingNetwork:
     def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """Spectra (frames, channels, bins) to those of all stems but the last, (frames, stems - 1, channels, bins).
 
-        With look-ahead they are those of earlier frames, so that the first frames pushed return fewer or no frames.
+        With look-ahead they are those of earlier frames, so that the first frames with sound return fewer or no frames.
         """
+        if not self._heard:
+            silent = silent_frames(spectra)
+            self._heard = silent < len(spectra)
+            if silent:
+                silence = np.zeros((silent, len(self._card.stems) - 1, *spectra.shape[1:]), np.complex64)
+                return np.concatenate([silence, self.push(spectra[silent:])]) if self._heard else silence
         feeds = {"spectrum": graph_input(spectra, self._card.bins), "state": self._state}
         masks, self._state = self._session.run(["masks", "next_state"], feeds)
         if not np.isfinite(self._state).all():
@@ -46,7 +56,8 @@ class StreamingNetwork:
 class ChunkedNetwork:
     """Masks chunks of frames with context on both sides; neighbouring chunks overlap and cross-fade.
 
-    The first chunk starts at the first frame after `reset`.
+    The first chunk starts at the first frame after `reset`. Chunks are left out, as if they had not been there, until
+    one has sound before the frames that it shares with the next. So a song sounds the same after silence of any length.
     """
 
     def __init__(self, session: Any, card: MaskCard, num_channels: int, bins: int) -> None:
@@ -60,6 +71,7 @@ class ChunkedNetwork:
         chunk = self._chunk
         self._frames = np.zeros((chunk.left + chunk.frames + chunk.right, *self._shape), np.complex64)
         self._filled = chunk.left
+        self._heard = False  # any sound
         self._fading_out: NDArray | None = None  # masks of the previous chunk where it overlaps the next
 
     def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
@@ -71,26 +83,44 @@ class ChunkedNetwork:
             self._filled += len(taken)
             spectra = spectra[len(taken) :]
             if self._filled == len(self._frames):
-                done.append(self._run_chunk())
+                done.append(self._next_chunk())
         if not done:
-            return np.zeros((0, len(self._card.stems) - 1, *self._shape), np.complex64)
+            return self._silence(0)
         return done[0] if len(done) == 1 else np.concatenate(done)
 
-    def _run_chunk(self) -> NDArray[np.complex64]:
+    def _next_chunk(self) -> NDArray[np.complex64]:
+        chunk = self._chunk
+        stride = chunk.frames - chunk.overlap
+        result = self._masked_chunk(stride) if self._hear(stride) else self._silence(stride)
+        self._frames[:-stride] = self._frames[stride:].copy()
+        self._filled -= stride
+        return result
+
+    def _hear(self, stride: int) -> bool:
+        """Return whether there was sound before the frames that this chunk shares with the next."""
+        self._heard = self._heard or bool(self._frames[: self._chunk.left + stride].any())
+        return self._heard
+
+    def _silence(self, frames: int) -> NDArray[np.complex64]:
+        return np.zeros((frames, len(self._card.stems) - 1, *self._shape), np.complex64)
+
+    def _masked_chunk(self, stride: int) -> NDArray[np.complex64]:
         chunk = self._chunk
         (masks,) = self._session.run(["masks"], {"spectrum": graph_input(self._frames, self._card.bins)})
         if len(masks) > chunk.frames:
             masks = masks[chunk.left : chunk.left + chunk.frames]
         masks = fit_masks(masks, *self._shape)
-        stride = chunk.frames - chunk.overlap
         if self._fading_out is not None and chunk.overlap:
             fade = _fade_in(chunk).reshape(-1, *[1] * (masks.ndim - 1))
             masks[: chunk.overlap] = fade * masks[: chunk.overlap] + (1 - fade) * self._fading_out
         self._fading_out = masks[stride:].copy()
-        result = masked(masks[:stride], self._frames[chunk.left : chunk.left + stride])
-        self._frames[:-stride] = self._frames[stride:].copy()
-        self._filled -= stride
-        return result
+        return masked(masks[:stride], self._frames[chunk.left : chunk.left + stride])
+
+
+def silent_frames(spectra: NDArray[np.complex64]) -> int:
+    """Return how many of the first frames of spectra (frames, channels, bins) are silent."""
+    sounds = spectra.any(axis=(1, 2))
+    return int(sounds.argmax()) if sounds.any() else len(spectra)
 
 
 @cache

@@ -29,6 +29,9 @@ class GuestSeparator:
     Where segments overlap, their stems are weighted and added. A group of graphs runs on a segment when the first
     sample of one of its stems is wanted, which may be never. It makes no difference to any sample when that is.
 
+    Segments are left out, as if they had not been there, until one has sound before the samples that it shares with the
+    next. So a song sounds the same after silence of any length.
+
     realtime_block: Number of samples of the blocks that come in real time. A separate thread then runs all graphs on
     every segment as soon as the segment is complete. None: graphs run in the calls that need them.
     """
@@ -63,7 +66,8 @@ class GuestSeparator:
         self._audio = Fifo((self._shape[1],))  # of the segment that begins next, and what came after
         self._audio.push_zeros(self._cuts.before)
         self._segments: deque[_Segment] = deque()  # that still have samples to be pulled
-        self._begun = 0  # number of segments
+        self._next_start = 0  # of the next segment, in the stream
+        self._heard = False  # any sound
         self._meter = LevelMeter()
         self._position = -self.timing.latency  # of the next sample to be pulled
 
@@ -73,10 +77,13 @@ class GuestSeparator:
         while len(self._audio) >= self._cuts.taken:
             taken = self._audio.peek(self._cuts.taken).copy()
             self._audio.drop(self._cuts.stride)
-            self._meter.add(taken[:, -self._cuts.stride :] if self._begun else taken[:, self._cuts.before :])
+            start, self._next_start = self._next_start, self._next_start + self._cuts.stride
+            if not self._heard and not taken[:, : self._cuts.before + self._cuts.stride].any():
+                continue
+            self._meter.add(taken[:, -self._cuts.stride :] if self._heard else taken[:, self._cuts.before :])
+            self._heard = True
             level = self.level or self._meter.level() if self.wants_level else None
-            segment = _Segment(self._begun * self._cuts.stride, taken, level)
-            self._begun += 1
+            segment = _Segment(start, taken, level)
             self._segments.append(segment)
             if self._worker is not None:
                 segment.pending = True

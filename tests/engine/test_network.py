@@ -410,7 +410,7 @@ def test_a_state_that_decays_ends_at_zero_and_not_in_denormals(make_model):
     processor = StemProcessor(make_model(half, stems=TWO))
     network = processor._separator._network
     network._state[:] = 1e-29
-    processor.process(np.zeros((2, 256), np.float32))
+    processor.process(np.full((2, 256), 0.1, np.float32))  # before the first sound it would not run
     assert network._state == np.float32(5e-30)
     for _ in range(4):
         processor.process(np.zeros((2, 256), np.float32))

@@ -141,3 +141,15 @@ def test_blocks_in_real_time_sound_the_same_later(tiny_guest, noise, stream, del
         assert (out == delayed(plain.process(audio), later)).all()
         live.reset()
         plain.reset()
+
+
+@pytest.mark.parametrize("strides", [1, 3])
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_a_song_after_silence_sounds_as_without_it(tiny_guest, noise, rate, strides):
+    """Also where the first sound lies in the overlap of two segments: the first of these is left out."""
+    processor = StemProcessor(tiny_guest, rate, 2, {"vocals": -80})
+    stride, song = processor.hop_samples, noise(2, 3 * rate // 4)
+    expected = processor.process(song)
+    processor.reset()
+    out = processor.process(np.pad(song, [(0, 0), (strides * stride, 0)]))
+    np.testing.assert_allclose(out[:, strides * stride :], expected, rtol=0, atol=1e-6)

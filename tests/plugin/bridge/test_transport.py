@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from stembridge import StemProcessor
+from stembridge import StemProcessor, remix
 
 LATE = 100  # samples of latency of `half`
 BLOCK = 256
@@ -112,3 +112,31 @@ def test_an_export_sounds_as_a_render_of_the_song(
     np.testing.assert_allclose(played.out[:, start:], expected[:, : 30000 - latency], rtol=0, atol=1e-6)
     assert np.abs(played.out[:, stopped + latency : start]).max() < 1e-6
     assert np.abs(expected).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("rate", "block", "seconds"), [(44100, 256, 0.5), (44100, 4096, 10), (48000, 1000, 1.7), (96000, 1024, 0.5)]
+)
+@pytest.mark.parametrize("realtime", [0, 1])
+def test_an_export_of_a_song_that_begins_in_silence_equals_its_remix(
+    noise, play, stem_mix, rate, block, seconds, realtime
+):
+    """In digital silence of any length, whatever blocks the host sends."""
+    song = np.pad(noise(2, rate // 2), [(0, 0), (int(seconds * rate) + 13, 0)])
+    expected = remix(song, rate, {"vocals": -80}, "live")
+    preroll = 3 * block
+    processor = StemProcessor("live", rate)
+    latency = processor.latency_samples + realtime * processor.hop_samples
+    played = play(
+        stem_mix("live"),
+        np.pad(song, [(0, 0), (preroll, latency)]),
+        rate=rate,
+        block=block,
+        realtime=realtime,
+        moves=["0:Vocals:0"],
+        modes=["0:2"],
+        playheads=[f"0:{-preroll - latency}"],
+    )
+    assert (played.latency, played.dry) == (latency, [])
+    difference = played.out[:, preroll + latency :] - expected
+    assert 10 * np.log10(np.mean(difference**2) / np.mean(expected**2)) < -90
