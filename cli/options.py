@@ -43,10 +43,10 @@ class Provider(StrEnum):
 
 
 def _use_provider(provider: Provider | None) -> None:
-    from ..engine.providers import VARIABLE
+    from ..engine.providers import PROVIDER_VARIABLE
 
     if provider is not None:
-        os.environ[VARIABLE] = provider.value  # for worker processes too
+        os.environ[PROVIDER_VARIABLE] = provider.value  # for worker processes too
 
 
 ProviderName = Annotated[

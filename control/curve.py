@@ -8,7 +8,7 @@ from operator import attrgetter
 from ..core.gains import MAX_DB, SILENCE_DB
 from .point import Point
 
-GLIDE_SECONDS = 0.02  # in which the engine's faders go to each move, in a straight line
+GLIDE_S = 0.02  # in which the engine's faders go to each move, in a straight line
 
 
 def gain_between(before_db: float, after: Point, share: float) -> float:
@@ -38,7 +38,7 @@ class Curve:
     """
 
     def __init__(self, start_db: float, points: Iterable[Point], sample_rate: float) -> None:
-        glide = max(1, round(GLIDE_SECONDS * sample_rate))
+        glide = max(1, round(GLIDE_S * sample_rate))
         self._stretches: list[_Stretch] = []
         knots = [Point(0, "", start_db)]
         for point in points:

@@ -1,4 +1,4 @@
-"""The signal path: analysis, mask network, resynthesis, faders."""
+"""The signal path: analysis, network, resynthesis, faders."""
 
 from ..core.protocols import Automation
 from .offline import compensate_latency, moves_faders, remix, remixing, separate, with_automation

@@ -1,13 +1,15 @@
-"""A queue of samples or frames whose cost does not depend on how it is cut."""
+"""A queue of samples or frames that is as fast with small blocks as with large ones."""
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 
 class Fifo:
-    """First in, first out along the last axis. Every item is moved a bounded number of times, however small the cuts.
+    """A first-in, first-out queue along the last axis. It copies each item only a few times, however small the blocks.
 
-    shape: the shape of one item, for example (channels,) for audio.
+    Args:
+        shape: Shape of one item, for example (channels,) for audio.
+        dtype: Type of the items.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> None:
@@ -30,18 +32,18 @@ class Fifo:
         self._stop += n
 
     def peek(self, n: int) -> NDArray:
-        """The first n items, a view that is good until the next push."""
+        """Return the first n items, or all if there are fewer, as a view that is valid until the next push."""
         return self._data[..., self._start : self._start + min(n, len(self))]
 
     def drop(self, n: int) -> None:
-        """Forget the first n items."""
+        """Remove the first n items, or all if there are fewer."""
         self._start += min(n, len(self))
 
     def _room_for(self, n: int) -> None:
         held, capacity = len(self), self._data.shape[-1]
         if self._stop + n <= capacity:
             return
-        # Moving to the front is free on average only if at least as many items were taken as are moved.
+        # Moving items to the front pays off only if at least as many have been removed.
         if held + n > capacity or self._start < held:
             capacity = max(2 * capacity, 2 * (held + n))
             data = np.zeros((*self._data.shape[:-1], capacity), self._data.dtype)

@@ -1,4 +1,4 @@
-"""Faders, mutes and solos become one gain per stem and sample, here and nowhere else."""
+"""Turn faders, mutes and solos into one gain per stem and sample. No other module does this."""
 
 import heapq
 import operator
@@ -14,19 +14,23 @@ from ..core.protocols import Move
 from ..core.stems import check_stems
 from ..presets.gains import Gains, read_gains
 
-GLIDE_SECONDS = 0.02
+GLIDE_S = 0.02  # time that a gain takes to reach a new value
 
 
 class Faders:
-    """One fader, mute and solo a stem, and what is left of their glides.
+    """A fader, a mute and a solo for each stem, and the glides that are under way.
 
-    Setters may be called from any thread; `advance` belongs to the thread that processes audio.
-    stems: names. sample_rate: in Hz. gains_db: where faders start, 0 dB if not named; or a preset's name or path.
+    Any thread may call the setters. Only the thread that processes audio may call `schedule`, `advance` and `reset`.
+
+    Args:
+        stems: Names of the stems.
+        sample_rate: In Hz.
+        gains_db: Where the faders start, stem to dB, 0 dB if not named; or a preset's name or path.
     """
 
     def __init__(self, stems: tuple[str, ...], sample_rate: float, gains_db: Gains | None = None) -> None:
         self.stems = stems
-        self._glide = max(1, round(GLIDE_SECONDS * sample_rate))
+        self._glide = max(1, round(GLIDE_S * sample_rate))
         self._lock = threading.Lock()
         self._desk = _Desk(dict.fromkeys(stems, 0.0), frozenset(), frozenset(), np.ones(len(stems)))
         self.set_gains_db(read_gains(gains_db, stems))
@@ -34,7 +38,7 @@ class Faders:
 
     @property
     def gains_db(self) -> dict[str, float]:
-        """Where the faders stand, stem -> dB."""
+        """Positions of the faders, stem to dB."""
         return dict(self._desk.gains_db)
 
     @property
@@ -44,34 +48,64 @@ class Faders:
 
     @property
     def soloed(self) -> tuple[str, ...]:
-        """Soloed stems; while there are any, all others are silent."""
+        """Soloed stems. While any stem is soloed, all others are silent."""
         return tuple(stem for stem in self.stems if stem in self._desk.soloed)
 
     def set_gains_db(self, gains_db: Mapping[str, float]) -> None:
-        """Move faders, heard from the next output sample on. Raises ValueError before any is moved."""
+        """Move faders. The change is heard from the next output sample on.
+
+        Args:
+            gains_db: Stem to dB, at most +20 dB; -80 dB or below is silence.
+
+        Raises:
+            ValueError: A stem is unknown or a gain is out of range; no fader has moved.
+        """
         checked = {self.check_stem(stem): check_gain_db(stem, gain) for stem, gain in gains_db.items()}
         with self._lock:
             self._set(gains_db=self._desk.gains_db | checked)
 
     def mute(self, stem: str, on: bool = True) -> None:
-        """Mute a stem, or end that."""
+        """Mute a stem, or unmute it with `on=False`.
+
+        Raises:
+            ValueError: The stem is unknown.
+        """
         self.check_stem(stem)
         with self._lock:
             self._set(muted=self._desk.muted | {stem} if on else self._desk.muted - {stem})
 
     def solo(self, stem: str, on: bool = True) -> None:
-        """Solo a stem, or end that. A mute is stronger than a solo."""
+        """Solo a stem, or end its solo with `on=False`. A stem that is muted too stays silent.
+
+        Raises:
+            ValueError: The stem is unknown.
+        """
         self.check_stem(stem)
         with self._lock:
             self._set(soloed=self._desk.soloed | {stem} if on else self._desk.soloed - {stem})
 
     def check_stem(self, stem: str) -> str:
-        """The stem's name. Raises ValueError if there is none of that name."""
+        """Return the name of a stem.
+
+        Raises:
+            ValueError: The stem is unknown.
+        """
         check_stems([stem], self.stems)
         return stem
 
     def check_moves(self, moves: Iterable[Move], n: int) -> list[Move]:
-        """Return the moves (offset, stem, gain in dB) of a block of n samples. Raises ValueError for a wrong one."""
+        """Check the moves of a block.
+
+        Args:
+            moves: (offset in the block, stem, gain in dB).
+            n: Length of the block in samples.
+
+        Returns:
+            The moves, with offsets as int and gains as float.
+
+        Raises:
+            ValueError: A move has an offset outside the block, an unknown stem or a gain out of range.
+        """
         checked = []
         for move in moves:
             try:
@@ -85,14 +119,23 @@ class Faders:
         return checked
 
     def schedule(self, moves: Iterable[Move], n: int) -> None:
-        """Take the moves of the next n samples, as `check_moves` returns them. `advance` applies them in time."""
+        """Keep the moves of the next n input samples until `advance` reaches them.
+
+        Args:
+            moves: As `check_moves` returns them.
+            n: Number of samples.
+        """
         for offset, stem, gain in moves:
-            self._order += 1  # moves at one sample act in the order they came
+            self._order += 1  # moves at the same sample act in the order in which they came
             heapq.heappush(self._moves, (self._scheduled + offset, self._order, stem, gain))
         self._scheduled += n
 
     def reset(self, delay: int = 0) -> None:
-        """Jump to where the faders stand and forget scheduled moves; from now on moves act `delay` samples late."""
+        """Jump to the positions of the faders, without a glide, and discard scheduled moves.
+
+        Args:
+            delay: Samples from a move's input sample to the output sample where it is heard: the latency.
+        """
         self._moves: list[tuple[int, int, str, float]] = []
         self._order = 0
         self._scheduled = delay  # the output sample at which the next block's first sample will be heard
@@ -102,18 +145,24 @@ class Faders:
         self._age = np.full(len(self.stems), self._glide)  # samples since the glide began
 
     def advance(self, n: int) -> NDArray[np.float32]:
-        """Linear gains of the next n output samples, (stems, n), or (stems, 1) if none of them moves.
+        """Go on by n output samples and return their gains.
 
-        A glide goes in a straight line from where the gain was to its target and arrives after 20 ms.
+        A gain glides to its new value in a straight line, in 20 ms.
+
+        Args:
+            n: Number of samples.
+
+        Returns:
+            Gains as factors, (stems, n), or (stems, 1) if no gain changes during these samples.
         """
         segments: list[tuple[NDArray[np.float32], int]] = []
-        left = n
-        while left or not segments:
+        remaining = n
+        while remaining or not segments:
             self._make_due_moves()
-            length = min(left, self._moves[0][0] - self._position) if self._moves else left
+            length = min(remaining, self._moves[0][0] - self._position) if self._moves else remaining
             segments.append(self._segment(length))
             self._position += length
-            left -= length
+            remaining -= length
         if len(segments) == 1:
             return segments[0][0]
         return np.concatenate([np.broadcast_to(gains, (len(self.stems), k)) for gains, k in segments], axis=-1)
@@ -142,7 +191,7 @@ class Faders:
         return np.where(age < self._glide, start + (target - start) * (age / self._glide), target)
 
     def _set(self, **changes: Any) -> None:
-        """Change the desk in one assignment, so that no interrupt leaves gains that are reported but not heard."""
+        """Change the desk in one assignment, so that Ctrl-C cannot leave gains that are reported but not heard."""
         desk = self._desk._replace(**changes)
         heard = desk.soloed or set(self.stems)
         gains = [
@@ -152,7 +201,7 @@ class Faders:
 
 
 class FaderSurface:
-    """The faders, mutes and solos of a processor that has `_faders`. All may be used from any thread."""
+    """The faders, mutes and solos of a processor that has `_faders`. Any thread may use them."""
 
     _faders: Faders
 
@@ -163,7 +212,7 @@ class FaderSurface:
 
     @property
     def gains_db(self) -> dict[str, float]:
-        """Where the faders stand, stem -> dB; a scheduled move counts from when it is heard."""
+        """Positions of the faders, stem to dB. A move that is not heard yet does not count."""
         return self._faders.gains_db
 
     @property
@@ -177,7 +226,10 @@ class FaderSurface:
         return self._faders.soloed
 
     def set_gains_db(self, **gains_db: float) -> None:
-        """Move faders: `set_gains_db(vocals=-6.0)`. Heard from the next output sample on, gliding over 20 ms.
+        """Move faders, as in `set_gains_db(vocals=-6.0)`. They glide for 20 ms from the next output sample on.
+
+        Args:
+            gains_db: Gains in dB, at most +20; -80 or below is silence. Stems that are not named do not change.
 
         Raises:
             ValueError: A stem is unknown, or a gain is NaN or above +20 dB; no fader has moved.
@@ -185,15 +237,25 @@ class FaderSurface:
         self._faders.set_gains_db(gains_db)
 
     def mute(self, stem: str, on: bool = True) -> None:
-        """Mute a stem, or end that with `on=False`. Glides like a fader."""
+        """Mute a stem, or unmute it with `on=False`. The gain glides as with a fader.
+
+        Raises:
+            ValueError: The stem is unknown.
+        """
         self._faders.mute(stem, on)
 
     def solo(self, stem: str, on: bool = True) -> None:
-        """Solo a stem, or end that with `on=False`: while any is soloed the others are silent. A mute is stronger."""
+        """Solo a stem, or end its solo with `on=False`.
+
+        While any stem is soloed, the others are silent. A stem that is muted too stays silent.
+
+        Raises:
+            ValueError: The stem is unknown.
+        """
         self._faders.solo(stem, on)
 
     def _about_faders(self) -> list[str]:
-        """Return what a `repr` says of the faders: those that are not at 0 dB, mutes and solos."""
+        """Return the parts of a `repr` about faders that are not at 0 dB, mutes and solos."""
         moved = [f"{stem} {gain:+g} dB" for stem, gain in self.gains_db.items() if gain]
         return moved + [f"{stem} muted" for stem in self.muted] + [f"{stem} soloed" for stem in self.soloed]
 
@@ -201,7 +263,8 @@ class FaderSurface:
 class _Desk(NamedTuple):
     """The state of faders and buttons, and the resulting gains.
 
-    linear: The gains that are heard, (stems,). Each change makes a new array, so that a change shows in its identity.
+    Attributes:
+        linear: The gains that are heard, as factors, (stems,). A change makes a new array, never modifies the old one.
     """
 
     gains_db: dict[str, float]

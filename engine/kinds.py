@@ -1,4 +1,4 @@
-"""The kinds of network that the signal path can run, by their cards."""
+"""Choose the separator that runs a model, by the model's card."""
 
 from ..models import Card, MaskCard, Model
 from .guests import GuestSeparator, guest_timing
@@ -7,7 +7,16 @@ from .separator import Separator, Timing
 
 
 def separator_timing(card: Card, sample_rate: float, realtime_block: int | None = None) -> Timing:
-    """Return how long a model takes at a sample rate, without opening it."""
+    """Return the latency, hop and tail of a model at a sample rate, without opening it.
+
+    Args:
+        card: Card of the model.
+        sample_rate: Sample rate of the audio, in Hz.
+        realtime_block: As for `open_separator`.
+
+    Raises:
+        ModelError: The model cannot work at this sample rate.
+    """
     if isinstance(card, MaskCard):
         return mask_timing(card, sample_rate, realtime_block)
     return guest_timing(card, sample_rate, realtime_block)
@@ -30,8 +39,8 @@ def open_separator(
         num_channels: 1 or 2.
         threads: Number of threads of ONNX Runtime.
         providers: Execution providers of ONNX Runtime, None for the CPU.
-        realtime_block: Number of samples of the blocks that come in real time. A separate thread then runs the network,
-            with a longer latency if it needs one. None: the network runs in the calls that need it.
+        realtime_block: Length of the blocks, in samples, if they come in real time. A separate thread then runs the
+            network, with a longer latency if necessary. None: the network runs in the calls that need its results.
 
     Raises:
         ModelError: A graph cannot be loaded or breaks its contract, or cannot work at this sample rate.

@@ -1,15 +1,15 @@
-"""The mean and the standard deviation of audio, which some networks need before they run."""
+"""The mean and standard deviation of audio, by which some networks expect it to be normalised."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-FAINTEST = 1e-8  # silence is not made louder than by this
+MIN_DEVIATION = 1e-8  # added, so that no sample is divided by 0
 
 
 class Level(NamedTuple):
-    """The mean and the standard deviation of the mean of all channels."""
+    """The mean and standard deviation of a song's samples, after averaging its channels."""
 
     mean: float
     deviation: float
@@ -22,7 +22,7 @@ class LevelMeter:
         self._count, self._sum, self._squares = 0, 0.0, 0.0
 
     def add(self, audio: NDArray[np.float32]) -> None:
-        """Take a block, (channels, n)."""
+        """Add a block, (channels, n)."""
         mono = audio.mean(axis=0, dtype=np.float64)
         self._count += len(mono)
         self._sum += float(mono.sum())
@@ -34,4 +34,4 @@ class LevelMeter:
             return Level(0.0, 1.0)
         mean = self._sum / self._count
         variance = (self._squares - self._sum * mean) / (self._count - 1)
-        return Level(mean, max(variance, 0.0) ** 0.5 + FAINTEST)
+        return Level(mean, max(variance, 0.0) ** 0.5 + MIN_DEVIATION)

@@ -1,4 +1,4 @@
-"""Mask networks as a separator: analysis, network, resynthesis."""
+"""A separator that runs mask networks: analysis, network, resynthesis."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,13 @@ from .stft import Analysis, FrameGrid, Synthesis
 
 
 def mask_timing(card: MaskCard, sample_rate: float, realtime_block: int | None = None) -> Timing:
-    """Return the timing of a MaskSeparator."""
+    """Return the timing of a MaskSeparator.
+
+    Args:
+        card: Card of the model.
+        sample_rate: Sample rate of the audio, in Hz.
+        realtime_block: As for MaskSeparator.
+    """
     grid = _grid(card, sample_rate)
     latency = grid.synthesis_window + card.delay_frames * grid.hop
     hop = grid.hop * (card.chunk.frames - card.chunk.overlap if card.chunk else 1)
@@ -24,10 +30,19 @@ def mask_timing(card: MaskCard, sample_rate: float, realtime_block: int | None =
 
 
 class MaskSeparator:
-    """Masks on the spectra of the audio, at the audio's own sample rate.
+    """Separates audio with masks on its spectra, at the audio's own sample rate.
 
-    realtime_block: Number of samples of the blocks that come in real time; a separate thread then runs the network.
-    None: the push that completes a hop runs it.
+    Args:
+        model: A model with a MaskCard.
+        sample_rate: Sample rate of the audio, in Hz.
+        num_channels: 1 or 2.
+        threads: Number of threads of ONNX Runtime.
+        providers: Execution providers of ONNX Runtime, None for the default.
+        realtime_block: Length of the blocks, in samples, if they come in real time. A separate thread then runs the
+            network. None: the `push` that completes a hop runs it.
+
+    Raises:
+        ModelError: The graph cannot be loaded or breaks its contract.
     """
 
     def __init__(
@@ -65,13 +80,13 @@ class MaskSeparator:
         self._analysis.reset()
         self._network.reset()
         self._synthesis.reset()
-        # The first frame's audio begins synthesis_window - hop before the input, which is `latency` before the output.
+        # The first samples from the synthesis belong to the time synthesis_window - hop before the first input sample.
         self._separated = Fifo(self._shape)
         self._separated.push_zeros(self.timing.latency - (self.grid.synthesis_window - self.grid.hop))
-        self._pulled = 0  # samples of the last pull, which stay valid until now
+        self._pulled = 0  # samples of the last pull, which stay valid until the next call
 
     def push(self, audio: NDArray[np.float32]) -> None:
-        """Take audio, (channels, n), and separate as much as the next n samples need."""
+        """Add audio, (channels, n), and separate as much as the next n samples need."""
         self._separated.drop(self._pulled)
         self._pulled = 0
         spectra = self._analysis.push(audio)
@@ -85,7 +100,12 @@ class MaskSeparator:
             self._separated.push(self._worker.result())
 
     def pull(self, n: int, wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Return the next n samples of all stems but the last; a mask network gives those not wanted too."""
+        """Return the next n samples of all stems except the last, (stems - 1, channels, n).
+
+        Args:
+            n: At most as many as were pushed and not pulled yet.
+            wanted: Ignored, because a mask network computes all stems at once.
+        """
         self._separated.drop(self._pulled)
         self._pulled = n
         return self._separated.peek(n)

@@ -1,4 +1,4 @@
-"""The mask network at work: spectra in, masked spectra out."""
+"""Run mask networks: spectra in, masked spectra out."""
 
 from functools import cache
 from typing import Any
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from ..models import Chunk, MaskCard, initial_state
 
-TINY = 1e-30  # below this a state is zero: it would decay into denormal numbers, which are slow
-LARGEST_MASK = 1e6  # 120 dB
+MIN_STATE = 1e-30  # smaller values become 0, because they would decay into denormal numbers, which are slow
+MAX_MASK = 1e6  # 120 dB; larger values become 0
 
 
 class StreamingNetwork:
     """Masks every frame as it comes, or `MaskCard.lookahead` frames later; the graph's state carries the past.
 
-    The graph does not run before the first frame with sound, so a song sounds the same after silence of any length.
+    The graph does not run before the first frame with sound, so that silence before a song does not change its stems.
     """
 
     def __init__(self, session: Any, card: MaskCard) -> None:
@@ -24,15 +24,20 @@ class StreamingNetwork:
 
     def reset(self) -> None:
         """Forget the past."""
-        self._heard = False  # any sound
+        self._heard = False  # whether there was any sound yet
         self._state = initial_state(self._session)
         self._early = self._card.lookahead  # masks still to come for frames before the first
         self._waiting: NDArray[np.complex64] | None = None  # spectra whose masks are still to come
 
     def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """Spectra (frames, channels, bins) to those of all stems but the last, (frames, stems - 1, channels, bins).
+        """Add spectra and return those of the stems.
 
-        With look-ahead they are those of earlier frames, so that the first frames with sound return fewer or no frames.
+        Args:
+            spectra: (frames, channels, bins).
+
+        Returns:
+            Spectra of all stems except the last, (frames, stems - 1, channels, bins). With look-ahead they belong to
+            earlier frames, so there are fewer or none for the first frames with sound.
         """
         if not self._heard:
             silent = silent_frames(spectra)
@@ -44,7 +49,7 @@ class StreamingNetwork:
         masks, self._state = self._session.run(["masks", "next_state"], feeds)
         if not np.isfinite(self._state).all():
             self._state = initial_state(self._session)
-        self._state[np.abs(self._state) < TINY] = 0
+        self._state[np.abs(self._state) < MIN_STATE] = 0
         if self._card.lookahead:
             masks, self._early = masks[self._early :], max(0, self._early - len(masks))
             if self._waiting is not None:
@@ -56,8 +61,8 @@ class StreamingNetwork:
 class ChunkedNetwork:
     """Masks chunks of frames with context on both sides; neighbouring chunks overlap and cross-fade.
 
-    The first chunk starts at the first frame after `reset`. Chunks are left out, as if they had not been there, until
-    one has sound before the frames that it shares with the next. So a song sounds the same after silence of any length.
+    The first chunk starts at the first frame after `reset`. Chunks at the start of a stream are left out until one has
+    sound before the frames that it shares with the next, so that silence before a song does not change its stems.
     """
 
     def __init__(self, session: Any, card: MaskCard, num_channels: int, bins: int) -> None:
@@ -71,11 +76,14 @@ class ChunkedNetwork:
         chunk = self._chunk
         self._frames = np.zeros((chunk.left + chunk.frames + chunk.right, *self._shape), np.complex64)
         self._filled = chunk.left
-        self._heard = False  # any sound
+        self._heard = False  # whether there was any sound yet
         self._fading_out: NDArray | None = None  # masks of the previous chunk where it overlaps the next
 
     def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """As StreamingNetwork.push, but what comes out lags by `MaskCard.delay_frames` frames at most, in bursts."""
+        """Add spectra and return those of the stems, as `StreamingNetwork.push`.
+
+        They come in bursts, one for each chunk, at most `MaskCard.delay_frames` frames late.
+        """
         done = []
         while len(spectra):
             taken = spectra[: len(self._frames) - self._filled]
@@ -129,9 +137,16 @@ def _fade_in(chunk: Chunk) -> NDArray[np.float32]:
 
 
 def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32]:
-    """Return a graph's input, (frames, 2, bins, 2). Mono goes in twice; bins are left out, or zero where they lack.
+    """Arrange spectra as a graph's input.
 
-    Where one of two channels is silent, frame by frame, the other goes in twice too: it is mono, and sounds like it.
+    A mono song goes into both channels, and so does a frame with only one audible channel.
+
+    Args:
+        spectra: (frames, channels, bins of the song).
+        bins: Number of bins of the network. The song's highest bins are left out; missing bins are 0.
+
+    Returns:
+        float32, (frames, 2, bins, 2); the last axis is real and imaginary part.
     """
     frames, _, here = spectra.shape
     sounds = np.any(spectra, axis=2, keepdims=True)
@@ -146,12 +161,19 @@ def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32
 
 
 def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray:
-    """Masks (frames, stems - 1, 2, their bins[, 2]) for spectra of `bins` bins: (frames, stems - 1, channels, bins).
+    """Arrange a graph's masks for spectra.
 
-    Mono gets the mean of both channels. There are no more bins than the network has. What is not finite, or beyond any
-    sense, becomes zero.
+    Values that are not finite or absurdly large become 0.
+
+    Args:
+        masks: (frames, stems - 1, 2, bins of the network), or with another axis of 2 for real and imaginary part.
+        num_channels: 1 or 2. Mono gets the mean of both channels.
+        bins: Number of bins of the spectra.
+
+    Returns:
+        (frames, stems - 1, channels, bins), or the network's number of bins if that is smaller.
     """
-    sound = (masks < LARGEST_MASK) & (masks > -LARGEST_MASK)
+    sound = (masks < MAX_MASK) & (masks > -MAX_MASK)
     if not sound.all():
         masks = np.where(sound, masks, np.float32(0))
     if masks.ndim == 5:
@@ -162,9 +184,14 @@ def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray:
 
 
 def masked(masks: NDArray, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
-    """Spectra (frames, channels, bins) through `fit_masks`' masks: (frames, stems - 1, channels, bins).
+    """Multiply spectra by masks. Bins above those of the network get the mask of its highest bin.
 
-    Bins above the network's follow its topmost.
+    Args:
+        masks: As `fit_masks` returns them.
+        spectra: (frames, channels, bins).
+
+    Returns:
+        (frames, stems - 1, channels, bins).
     """
     known = masks.shape[-1]
     result = np.empty((*masks.shape[:-1], spectra.shape[-1]), np.complex64)

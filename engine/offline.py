@@ -11,7 +11,7 @@ from ..core.protocols import Automation
 from ..core.stems import stem_parts
 from ..models import Model, load_model
 from ..presets.gains import Gains, read_gains
-from .processor import SLICE, StemProcessor
+from .processor import SLICE_SAMPLES, StemProcessor
 
 Progress = Callable[[float], None]
 
@@ -103,10 +103,18 @@ def remix(
 def remixing(
     processor: StemProcessor, automation: Automation | None
 ) -> tuple[Callable[[NDArray[Any]], NDArray[np.float32]], int]:
-    """Return a function that remixes consecutive blocks of a song, and its latency in samples.
+    """Choose the function that remixes a song's blocks.
 
-    If all faders stay at 0 dB, the function is `pass_through`, which needs no network. Takes and raises the same as
-    `with_automation`.
+    Args:
+        processor: A new or reset processor. Its faders go to the gains at which the automation starts.
+        automation: Moves faders during the song.
+
+    Returns:
+        A function for the consecutive blocks of the song, and its latency in samples. If all faders stay at 0 dB, the
+        function is `pass_through`, which needs no network.
+
+    Raises:
+        ValueError: As `with_automation`.
     """
     process = with_automation(processor, automation)
     if any(processor.gains_db.values()) or moves_faders(automation, processor.gains_db):
@@ -115,17 +123,26 @@ def remixing(
 
 
 def moves_faders(automation: Automation | None, gains_db: Mapping[str, float]) -> bool:
-    """Return whether an automation may move any fader from its gain in `gains_db`, stem to dB."""
+    """Return whether an automation may move any fader.
+
+    Args:
+        automation: The automation.
+        gains_db: Where the faders start, stem to dB.
+    """
     return automation is not None and getattr(automation, "moves_faders", lambda _: True)(gains_db)
 
 
 def with_automation(
     processor: StemProcessor, automation: Automation | None
 ) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
-    """`processor.process` for the consecutive blocks of a song, with the moves of each.
+    """Return a function that processes the consecutive blocks of a song with the automation's moves.
 
-    The processor must be new or reset; its faders go to where the automation starts. Raises ValueError if `automation`
-    is not an automation, or moves stems that the model does not have.
+    Args:
+        processor: A new or reset processor. Its faders go to the gains at which the automation starts.
+        automation: Moves faders during the song; None for `processor.process` itself.
+
+    Raises:
+        ValueError: `automation` is not an automation, or moves stems that the model does not have.
     """
     if automation is None:
         return processor.process
@@ -160,11 +177,17 @@ def _num_channels(audio: NDArray[Any], for_files: str) -> int:
 def compensate_latency(
     blocks: Iterable[NDArray[Any]], compute: Callable[[NDArray[Any]], NDArray[np.float32]], latency: int
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield the results of `compute` for the blocks of a song: together as long as these, and without the latency.
+    """Process the blocks of a song, and remove the latency from the output.
 
-    blocks: (..., n) each. compute: a block to (..., n), later by `latency` samples.
+    Args:
+        blocks: The song's blocks, (..., n).
+        compute: A function that turns a block into as many samples of output, (..., n), delayed by `latency`.
+        latency: In samples.
+
+    Yields:
+        Blocks of output, (..., n), together as long as the song.
     """
-    early = latency  # samples of output that are still before the song's start
+    early = latency  # samples of output that still belong before the song's start
     block = None
     for block in blocks:
         out = compute(block)
@@ -172,8 +195,8 @@ def compensate_latency(
         early -= min(early, out.shape[-1])
     if block is None:
         return
-    silence = np.zeros((*block.shape[:-1], SLICE), block.dtype)
-    for start in range(0, latency, SLICE):
+    silence = np.zeros((*block.shape[:-1], SLICE_SAMPLES), block.dtype)
+    for start in range(0, latency, SLICE_SAMPLES):
         out = compute(silence[..., : latency - start])
         yield out[..., early:]
         early -= min(early, out.shape[-1])
@@ -188,7 +211,9 @@ def _whole(
     audio = np.asarray(audio)
     length, done = audio.shape[-1], 0
     out = np.empty((*compute(audio[..., :0]).shape[:-1], length), np.float32)
-    for part in compensate_latency((audio[..., i : i + SLICE] for i in range(0, length, SLICE)), compute, latency):
+    for part in compensate_latency(
+        (audio[..., i : i + SLICE_SAMPLES] for i in range(0, length, SLICE_SAMPLES)), compute, latency
+    ):
         out[..., done : done + part.shape[-1]] = part
         done += part.shape[-1]
         if progress:

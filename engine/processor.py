@@ -1,4 +1,4 @@
-"""The one signal path: stems of a stream, through faders."""
+"""The signal path: split a stream into stems, and mix them through faders."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -19,33 +19,45 @@ from .level import LevelMeter
 
 Block = NDArray[np.float32]
 
-MIN_RATE, MAX_RATE = 8000, 192000
-SLICE = 1 << 15  # samples worked on at a time, so that a block of any length needs bounded memory
-LOUDEST = np.float32(64.0)  # for analysis only: samples 36 dB above full scale are not music, and would drown all else
-FAINTEST = np.float32(1e-8)  # for analysis only: samples below -160 dB would make spectra of slow denormal numbers
-LARGEST = np.finfo(np.float32).max  # so that samples stay finite after a gain
+MIN_RATE_HZ, MAX_RATE_HZ = 8000, 192000
+SLICE_SAMPLES = 1 << 15  # processed at a time, so that a block of any length needs little memory
+# The network hears samples outside these limits as 0. They stay in the mix.
+MAX_ANALYSED = np.float32(64.0)  # samples 36 dB above full scale are not music, and would mask everything else
+MIN_ANALYSED = np.float32(1e-8)  # samples below -160 dB would make spectra of denormal numbers, which are slow
+MAX_FLOAT32 = np.finfo(np.float32).max  # samples are clipped to this, so that no gain makes them infinite
 
 
 class StemProcessor(FaderSurface):
     """Faders on the stems of a stream of audio.
 
-    model: name of a shipped or imported model, the path of an .onnx file, or a loaded Model.
-    sample_rate: of the audio, 8000 to 192000 Hz. num_channels: 1 or 2.
-    gains_db: where the faders start, stem -> dB; 0 dB if not named, -80 or below is silence, at most +20. Or the name
-    of a preset, or the path of its .json file.
-    threads: number of threads of ONNX Runtime. providers: its execution providers, by default the one that
-    `STEMBRIDGE_PROVIDER` in the environment names, else the CPU.
-    realtime_block: number of samples of the blocks that come in real time. A separate thread then runs the network, and
-    a call waits only if samples that it returns are not ready. If that leaves the network too little time, the latency
-    is longer. None: the call that completes a hop runs the network.
-    Raises ModelError or ValueError, in one line, for a model, rate, channel count or gain it cannot use.
+    If an error interrupts processing (in the network or `on_stems`, out of memory, Ctrl-C), the stream starts afresh,
+    as after `reset`. Invalid blocks and moves are refused before anything changes.
 
-    After any error while audio is processed (from the network or `on_stems`, out of memory, Ctrl-C) the stream starts
-    again, as after `reset`. An invalid block or move is refused first, and changes nothing.
+    Args:
+        model: Name of a shipped or imported model, the path of an .onnx file, or a loaded Model.
+        sample_rate: Sample rate of the audio, 8000 to 192000 Hz.
+        num_channels: 1 or 2.
+        gains_db: Where the faders start, stem to dB, at most +20; -80 or below is silence, and stems that are not named
+            start at 0. Or a preset: its name or the path of its .json file.
+        threads: Number of threads of ONNX Runtime.
+        providers: Execution providers of ONNX Runtime; by default the one that `STEMBRIDGE_PROVIDER` in the environment
+            names, otherwise the CPU.
+        realtime_block: Length of the blocks, in samples, if they come in real time. A separate thread then runs the
+            network, and a call waits only if its own output is not ready. The latency is longer if the network would
+            otherwise have too little time. None: the call that completes a hop runs the network.
 
-    on_stems: None, or a function called for each slice that is processed or separated, with its stems, delayed like the
-    output, (stems, channels, n), and their fader gains, (stems, n), or (stems, 1) while no fader moves. Both are valid
-    until it returns. It runs in the thread that processes the audio, so it should be quick.
+    Attributes:
+        model: The loaded Model.
+        sample_rate: In Hz.
+        num_channels: 1 or 2.
+        on_stems: None, or a function that is called during `process` and `separate` with consecutive pieces of the
+            stems, (stems, channels, n), delayed like the output, and their gains as factors, (stems, n), or (stems, 1)
+            if no fader moves. Both arrays are valid until it returns. It runs in the thread that processes the audio,
+            so it should be quick.
+
+    Raises:
+        ModelError: The model cannot be used.
+        ValueError: The sample rate, number of channels, a gain or `realtime_block` is out of range.
     """
 
     def __init__(
@@ -59,8 +71,10 @@ class StemProcessor(FaderSurface):
         providers: list[str] | None = None,
         realtime_block: int | None = None,
     ) -> None:
-        if not MIN_RATE <= sample_rate <= MAX_RATE:
-            raise ValueError(f"sample rate {sample_rate} Hz is out of range; resample to {MIN_RATE} to {MAX_RATE} Hz")
+        if not MIN_RATE_HZ <= sample_rate <= MAX_RATE_HZ:
+            raise ValueError(
+                f"sample rate {sample_rate} Hz is out of range; resample to {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
+            )
         if num_channels not in (1, 2):
             raise ValueError(f"{num_channels} channels do not work; mix down to mono or stereo first")
         block = None if realtime_block is None else _checked_block(realtime_block)
@@ -76,17 +90,17 @@ class StemProcessor(FaderSurface):
 
     @property
     def latency_samples(self) -> int:
-        """By how many samples the output is later than the input, exactly."""
+        """Exact delay of the output, in samples."""
         return self._separator.timing.latency
 
     @property
     def hop_samples(self) -> int:
-        """Input samples between two runs of the network, which is where nearly all of the work is done."""
+        """Input samples from one run of the network to the next. The network does nearly all of the work."""
         return self._separator.timing.hop
 
     @property
     def tail_samples(self) -> int:
-        """After silence as long as this and the latency, the output is silent and no sound is left inside."""
+        """Samples of silence, in addition to the latency, after which the processor holds no more sound."""
         return self._separator.timing.tail
 
     def __repr__(self) -> str:
@@ -96,12 +110,12 @@ class StemProcessor(FaderSurface):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "a StemProcessor cannot be pickled or copied: it is in the middle of a stream; "
+            "a StemProcessor cannot be pickled or copied, because it is in the middle of a stream; "
             "make a new one from the same model, sample rate and gains where you need it"
         )
 
     def reset(self) -> None:
-        """Forget all audio and all moves not yet heard. Faders stay where they are, without a glide."""
+        """Forget all audio and all moves that were not heard yet. The faders jump to their positions."""
         self._stale = True  # until the reset is complete, because Ctrl-C may come at any moment
         self._separator.reset()
         self._faders.reset(self.latency_samples)
@@ -115,9 +129,9 @@ class StemProcessor(FaderSurface):
         return self._separator.wants_level
 
     def hear_song(self, blocks: Iterable[NDArray[Any]]) -> None:
-        """Measure the song that is to be processed next, if that makes stems better.
+        """Measure the level of the song that comes next, if the network needs it.
 
-        If it is not called, the level of the audio heard so far is used. The result is kept until the next call.
+        Without this, the network uses the level of the audio so far. The measured level is kept until the next call.
 
         Args:
             blocks: Blocks of the whole song, as for `process`; not read if `wants_song` is false.
@@ -126,16 +140,23 @@ class StemProcessor(FaderSurface):
             meter = LevelMeter()
             for block in blocks:
                 audio = as_channels(block, self.num_channels)
-                for start in range(0, audio.shape[-1], SLICE):
-                    meter.add(_limited(audio[:, start : start + SLICE]))
+                for start in range(0, audio.shape[-1], SLICE_SAMPLES):
+                    meter.add(_limited(audio[:, start : start + SLICE_SAMPLES]))
             self._separator.level = meter.level()
 
     def process(self, block: NDArray[Any], moves: Iterable[Move] = ()) -> NDArray[np.float32]:
         """Remix a block, delayed by `latency_samples`.
 
-        block: (channels, n), or (n,) for a mono processor; any n from 0 up; any float type, or int16. Not modified.
-        moves: (offset in the block, stem, gain in dB), heard when the sample at that offset is.
-        Returns float32 of the block's shape. Raises ValueError for a wrong shape or type, or a wrong move.
+        Args:
+            block: (channels, n), or (n,) for a mono processor, with any n from 0 up. Any float type, in -1..1, or
+                int16. It is not modified.
+            moves: (offset in the block, stem, gain in dB). A move is heard together with the sample at its offset.
+
+        Returns:
+            float32 samples of the block's shape.
+
+        Raises:
+            ValueError: The block has a wrong shape or type, or a move is not valid.
         """
         audio = as_channels(block, self.num_channels)
         moves = self._faders.check_moves(moves, audio.shape[-1])
@@ -157,10 +178,18 @@ class StemProcessor(FaderSurface):
         return as_channels(block, self.num_channels).reshape(np.shape(block)).copy()
 
     def separate(self, block: NDArray[Any]) -> NDArray[np.float32]:
-        """The stems of a block, delayed by `latency_samples` and untouched by the faders.
+        """Return the stems of a block, delayed by `latency_samples`. The faders do not change them.
 
-        block: as for `process`. A stream goes through `process` or through this method, not through both.
-        Returns (stems, channels, n), or (stems, n) for a block (n,); the stems sum to the delayed input.
+        Use either `process` or this method for the blocks of a stream.
+
+        Args:
+            block: As for `process`.
+
+        Returns:
+            float32 samples, (stems, channels, n), or (stems, n) for a block (n,). The stems sum to the delayed input.
+
+        Raises:
+            ValueError: The block has a wrong shape or type.
         """
         audio = as_channels(block, self.num_channels)
         stems = np.empty((len(self.stems), *np.shape(block)), np.float32)
@@ -169,27 +198,28 @@ class StemProcessor(FaderSurface):
         return stems
 
     def _run(self, audio: Block, moves: list[Move], out: Block, mixing: bool) -> None:
-        """Process audio, (channels, n), in slices, and fill `out`, (..., n): with the mix, or else with the stems."""
+        """Process audio, (channels, n), in slices, and fill `out`, (..., n), with the mix or with the stems."""
         if self._stale:  # an earlier call and the reset after it were interrupted
             self.reset()
         self._stale = True
         try:
             self._faders.schedule(moves, audio.shape[-1])
-            for start in range(0, audio.shape[-1], SLICE):
-                piece = audio[:, start : start + SLICE]
+            for start in range(0, audio.shape[-1], SLICE_SAMPLES):
+                piece = audio[:, start : start + SLICE_SAMPLES]
                 n = piece.shape[-1]
                 self._dry.push(piece)
                 self._separator.push(_limited(piece))
                 dry, gains = self._dry.peek(n), self._faders.advance(n)
-                # The last stem is the rest, so that equal gains are one multiplication and unity is bit for bit.
+                # The last stem is the input minus the others, so equal gains are a single factor on the input, and at
+                # 0 dB the output equals the input bit for bit.
                 relative = gains[:-1] - gains[-1]
                 on_stems = self.on_stems  # read once, because another thread may remove it
                 wanted = relative.any(axis=1) if mixing and on_stems is None else np.ones(len(relative), bool)
                 separated = self._separator.pull(n, wanted)
-                result = _mixed(dry, separated, gains[-1], relative) if mixing else _with_rest(dry, separated)
+                result = _mixed(dry, separated, gains[-1], relative) if mixing else _all_stems(dry, separated)
                 out[..., start : start + n] = result
                 if on_stems:
-                    on_stems(_with_rest(dry, separated), gains)
+                    on_stems(_all_stems(dry, separated), gains)
                 self._dry.drop(n)
         except BaseException:  # including Ctrl-C
             self.reset()
@@ -198,9 +228,17 @@ class StemProcessor(FaderSurface):
 
 
 def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
-    """Return a block as finite float32, (channels, n). It may share the caller's memory, but never changes it.
+    """Return a block as finite float32, (channels, n).
 
-    Raises ValueError for a wrong shape or type.
+    Args:
+        block: As for `StemProcessor.process`.
+        num_channels: 1 or 2.
+
+    Returns:
+        An array that may share memory with the block, so it must not be modified.
+
+    Raises:
+        ValueError: The block has a wrong shape or type.
     """
     if isinstance(block, str | os.PathLike):
         raise ValueError(
@@ -223,39 +261,39 @@ def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
     return audio
 
 
-def _mixed(dry: Block, separated: Block, rest: Block, relative: Block) -> Block:
-    """Return the stems at their gains, summed, (channels, n).
+def _mixed(dry: Block, separated: Block, last: Block, relative: Block) -> Block:
+    """Return the sum of the stems at their gains, (channels, n).
 
     Args:
         dry: The sum of all stems, (channels, n).
-        separated: All stems but the last, (stems - 1, channels, n).
-        rest: Gains of the last stem, (n,) or (1,).
-        relative: Gains of the others less those of the last, (stems - 1, n) or (stems - 1, 1).
+        separated: All stems except the last, (stems - 1, channels, n).
+        last: Gains of the last stem, (n,) or (1,).
+        relative: Gains of the others minus those of the last, (stems - 1, n) or (stems - 1, 1).
     """
     with np.errstate(over="ignore"):
-        mix = rest * dry
+        mix = last * dry
         for gain, stem in zip(relative, separated, strict=True):
             if gain.any():
                 mix += gain * stem
-    return np.clip(mix, -LARGEST, LARGEST)
+    return np.clip(mix, -MAX_FLOAT32, MAX_FLOAT32)
 
 
-def _with_rest(dry: Block, separated: Block) -> Block:
+def _all_stems(dry: Block, separated: Block) -> Block:
     """Return all stems, (stems, channels, n): the last is the input minus the others."""
     return np.concatenate([separated, (dry - separated.sum(axis=0))[None]])
 
 
 def _limited(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the audio for the network: samples that are too faint or too loud are 0."""
+    """Return the audio for the network, in which samples that are too faint or too loud are 0."""
     size = np.abs(audio)
-    return np.where((size < FAINTEST) | (size > LOUDEST), np.float32(0), audio)
+    return np.where((size < MIN_ANALYSED) | (size > MAX_ANALYSED), np.float32(0), audio)
 
 
 def _checked_block(block: Any) -> int:
     with suppress(TypeError):
         if (samples := index(block)) >= 1:
             return samples
-    raise ValueError(f"blocks of {block!r} samples do not come in real time; give a whole number from 1 on, or None")
+    raise ValueError(f"realtime_block {block!r} does not work; give a whole number of samples from 1 on, or None")
 
 
 def _is_turned(audio: NDArray, num_channels: int) -> bool:

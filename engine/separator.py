@@ -1,4 +1,4 @@
-"""The protocol of every kind of network in the signal path: audio in, and stems out a fixed time later."""
+"""The protocol of all separators: audio in, stems out a fixed time later."""
 
 from fractions import Fraction
 from math import ceil, gcd
@@ -13,9 +13,10 @@ from .level import Level
 class Timing(NamedTuple):
     """Times in samples.
 
-    latency: By how much the stems are later than the audio.
-    hop: From one run of the network, where nearly all of the work is done, to the next.
-    tail: After silence as long as this and the latency, the output is silent and no sound is left inside.
+    Attributes:
+        latency: Exact delay of the stems.
+        hop: From one run of the network to the next. The network does nearly all of the work.
+        tail: Silence, in addition to the latency, after which the separator holds no more sound.
     """
 
     latency: int
@@ -24,12 +25,12 @@ class Timing(NamedTuple):
 
 
 class Separator(Protocol):
-    """Takes a stream of audio apart into all stems but the last.
+    """Splits a stream of audio into all stems except the last, which is the input minus the others.
 
     Attributes:
         timing: Its exact latency, hop and tail.
-        wants_level: Whether stems are better if `level` is set.
-        level: Level of the next song, None if it is not known. It stays until it is changed.
+        wants_level: Whether setting `level` makes the stems better.
+        level: Level of the next song, or None if it is not known. It stays set until it is changed.
     """
 
     timing: Timing
@@ -40,7 +41,7 @@ class Separator(Protocol):
         """Forget all audio, as if silence had come before."""
 
     def push(self, audio: NDArray[np.float32]) -> None:
-        """Take finite audio, (channels, n)."""
+        """Add finite audio, (channels, n)."""
 
     def pull(self, n: int, wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return the next n samples of the stems, `timing.latency` later than the audio.
@@ -50,19 +51,26 @@ class Separator(Protocol):
             wanted: Whether each stem will be used, (stems - 1,).
 
         Returns:
-            Finite audio, (stems - 1, channels, n), valid until the next call. Stems that are not wanted may be
-            anything, and do not change any later result.
+            Finite audio, (stems - 1, channels, n), valid until the next call. Stems that are not wanted may have any
+            content. Later results do not depend on `wanted`.
         """
 
 
 def extra_latency(hop: int, block: int) -> int:
-    """Return the samples of latency that give a network enough time while blocks come in real time.
+    """Return the latency to add so that a network has enough time while blocks come in real time.
 
-    Enough are 1 + k/3 hops of time, 5/3 at least, for the k hops that a block may complete: one hop takes two thirds
-    longer now and then, on a machine that others use too; several are worked on together, where each after the first
-    takes a third of the time. Theirs begins when their block is there, and ends when the block has to be done that
-    needs the first: two blocks later if hop and block end together; else one, and the hop ends gcd(hop, block) samples
-    or more into its block.
+    A block may complete k hops. The network gets 1 + k/3 hops of time for them, at least 5/3: on a machine that runs
+    other programs too, one hop sometimes takes two thirds longer, and of several hops that run together, each after the
+    first takes a third of a hop. The time begins when the block arrives. It ends at the deadline of the block that
+    needs the first result: two blocks later if hop and block end together, otherwise one block later, and then the hop
+    ends at least gcd(hop, block) samples after its block began.
+
+    Args:
+        hop: Samples from one run of the network to the next.
+        block: Length of a block in samples.
+
+    Returns:
+        Number of samples.
     """
     time = (1 + Fraction(max(2, ceil(block / hop)), 3)) * hop
     return max(0, (ceil(time / block) - 1) * block - gcd(hop, block))

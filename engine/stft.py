@@ -1,8 +1,8 @@
-"""Streaming short-time Fourier transform with any pair of windows that reconstructs perfectly.
+"""A streaming short-time Fourier transform with two windows of different lengths that reconstruct perfectly.
 
-Frame k (counted from 1) is taken after k * hop samples and looks back over the analysis window. The synthesis window
-stands on the newest end of the frame and may be much shorter, so that the latency is the synthesis window's length
-while the resolution is the analysis window's.
+Frame k (counted from 1) ends after k * hop samples and is as long as the analysis window. The synthesis window covers
+the newest end of the frame and may be much shorter. The analysis window determines the frequency resolution, and the
+synthesis window the latency.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,19 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
-PIECE = 16  # frames turned into audio at a time, so that many at once need little memory
+PIECE_FRAMES = 16  # frames turned into audio at a time, to need little memory
 
 
 @dataclass(frozen=True)
 class FrameGrid:
-    """Lengths, in samples at `sample_rate`, of hop, analysis window (also the FFT's length) and synthesis window."""
+    """Lengths of hop and windows, in samples at a sample rate.
+
+    Attributes:
+        sample_rate: In Hz.
+        hop: From one frame to the next.
+        window: Length of the analysis window and the FFT.
+        synthesis_window: Length of the synthesis window.
+    """
 
     sample_rate: float
     hop: int
@@ -26,14 +33,18 @@ class FrameGrid:
     synthesis_window: int
 
     def at(self, sample_rate: float) -> "FrameGrid":
-        """The same grid in seconds at another rate, with window and FFT the same multiples of the hop.
+        """Return a grid for another sample rate, with nearly the same times in seconds.
 
-        The hop is the integer within 1 % of the exact one whose largest prime factor is smallest, because FFTs of
-        lengths with large prime factors are slow; of several, the nearest to the exact one.
+        The hop is at most 1 % longer or shorter than exact, and the windows are the same multiples of the hop. Within
+        this range, the hop is the integer whose largest prime factor is smallest, because FFTs of lengths with large
+        prime factors are slow, and the nearest to exact if there are several.
+
+        Args:
+            sample_rate: In Hz.
         """
         if sample_rate == self.sample_rate:
             return self
-        exact = self.hop * Fraction(float(sample_rate)) / Fraction(float(self.sample_rate))  # not to miss 1 % by a hair
+        exact = self.hop * Fraction(float(sample_rate)) / Fraction(float(self.sample_rate))  # 1 % is an exact limit
         candidates = range(ceil(exact * 99 / 100), floor(exact * 101 / 100) + 1) or [max(1, round(exact))]
         hop = min(candidates, key=lambda n: (_largest_prime_factor(n), abs(n - exact)))
         scale = hop / self.hop
@@ -48,9 +59,10 @@ class FrameGrid:
     def analysis(self) -> NDArray[np.float64]:
         """Analysis window, shape (window,).
 
-        The falling slope is a root Hann as long as half the synthesis window, the rising slope takes the rest; with
-        equal lengths this is the periodic root Hann. After D. Mauler and R. Martin, "A low delay, variable resolution,
-        perfect reconstruction spectral analysis-synthesis system for speech enhancement", EUSIPCO 2007.
+        The falling slope is a root Hann half as long as the synthesis window. The rising slope fills the rest of the
+        window. If both windows are equally long, this is the periodic root Hann window. After D. Mauler and R. Martin,
+        "A low delay, variable resolution, perfect reconstruction spectral analysis-synthesis system for speech
+        enhancement", EUSIPCO 2007.
         """
         fall = self.synthesis_window // 2
         rise = self.window - fall
@@ -60,7 +72,7 @@ class FrameGrid:
 
     @cached_property
     def synthesis(self) -> NDArray[np.float64]:
-        """Synthesis window, shape (synthesis_window,); its product with the analysis window overlap-adds to one."""
+        """Synthesis window, shape (synthesis_window,). Its products with the analysis window overlap-add to 1."""
         n = self.synthesis_window
         hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)
         product = hann * (2 * self.hop / n)
@@ -69,7 +81,7 @@ class FrameGrid:
 
     @property
     def spectrum_scale(self) -> float:
-        """Factor on the FFT that gives a tone the same value at every rate: a full-scale sine peaks at 0.5."""
+        """Factor that makes spectra independent of the sample rate: a full-scale sine peaks at 0.5."""
         return 1.0 / float(self.analysis.sum())
 
 
@@ -83,10 +95,11 @@ def _largest_prime_factor(n: int) -> int:
 
 
 class Analysis:
-    """Audio in, spectra out.
+    """Turns audio into spectra.
 
-    grid: the frame grid.
-    num_channels: channels of the audio.
+    Args:
+        grid: The frame grid.
+        num_channels: Number of channels of the audio.
     """
 
     def __init__(self, grid: FrameGrid, num_channels: int) -> None:
@@ -100,24 +113,27 @@ class Analysis:
         self._tail = np.zeros((len(self._tail), self.grid.window - self.grid.hop), np.float32)
 
     def push(self, block: NDArray[np.float32]) -> NDArray[np.complex64]:
-        """Take a block (channels, n) and return the frames it completes, (frames, channels, bins)."""
+        """Add a block, (channels, n), and return the spectra that it completes, (frames, channels, bins)."""
         grid = self.grid
         audio = np.concatenate([self._tail, block], axis=-1)
         frames = (audio.shape[-1] - (grid.window - grid.hop)) // grid.hop
         self._tail = audio[:, frames * grid.hop :]
         if frames == 0:
             return np.zeros((0, len(audio), grid.bins), np.complex64)
-        # A view of overlapping segments; sliding_window_view takes longer to make it than a hop has to spare.
+        # A view of overlapping segments. sliding_window_view does the same, but takes too long for short hops.
         strides = (grid.hop * audio.itemsize, *audio.strides)
         segments = np.ndarray((frames, len(audio), grid.window), audio.dtype, audio, strides=strides)
         return np.fft.rfft(segments * self._window).astype(np.complex64, copy=False)
 
 
 class Synthesis:
-    """Spectra in, audio out, `hop` samples for each frame.
+    """Turns spectra into audio, `hop` samples for each frame.
 
-    The first samples that come out belong to the time `synthesis_window - hop` before the first input sample.
-    grid: the frame grid. shape: the shape before the bins, for example (stems, channels).
+    The first output sample belongs to the time `synthesis_window - hop` samples before the first input sample.
+
+    Args:
+        grid: The frame grid.
+        shape: Shape of a spectrum without its bins, for example (stems, channels).
     """
 
     def __init__(self, grid: FrameGrid, shape: tuple[int, ...]) -> None:
@@ -126,16 +142,16 @@ class Synthesis:
         self._overlap = np.zeros((*shape, grid.synthesis_window - grid.hop), np.float32)
 
     def reset(self) -> None:
-        """Forget what overlaps into the future."""
+        """Forget the past, as if silence had come before."""
         self._overlap[:] = 0
 
     def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
-        """Take frames (frames, ..., bins) and return audio (..., frames * hop)."""
+        """Add spectra, (frames, ..., bins), and return their audio, (..., frames * hop)."""
         grid, frames = self.grid, len(spectra)
         audio = np.zeros((*self._overlap.shape[:-1], frames * grid.hop + self._overlap.shape[-1]), np.float32)
         audio[..., : self._overlap.shape[-1]] = self._overlap
-        for start in range(0, frames, PIECE):
-            segments = np.fft.irfft(spectra[start : start + PIECE], grid.window)[..., -grid.synthesis_window :]
+        for start in range(0, frames, PIECE_FRAMES):
+            segments = np.fft.irfft(spectra[start : start + PIECE_FRAMES], grid.window)[..., -grid.synthesis_window :]
             for k, segment in enumerate(segments * self._window, start):
                 audio[..., k * grid.hop : k * grid.hop + grid.synthesis_window] += segment
         self._overlap = audio[..., frames * grid.hop :].copy()

@@ -15,7 +15,7 @@ from ..core.errors import LiveError
 from ..core.gains import SILENCE_DB, check_gain_db
 from ..core.places import is_url
 from ..core.stems import check_stems
-from ..engine.processor import MAX_RATE, MIN_RATE
+from ..engine.processor import MAX_RATE_HZ, MIN_RATE_HZ
 from ..models import load_model
 from ..presets.gains import Gains, read_gains
 from .sources_sinks import FILES
@@ -103,8 +103,8 @@ def checked_settings(
         if len(songs) > 1:
             num_channels = 2
     rate = next(rate for rate in (sample_rate, own_rate, RATE) if rate is not None)
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise LiveError(f"sample rate {rate} Hz is out of range; give {MIN_RATE} to {MAX_RATE}")
+    if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
+        raise LiveError(f"sample rate {rate} Hz is out of range; give {MIN_RATE_HZ} to {MAX_RATE_HZ}")
     if not BLOCKS[0] <= block <= BLOCKS[1]:
         raise LiveError(f"block of {block} samples is out of range; give {BLOCKS[0]} to {BLOCKS[1]}")
     if seconds is not None and not 0 < seconds < math.inf:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..core.gains import MAX_DB, SILENCE_DB
 from ..engine import StemProcessor
-from ..engine.gains import GLIDE_SECONDS
+from ..engine.gains import GLIDE_S
 from ..engine.kinds import separator_timing
 from ..models import Card
 from .bridge.factory import Timing
@@ -163,7 +163,7 @@ class StemEffect:
     def _glide(self, n: int) -> NDArray[np.float32]:
         """The crossfade from post-fader to pre-fader in the next n samples, as long as that of a fader."""
         target = float(getattr(self, PRE_FADER))
-        steps = np.arange(1, n + 1, dtype=np.float32) / (GLIDE_SECONDS * self._processor.sample_rate)
+        steps = np.arange(1, n + 1, dtype=np.float32) / (GLIDE_S * self._processor.sample_rate)
         start = self._pre_fader
         glide = np.minimum(start + steps, target) if target > start else np.maximum(start - steps, target)
         self._pre_fader = float(glide[-1])

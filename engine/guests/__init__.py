@@ -1,4 +1,4 @@
-"""Networks by others: graphs that give stems, run in overlapping segments at the one sample rate that they know."""
+"""Run imported networks: graphs that give stems, on overlapping segments, at the one sample rate that they know."""
 
 from .guest_separator import GuestSeparator, guest_timing
 

@@ -1,4 +1,4 @@
-"""The graphs of a model at work: a segment in, its stems out."""
+"""Run the graphs of an imported model: a segment in, its stems out."""
 
 from typing import Any
 
@@ -13,19 +13,31 @@ from .tensors import pack, unpack
 from .transform import SegmentTransform
 
 PARTS = "real", "imaginary", "magnitude"
-WAVEFORM = "stem", "channel", "sample"
-SPECTRUM = "stem", "channel", "frame", "bin"
-COMPLEX = *SPECTRUM, "part"
-NAMES = {"waveform": WAVEFORM, "spectrum": COMPLEX, "mask": COMPLEX} | dict.fromkeys(PARTS, SPECTRUM)
-TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-LARGEST = 1e6  # 120 dB: beyond this is no sound
+WAVEFORM_AXES = "stem", "channel", "sample"
+SPECTRUM_AXES = "stem", "channel", "frame", "bin"
+COMPLEX_AXES = *SPECTRUM_AXES, "part"
+AXES = {"waveform": WAVEFORM_AXES, "spectrum": COMPLEX_AXES, "mask": COMPLEX_AXES} | dict.fromkeys(PARTS, SPECTRUM_AXES)
+DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+MAX_SAMPLE = 1e6  # 120 dB; larger samples become 0
 
 
 class Bag:
-    """All graphs of a model. Its sessions are opened when they are first needed, but the first at once.
+    """All graphs of a model.
 
-    groups: Indices of graphs that must run together, because their magnitudes make masks; else each is one by itself.
-    stems: For each group, the indices of the stems that it gives, the last stem never among them.
+    The session of the first graph is opened at once, the others when they are first needed.
+
+    Args:
+        model: A model with a StemsCard.
+        threads: Number of threads of ONNX Runtime.
+        providers: Execution providers of ONNX Runtime, None for the default.
+
+    Attributes:
+        groups: Groups of graphs that run together, by index. If magnitudes from all graphs make the masks, there is one
+            group; otherwise each graph is its own group.
+        stems: Indices of the stems that each group gives, without the last stem.
+
+    Raises:
+        ModelError: The first graph cannot be loaded or breaks its contract.
     """
 
     def __init__(self, model: Model, threads: int, providers: list[str] | None) -> None:
@@ -47,14 +59,14 @@ class Bag:
         """Run a group of graphs on a segment.
 
         Args:
-            number: Number of the group.
-            audio: (channels, samples), at the network's rate, mono or stereo.
+            number: Index of the group.
+            audio: (channels, samples), at the network's sample rate, mono or stereo.
 
         Returns:
             The group's stems, (stems, channels, samples), finite.
 
         Raises:
-            ModelError: A graph fails, gives another shape than its card says, or nothing that is finite.
+            ModelError: A graph fails, gives another shape than its card says, or gives no finite sample.
         """
         if self._card.num_channels == 1:
             stems = np.concatenate([self._run_fitting(number, channel[None]) for channel in audio], axis=1)
@@ -63,7 +75,7 @@ class Bag:
             stems = (both[:, :1] + both[:, 1:]) * np.float32(0.5)
         else:
             stems = self._run_fitting(number, audio)
-        sound = np.abs(stems) < LARGEST
+        sound = np.abs(stems) < MAX_SAMPLE
         if sound.all():
             return stems
         if not sound.any():
@@ -72,7 +84,7 @@ class Bag:
         return np.where(sound, stems, np.float32(0))
 
     def _run_fitting(self, number: int, audio: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run a group on audio that has as many channels as the graphs take."""
+        """Run a group on audio with as many channels as the graphs take."""
         if not self._card.denoise:
             return self._run_group(number, audio)
         return (self._run_group(number, audio) - self._run_group(number, -audio)) * np.float32(0.5)
@@ -100,7 +112,7 @@ class Bag:
     def _waveforms(
         self, index: int, audio: NDArray[np.float32], spectrum: NDArray[np.complex64] | None, rows: list[int]
     ) -> NDArray[np.float32]:
-        """Return some stems of a graph, (rows, channels, samples): the sum of all that its outputs give."""
+        """Return some stems of a graph, (rows, channels, samples). Each is the sum of its parts in all outputs."""
         outputs = self._run_graph(index, audio, spectrum)
         stems = np.zeros((len(rows), *audio.shape), np.float32)
         for stem, row in zip(stems, rows, strict=True):
@@ -114,7 +126,7 @@ class Bag:
         return stems
 
     def _masked(self, output: NDArray, spectrum: NDArray[np.complex64] | None) -> NDArray[np.complex64]:
-        """Return the spectra of stems for which graphs give masks, or magnitudes if the card says how to use them."""
+        """Turn masks or magnitudes of stems into spectra of stems, as the card says."""
         transform, masks = self._card.transform, self._card.masks
         assert transform is not None
         assert spectrum is not None
@@ -125,7 +137,7 @@ class Bag:
     def _run_graph(self, index: int, audio: NDArray[np.float32], spectrum: NDArray[np.complex64] | None) -> "_Outputs":
         """Run a graph on a segment and its spectra."""
         card, graph, session = self._card, self._card.graphs[index], self._session(index)
-        types = {node.name: TYPES[node.type] for node in session.get_inputs()}
+        types = {node.name: DTYPES[node.type] for node in session.get_inputs()}
         seen = None
         if spectrum is not None and card.transform is not None:
             seen = spectrum[..., : card.transform.bins].copy()
@@ -135,7 +147,7 @@ class Bag:
         }
         try:
             results = session.run([tensor.name for tensor in graph.outputs], feeds)
-        except Exception as error:  # ONNX Runtime raises many types of its own
+        except Exception as error:  # ONNX Runtime has many types of errors
             reason = " ".join(str(error).split())[:200]
             if "bad_alloc" in reason:
                 raise MemoryError(f"{graph.file}: not enough memory for this model") from error
@@ -159,29 +171,33 @@ class Bag:
 
 
 def _feed(tensor: Tensor, audio: NDArray[np.float32], spectrum: NDArray[np.complex64] | None) -> NDArray:
-    """Return what a graph takes as an input."""
+    """Return the array for an input of a graph."""
     if tensor.holds == "waveform":
-        return pack(audio, WAVEFORM[1:], tensor.axes)
+        return pack(audio, WAVEFORM_AXES[1:], tensor.axes)
     assert spectrum is not None
     if tensor.holds == "spectrum":
         parts = spectrum.view(np.float32).reshape(*spectrum.shape, 2)
-        return pack(parts, COMPLEX[1:], tensor.axes)
+        return pack(parts, COMPLEX_AXES[1:], tensor.axes)
     part: NDArray = {"real": spectrum.real, "imaginary": spectrum.imag}.get(tensor.holds, np.abs(spectrum))
-    return pack(part, SPECTRUM[1:], tensor.axes)
+    return pack(part, SPECTRUM_AXES[1:], tensor.axes)
 
 
 class _Outputs:
-    """The outputs of a graph. Stems are brought into the engine's layout one by one, which needs little memory."""
+    """The outputs of a graph. Each stem is copied only when it is asked for, to need little memory."""
 
     def __init__(self, tensors: tuple[Tensor, ...], results: list[NDArray], sizes: dict[str, int]) -> None:
         self._tensors = tensors
-        self._views = [unpack(each, of.axes, NAMES[of.holds], sizes) for of, each in zip(tensors, results, strict=True)]
+        self._views = [unpack(each, of.axes, AXES[of.holds], sizes) for of, each in zip(tensors, results, strict=True)]
 
     def stem(self, row: int) -> dict[str, NDArray]:
-        """Return what a stem is the sum of.
+        """Return the parts that sum to a stem, by kind.
+
+        Args:
+            row: Index of the stem in the graph.
 
         Returns:
-            "waveform", (channels, samples); complex "spectrum" or "mask", real "magnitude", (channels, frames, bins).
+            "waveform" to float32, (channels, samples); "spectrum" or "mask" to complex, and "magnitude" to float32,
+            (channels, frames, bins).
         """
         parts: dict[str, NDArray] = {}
         for tensor, view in zip(self._tensors, self._views, strict=True):

@@ -1,4 +1,4 @@
-"""Where segments lie in a stream of any sample rate, and the way to the network's rate and back."""
+"""Cut a stream of any sample rate into segments, and resample them to the network's rate and back."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,36 +9,48 @@ from numpy.typing import NDArray
 
 from ...models import ModelError, StemsCard
 
-REACH = 100  # samples at the lower rate after which soxr's filter is below -120 dB
+RESAMPLER_REACH = 100  # samples at the lower rate, after which soxr's impulse response stays below -120 dB
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """Segments of a stream. Each is resampled by itself, so that it depends on nothing before it.
+    """Lengths of the segments of a stream.
 
-    All but `samples`, `margin` and `trim` are in samples of the stream. Segment k keeps the stream's samples from
-    k * stride on, and is made of those from k * stride - before on.
+    Segment k gives the stems of the stream's samples from k * stride on, and needs those from k * stride - before on.
+    Each segment is resampled separately, so it does not depend on the audio before it.
+
+    Attributes:
+        stream_rate: Sample rate of the stream, in Hz.
+        network_rate: Sample rate of the network, in Hz.
+        samples: Length of the network's input, at the network's rate.
+        margin: Samples at each end of a segment, at the network's rate, that the resampler needs. 0 if both rates are
+            the same.
+        trim: Samples at each end of the network's output, at the network's rate, that are not used.
+        taken: Samples of the stream that a segment needs.
+        before: How many of these come before the first sample that is kept.
+        kept: Samples of the stream for which a segment gives stems.
+        stride: Samples of the stream from one segment to the next.
     """
 
     stream_rate: float
     network_rate: float
-    samples: int  # that the network sees of a segment
-    margin: int  # of the network's samples at each end of a segment, for the resampler; 0 at the network's rate
-    trim: int  # of the network's samples at each end of a segment, thrown away
-    taken: int  # samples that a segment is made of
-    before: int  # of these, before the first that is kept
+    samples: int
+    margin: int
+    trim: int
+    taken: int
+    before: int
     kept: int
     stride: int
 
     def to_network(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the network sees, (channels, samples), of the samples (channels, taken)."""
+        """Turn a segment of the stream, (channels, taken), into the network's input, (channels, samples)."""
         if not self.margin:
             return audio
         audio = _resample(audio, self.stream_rate, self.network_rate)
         return audio[:, self.margin : self.margin + self.samples]
 
     def to_stream(self, stems: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what is kept, (stems, channels, kept), of stems from the network, (stems, channels, samples)."""
+        """Turn stems from the network, (stems, channels, samples), into the stream's, (stems, channels, kept)."""
         if not self.margin:
             return stems[..., self.trim : self.trim + self.kept]
         padded = np.pad(stems, [(0, 0), (0, 0), (self.margin, self.margin)])
@@ -47,9 +59,17 @@ class Cuts:
 
 
 def make_cuts(card: StemsCard, stream_rate: float) -> Cuts:
-    """Return the segments of a stream. Raises ModelError if they are too short for its sample rate."""
+    """Return the lengths of the segments of a stream.
+
+    Args:
+        card: Card of the model.
+        stream_rate: Sample rate of the stream, in Hz.
+
+    Raises:
+        ModelError: The card's segments are too short for this sample rate.
+    """
     segment, exact = card.segment, Fraction(float(stream_rate)) / card.sample_rate
-    margin = 0 if exact == 1 else ceil(REACH * max(1 / exact, Fraction(1)))
+    margin = 0 if exact == 1 else ceil(RESAMPLER_REACH * max(1 / exact, Fraction(1)))
     before = ceil((2 * margin + segment.trim) * exact)
     kept = floor((segment.samples - segment.trim) * exact) - before
     stride = kept - round(segment.overlap * exact)

@@ -1,4 +1,4 @@
-"""Networks that give stems as a separator: overlapping segments of the stream, run when a stem of them is wanted."""
+"""A separator that runs imported networks on overlapping segments of the stream, when their stems are wanted."""
 
 from collections import deque
 
@@ -15,7 +15,16 @@ from .cuts import make_cuts
 
 
 def guest_timing(card: StemsCard, sample_rate: float, realtime_block: int | None = None) -> Timing:
-    """Return the timing of a GuestSeparator. Raises ModelError if it cannot work at this sample rate."""
+    """Return the timing of a GuestSeparator.
+
+    Args:
+        card: Card of the model.
+        sample_rate: Sample rate of the audio, in Hz.
+        realtime_block: As for GuestSeparator.
+
+    Raises:
+        ModelError: The model cannot work at this sample rate.
+    """
     cuts = make_cuts(card, sample_rate)
     latency = cuts.taken - cuts.before
     if realtime_block is not None:
@@ -24,16 +33,25 @@ def guest_timing(card: StemsCard, sample_rate: float, realtime_block: int | None
 
 
 class GuestSeparator:
-    """Stems from graphs that know one sample rate and segments of one length.
+    """Separates audio with graphs that know one sample rate and segments of one length.
 
-    Where segments overlap, their stems are weighted and added. A group of graphs runs on a segment when the first
-    sample of one of its stems is wanted, which may be never. It makes no difference to any sample when that is.
+    Where segments overlap, their stems are weighted and added. A group of graphs runs on a segment only when one of its
+    stems is wanted there. The stems do not depend on when that is.
 
-    Segments are left out, as if they had not been there, until one has sound before the samples that it shares with the
-    next. So a song sounds the same after silence of any length.
+    Segments at the start of a stream are left out until one has sound before the samples that it shares with the next,
+    so that silence before a song does not change its stems.
 
-    realtime_block: Number of samples of the blocks that come in real time. A separate thread then runs all graphs on
-    every segment as soon as the segment is complete. None: graphs run in the calls that need them.
+    Args:
+        model: A model with a StemsCard.
+        sample_rate: Sample rate of the audio, in Hz.
+        num_channels: 1 or 2.
+        threads: Number of threads of ONNX Runtime.
+        providers: Execution providers of ONNX Runtime, None for the default.
+        realtime_block: Length of the blocks, in samples, if they come in real time. A separate thread then runs all
+            graphs on every segment, as soon as the segment is complete. None: graphs run in the calls that need them.
+
+    Raises:
+        ModelError: A graph cannot be loaded, breaks its contract or cannot work at this sample rate.
     """
 
     def __init__(
@@ -63,16 +81,16 @@ class GuestSeparator:
         """Forget all audio, as if silence had come before."""
         if self._worker is not None:
             self._worker.discard()
-        self._audio = Fifo((self._shape[1],))  # of the segment that begins next, and what came after
+        self._audio = Fifo((self._shape[1],))  # from the beginning of the next segment
         self._audio.push_zeros(self._cuts.before)
-        self._segments: deque[_Segment] = deque()  # that still have samples to be pulled
+        self._segments: deque[_Segment] = deque()  # those with samples that were not pulled yet
         self._next_start = 0  # of the next segment, in the stream
-        self._heard = False  # any sound
+        self._heard = False  # whether there was any sound yet
         self._meter = LevelMeter()
-        self._position = -self.timing.latency  # of the next sample to be pulled
+        self._position = -self.timing.latency  # of the next sample to pull, in the stream
 
     def push(self, audio: NDArray[np.float32]) -> None:
-        """Take audio, (channels, n)."""
+        """Add audio, (channels, n)."""
         self._audio.push(audio)
         while len(self._audio) >= self._cuts.taken:
             taken = self._audio.peek(self._cuts.taken).copy()
@@ -90,7 +108,15 @@ class GuestSeparator:
                 self._worker.submit(self._run_all, segment)
 
     def pull(self, n: int, wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Return the next n samples of all stems but the last; those that are not wanted are silent."""
+        """Return the next n samples of all stems except the last, (stems - 1, channels, n).
+
+        Args:
+            n: At most as many as were pushed and not pulled yet.
+            wanted: Whether each stem will be used, (stems - 1,). Stems that are not wanted are silent.
+
+        Raises:
+            ModelError: A graph fails.
+        """
         stems = np.zeros((*self._shape, n), np.float32)
         total = np.zeros(n, np.float32)
         first = self._position
@@ -115,7 +141,7 @@ class GuestSeparator:
             self._worker.result().pending = False
 
     def _stem(self, segment: "_Segment", stem: int) -> NDArray[np.float32]:
-        """Return a stem of what is kept of a segment, (channels, kept): the mean of the groups that give it."""
+        """Return a stem of a segment, (channels, kept): the mean over the groups that give it."""
         if stem not in segment.stems:
             given = [self._run(segment, k)[of.index(stem)] for k, of in enumerate(self._bag.stems) if stem in of]
             segment.stems[stem] = given[0] if len(given) == 1 else np.mean(given, axis=0)
@@ -127,7 +153,7 @@ class GuestSeparator:
         return segment
 
     def _run(self, segment: "_Segment", number: int) -> NDArray[np.float32]:
-        """Return the stems of a group of graphs, (stems, channels, kept), run at most once."""
+        """Return the stems of a group of graphs, (stems, channels, kept). The group runs only the first time."""
         if number not in segment.groups:
             segment.groups[number] = self._separate(segment, number)
         return segment.groups[number]
@@ -148,14 +174,15 @@ class GuestSeparator:
 
 
 class _Segment:
-    """A segment of the stream, and those of its stems that have been computed.
+    """A segment of the stream, and the stems of it that have been computed.
 
-    start: The first sample that is kept, in the stream.
-    audio: What it is made of.
-    level: To normalise it by; None if not by that of the song.
-    pending: Whether a worker has it, and its result was not taken yet.
-    groups: What groups of graphs gave, (stems, channels, kept), by number.
-    stems: What is kept of stems, (channels, kept).
+    Attributes:
+        start: Position in the stream of the first sample that is kept.
+        audio: Its samples, (channels, taken).
+        level: Level of the song, to normalise the segment by; None if that is not wanted.
+        pending: Whether the worker thread has the segment, and its result was not fetched yet.
+        groups: Index of a group of graphs to the stems that it gave, (stems, channels, kept).
+        stems: Index of a stem to its samples, (channels, kept).
     """
 
     def __init__(self, start: int, audio: NDArray[np.float32], level: Level | None) -> None:
@@ -166,7 +193,7 @@ class _Segment:
 
 
 def _weights(window: str, n: int) -> NDArray[np.float32]:
-    """Return the weights of n samples where segments overlap; all are above zero."""
+    """Return the weights of the n samples of a segment, by which overlapping segments are mixed; all are above 0."""
     place = (np.arange(n) + 0.5) / n
     rising = np.arange(1, n // 2 + 1)
     shapes = {

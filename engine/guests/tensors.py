@@ -1,4 +1,4 @@
-"""Arrays between the engine's layout and the one that a graph has, by the names of their axes."""
+"""Rearrange arrays between the engine's layout and a graph's, by the names of their axes."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 
 def pack(array: NDArray, names: Sequence[str], axes: Sequence[str]) -> NDArray:
-    """Arrange an array as a graph takes it.
+    """Rearrange an array for a graph.
 
     Args:
-        array: Any shape.
+        array: An array of any shape.
         names: Names of its axes.
-        axes: Axes of the result, each a product of names of which the last changes fastest. A name that only one side
-            has is of size 1.
+        axes: Axes of the result. Each is a product of names, of which the last changes fastest. A name that only one
+            side has stands for an axis of size 1.
 
     Returns:
         A contiguous array.
@@ -33,13 +33,16 @@ def pack(array: NDArray, names: Sequence[str], axes: Sequence[str]) -> NDArray:
 
 
 def unpack(array: NDArray, axes: Sequence[str], names: Sequence[str], sizes: Mapping[str, int]) -> NDArray:
-    """Undo `pack`: return a view with axes `names`, if it can be one.
+    """Undo `pack`.
 
     Args:
-        array: A graph's, of the shape that `axes` and `sizes` give.
-        axes: Each a product of names.
-        names: Names of the axes of the result; a name that `axes` lack is of size 1.
+        array: An array from a graph.
+        axes: Its axes. Each is a product of names.
+        names: Names of the axes of the result. A name that is not in `axes` stands for an axis of size 1.
         sizes: Sizes of all names in `axes`.
+
+    Returns:
+        A view of the array, if possible.
     """
     factors = [factor for axis in axes for factor in axis.split("*")]
     array = array.reshape([sizes[factor] for factor in factors])

@@ -1,17 +1,19 @@
-"""The short-time Fourier transform of one segment, as a card describes it."""
+"""The short-time Fourier transform of a segment, as a card describes it."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...models.stems_card import Transform
 
-NOTHING = 1e-11  # a sum of windows below this is no sound that could be restored
+MIN_WEIGHT = 1e-11  # where the windows sum to less, the audio cannot be restored
 
 
 class SegmentTransform:
-    """Segments to spectra and back.
+    """Turns segments into spectra and back.
 
-    transform: of the card. samples: length of a segment.
+    Args:
+        transform: The card's description of the transform.
+        samples: Length of a segment.
     """
 
     def __init__(self, transform: Transform, samples: int) -> None:
@@ -21,10 +23,10 @@ class SegmentTransform:
         weights = np.zeros((frames - 1) * transform.hop + transform.size)
         for start in range(0, frames * transform.hop, transform.hop):
             weights[start : start + transform.size] += self._window.astype(np.float64) ** 2
-        self._weights = np.where(weights > NOTHING, weights, 1).astype(np.float32)
+        self._weights = np.where(weights > MIN_WEIGHT, weights, 1).astype(np.float32)
 
     def forward(self, audio: NDArray[np.float32]) -> NDArray[np.complex64]:
-        """Return the spectra of a segment, (channels, samples): (channels, frames, size // 2 + 1)."""
+        """Turn a segment, (channels, samples), into spectra, (channels, frames, size // 2 + 1)."""
         transform = self._transform
         padded = np.pad(audio, [(0, 0), transform.pad], "reflect" if transform.pad_mode == "reflect" else "constant")
         first, last = transform.drop
@@ -33,9 +35,9 @@ class SegmentTransform:
         return np.fft.rfft(segments * self._window).astype(np.complex64, copy=False) * np.float32(transform.scale)
 
     def inverse(self, spectra: NDArray[np.complex64]) -> NDArray[np.float32]:
-        """Return the audio of spectra, (channels, frames, bins): (channels, samples). Bins that lack are zero."""
+        """Turn spectra, (channels, frames, bins), into audio, (channels, samples). Missing high bins count as 0."""
         transform = self._transform
-        first = transform.drop[0] * transform.hop  # frames that were dropped are zeros
+        first = transform.drop[0] * transform.hop  # dropped frames count as silence
         segments = np.fft.irfft(spectra, transform.size) * (self._window / np.float32(transform.scale))
         padded = np.zeros((len(spectra), max(len(self._weights), transform.pad[0] + self._samples)), np.float32)
         for k in range(segments.shape[1]):

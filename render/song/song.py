@@ -17,7 +17,7 @@ from ...core.protocols import Automation
 from ...core.settings import arguments_from
 from ...core.stems import stem_parts
 from ...engine import StemProcessor, compensate_latency, remixing
-from ...engine.processor import MAX_RATE, MIN_RATE
+from ...engine.processor import MAX_RATE_HZ, MIN_RATE_HZ
 from ...models import Model, load_model
 from ...presets.gains import read_gains
 from ..settings import Progress, RemixFile, SeparateFile, SongSettings
@@ -171,9 +171,9 @@ def _check_channels_and_rate(reader: AudioReader) -> None:
             f"{reader.path} has {reader.num_channels} channels and StemBridge takes mono and stereo; "
             "mix it down first, for example: ffmpeg -i SONG -ac 2 stereo.wav"
         )
-    if not MIN_RATE <= reader.sample_rate <= MAX_RATE:
+    if not MIN_RATE_HZ <= reader.sample_rate <= MAX_RATE_HZ:
         raise ValueError(
-            f"{reader.path} has a sample rate of {reader.sample_rate} Hz; {MIN_RATE} to {MAX_RATE} Hz work; "
+            f"{reader.path} has a sample rate of {reader.sample_rate} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz work; "
             "resample it first, for example: ffmpeg -i SONG -ar 48000 song48.wav"
         )
 

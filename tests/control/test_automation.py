@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge.control import Automation, ControlError
-from stembridge.control.curve import GLIDE_SECONDS
+from stembridge.control.curve import GLIDE_S
 from stembridge.control.point import SHAPES, Point
 from stembridge.engine import gains
 
@@ -33,7 +33,7 @@ def cut_anywhere(automation, cuts, n, rate):
 
 
 def test_the_glide_is_the_engines():
-    assert GLIDE_SECONDS == gains.GLIDE_SECONDS
+    assert GLIDE_S == gains.GLIDE_S
 
 
 # --- steps

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stembridge.engine.offline import compensate_latency
-from stembridge.engine.processor import SLICE
+from stembridge.engine.processor import SLICE_SAMPLES
 
 
 class Delay:
@@ -33,7 +33,7 @@ def test_a_delay_is_undone_however_the_song_is_cut(lengths, latency, num_channel
     np.testing.assert_array_equal(out, [song, -song])
 
 
-@pytest.mark.parametrize("latency", [SLICE - 1, SLICE, 3 * SLICE + 7])
+@pytest.mark.parametrize("latency", [SLICE_SAMPLES - 1, SLICE_SAMPLES, 3 * SLICE_SAMPLES + 7])
 def test_a_latency_longer_than_the_song_is_undone_too(latency):
     song = np.ones((1, 100), np.float32)
     out = np.concatenate(list(compensate_latency([song], Delay(latency, 1), latency)), axis=-1)

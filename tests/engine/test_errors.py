@@ -40,7 +40,7 @@ def fail(error, after):
 @pytest.mark.parametrize("error", [RuntimeError("mine"), KeyboardInterrupt(), SystemExit()])
 def test_an_error_of_who_looks_on(tiny_live_model, noise, delayed, monkeypatch, options, method, error):
     mix = StemProcessor(tiny_live_model, **options)
-    monkeypatch.setattr(processor, "SLICE", 700)
+    monkeypatch.setattr(processor, "SLICE_SAMPLES", 700)
     for after in range(3):
         mix.on_stems = fail(error, after)
         with pytest.raises(type(error)):

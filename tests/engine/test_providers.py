@@ -3,26 +3,26 @@
 import pytest
 from stembridge import StemProcessor
 from stembridge.engine import providers
-from stembridge.engine.providers import PROVIDERS, VARIABLE, check_available, check_used, default_providers
+from stembridge.engine.providers import PROVIDER_VARIABLE, PROVIDERS, check_available, check_used, default_providers
 from stembridge.models import ModelError
 
 
 def test_the_processor_is_the_default(monkeypatch):
     for value in None, "", "cpu":
-        monkeypatch.delenv(VARIABLE, raising=False)
+        monkeypatch.delenv(PROVIDER_VARIABLE, raising=False)
         if value is not None:
-            monkeypatch.setenv(VARIABLE, value)
+            monkeypatch.setenv(PROVIDER_VARIABLE, value)
         assert default_providers() == ["CPUExecutionProvider"]
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_the_environment_chooses(monkeypatch, name):
-    monkeypatch.setenv(VARIABLE, name)
+    monkeypatch.setenv(PROVIDER_VARIABLE, name)
     assert default_providers() == [PROVIDERS[name]]
 
 
 def test_an_unknown_name_is_refused(monkeypatch, tiny_live_model):
-    monkeypatch.setenv(VARIABLE, "cud")
+    monkeypatch.setenv(PROVIDER_VARIABLE, "cud")
     with pytest.raises(ModelError, match=r"unknown provider 'cud' \(did you mean 'cuda'\?\): choose from cpu, cuda"):
         StemProcessor(tiny_live_model)
 
@@ -38,6 +38,6 @@ def test_a_provider_that_does_not_start_is_said(monkeypatch, tiny_live_model):
     """ONNX Runtime goes on without it; StemBridge does not."""
     check_used(["CUDAExecutionProvider"], ["CUDAExecutionProvider", "CPUExecutionProvider"])
     monkeypatch.setattr("stembridge.engine.sessions.check_available", lambda *_: None)
-    monkeypatch.setattr(providers.os, "environ", {VARIABLE: "cuda"})
-    with pytest.raises(ModelError, match="'cuda' does not start here; check its drivers, or use cpu"):
+    monkeypatch.setattr(providers.os, "environ", {PROVIDER_VARIABLE: "cuda"})
+    with pytest.raises(ModelError, match="'cuda' does not start; check its drivers, or use cpu"):
         StemProcessor(tiny_live_model)

@@ -225,7 +225,7 @@ def test_a_forked_process_is_told_to_make_its_own(tiny_live_model):
 
 @pytest.mark.parametrize("block", [0, -1, False, 256.5, "256", np.float32(256), float("nan"), [256]])
 def test_what_is_no_block_is_refused_in_one_line(tiny_live_model, block):
-    with pytest.raises(ValueError, match="samples do not come in real time; give a whole number from 1 on") as caught:
+    with pytest.raises(ValueError, match="does not work; give a whole number of samples from 1 on") as caught:
         StemProcessor(tiny_live_model, realtime_block=block)
     assert "\n" not in str(caught.value)
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stembridge.engine.processor import FAINTEST, LOUDEST
+from stembridge.engine.processor import MAX_ANALYSED, MIN_ANALYSED
 from stembridge.engine.stft import FrameGrid
 from stembridge.models import load_model
 
@@ -41,6 +41,7 @@ def test_the_numbers_it_names_are_the_engines():
     numbers = re.search(r"A hop of\s+(\d+) at ([\d.]+) kHz is\s+(\d+) at ([\d.]+) kHz", DOCUMENT)
     hop, rate, scaled, other = map(float, numbers.groups())
     assert FrameGrid(1000 * rate, int(hop), 2048, 512).at(1000 * other).hop == scaled
-    assert f"Samples above {LOUDEST:g}, which are not music, and those below {FAINTEST:.0e} are 0" in DOCUMENT.replace(
-        "1e-8", "1e-08"
+    assert (
+        f"Samples above {MAX_ANALYSED:g}, which are not music, and those below {MIN_ANALYSED:.0e} are 0"
+        in DOCUMENT.replace("1e-8", "1e-08")
     )
