@@ -123,5 +123,6 @@ def _nominal_kbps(quality: float, sample_rate: int, num_channels: int) -> float:
     ) as file:
         file.write(np.zeros((1, num_channels), np.float32))
     data = header.getvalue()
+    nominal: int
     (nominal,) = struct.unpack_from("<i", data, data.index(b"\x01vorbis") + 20)
     return nominal / 1000

@@ -180,4 +180,7 @@ def _encoder(
     import soundfile
 
     subtype = _LOSSY_SUBTYPES.get(kind) or _SUBTYPES[sample_format]
-    return soundfile.SoundFile(file, "w", sample_rate, num_channels, subtype, format=_FORMATS[kind], **settings)
+    encoder: Encoder = soundfile.SoundFile(
+        file, "w", sample_rate, num_channels, subtype, format=_FORMATS[kind], **settings
+    )
+    return encoder

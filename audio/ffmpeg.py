@@ -231,7 +231,7 @@ class FFmpegReader(AudioReader):
         self._open.close()
 
 
-def _last_frames(codec: av.AudioCodecContext, packet: av.Packet, size: int) -> Iterator[av.AudioFrame]:
+def _last_frames(codec: av.AudioCodecContext, packet: "av.Packet[Any]", size: int) -> Iterator[av.AudioFrame]:
     """Decode the start of the last packet before an appended file. Bytes that cannot be decoded are tags."""
     if size:
         rest = av.Packet(bytes(packet)[:size])

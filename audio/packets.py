@@ -1,7 +1,7 @@
 """Encodes samples into packets with FFmpeg (PyAV), and writes files of such packets alone: M4A and Opus."""
 
 from fractions import Fraction
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
@@ -55,7 +55,7 @@ class StreamEncoder:
         self.start = 0.0
         self._encoded = 0  # samples
 
-    def encode(self, samples: np.ndarray) -> list[av.Packet]:
+    def encode(self, samples: np.ndarray) -> "list[av.Packet[Any]]":
         """Take samples (n, channels) in the sample format, and return the packets that are ready."""
         if not len(samples):
             return []
@@ -65,7 +65,7 @@ class StreamEncoder:
         self._encoded += len(samples)
         return self.stream.encode(frame)
 
-    def finish(self) -> list[av.Packet]:
+    def finish(self) -> "list[av.Packet[Any]]":
         """Return the last packets. Nothing may be encoded after."""
         return self.stream.encode(None) if self._encoded else []
 

@@ -71,7 +71,8 @@ class SndfileReader(AudioReader):
         with self.path.open("rb") as file:
             (head, *_), _ = first.packets(file)
         skipped = int.from_bytes(head[10:12], "little")
-        return last.granule - skipped - self._file.frames * 48000 // self._file.samplerate > 48
+        length: int = self._file.frames * 48000 // self._file.samplerate
+        return last.granule - skipped - length > 48
 
     def _decoded(self) -> Iterator[np.ndarray]:
         while True:

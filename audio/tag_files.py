@@ -46,9 +46,8 @@ def tag_opener(file: BinaryIO) -> Callable[[Any], Any]:
         return MP4
     if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1] & 0xE6 == 0xE2):  # MPEG audio, layer III
         return MP3
-    if head[:4] in (b"RF64", b"RIFX"):
-        return lambda _: None
-    return File
+    unknown: Callable[[Any], Any] = (lambda _: None) if head[:4] in (b"RF64", b"RIFX") else File
+    return unknown
 
 
 def kind_name(file: Any) -> str:

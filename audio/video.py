@@ -132,13 +132,13 @@ class VideoEncoder:
         copy.disposition = cast(Any, stream.disposition.value)
         return copy
 
-    def _source_packets(self) -> Iterator[av.Packet]:
+    def _source_packets(self) -> "Iterator[av.Packet[Any]]":
         """Yield the packets of all copied streams, each with the time when it is due to be decoded.
 
         Matroska does not give that time, and FFmpeg works it out except for a stream's first packets.
         """
         copied = [self._source.streams[index] for index, copy in self._copies.items() if copy.type != "attachment"]
-        waiting: defaultdict[int, list[av.Packet]] = defaultdict(list)
+        waiting: defaultdict[int, list[av.Packet[Any]]] = defaultdict(list)
         for packet in _demuxed(self._source, copied, self._reader.path):
             held = waiting[packet.stream.index]
             if packet.dts is None:
@@ -179,7 +179,7 @@ class VideoEncoder:
             shape = (min(_SILENCE, silence - done), *nothing.shape[1:])
             self._mux(self._sound.encode(np.zeros(shape, nothing.dtype)))
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: "list[av.Packet[Any]]") -> None:
         """Write packets of the new sound, and all copied packets that come before them."""
         for packet in packets:
             self._copy_until(_time(packet))
@@ -197,7 +197,7 @@ class VideoEncoder:
             self._copy_until(float("inf"))
 
 
-def _demuxed(source: InputContainer, streams: list[Stream], path: Path) -> Iterator[av.Packet]:
+def _demuxed(source: InputContainer, streams: list[Stream], path: Path) -> "Iterator[av.Packet[Any]]":
     try:
         if streams:  # else FFmpeg would take all
             yield from source.demux(streams)
@@ -214,7 +214,7 @@ def _picture(path: Path, stream: Stream) -> bytes:
         return bytes(next(container.demux(container.streams[stream.index])))
 
 
-def _time(packet: av.Packet) -> float:
+def _time(packet: "av.Packet[Any]") -> float:
     """Return when a packet is due, in seconds."""
     return float((packet.dts or 0) * (packet.time_base or 0))
 

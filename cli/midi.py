@@ -137,7 +137,7 @@ def learn_map(
 
 def _ask(stems: list[str], events: "Events") -> list[dict[str, Any]]:
     """Bindings for a fader and a mute of each stem, or fewer."""
-    taken: set[tuple] = set()
+    taken: set[tuple[Any, ...]] = set()
     bindings = []
     for stem in stems:
         for action, what, wait in (

@@ -9,7 +9,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 
-def load_rack(place: str, song: str | os.PathLike, stream: int | None = None) -> Any:
+def load_rack(place: str, song: str | os.PathLike[str], stream: int | None = None) -> Any:
     """Load or make the processor that `place` names: "rack.py:rack" or "package.module:rack".
 
     A function or class of that name makes it, and may take sample_rate and num_channels. Raises ValueError, in one

@@ -212,8 +212,8 @@ def _state(bundle: Path, descriptor: "Descriptor") -> str:
 
 def installed_plugins(folder: Path) -> "dict[str, Descriptor]":
     """Our plugins in a folder, by the names of their bundles; those of others are passed over."""
+    from ..core.errors import BridgeError
     from ..plugin.bridge.bundle import read_bundle
-    from ..plugin.bridge.descriptor import BridgeError
 
     if folder.expanduser().exists() and not folder.expanduser().is_dir():
         raise ValueError(f"--dir {folder} is a file; name a folder")

@@ -36,7 +36,7 @@ class Automation:
     an unknown shape.
     """
 
-    def __init__(self, points: Iterable[tuple] = (), unit: str = "seconds") -> None:
+    def __init__(self, points: Iterable[tuple[Any, ...]] = (), unit: str = "seconds") -> None:
         if unit not in UNITS:
             raise ControlError(f"unit {unit!r} is unknown; give {' or '.join(UNITS)}")
         self.unit = unit
@@ -81,7 +81,7 @@ class Automation:
         )
 
     @classmethod
-    def from_csv(cls, path: str | os.PathLike) -> Self:
+    def from_csv(cls, path: str | os.PathLike[str]) -> Self:
         """Read a CSV file with the header `seconds,stem,gain_db` or `samples,stem,gain_db`, optionally with `shape`.
 
         Lines are in order of time; a missing or empty shape is "step". Columns may also be separated by semicolons, or
@@ -100,7 +100,11 @@ class Automation:
 
     @classmethod
     def from_midi(
-        cls, path: str | os.PathLike, map: str | os.PathLike | MidiMap = "general", *, gains_db: Mapping | None = None
+        cls,
+        path: str | os.PathLike[str],
+        map: str | os.PathLike[str] | MidiMap = "general",
+        *,
+        gains_db: Mapping[str, float] | None = None,
     ) -> Self:
         """Read a MIDI file through a map.
 
@@ -244,7 +248,7 @@ class Automation:
         ]
         return sorted(found, key=operator.itemgetter(0))
 
-    def to_csv(self, path: str | os.PathLike) -> None:
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write all points, whole or not at all, so that `from_csv` reads the same. Raises ControlError."""
         write_table(path, self.unit, self.points)
 
@@ -287,7 +291,7 @@ class Automation:
         }
 
 
-def _values(point: Any) -> tuple:
+def _values(point: Any) -> tuple[Any, ...]:
     """Return a tuple that was given as a point. Raises ControlError if it has another length."""
     if not isinstance(point, tuple) or not 3 <= len(point) <= 4:
         raise ControlError(f"point {shortened(point)} is not (time, stem, gain in dB) or that and a shape")

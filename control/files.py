@@ -6,7 +6,7 @@ from ..core import atomic
 from ..core.errors import ControlError
 
 
-def write_whole(path: str | os.PathLike, content: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file, replacing an older one. If it raises ControlError, nothing has changed."""
     try:
         atomic.write_whole(path, content)

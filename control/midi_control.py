@@ -47,7 +47,7 @@ class MidiControl:
     def __init__(
         self,
         target: Any,
-        map: str | os.PathLike | MidiMap = "general",
+        map: str | os.PathLike[str] | MidiMap = "general",
         port: Any = None,
         *,
         position: Callable[[], int] | None = None,
@@ -137,7 +137,7 @@ class MidiControl:
         """The stems that are soloed, or will be once the target has followed."""
         return self._switched_on("solo")
 
-    def load_preset(self, preset: str | os.PathLike | Mapping[str, float]) -> None:
+    def load_preset(self, preset: str | os.PathLike[str] | Mapping[str, float]) -> None:
         """Bring all faders to a preset: a name, a .json file, or gains in dB, 0 dB where a stem is not named.
 
         As with `set_gains_db`, the controls know of it. Raises PresetError or ControlError.

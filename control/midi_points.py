@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def points_of(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     messages: "Iterable[tuple[float, Message]]",
     midi_map: MidiMap,
     gains_db: Mapping[str, float],

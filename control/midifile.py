@@ -25,7 +25,7 @@ LONGEST = (1 << 28) - 1  # ticks between two events that a file can hold
 TRACK = b"MTrk"
 
 
-def read(path: str | os.PathLike) -> "list[tuple[float, Message]]":
+def read(path: str | os.PathLike[str]) -> "list[tuple[float, Message]]":
     """Read the channel messages and system resets of a MIDI file.
 
     In types 0 and 1 all tracks are merged, and a tempo change in any track acts on all. In type 2 the tracks follow one
@@ -116,7 +116,7 @@ def has_midi_header(start: bytes) -> bool:
     return start[:4] == b"MThd" or (start[:4] == b"RIFF" and start[8:12] == b"RMID")
 
 
-def write(path: str | os.PathLike, messages: "Iterable[tuple[int, Message]]", sample_rate: float) -> None:
+def write(path: str | os.PathLike[str], messages: "Iterable[tuple[int, Message]]", sample_rate: float) -> None:
     """Write (sample, message) as a MIDI file of type 0, whole or not at all.
 
     A tick is a sample, at 120 beats a minute if the rate allows: 22,050 ticks a beat at 44.1 kHz. Of rates that no
@@ -147,7 +147,7 @@ def write(path: str | os.PathLike, messages: "Iterable[tuple[int, Message]]", sa
     write_whole(Path(path), content.getvalue())
 
 
-def _content(path: str | os.PathLike) -> bytes:
+def _content(path: str | os.PathLike[str]) -> bytes:
     """Return the bytes of a MIDI file, without a RIFF header."""
     try:
         with open(path, "rb") as file:
@@ -165,7 +165,7 @@ def _content(path: str | os.PathLike) -> bytes:
     return data
 
 
-def _header(data: bytes, path: str | os.PathLike) -> tuple[int, int, int, int]:
+def _header(data: bytes, path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
     """Type, number of tracks, what a tick is, and where the header ends."""
     length = int.from_bytes(data[4:8])
     if len(data) < 14 or length < 6:
@@ -184,7 +184,7 @@ def _header(data: bytes, path: str | os.PathLike) -> tuple[int, int, int, int]:
     return kind, num_tracks, division, 8 + length if _is_chunk(data, 8 + length) else 14
 
 
-def _tracks(data: bytes, start: int, path: str | os.PathLike) -> tuple[list[tuple[list[Event], int]], list[str]]:
+def _tracks(data: bytes, start: int, path: str | os.PathLike[str]) -> tuple[list[tuple[list[Event], int]], list[str]]:
     """Return the events and last tick of each track, and descriptions of the faults."""
     tracks: list[tuple[list[Event], int]] = []
     faults, clipped = [], 0

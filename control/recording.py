@@ -68,7 +68,7 @@ class Recording:
                 look(at)
         return Automation(points, unit="samples")
 
-    def to_midi(self, path: str | os.PathLike, sample_rate: float) -> None:
+    def to_midi(self, path: str | os.PathLike[str], sample_rate: float) -> None:
         """Write a MIDI file, whole or not at all: the map's own controls, moved as they would have to be.
 
         Read through the same map it is the same performance, for faders that start at the same gains, at the same

@@ -32,7 +32,7 @@ class Table(NamedTuple):
     has_tabs: bool
 
 
-def read_table(path: str | os.PathLike) -> Table:
+def read_table(path: str | os.PathLike[str]) -> Table:
     """Read a CSV file. Raises ControlError, which names the file and the line."""
     text = _text(path)
     # Spreadsheets separate columns with semicolons or tabs if the comma is the decimal separator.
@@ -69,7 +69,7 @@ def read_table(path: str | os.PathLike) -> Table:
     return Table(unit, points, first_lines, separator == "\t")
 
 
-def write_table(path: str | os.PathLike, unit: str, points: Iterable[Point]) -> None:
+def write_table(path: str | os.PathLike[str], unit: str, points: Iterable[Point]) -> None:
     """Write a CSV file, whole or not at all, so that `read_table` reads the same. Raises ControlError."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -79,7 +79,7 @@ def write_table(path: str | os.PathLike, unit: str, points: Iterable[Point]) -> 
     write_whole(path, table.getvalue().encode())
 
 
-def _text(path: str | os.PathLike) -> str:
+def _text(path: str | os.PathLike[str]) -> str:
     """Return the text of a CSV file, with "\\n" as line ends and without comments. Raises ControlError."""
     try:
         data = Path(path).read_bytes()

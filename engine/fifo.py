@@ -1,5 +1,7 @@
 """A queue of samples or frames that is as fast with small blocks as with large ones."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -19,7 +21,7 @@ class Fifo:
     def __len__(self) -> int:
         return self._stop - self._start
 
-    def push(self, items: NDArray) -> None:
+    def push(self, items: NDArray[Any]) -> None:
         """Append items of shape (..., n)."""
         self._room_for(items.shape[-1])
         self._data[..., self._stop : self._stop + items.shape[-1]] = items
@@ -31,7 +33,7 @@ class Fifo:
         self._data[..., self._stop : self._stop + n] = 0
         self._stop += n
 
-    def peek(self, n: int) -> NDArray:
+    def peek(self, n: int) -> NDArray[Any]:
         """Return the first n items, or all if there are fewer, as a view that is valid until the next push."""
         return self._data[..., self._start : self._start + min(n, len(self))]
 

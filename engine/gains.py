@@ -186,7 +186,7 @@ class Faders:
         self._age += n
         return gains.astype(np.float32), n
 
-    def _gains(self, age: NDArray, stems: NDArray | slice) -> NDArray[np.float64]:
+    def _gains(self, age: NDArray[Any], stems: NDArray[Any] | slice) -> NDArray[np.float64]:
         start, target = self._start[stems, None], self._target[stems, None]
         return np.where(age < self._glide, start + (target - start) * (age / self._glide), target)
 

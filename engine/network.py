@@ -77,7 +77,7 @@ class ChunkedNetwork:
         self._frames = np.zeros((chunk.left + chunk.frames + chunk.right, *self._shape), np.complex64)
         self._filled = chunk.left
         self._heard = False  # whether there was any sound yet
-        self._fading_out: NDArray | None = None  # masks of the previous chunk where it overlaps the next
+        self._fading_out: NDArray[Any] | None = None  # masks of the previous chunk where it overlaps the next
 
     def push(self, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """Add spectra and return those of the stems, as `StreamingNetwork.push`.
@@ -160,7 +160,7 @@ def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32
     return fitted.view(np.float32).reshape(frames, 2, bins, 2)
 
 
-def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray:
+def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray[Any]:
     """Arrange a graph's masks for spectra.
 
     Values that are not finite or absurdly large become 0.
@@ -183,7 +183,7 @@ def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray:
     return masks[..., :bins]
 
 
-def masked(masks: NDArray, spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
+def masked(masks: NDArray[Any], spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """Multiply spectra by masks. Bins above those of the network get the mask of its highest bin.
 
     Args:

@@ -19,7 +19,7 @@ Progress = Callable[[float], None]
 def separate(
     audio: NDArray[Any],
     sample_rate: float,
-    model: str | os.PathLike | Model = "studio",
+    model: str | os.PathLike[str] | Model = "studio",
     *,
     stems: Sequence[str] | None = None,
     quality: str = "normal",
@@ -61,7 +61,7 @@ def remix(
     audio: NDArray[Any],
     sample_rate: float,
     gains_db: Gains | None = None,
-    model: str | os.PathLike | Model = "studio",
+    model: str | os.PathLike[str] | Model = "studio",
     *,
     preset: str | os.PathLike[str] | None = None,
     automation: Automation | None = None,

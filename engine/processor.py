@@ -62,7 +62,7 @@ class StemProcessor(FaderSurface):
 
     def __init__(
         self,
-        model: str | os.PathLike | Model = "live",
+        model: str | os.PathLike[str] | Model = "live",
         sample_rate: float = 44100,
         num_channels: int = 2,
         gains_db: Gains | None = None,
@@ -275,7 +275,8 @@ def _mixed(dry: Block, separated: Block, last: Block, relative: Block) -> Block:
         for gain, stem in zip(relative, separated, strict=True):
             if gain.any():
                 mix += gain * stem
-    return np.clip(mix, -MAX_FLOAT32, MAX_FLOAT32)
+    clipped: Block = np.clip(mix, -MAX_FLOAT32, MAX_FLOAT32)
+    return clipped
 
 
 def _all_stems(dry: Block, separated: Block) -> Block:
@@ -296,5 +297,5 @@ def _checked_block(block: Any) -> int:
     raise ValueError(f"realtime_block {block!r} does not work; give a whole number of samples from 1 on, or None")
 
 
-def _is_turned(audio: NDArray, num_channels: int) -> bool:
+def _is_turned(audio: NDArray[Any], num_channels: int) -> bool:
     return audio.ndim == 2 and audio.shape[1] == num_channels

@@ -12,7 +12,7 @@ from .providers import check_available, check_used, default_providers
 # A graphics card's shorter floats would be audible, because large terms cancel in a network's filters.
 EXACT_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}
 
-_sessions: WeakValueDictionary[tuple, Any] = WeakValueDictionary()  # those in use, by graph and options
+_sessions: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()  # those in use, by graph and options
 _opening = Lock()
 _checked: set[tuple[Card, int]] = set()  # card and number of each graph that was checked in this process
 

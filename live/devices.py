@@ -218,7 +218,8 @@ def _list(devices: Any, what: str) -> list[dict[str, Any]]:
     import miniaudio
 
     try:
-        return devices.get_captures() if what == "input" else devices.get_playbacks()
+        found: list[dict[str, Any]] = devices.get_captures() if what == "input" else devices.get_playbacks()
+        return found
     except miniaudio.MiniaudioError:  # so ALSA says that there is no sound card
         return []
 

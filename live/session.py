@@ -58,11 +58,11 @@ class Live:
     def __init__(
         self,
         input: Input = None,
-        output: str | os.PathLike | None = None,
+        output: str | os.PathLike[str] | None = None,
         *,
         stream: int | None = None,
         overwrite: bool = True,
-        model: str | os.PathLike = "live",
+        model: str | os.PathLike[str] = "live",
         sample_rate: int | None = None,
         block: int = 256,
         gains_db: Gains | None = None,

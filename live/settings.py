@@ -25,7 +25,7 @@ BLOCKS = 16, 16384  # samples, the least and the most
 NOTHING = "none"
 
 # A device, a song or a playlist, a list of those two, "none", or None for the default device.
-Input = str | os.PathLike | Sequence[str | os.PathLike] | None
+Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Settings:
 def checked_settings(
     input: Input,
     stream: int | None,
-    output: str | os.PathLike | None,
+    output: str | os.PathLike[str] | None,
     overwrite: bool,
-    model: str | os.PathLike,
+    model: str | os.PathLike[str],
     sample_rate: int | None,
     block: int,
     gains_db: Gains | None,
@@ -153,7 +153,7 @@ def _whole(what: str, value: Any, unit: str) -> int:
     raise LiveError(f"{what} {value!r} does not work; give a whole number of {unit}")
 
 
-def _listed(input: Input) -> Sequence[str | os.PathLike]:
+def _listed(input: Input) -> Sequence[str | os.PathLike[str]]:
     if input is None:
         return []
     return [input] if isinstance(input, str | os.PathLike) else input

@@ -3,6 +3,7 @@
 import ctypes
 import math
 from multiprocessing.context import SpawnContext
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +44,10 @@ class SharedMemory:
         self.counts: NDArray[np.int64] = np.ctypeslib.as_array(self._counts)
         self.seconds: NDArray[np.float32] = np.ctypeslib.as_array(self._seconds)
 
-    def __getstate__(self) -> tuple:
+    def __getstate__(self) -> tuple[Any, ...]:
         return self._num_stems, self._words, self._counts, self._seconds
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         self._num_stems, self._words, self._counts, self._seconds = state
         self._look()
 
@@ -65,7 +66,7 @@ class SharedMemory:
         """Smooth the load: what work took of the processor, and how long the sound lasts that it made, in seconds."""
         self._load[0] += (took / lasts - self._load[0]) * (1 - math.exp(-lasts / LOAD_SMOOTHING))
 
-    def note_levels(self, meters: slice, peak: NDArray | float, power: NDArray | float, lasts: float) -> None:
+    def note_levels(self, meters: slice, peak: NDArray[Any] | float, power: NDArray[Any] | float, lasts: float) -> None:
         """Move meters on. peak, power: of each in a stretch of so many seconds; linear, mean square."""
         peaks, powers = self.levels[:, meters]
         peaks[:] = np.maximum(peak, peaks * 10 ** (-FALL * lasts / 20))

@@ -362,4 +362,5 @@ class SongPlayer:
 def _falling(piece: NDArray[np.float32]) -> NDArray[np.float32]:
     """A piece that fades out, (channels, n)."""
     n = piece.shape[1]
-    return piece * (1 - np.arange(1, n + 1, dtype=np.float32) / max(1, n))
+    fall: NDArray[np.float32] = 1 - np.arange(1, n + 1, dtype=np.float32) / max(1, n)
+    return piece * fall

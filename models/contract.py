@@ -104,7 +104,9 @@ def initial_state(session: Any, source: object = "this model") -> NDArray[np.flo
     return np.zeros(shape, np.float32)
 
 
-def _run(session: Any, source: object, spectrum: NDArray, state: NDArray | None) -> tuple[NDArray, NDArray | None]:
+def _run(
+    session: Any, source: object, spectrum: NDArray[Any], state: NDArray[Any] | None
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
     feeds = {"spectrum": spectrum} if state is None else {"spectrum": spectrum, "state": state}
     names = ["masks"] if state is None else ["masks", "next_state"]
     try:

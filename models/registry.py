@@ -100,7 +100,7 @@ def user_folder() -> Path:
     return user_data_path("stembridge") / "models"
 
 
-def load_model(model: "str | os.PathLike | Model", quality: str = "normal") -> Model:
+def load_model(model: "str | os.PathLike[str] | Model", quality: str = "normal") -> Model:
     """Load a shipped model by name ("live", "studio"), the user's own by name, or any by path.
 
     Args:
@@ -117,7 +117,7 @@ def load_model(model: "str | os.PathLike | Model", quality: str = "normal") -> M
     return (model if isinstance(model, Model) else _load(model)).at_quality(quality)
 
 
-def _load(model: str | os.PathLike) -> Model:
+def _load(model: str | os.PathLike[str]) -> Model:
     path = Path(model)
     if isinstance(model, str) and NAME.fullmatch(model):
         # Looked up, never joined to a folder: no name can lead out.
@@ -165,7 +165,7 @@ def _with_mask_graph(card: MaskCard, path: Path) -> Model:
     return Model(card, path, (GraphFile(path, card.sha256, graph),))
 
 
-def save_model(path: str | os.PathLike, graph: bytes, values: dict[str, Any]) -> Model:
+def save_model(path: str | os.PathLike[str], graph: bytes, values: dict[str, Any]) -> Model:
     """Write a graph to `path` (.onnx) and its card, with the checksum filled in, next to it.
 
     If it is stopped at any moment, even by SIGKILL, the old model or the new one is left, never a mixture.

@@ -19,8 +19,9 @@ def check_values(values: Any, schema: str, source: object) -> None:
 
 
 @cache
-def _schema(name: str) -> dict:
-    return json.loads(Path(__file__).with_name(f"{name}.schema.json").read_text("utf-8"))
+def _schema(name: str) -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(Path(__file__).with_name(f"{name}.schema.json").read_text("utf-8"))
+    return schema
 
 
 def _shorten(text: str, limit: int = 200) -> str:

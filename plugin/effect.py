@@ -165,6 +165,7 @@ class StemEffect:
         target = float(getattr(self, PRE_FADER))
         steps = np.arange(1, n + 1, dtype=np.float32) / (GLIDE_S * self._processor.sample_rate)
         start = self._pre_fader
+        glide: NDArray[np.float32]
         glide = np.minimum(start + steps, target) if target > start else np.maximum(start - steps, target)
         self._pre_fader = float(glide[-1])
         return glide

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pedalboard import VST3Plugin
 
+from ..core.errors import BridgeError
 from ..core.version import __version__
 from .bridge.bundle import bundle_library, import_folders, read_bundle, temporary_bundles, worker_arguments
-from .bridge.descriptor import BYPASS, BridgeError, Descriptor
+from .bridge.descriptor import BYPASS, Descriptor
 from .bridge.factory import Toggle, declared_parameters, find_factory, refuse_while_importing
 from .loading import WrongThreadError, load
 
@@ -42,14 +43,14 @@ class HostedPlugin(VST3Plugin):
 
     _shown_as: str | None = None  # in place of the class's name
 
-    def __init__(self, bundle: str | os.PathLike, /, **parameters: float | bool) -> None:
+    def __init__(self, bundle: str | os.PathLike[str], /, **parameters: float | bool) -> None:
         refuse_while_importing()
         path = Path(os.path.abspath(bundle))
         self._descriptor = read_bundle(path)
         if not bundle_library(path).is_file():
             raise BridgeError(f"{path}: its library is missing, as after renaming the bundle; install it again")
         # The class whose constructor makes one like this, and its arguments but for the parameters.
-        self._made: tuple[type[HostedPlugin], tuple, dict[str, Any]] = HostedPlugin, (str(path),), {}
+        self._made: tuple[type[HostedPlugin], tuple[Any, ...], dict[str, Any]] = HostedPlugin, (str(path),), {}
         values = {self._check_name(name): self._checked(name, value) for name, value in parameters.items()}
         with _loading:
             try:
@@ -71,7 +72,7 @@ class HostedPlugin(VST3Plugin):
     def parameters(self) -> Mapping[str, Any]:
         """The parameters as pedalboard shows them, name -> parameter."""
         # Not as soon as a plugin is made: pedalboard's parameters hold their plugin, and it them, as long as both live.
-        shown = super().parameters  # type: ignore[misc]  # the stubs lack it
+        shown: Mapping[str, Any] = super().parameters  # type: ignore[misc]  # the stubs lack it
         lowest = {name: self._declared(name) or self._descriptor.meters[name] for name in self._descriptor.lowest}
         minimums = {self._descriptor.titles[name][0]: declared.minimum for name, declared in lowest.items()}
         for parameter in shown.values():  # pedalboard takes the texts of values for numbers, "-inf" too
@@ -83,7 +84,8 @@ class HostedPlugin(VST3Plugin):
     @property
     def dropouts(self) -> int:
         """Blocks that went out dry though they should not have; stderr says why."""
-        return self._count_dropouts() - self._at_first
+        count: int = self._count_dropouts() - self._at_first
+        return count
 
     def process(self, *arguments: Any, **options: Any) -> NDArray[np.float32]:
         """Run audio through this plugin, as any of pedalboard: `process(audio, sample_rate, buffer_size, reset)`."""
@@ -132,7 +134,7 @@ class HostedPlugin(VST3Plugin):
         shown = [repr(argument) for argument in arguments] + [f"{name}={value!r}" for name, value in settings.items()]
         return f"{self._shown_as or type(self).__name__}({', '.join(shown)})"
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Any, ...]:
         values = {name: self._exact(name) for name in self._names()}
         own = {name: value for name, value in vars(self).items() if name not in _OURS}
         return _make_again, (type(self), *self._made, values), own or None
@@ -174,16 +176,17 @@ class HostedPlugin(VST3Plugin):
     def _get(self, name: str) -> float | bool:
         parameter, declared = self._parameter(name), self._declared(name)
         if isinstance(declared, Toggle):
-            return parameter.raw_value >= 0.5
+            return bool(parameter.raw_value >= 0.5)
         text = parameter.string_value
         return declared.minimum if text == self._descriptor.lowest.get(name) else float(text)
 
     def _exact(self, name: str) -> float | bool:
         """The value without the rounding of its text."""
-        raw, declared = self._parameter(name).raw_value, self._declared(name)
+        raw, declared = float(self._parameter(name).raw_value), self._declared(name)
         if isinstance(declared, Toggle):
             return raw >= 0.5
-        return declared.minimum + raw * (declared.maximum - declared.minimum)
+        value: float = declared.minimum + raw * (declared.maximum - declared.minimum)
+        return value
 
     def _set(self, name: str, value: float | bool) -> None:
         declared = self._declared(name)
@@ -218,7 +221,11 @@ _OURS = {
 
 
 def _make_again(
-    kind: type[HostedPlugin], base: type[HostedPlugin], arguments: tuple, kwargs: dict, values: dict[str, float | bool]
+    kind: type[HostedPlugin],
+    base: type[HostedPlugin],
+    arguments: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    values: dict[str, float | bool],
 ) -> HostedPlugin:
     """Undo __reduce__. kind: may be a user's subclass of `base`, whose own constructor takes who knows what."""
     plugin = kind.__new__(kind)

@@ -50,7 +50,7 @@ class StemRack(FaderSurface):
 
     def __init__(
         self,
-        model: str | os.PathLike | Model = "live",
+        model: str | os.PathLike[str] | Model = "live",
         gains_db: Gains | None = None,
         threads: int = 1,
         **effects: Plugin | Sequence[Plugin] | Effect,

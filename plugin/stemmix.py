@@ -32,7 +32,11 @@ class StemMix(HostedPlugin):
     """
 
     def __init__(
-        self, model: str | os.PathLike = "live", *, preset: str | os.PathLike | None = None, **parameters: float | bool
+        self,
+        model: str | os.PathLike[str] = "live",
+        *,
+        preset: str | os.PathLike[str] | None = None,
+        **parameters: float | bool,
     ) -> None:
         loaded = load_model(model)
         self._stems = loaded.card.stems
@@ -125,7 +129,7 @@ def _lasting_name(model: Model) -> str:
     return model.path.stem if model.shipped else os.path.abspath(model.path)
 
 
-def _preset_parameters(preset: str | os.PathLike, stems: Sequence[str]) -> dict[str, float]:
+def _preset_parameters(preset: str | os.PathLike[str], stems: Sequence[str]) -> dict[str, float]:
     gains_db = load_preset(os.fspath(preset))
     check_stems(gains_db, stems, f"preset {preset!s}: ")
     prefixes = parameter_prefixes(stems)

@@ -38,7 +38,8 @@ def system_of(url: str) -> tuple[Any, str]:
 
     scheme = url.partition(":")[0]
     try:
-        return fsspec.url_to_fs(url)
+        found: tuple[Any, str] = fsspec.url_to_fs(url)
+        return found
     except ImportError as error:
         package = getattr(error.__cause__ or error, "name", None) or f"fsspec[{scheme}]"
         raise ValueError(

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def songs_to_score(songs: Iterable[Song], *, every: bool = False) -> list[Song]:
 
 def score_songs(
     songs: Sequence[Song],
-    model: str | os.PathLike | Model,
+    model: str | os.PathLike[str] | Model,
     *,
     sample_rate: int = SAMPLE_RATE,
     input_db: float = 0.0,
@@ -117,12 +118,14 @@ def _part_of(progress: Callable[[float], None], number: int, total: int) -> Call
     return lambda fraction: progress((number + fraction) / total)
 
 
-def _scores(reference: NDArray, estimate: NDArray, sample_rate: float) -> dict[str, float]:
+def _scores(reference: NDArray[Any], estimate: NDArray[Any], sample_rate: float) -> dict[str, float]:
     measured = {"sdr": clip_sdr(reference, estimate), "frame_sdr": frame_sdr(reference, estimate, sample_rate)}
     return {measure: score for measure, score in measured.items() if score is not None}
 
 
-def _karaoke(vocals: NDArray, estimate: NDArray, mixture: NDArray, sample_rate: float) -> dict[str, float]:
+def _karaoke(
+    vocals: NDArray[Any], estimate: NDArray[Any], mixture: NDArray[Any], sample_rate: float
+) -> dict[str, float]:
     """Scores of the mixture without the estimated vocals, against the mixture without the true ones."""
     measured = {
         "instrumental_sdr": clip_sdr(mixture - vocals, mixture - estimate),

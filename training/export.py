@@ -154,12 +154,13 @@ def _packed(graph: bytes) -> bytes:
             casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
     _set_nodes(model.graph, [*casts, *model.graph.node])
     _share_constants(model.graph)
-    return model.SerializeToString()
+    packed: bytes = model.SerializeToString()
+    return packed
 
 
 def _share_constants(graph: onnx.GraphProto) -> None:
     """Keep equal constants once: the exporter makes a node for each use, and they take a fifth of the time to load."""
-    kept: dict[tuple, str] = {}
+    kept: dict[tuple[Any, ...], str] = {}
     names, nodes = {}, []
     for node in graph.node:
         if node.op_type != "Constant":

@@ -4,6 +4,7 @@ from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +13,13 @@ FRAMES = 20  # spectra a second that do not overlap, by which it is measured wha
 SILENT_DB = -60.0  # references quieter than this have no meaningful score
 
 
-def rms_db(audio: NDArray) -> float:
+def rms_db(audio: NDArray[Any]) -> float:
     """Level in dB of full scale, -inf for silence."""
     with np.errstate(divide="ignore"):
         return float(10 * np.log10(np.mean(np.square(audio, dtype=np.float64))))
 
 
-def clip_sdr(reference: NDArray, estimate: NDArray) -> float | None:
+def clip_sdr(reference: NDArray[Any], estimate: NDArray[Any]) -> float | None:
     """10 log10(|s|^2 / |s - e|^2) over a whole clip, both (channels, n); None if the reference is below -60 dBFS."""
     if rms_db(reference) < SILENT_DB:
         return None
@@ -26,7 +27,7 @@ def clip_sdr(reference: NDArray, estimate: NDArray) -> float | None:
     return float(10 * np.log10(np.sum(np.square(reference, dtype=np.float64)) / max(error, 1e-20)))
 
 
-def frame_sdr(reference: NDArray, estimate: NDArray, sample_rate: float) -> float | None:
+def frame_sdr(reference: NDArray[Any], estimate: NDArray[Any], sample_rate: float) -> float | None:
     """Median of the SDR over frames of one second, (channels, n); frames with a quiet reference are left out.
 
     None if all are, or the clip is shorter than a second.
@@ -38,7 +39,7 @@ def frame_sdr(reference: NDArray, estimate: NDArray, sample_rate: float) -> floa
     return float(np.median(heard)) if heard else None
 
 
-def left_over_db(reference: NDArray, estimate: NDArray, sample_rate: float) -> float | None:
+def left_over_db(reference: NDArray[Any], estimate: NDArray[Any], sample_rate: float) -> float | None:
     """How much of a stem stays in the mix when its estimate is taken out, in dB of the stem: 0 if all of it does.
 
     The error of an estimate has parts that sound like the stem, and parts that are damage to other stems. Left over is
@@ -53,7 +54,7 @@ def left_over_db(reference: NDArray, estimate: NDArray, sample_rate: float) -> f
     return float(10 * np.log10(max(left, 1e-8)))
 
 
-def _spectra(audio: NDArray, sample_rate: float) -> NDArray[np.complex128]:
+def _spectra(audio: NDArray[Any], sample_rate: float) -> NDArray[np.complex128]:
     """(channels, n) to (channels, frames, bins), in frames of 50 ms that overlap by half."""
     size = round(sample_rate / FRAMES) // 2 * 2
     padded = np.pad(audio, ((0, 0), (0, size)))
@@ -61,7 +62,7 @@ def _spectra(audio: NDArray, sample_rate: float) -> NDArray[np.complex128]:
     return np.fft.rfft(frames * np.hanning(size))
 
 
-def _by_area(values: NDArray) -> NDArray:
+def _by_area(values: NDArray[Any]) -> NDArray[Any]:
     """Sums over channels, seconds and third octaves: (channels, frames, bins) to (seconds, bands)."""
     bins = values.shape[-1]
     edges = np.unique(np.round(2 ** np.arange(0, np.log2(bins), 1 / 3)).astype(int))
@@ -69,7 +70,7 @@ def _by_area(values: NDArray) -> NDArray:
     return np.add.reduceat(np.add.reduceat(values.sum(axis=0), edges[edges < bins], axis=1), seconds, axis=0)
 
 
-def sir_sar(references: NDArray, estimates: NDArray) -> tuple[NDArray, NDArray]:
+def sir_sar(references: NDArray[Any], estimates: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """SIR and SAR of BSS Eval v4 over whole clips, in dB, (stems,) each; both inputs are (stems, channels, n).
 
     One window as long as the clip: museval's usual one-second windows make its filters ill-conditioned on short

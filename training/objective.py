@@ -86,7 +86,7 @@ def _filtered_energy(filters: Tensor, mix: Tensor, match: Tensor) -> Tensor:
     both = (own_real * other_real + own_imag * other_imag) * real - (
         own_imag * other_real - own_real * other_imag
     ) * imag
-    energy = (own_real.square() + own_imag.square()) * power + 2 * both
+    energy: Tensor = (own_real.square() + own_imag.square()) * power + 2 * both
     energy = energy + (other_real.square() + other_imag.square()) * power.flip(3)
     return energy.sum(dim=(0, 3, 4)) - 2 * (filters * match).sum(dim=(0, 3, 4))
 
@@ -122,7 +122,8 @@ def _error_and_mix(logits: Tensor, example: Example, recipe: Recipe) -> tuple[Te
 def _magnitudes(audio: Tensor, length: int) -> Tensor:
     """(..., n) to (..., frames, bins)."""
     window = torch.hann_window(length, device=audio.device)
-    return torch.fft.rfft(audio.unfold(-1, length, length // 4) * window).abs()
+    spectra: Tensor = torch.fft.rfft(audio.unfold(-1, length, length // 4) * window)
+    return spectra.abs()
 
 
 Loss = Callable[[Tensor, Example, Recipe], Tensor]

@@ -1,6 +1,7 @@
 """The recipe of a network: its family, frame grid, bands and sizes."""
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,12 +106,12 @@ class Recipe:
         """How the network meets time."""
         return "streaming" if self.causal else "chunked"
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """Plain values for a card or a checkpoint."""
         return asdict(self)
 
     @staticmethod
-    def from_dict(values: dict) -> "Recipe":
+    def from_dict(values: dict[str, Any]) -> "Recipe":
         """The inverse of `as_dict`."""
         bands = values["bands"]
         return Recipe(

@@ -25,7 +25,7 @@ from .train import Settings, split, train_network
 
 
 def train_model(
-    folders: Sequence[str | os.PathLike],
+    folders: Sequence[str | os.PathLike[str]],
     output: Path,
     minutes: float,
     *,
@@ -35,7 +35,7 @@ def train_model(
     loss: str = "sdr",
     init: str | None = None,
     teacher: str | None = None,
-    songs: Sequence[str | os.PathLike] = (),
+    songs: Sequence[str | os.PathLike[str]] = (),
     songs_share: float = 0.5,
     cache: Path | None = None,
     seed: int = 0,
@@ -148,7 +148,7 @@ def train_model(
 
 def _labelled(
     teacher: str,
-    folders: Sequence[str | os.PathLike],
+    folders: Sequence[str | os.PathLike[str]],
     true_songs: list[Song],
     stems: StemCache,
     report: Callable[[str], None],

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.errors import DataError
@@ -283,7 +284,9 @@ def _clip(song: Song, cache: StemCache) -> dict[str, np.ndarray]:
     return {"mixture": np.sum([*clip.values()], axis=0)} | clip
 
 
-def _validate(weights: dict[str, Tensor], recipe: Recipe, clips: list[dict], device: str) -> dict[str, float]:
+def _validate(
+    weights: dict[str, Tensor], recipe: Recipe, clips: list[dict[str, NDArray[np.float32]]], device: str
+) -> dict[str, float]:
     """Mean clip SDR per stem of the averaged weights.
 
     A mean of ten songs tells more than a median. No score counts as less than -5 dB, so that one nearly silent stem

@@ -103,7 +103,7 @@ def map_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.json") if not path.name.endswith(".schema.json"))
 
 
-def load_map(name_or_path: str | os.PathLike) -> MidiMap:
+def load_map(name_or_path: str | os.PathLike[str]) -> MidiMap:
     """Load a map: a file if it ends in .json or has a folder separator, otherwise a map that ships, by its name.
 
     Raises ControlError: unknown name, missing or unreadable file, not JSON, not a map.

@@ -97,7 +97,7 @@ class Bag:
             graph = self._card.graphs[index]
             rows = [graph.stems.index(stem) for stem in wanted]
             return self._waveforms(index, audio, spectrum, rows) * np.float32(graph.gain)
-        magnitudes: dict[str, list[NDArray]] = {}
+        magnitudes: dict[str, list[NDArray[Any]]] = {}
         for index in group:
             graph = self._card.graphs[index]
             outputs = self._run_graph(index, audio, spectrum)
@@ -125,7 +125,7 @@ class Bag:
                 stem += self._transform.inverse(spectra)
         return stems
 
-    def _masked(self, output: NDArray, spectrum: NDArray[np.complex64] | None) -> NDArray[np.complex64]:
+    def _masked(self, output: NDArray[Any], spectrum: NDArray[np.complex64] | None) -> NDArray[np.complex64]:
         """Turn masks or magnitudes of stems into spectra of stems, as the card says."""
         transform, masks = self._card.transform, self._card.masks
         assert transform is not None
@@ -170,7 +170,7 @@ class Bag:
         return tuple(k for k, stem in enumerate(self._card.stems[:-1]) if stem in given)
 
 
-def _feed(tensor: Tensor, audio: NDArray[np.float32], spectrum: NDArray[np.complex64] | None) -> NDArray:
+def _feed(tensor: Tensor, audio: NDArray[np.float32], spectrum: NDArray[np.complex64] | None) -> NDArray[Any]:
     """Return the array for an input of a graph."""
     if tensor.holds == "waveform":
         return pack(audio, WAVEFORM_AXES[1:], tensor.axes)
@@ -178,18 +178,18 @@ def _feed(tensor: Tensor, audio: NDArray[np.float32], spectrum: NDArray[np.compl
     if tensor.holds == "spectrum":
         parts = spectrum.view(np.float32).reshape(*spectrum.shape, 2)
         return pack(parts, COMPLEX_AXES[1:], tensor.axes)
-    part: NDArray = {"real": spectrum.real, "imaginary": spectrum.imag}.get(tensor.holds, np.abs(spectrum))
+    part: NDArray[Any] = {"real": spectrum.real, "imaginary": spectrum.imag}.get(tensor.holds, np.abs(spectrum))
     return pack(part, SPECTRUM_AXES[1:], tensor.axes)
 
 
 class _Outputs:
     """The outputs of a graph. Each stem is copied only when it is asked for, to need little memory."""
 
-    def __init__(self, tensors: tuple[Tensor, ...], results: list[NDArray], sizes: dict[str, int]) -> None:
+    def __init__(self, tensors: tuple[Tensor, ...], results: list[NDArray[Any]], sizes: dict[str, int]) -> None:
         self._tensors = tensors
         self._views = [unpack(each, of.axes, AXES[of.holds], sizes) for of, each in zip(tensors, results, strict=True)]
 
-    def stem(self, row: int) -> dict[str, NDArray]:
+    def stem(self, row: int) -> dict[str, NDArray[Any]]:
         """Return the parts that sum to a stem, by kind.
 
         Args:
@@ -199,7 +199,7 @@ class _Outputs:
             "waveform" to float32, (channels, samples); "spectrum" or "mask" to complex, and "magnitude" to float32,
             (channels, frames, bins).
         """
-        parts: dict[str, NDArray] = {}
+        parts: dict[str, NDArray[Any]] = {}
         for tensor, view in zip(self._tensors, self._views, strict=True):
             part = view[row].astype(np.float32, copy=False)
             if tensor.holds in ("spectrum", "mask"):

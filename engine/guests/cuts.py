@@ -95,4 +95,5 @@ def _resample(audio: NDArray[np.float32], from_rate: float, to_rate: float) -> N
     """Resample audio, (channels, n); the first sample stays where it is."""
     import soxr
 
-    return soxr.resample(audio.T, from_rate, to_rate, "HQ").T
+    resampled: NDArray[np.float32] = soxr.resample(audio.T, from_rate, to_rate, "HQ").T
+    return resampled

@@ -1,5 +1,7 @@
 """Turn magnitudes of stems into spectra of stems."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,7 +33,7 @@ def to_spectra(magnitudes: NDArray[np.float32], mix: Spectra, masks: Masks, abov
     return apply_masks(shares, mix, above)
 
 
-def apply_masks(masks: NDArray, mix: Spectra, above: str) -> Spectra:
+def apply_masks(masks: NDArray[Any], mix: Spectra, above: str) -> Spectra:
     """Multiply the spectrum of a mix by masks.
 
     Args:
@@ -81,4 +83,5 @@ def _maximize(y: NDArray[np.complex128], x: NDArray[np.complex128]) -> NDArray[n
     spatial = np.einsum("sctb,sdtb->sbcd", y, y.conj()) / (EPSILON + power.sum(axis=1))[..., None, None]
     model = np.einsum("stb,sbcd->tbcd", power, spatial) + np.sqrt(EPSILON) * np.eye(channels)
     whitened = np.einsum("tbcd,dtb->tbc", np.linalg.inv(model), x)
-    return np.einsum("stb,sbcd,tbd->sctb", power, spatial, whitened, optimize=True)
+    stems: NDArray[np.complex128] = np.einsum("stb,sbcd,tbd->sctb", power, spatial, whitened, optimize=True)
+    return stems

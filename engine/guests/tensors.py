@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def pack(array: NDArray, names: Sequence[str], axes: Sequence[str]) -> NDArray:
+def pack(array: NDArray[Any], names: Sequence[str], axes: Sequence[str]) -> NDArray[Any]:
     """Rearrange an array for a graph.
 
     Args:
@@ -32,7 +33,7 @@ def pack(array: NDArray, names: Sequence[str], axes: Sequence[str]) -> NDArray:
     return np.ascontiguousarray(array).reshape([prod(sizes.get(each, 1) for each in axis.split("*")) for axis in axes])
 
 
-def unpack(array: NDArray, axes: Sequence[str], names: Sequence[str], sizes: Mapping[str, int]) -> NDArray:
+def unpack(array: NDArray[Any], axes: Sequence[str], names: Sequence[str], sizes: Mapping[str, int]) -> NDArray[Any]:
     """Undo `pack`.
 
     Args:

@@ -1,6 +1,7 @@
 """Writes an ONNX graph of nodes and weights, without the package `onnx`, which users do not have."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ def node(operator: str, inputs: Sequence[str], output: str, **attributes: Attrib
 
 def graph(
     nodes: Sequence[bytes],
-    weights: Mapping[str, NDArray],
+    weights: Mapping[str, NDArray[Any]],
     inputs: Mapping[str, Sequence[int]],
     outputs: Mapping[str, Sequence[int]],
 ) -> bytes:
@@ -51,7 +52,7 @@ def _attribute(name: str, value: Attribute) -> bytes:
     return encode((1, name), *((8, number) for number in value), (20, ATTRIBUTE_INTS))
 
 
-def _tensor(name: str, values: NDArray) -> bytes:
+def _tensor(name: str, values: NDArray[Any]) -> bytes:
     kind = INT64 if values.dtype == np.int64 else FLOAT
     content = np.ascontiguousarray(values, "<i8" if kind == INT64 else "<f4").tobytes()
     return encode(*((1, size) for size in values.shape), (2, kind), (8, name), (9, content))

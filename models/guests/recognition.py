@@ -107,7 +107,8 @@ def _known_mdx(path: Path) -> dict[str, Any] | None:
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - KNOWN_BYTES))
         digest = hashlib.md5(file.read(), usedforsecurity=False).hexdigest()
-    return json.loads(MDX.read_text("utf-8")).get(digest)
+    known: dict[str, dict[str, Any]] = json.loads(MDX.read_text("utf-8"))
+    return known.get(digest)
 
 
 def _only_kind(file: GuestFile, signature: Signature, kind: str | None, stems: Sequence[str] | None) -> Match:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ FRAMES, BINS = 512, 1024
 EPSILON = 1e-3  # of Keras' batch normalisation
 SAME = [1, 1, 2, 2]  # what TensorFlow pads at both ends of an even axis: 5 taps, every second one
 
-Weights = dict[str, NDArray]
+Weights = dict[str, NDArray[Any]]
 
 
 def spleeter_graphs(index: Path) -> dict[str, bytes]:
@@ -49,7 +50,7 @@ def spleeter_graphs(index: Path) -> dict[str, bytes]:
         ) from error
 
 
-def _one_stem(variables: Mapping[str, NDArray], number: int, *, elu: bool) -> bytes:
+def _one_stem(variables: Mapping[str, NDArray[Any]], number: int, *, elu: bool) -> bytes:
     """The graph of a stem: magnitudes (channels, 1, frames, bins) to magnitudes."""
     nodes, weights = _unet(variables, number, "", elu=elu)
     nodes = [
@@ -63,7 +64,7 @@ def _one_stem(variables: Mapping[str, NDArray], number: int, *, elu: bool) -> by
     return graph(nodes, weights, {"magnitude": shape}, {"stem_magnitude": shape})
 
 
-def _all_stems(variables: Mapping[str, NDArray]) -> bytes:
+def _all_stems(variables: Mapping[str, NDArray[Any]]) -> bytes:
     """The graph of stems whose masks sum to one: (1, channels, frames, bins) to (stems, channels, frames, bins)."""
     nodes: list[bytes] = []
     weights: Weights = {}
@@ -79,7 +80,7 @@ def _all_stems(variables: Mapping[str, NDArray]) -> bytes:
     return graph(nodes, weights, {"mix": [1, 2, FRAMES, BINS]}, {"stem_magnitudes": [5, 2, FRAMES, BINS]})
 
 
-def _unet(variables: Mapping[str, NDArray], number: int, prefix: str, *, elu: bool) -> tuple[list[bytes], Weights]:
+def _unet(variables: Mapping[str, NDArray[Any]], number: int, prefix: str, *, elu: bool) -> tuple[list[bytes], Weights]:
     """Nodes and weights of a U-Net from `mix`, (1, channels, frames, bins), to `logits`. prefix: of all other names.
 
     number: of the stem; layers are numbered through all U-Nets.
@@ -87,7 +88,7 @@ def _unet(variables: Mapping[str, NDArray], number: int, prefix: str, *, elu: bo
     nodes: list[bytes] = []
     weights: Weights = {}
 
-    def take(layer: str, index: int, name: str) -> NDArray:
+    def take(layer: str, index: int, name: str) -> NDArray[Any]:
         return variables[f"{layer}_{index}/{name}" if index else f"{layer}/{name}"]
 
     def convolve(operator: str, layer: str, index: int, source: str, output: str, **attributes: list[int]) -> str:

@@ -83,7 +83,7 @@ def _descriptor_file(bundle: Path) -> Path:
     return bundle / "Contents" / "Resources" / "descriptor.txt"
 
 
-def write_bundle(path: str | os.PathLike, descriptor: Descriptor) -> None:
+def write_bundle(path: str | os.PathLike[str], descriptor: Descriptor) -> None:
     """Write a bundle, whole or not at all; one of ours at that place is replaced.
 
     path: ends in .vst3. Raises BridgeError if something else is there, it cannot be written, or there is no shell.
@@ -117,7 +117,7 @@ def write_bundle(path: str | os.PathLike, descriptor: Descriptor) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def read_bundle(path: str | os.PathLike) -> Descriptor:
+def read_bundle(path: str | os.PathLike[str]) -> Descriptor:
     """Return the descriptor of a bundle. Raises BridgeError if it is missing or not made by StemBridge."""
     path = Path(path)
     if not os.path.lexists(path):

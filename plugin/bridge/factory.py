@@ -75,7 +75,8 @@ def find_factory(path: str) -> Callable[..., Any]:
         found = getattr(found, part, None)
     if not callable(found):
         raise ValueError(f"{path!r}: {module_name} has no factory {name!r}; give a class or a function in it")
-    return found
+    factory: Callable[..., Any] = found
+    return factory
 
 
 def refuse_while_importing() -> None:

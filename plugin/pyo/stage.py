@@ -21,7 +21,7 @@ from ...models import Model
 
 with contextlib.redirect_stdout(io.StringIO()):  # pyo tells of missing wxPython, which only windows need
     try:
-        import pyo
+        import pyo as pyo  # which stemmix.py takes from here
     except ImportError as error:
         raise ImportError(f"stembridge.plugin.pyo needs pyo: {install_extra('pyo')}") from error
 

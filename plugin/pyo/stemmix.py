@@ -50,7 +50,7 @@ class StemMix(pyo.PyoObject):
     def __init__(
         self,
         input: Any,
-        model: str | os.PathLike | Model = "live",
+        model: str | os.PathLike[str] | Model = "live",
         vocals: Any = 0,
         drums: Any = 0,
         bass: Any = 0,
@@ -90,18 +90,21 @@ class StemMix(pyo.PyoObject):
     def play(self, dur: Any = 0, delay: Any = 0) -> "StemMix":
         """Start without sending to the output; called by the constructor."""
         self._begin(dur, delay)
-        return super().play(dur, delay)
+        super().play(dur, delay)
+        return self
 
     def out(self, chnl: Any = 0, inc: int = 1, dur: Any = 0, delay: Any = 0) -> "StemMix":
         """Start and send to the output."""
         self._begin(dur, delay)
-        return super().out(chnl, inc, dur, delay)
+        super().out(chnl, inc, dur, delay)
+        return self
 
     def stop(self, wait: float = 0) -> "StemMix":
         """Stop, the stems too. What is on its way is not heard after the next start."""
         for stem in self.stems.made:
             stem.stop(wait)
-        return super().stop(wait)
+        super().stop(wait)
+        return self
 
     def __del__(self) -> None:
         # What was made of this object may go on sounding: pyo's own parts keep each other, but not this and its tables.

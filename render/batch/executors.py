@@ -205,9 +205,10 @@ def render_on_dask(
 
         def width() -> int:
             try:
-                return 2 * max(1, sum(client.nthreads().values()))
+                threads: dict[str, int] = client.nthreads()
             except Exception as error:  # of whatever kind: this asks the scheduler only
                 raise lost from error
+            return 2 * max(1, sum(threads.values()))
 
         submit = partial(client.submit, _render_on_dask, topic, pure=False)
         with hearing_dask(client, topic, hear):

@@ -17,7 +17,8 @@ from ...core.places import is_url
 from ...engine.sessions import open_session
 from ...models import Model, load_model
 from ..report.report import SongReport
-from ..song.song import UNTOUCHED, Progress, Rendered, remix_file, separate_file
+from ..settings import Progress
+from ..song.song import UNTOUCHED, Rendered, remix_file, separate_file
 from ..storage import Seen, checksum, deliver, fetch, one_line, seen
 
 ORPHANED = 1.0  # seconds between two looks whether the run still lives

@@ -143,7 +143,7 @@ def _compose(figure: "Figure", inspection: Inspection, theme: Theme) -> None:
     image = _draw_spectrum(rows[1], inspection, theme)
     scale = figure.colorbar(image, cax=beside[1].inset_axes((0.1, 0.02, 0.07, 0.96)))
     beside[1].text(0.48, 0.5, "dB of a full-scale tone", color=theme.dim, rotation=90, va="center")
-    scale.outline.set_visible(False)  # type: ignore[operator]
+    scale.outline.set_visible(False)
     for number, loud in enumerate(inspection.stems.values()):
         hue = theme.hues[number % len(theme.hues)]
         _draw_stem(rows[2 + number], inspection, number, hue, theme)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,7 +162,7 @@ class _Columns:
         self._waiting.push(np.concatenate([mono[None], powers]))
         self._take()
 
-    def finish(self) -> tuple[NDArray, NDArray, NDArray]:
+    def finish(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """The waveform (2, columns), and powers by band and by stem, (bands, columns) and (stems, columns)."""
         whole = -(-self.position // self._hop)
         self._waiting.push_zeros(self._hop + len(self._window))
@@ -200,5 +201,6 @@ class _Columns:
         join_by_twos(self._powers, np.add, 0.0)
 
 
-def _decibels(power: NDArray) -> Block:
-    return (10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))).astype(np.float32)
+def _decibels(power: NDArray[Any]) -> Block:
+    decibels: Block = (10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))).astype(np.float32)
+    return decibels

@@ -108,7 +108,7 @@ class Report:
     def _with(self, outcome: Outcome) -> tuple[SongReport, ...]:
         return tuple(song for song in self.songs if song.outcome == outcome)
 
-    def write(self, path: str | os.PathLike) -> None:
+    def write(self, path: str | os.PathLike[str]) -> None:
         """Write it to a .json, .csv or .html file, whole or not at all. Raises ValueError (another suffix), OSError."""
         path = Path(path)
         kind = path.suffix.lower()

@@ -53,7 +53,8 @@ def _fewer(levels: NDArray[np.floating]) -> NDArray[np.floating]:
     """At most STEM_COLUMNS columns: the loudest of those that are put together."""
     group = -(-len(levels) // STEM_COLUMNS)
     padded = np.pad(levels, (0, -len(levels) % group), constant_values=SILENT_DB)
-    return padded.reshape(-1, group).max(1)
+    loudest: NDArray[np.floating] = padded.reshape(-1, group).max(1)
+    return loudest
 
 
 def _fader(before: NDArray[np.floating], after: NDArray[np.floating]) -> str:

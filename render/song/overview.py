@@ -108,7 +108,7 @@ class Envelope:
         levels = np.clip(levels, SILENCE_DB, LOUDEST_DB).astype(np.float32)
         return Overview(self._stems, self._position / sample_rate, *waves, *levels)
 
-    def _add(self, waves: NDArray, powers: NDArray) -> None:
+    def _add(self, waves: NDArray[Any], powers: NDArray[Any]) -> None:
         """Waveforms (2, n) and powers (2, stems, n)."""
         n = waves.shape[-1]
         while self._position + n > self._span * self._low.shape[-1]:
@@ -129,7 +129,7 @@ class Envelope:
         self._span *= 2
 
 
-def join_by_twos(columns: NDArray, join: np.ufunc, empty: float) -> None:
+def join_by_twos(columns: NDArray[Any], join: np.ufunc, empty: float) -> None:
     """Make room for as many columns again, in place.
 
     Args:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from pedalboard import Pedalboard
 from stembridge import StemMix, StemProcessor, load_processor
-from stembridge.plugin.bridge.descriptor import BridgeError
+from stembridge.core.errors import BridgeError
 
 RATE, BLOCK = 44100, 8192
 FADE = 222  # samples from dry to wet or back

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge import StemMix, StemProcessor, load_processor
+from stembridge.core.errors import BridgeError
 from stembridge.models import ModelError, load_model
 from stembridge.plugin import HostedPlugin
 from stembridge.plugin.bridge import bundle as bundles
 from stembridge.plugin.bridge.bundle import bundle_library, import_folders, temporary_bundles
-from stembridge.plugin.bridge.descriptor import BridgeError
 from stembridge.plugin.stemmix import describe_stem_mix
 from stembridge.presets import PresetError
 

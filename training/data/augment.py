@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SMOOTH_LENGTHS = tuple(
+SMOOTH_LENGTHS: tuple[int, ...] = tuple(
     sorted(2**a * 3**b * 5**c * 7**d for a in range(1, 22) for b in range(8) for c in range(6) for d in range(4))
 )  # whose Fourier transforms are quick
 
@@ -22,7 +22,8 @@ def resampled_spectrum(audio: Tensor, n: int) -> Tensor:
 
     Ends wrap around.
     """
-    return torch.fft.rfft(audio)[..., : n // 2 + 1] * (n / audio.size(-1))
+    spectrum: Tensor = torch.fft.rfft(audio)
+    return spectrum[..., : n // 2 + 1] * (n / audio.size(-1))
 
 
 def placed(stems: Tensor, places: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ def reverberant(stems: Tensor, noise: Tensor, seconds: Tensor, wet: Tensor, samp
     room = noise * 10 ** (-3 * time / seconds[:, None, None])
     room = room / room.square().sum(dim=-1, keepdim=True).sqrt().clamp_min(1e-6)
     size = smooth_length(n + m) if smooth_length(n + m) >= n + m else smooth_length(1.05 * (n + m))
-    echo = torch.fft.irfft(torch.fft.rfft(stems, size) * torch.fft.rfft(room, size), size)[..., :n]
+    echo: Tensor = torch.fft.irfft(torch.fft.rfft(stems, size) * torch.fft.rfft(room, size), size)[..., :n]
     return stems + wet[:, None, None] * echo
 
 

@@ -53,7 +53,7 @@ class Labels:
     Raises DataError if the teacher does not give vocals, drums and bass, or `folder` is a file.
     """
 
-    def __init__(self, teacher: Model, folder: str | os.PathLike, threads: int = 1) -> None:
+    def __init__(self, teacher: Model, folder: str | os.PathLike[str], threads: int = 1) -> None:
         self.teacher, self.folder, self._threads = teacher, Path(folder), threads
         if missing := [stem for stem in STEMS[:-1] if stem not in teacher.card.stems]:
             raise DataError(
@@ -124,9 +124,10 @@ class Labels:
 
     def _facts(self, song: Song, number: int) -> dict[str, Any] | None:
         try:
-            return json.loads(self._path(song, number).read_text("utf-8"))
+            facts: dict[str, Any] = json.loads(self._path(song, number).read_text("utf-8"))
         except FileNotFoundError:
             return None
+        return facts
 
 
 def _stretches(length: int) -> list[tuple[int, int]]:
@@ -170,7 +171,8 @@ def _piece(mix: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float3
 
 def _by_second(values: NDArray[Any]) -> NDArray[np.float64]:
     """Means over seconds and channels: (k, 2, n) to (k, seconds)."""
-    return values.reshape(*values.shape[:2], -1, SAMPLE_RATE).mean(axis=(1, 3), dtype=np.float64)
+    means: NDArray[np.float64] = values.reshape(*values.shape[:2], -1, SAMPLE_RATE).mean(axis=(1, 3), dtype=np.float64)
+    return means
 
 
 def _runs(good: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

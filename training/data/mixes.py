@@ -167,7 +167,7 @@ class RemixDataset:
         responses = 10 ** (gains_db @ _slopes(bins, self.device) / 20)
         return responses * (torch.arange(bins, device=self.device) < self._tensor(ends))
 
-    def _tensor(self, values: NDArray) -> Tensor:
+    def _tensor(self, values: NDArray[Any]) -> Tensor:
         """Numbers on the device, without waiting for it."""
         tensor = torch.from_numpy(values.astype(np.float32) if values.dtype == np.float64 else values)
         return (tensor.pin_memory() if self.device.type == "cuda" else tensor).to(self.device, non_blocking=True)
@@ -175,7 +175,7 @@ class RemixDataset:
     def _some(self, chance: float, n: int) -> NDArray[np.intp]:
         return np.flatnonzero(self.random.random(n) < chance)
 
-    def _places(self, own: NDArray[np.bool_]) -> NDArray:
+    def _places(self, own: NDArray[np.bool_]) -> NDArray[np.float64]:
         """What becomes of each stem's left and right, (mixes, stems, 2, 2)."""
         random, shape = self.random, (len(own), len(STEMS))
         middle = np.full((2, 2), 0.5)
@@ -188,7 +188,8 @@ class RemixDataset:
         gains = np.where(own[:, None], 10 ** (random.normal(0, 2, shape) / 20), random.uniform(0.25, 1.25, shape))
         places *= (gains * random.choice((-1, 1), shape))[..., None, None]
         mono = random.random(len(own)) < self.mono
-        return np.where(mono[:, None, None, None], middle @ places, places)
+        chosen: NDArray[np.float64] = np.where(mono[:, None, None, None], middle @ places, places)
+        return chosen
 
     def _own(self, mix: int) -> Iterator[Take]:
         """A song's own mix."""
@@ -243,7 +244,8 @@ class RemixDataset:
         for take in takes:
             spectrum = resampled_spectrum(take.track.cut(take.start, take.samples), self.length)
             spectra[take.place, :, : spectrum.size(-1)] += take.gain * spectrum
-        return torch.fft.irfft(spectra, self.length).unflatten(0, (size, len(STEMS)))
+        waves: Tensor = torch.fft.irfft(spectra, self.length)
+        return waves.reshape(size, len(STEMS), 2, self.length)
 
 
 @cache

@@ -86,7 +86,7 @@ class Song:
         return np.ascontiguousarray(np.broadcast_to(audio, (2, audio.shape[-1])), np.float32)
 
 
-def find_songs(folders: Iterable[str | os.PathLike]) -> list[Song]:
+def find_songs(folders: Iterable[str | os.PathLike[str]]) -> list[Song]:
     """Every song below `folders`, sorted by name.
 
     Three forms are known: MUSDB18 `*.stem.mp4` files; folders with audio files named after stems (vocals, drums,
@@ -104,7 +104,7 @@ def find_songs(folders: Iterable[str | os.PathLike]) -> list[Song]:
     return sorted(songs, key=_by_name)
 
 
-def find_mixtures(folders: Iterable[str | os.PathLike]) -> list[Song]:
+def find_mixtures(folders: Iterable[str | os.PathLike[str]]) -> list[Song]:
     """Every song below `folders` as a mixture alone, sorted by name, even if it has stems.
 
     Each audio file is a song, and so is each MUSDB18 file. A folder that has two or more stems is one song if it has a
@@ -194,7 +194,7 @@ class StemCache:
     raises DataError.
     """
 
-    def __init__(self, folder: str | os.PathLike) -> None:
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         if self.folder.exists() and not self.folder.is_dir():
             raise DataError(f"{folder} is a file; give a folder for decoded songs to --cache")
@@ -212,7 +212,8 @@ class StemCache:
             for name, track in tracks.items():
                 with new_file(paths[name]) as part, part.open("wb") as file:
                     np.save(file, np.round(track.T * (32767 / peak)).astype(np.int16))
-        return np.load(paths[stem], mmap_mode="r", allow_pickle=False)
+        decoded: NDArray[np.int16] = np.load(paths[stem], mmap_mode="r", allow_pickle=False)
+        return decoded
 
     def _paths(self, song: Song) -> dict[str, Path]:
         digest = digest_of(song)

@@ -70,7 +70,8 @@ def spectra(audio: Tensor, grid: FrameGrid) -> Tensor:
     """What engine.stft.Analysis gives from silence, for batches: (..., n) to (..., frames, bins), complex."""
     window, _ = _windows(grid, audio.device)
     padded = pad(audio, (grid.window - grid.hop, 0))
-    return torch.fft.rfft(padded.unfold(-1, grid.window, grid.hop) * window)
+    spectrum: Tensor = torch.fft.rfft(padded.unfold(-1, grid.window, grid.hop) * window)
+    return spectrum
 
 
 def waveforms(spectrum: Tensor, grid: FrameGrid) -> Tensor:

@@ -152,7 +152,8 @@ def _at_bins(filters: Tensor, mix: Tensor) -> Tensor:
         (on(mix.device, rows) @ mix).reshape(-1, batch, 1, 2, 2, bins) / power for rows in (OTHER, OTHER_TURNED)
     )
     own, real, imag = filters.reshape(-1, *map(int, filters.shape[1:3]), 4, 2, bins).split([2, 1, 1], dim=3)
-    return (own + real * other + imag * turned).permute(0, 1, 2, 4, 5, 3)
+    masks: Tensor = own + real * other + imag * turned
+    return masks.permute(0, 1, 2, 4, 5, 3)
 
 
 def _running_sum(values: Tensor, before: Tensor | None, fall: float) -> Tensor:

@@ -56,7 +56,8 @@ class Layer(nn.Module):
         query, key, value = asked[0], asked[1], asked[2]  # (batch, groups, heads, positions, head)
         heard = functional.scaled_dot_product_attention(self._turned(query), self._turned(key), value)
         x = x + self.drop(self.answer(heard.transpose(2, 3).flatten(3)))
-        return x + self.drop(self.think(x))
+        thought: Tensor = self.drop(self.think(x))
+        return x + thought
 
     def _turned(self, x: Tensor) -> Tensor:
         """Each pair of features turned by an angle that grows with the position."""

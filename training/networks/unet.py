@@ -68,7 +68,7 @@ class UNet(MaskNetwork):
         return logits.permute(2, 0, 1, 3).unflatten(2, (NUM_STEMS, 2)), after if self.recipe.causal else []
 
     def _in_order(self) -> list["Block"]:
-        return [*self.down, *reversed(self.up)]  # type: ignore[list-item]
+        return [*self.down, *reversed(self.up)]
 
 
 class Block(nn.Module):

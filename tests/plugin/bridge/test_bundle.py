@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pedalboard._pedalboard import normalize_python_parameter_name
+from stembridge.core.errors import BridgeError
 from stembridge.plugin.bridge import bundle as bundles
 from stembridge.plugin.bridge.bundle import (
     bundle_library,
@@ -25,7 +26,7 @@ from stembridge.plugin.bridge.bundle import (
     worker_arguments,
     write_bundle,
 )
-from stembridge.plugin.bridge.descriptor import BridgeError, Descriptor, parse_descriptor
+from stembridge.plugin.bridge.descriptor import Descriptor, parse_descriptor
 from stembridge.plugin.bridge.factory import Parameter, Timing, Toggle, read_parameters
 
 PARAMETERS = {"depth": Parameter(0.0, 1.0, 0.5), "rate_hz": Parameter(0.1, 20.0, 5.0), "square": Toggle(False)}
