@@ -1,4 +1,4 @@
-"""Models of networks: contract, card and checksum, the networks that ship, and imported ones."""
+"""Models: cards, checksums and contracts of networks, the models that come with StemBridge, and imported ones."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A model's card: what the engine must know of a network, and what its user should."""
+"""Read a model's card, which describes the network for the engine and for its user."""
 
 import json
 from pathlib import Path
@@ -15,18 +15,35 @@ FORMATS: tuple[type[MaskCard], type[StemsCard]] = (MaskCard, StemsCard)  # 1, 2
 
 
 def read_card(path: Path) -> Any:
-    """A card's JSON, not yet checked. Raises ModelError if there is none to read."""
+    """Read the JSON of a card, without checking it.
+
+    Args:
+        path: Path of the card.
+
+    Raises:
+        ModelError: The file cannot be read or is not JSON.
+    """
     try:
         return json.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ModelError(f"{path}: no model card to read ({error.strerror}); it belongs beside the .onnx") from error
+        raise ModelError(
+            f"{path}: cannot read the model card ({error.strerror}); it must be next to the .onnx file"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: the model card is not JSON ({error})") from error
 
 
 def parse_card(values: Any, source: object) -> Card:
-    """Check a card's JSON against the schema of its format. source: what to call it in a ModelError."""
-    # The format comes first: the schemas of today's formats can say nothing useful about a newer one.
+    """Return the card that JSON describes.
+
+    Args:
+        values: The JSON value.
+        source: How errors call the card: usually its path.
+
+    Raises:
+        ModelError: The card is not valid, or its format is too new.
+    """
+    # Check the format first: errors from today's schemas would not help with a newer format.
     number = values.get("format") if isinstance(values, dict) else None
     if isinstance(number, int) and number > len(FORMATS):
         raise ModelError(f"{source}: card format {number} is newer than {len(FORMATS)}; update stembridge to use it")

@@ -1,4 +1,4 @@
-"""The contract of graphs, docs/model-format.md, as code."""
+"""Check that graphs keep the contract of docs/model-format.md."""
 
 from typing import Any
 
@@ -9,15 +9,22 @@ from ..core.errors import ModelError
 from .mask_card import MaskCard
 from .stems_card import Graph, StemsCard
 
-TYPES = "tensor(float)", "tensor(float16)"
-TOLERANCE = 1e-3  # between frames in one call and one by one: far below hearing, far above rounding
+FLOAT_TYPES = "tensor(float)", "tensor(float16)"
+# Greatest difference of masks between one call for many frames and a call for each: inaudible, but far above rounding.
+MASK_TOLERANCE = 1e-3
 
 
 def check_graph(session: Any, card: MaskCard, source: object) -> None:
-    """Check that an ONNX Runtime session keeps the contract of its card, by running it on noise.
+    """Check that the graph of a mask network keeps the contract of its card, by running it on noise.
 
-    Raises ModelError with the first thing that is wrong, among them a streaming graph that looks across the frames of
-    a call other than through its state. source: what to call the model in the error.
+    Args:
+        session: An ONNX Runtime session of the graph.
+        card: The card.
+        source: How errors call the model: usually its path.
+
+    Raises:
+        ModelError: The graph does not keep the contract. A streaming graph must also give the same masks for frames in
+            one call as for frames one by one.
     """
     inputs = {node.name: node for node in session.get_inputs()}
     outputs = [node.name for node in session.get_outputs()]
@@ -33,10 +40,10 @@ def check_graph(session: Any, card: MaskCard, source: object) -> None:
     frames = 6 if card.chunk is None else card.chunk.left + card.chunk.frames + card.chunk.right
     random = np.random.default_rng(0)
     spectrum = (0.01 * random.standard_normal((frames, 2, card.bins, 2))).astype(np.float32)
-    spectrum[: frames // 2] *= 0.1  # a step in level, which a graph that normalises over a call would show
+    spectrum[: frames // 2] *= 0.1  # a step in level exposes a graph that normalises over the frames of a call
     together, after = _run(session, source, spectrum, state)
     shape = (frames, len(card.stems) - 1, 2, card.bins)
-    counts = {frames, card.chunk.frames} if card.chunk else {frames}  # a chunk's context needs no masks
+    counts = {frames, card.chunk.frames} if card.chunk else {frames}  # masks for the context are optional
     if len(together) not in counts or together.shape[1:] not in (shape[1:], (*shape[1:], 2)):
         raise ModelError(f"{source}: masks have shape {together.shape}, not {shape} or {(*shape, 2)}")
     if together.dtype != np.float32:
@@ -52,7 +59,7 @@ def check_graph(session: Any, card: MaskCard, source: object) -> None:
         masks, state = _run(session, source, frame[None], state)
         singly.append(masks[0])
     difference = float(np.abs(np.stack(singly) - together).max())
-    if not difference <= TOLERANCE:
+    if not difference <= MASK_TOLERANCE:
         raise ModelError(
             f"{source}: frames in one call and one by one differ by {difference:.2g}; the graph looks across the "
             "frames of a call, but a streaming graph may carry the past only in its state"
@@ -60,10 +67,18 @@ def check_graph(session: Any, card: MaskCard, source: object) -> None:
 
 
 def check_stems_graph(session: Any, card: StemsCard, graph: Graph, source: object) -> None:
-    """Check that an ONNX Runtime session has the inputs and outputs that a card says, as far as it tells them.
+    """Check that the inputs and outputs of a graph that gives stems are as its card says.
 
-    Nothing is run: that takes seconds. Raises ModelError with the first thing that is wrong. source: what to call the
-    graph in the error.
+    The graph is not run, because that takes seconds. Sizes that it does not declare are not checked.
+
+    Args:
+        session: An ONNX Runtime session of the graph.
+        card: The card.
+        graph: The card's description of the graph.
+        source: How errors call the graph: usually its path.
+
+    Raises:
+        ModelError: An input or output is missing, unknown, or has another type or shape.
     """
     for side, nodes, tensors in [
         ("input", session.get_inputs(), graph.inputs),
@@ -77,7 +92,7 @@ def check_stems_graph(session: Any, card: StemsCard, graph: Graph, source: objec
             raise ModelError(f"{source}: the card does not say what the input {unknown[0]} takes")
         for tensor in tensors:
             node, shape = there[tensor.name], card.shape(graph, tensor)
-            if node.type not in TYPES:
+            if node.type not in FLOAT_TYPES:
                 raise ModelError(f"{source}: {side} {node.name} is {node.type}; export float32 or float16")
             if not _may_be(node.shape, shape, known=side == "input"):
                 raise ModelError(
@@ -86,9 +101,9 @@ def check_stems_graph(session: Any, card: StemsCard, graph: Graph, source: objec
 
 
 def _may_be(declared: list[Any], shape: tuple[int, ...], known: bool) -> bool:
-    """Return whether a declared shape may be this one.
+    """Return whether a declared shape is compatible with a known one.
 
-    Exports do not always know a size: they say a name, None or 0, and for outputs often no shape at all.
+    Exporters write a name, None or 0 for a size that they do not know, and often no shape at all for an output.
     """
     if not declared and not known:
         return True
@@ -97,10 +112,18 @@ def _may_be(declared: list[Any], shape: tuple[int, ...], known: bool) -> bool:
 
 
 def initial_state(session: Any, source: object = "this model") -> NDArray[np.float32]:
-    """The zero state of a streaming session, of the shape that its graph declares; ModelError if that is not fixed."""
+    """Return the state with which a streaming graph starts: zeros of the shape that it declares.
+
+    Args:
+        session: An ONNX Runtime session of the graph.
+        source: How errors call the model.
+
+    Raises:
+        ModelError: The graph does not declare a fixed shape.
+    """
     shape = next(node.shape for node in session.get_inputs() if node.name == "state")
     if not all(isinstance(size, int) for size in shape):
-        raise ModelError(f"{source}: the graph's state has no fixed shape, but {shape}; export it with fixed sizes")
+        raise ModelError(f"{source}: the graph's state has the shape {shape}; export it with fixed sizes")
     return np.zeros(shape, np.float32)
 
 
@@ -111,7 +134,7 @@ def _run(
     names = ["masks"] if state is None else ["masks", "next_state"]
     try:
         masks, *after = session.run(names, feeds)
-    except Exception as error:  # ONNX Runtime raises many types of its own
+    except Exception as error:  # ONNX Runtime has many types of errors
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{source}: the graph does not run on {spectrum.shape[0]} frames: {reason}") from error
     return masks, after[0] if after else None

@@ -9,7 +9,14 @@ from .schema import check_values
 
 @dataclass(frozen=True)
 class Chunk:
-    """How a chunked network walks over the frames: see docs/model-format.md."""
+    """The chunks on which a chunked network runs, in frames.
+
+    Attributes:
+        left: Context before a chunk.
+        frames: Length of a chunk.
+        right: Context after a chunk.
+        overlap: Frames that a chunk shares with the next, where they cross-fade.
+    """
 
     left: int
     frames: int
@@ -19,7 +26,17 @@ class Chunk:
 
 @dataclass(frozen=True)
 class MaskCard:
-    """A checked card. Windows and hop are in samples at `sample_rate`; `values` is the whole JSON object."""
+    """A checked card of format 1, whose fields docs/model-format.md describes.
+
+    Attributes:
+        sample_rate: In Hz.
+        window: Length of the analysis window and the FFT, in samples.
+        synthesis_window: Length of the synthesis window, in samples.
+        hop: Samples from one frame to the next.
+        chunk: The chunks of a chunked network, None for a streaming network.
+        lookahead: Frames that a streaming network hears before it gives a frame's masks.
+        values: The whole JSON object.
+    """
 
     name: str
     version: str
@@ -31,17 +48,17 @@ class MaskCard:
     synthesis_window: int
     hop: int
     chunk: Chunk | None
-    lookahead: int  # frames
+    lookahead: int
     values: dict[str, Any] = field(compare=False)
 
     @property
     def realtime(self) -> bool:
-        """Whether the network is for live audio: it is streaming, and does not wait for a chunk."""
+        """Whether the network is for live audio: it does not wait for the end of a chunk."""
         return self.chunk is None
 
     @property
     def bins(self) -> int:
-        """Frequency bins the graph sees."""
+        """Number of frequency bins of the graph."""
         return self.window // 2 + 1
 
     @property
@@ -51,20 +68,28 @@ class MaskCard:
 
     @property
     def latency_samples(self) -> int:
-        """Latency at the network's own sample rate."""
+        """Latency at the network's sample rate."""
         return self.synthesis_window + self.delay_frames * self.hop
 
     @staticmethod
     def from_dict(values: Any, source: object) -> "MaskCard":
-        """Check a card's JSON against the schema. source: what to call it in a ModelError."""
+        """Return the card that JSON describes.
+
+        Args:
+            values: The JSON value.
+            source: How errors call the card: usually its path.
+
+        Raises:
+            ModelError: The card is not valid.
+        """
         check_values(values, "mask_card", source)
         card = MaskCard.from_valid(values)
         window, synthesis, hop, chunk = card.window, card.synthesis_window, card.hop, card.chunk
-        # At two hops or more the windows overlap-add to one; multiples stay exact at every sample rate.
+        # Windows of two hops or more overlap-add to 1. Multiples of the hop stay exact at every sample rate.
         if synthesis % hop or window % hop or not 2 * hop <= synthesis <= window or window % 2:
             raise ModelError(
                 f"{source}: windows {window} and {synthesis} do not fit hop {hop}; both must be multiples of the hop, "
-                "the synthesis window at least two hops and no longer than the window, the window even"
+                "the synthesis window from two hops to the length of the window, and the window even"
             )
         if chunk and 2 * chunk.overlap > chunk.frames:
             raise ModelError(f"{source}: chunk overlap {chunk.overlap} is more than half of {chunk.frames} frames")
@@ -72,8 +97,12 @@ class MaskCard:
 
     @staticmethod
     def from_valid(values: dict[str, Any]) -> "MaskCard":
-        """The card of JSON that is known to be valid: a shipped model's is checked by the tests, not at every start."""
-        # JSON knows no difference between 256 and 256.0, Python does.
+        """Return the card that valid JSON describes. Tests check the cards of shipped models, to save time at start.
+
+        Args:
+            values: A valid card's JSON object.
+        """
+        # In JSON, 256 and 256.0 are the same.
         chunk = Chunk(**{key: int(number) for key, number in values["chunk"].items()}) if "chunk" in values else None
         rate, window, synthesis, hop = (
             int(values[key]) for key in ("sample_rate", "window", "synthesis_window", "hop")

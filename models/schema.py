@@ -1,4 +1,4 @@
-"""Checks JSON against a schema of this folder."""
+"""Check JSON against a schema in this folder."""
 
 import json
 from functools import cache
@@ -9,7 +9,16 @@ from ..core.errors import ModelError
 
 
 def check_values(values: Any, schema: str, source: object) -> None:
-    """Raise ModelError, in one line that begins with `source`, if JSON values do not keep the schema of that name."""
+    """Check a card's JSON against a schema.
+
+    Args:
+        values: The JSON value.
+        schema: Name of the schema, such as "mask_card".
+        source: How the error begins: usually the card's path.
+
+    Raises:
+        ModelError: The values do not keep the schema.
+    """
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 

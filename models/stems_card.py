@@ -15,10 +15,9 @@ Holds = Literal["waveform", "spectrum", "real", "imaginary", "mask", "magnitude"
 
 @dataclass(frozen=True)
 class Segment:
-    """The stretches of audio that the graphs are called with. All lengths are in samples.
+    """The segments of audio on which the graphs run. All lengths are in samples.
 
-    Consecutive segments start `samples - 2 * trim - overlap` samples apart. Where they overlap, results are weighted
-    by `window` and divided by the sum of the weights.
+    Where segments overlap, their stems are weighted by `window` and divided by the sum of the weights.
     """
 
     samples: int  # length of a segment
@@ -34,21 +33,25 @@ class Segment:
 
 @dataclass(frozen=True)
 class Transform:
-    """The short-time Fourier transform between a segment and the spectra that the graphs see."""
+    """The short-time Fourier transform between a segment and the spectra that the graphs take or give."""
 
     size: int  # of the FFT and its window, in samples
     hop: int  # in samples
     window: Literal["hann", "hamming", "rectangle"] = "hann"  # periodic
     pad: tuple[int, int] = (0, 0)  # samples put before and after a segment
     pad_mode: Literal["reflect", "zero"] = "reflect"
-    drop: tuple[int, int] = (0, 0)  # frames thrown away at the start and the end; they are zeros on the way back
-    bins: int = 0  # the lowest ones, that the graphs see; those above are zero, or follow `above`
-    zero_bins: int = 0  # lowest bins that are set to zero before a graph sees them
-    above: Literal["zero", "mean"] = "zero"  # masks of the bins that the graphs do not see
-    scale: float = 1.0  # spectra are multiplied by it, and divided on the way back
+    drop: tuple[int, int] = (0, 0)  # frames dropped at the start and end; on the way back they are 0
+    bins: int = 0  # number of bins that the graphs know, the lowest ones
+    zero_bins: int = 0  # number of lowest bins that are set to 0 in the graphs' input
+    above: Literal["zero", "mean"] = "zero"  # masks of the bins that the graphs do not know
+    scale: float = 1.0  # factor on the spectra, which are divided by it on the way back
 
     def frames(self, samples: int) -> int:
-        """Return how many frames a graph sees of a segment."""
+        """Return the number of frames that a graph gets for a segment.
+
+        Args:
+            samples: Length of the segment.
+        """
         return (samples + sum(self.pad) - self.size) // self.hop + 1 - sum(self.drop)
 
 
@@ -56,8 +59,11 @@ class Transform:
 class Tensor:
     """An input or output of a graph.
 
-    Each axis is a product, such as ("batch", "stem", "channel*part", "bin", "frame"), of these factors, of which the
-    last changes fastest: batch (always 1), stem, channel, part, bin, frame, sample.
+    Attributes:
+        name: Its name in the graph.
+        holds: Its content.
+        axes: Its axes, such as ("batch", "stem", "channel*part", "bin", "frame"). Each is a product of the factors
+            batch (always 1), stem, channel, part, bin, frame and sample, of which the last changes fastest.
     """
 
     name: str
@@ -67,73 +73,90 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Graph:
-    """One ONNX graph of a model. Its outputs are added: HTDemucs gives a spectrum and a waveform."""
+    """One ONNX graph of a model. The stems of all its outputs are added: HTDemucs gives a spectrum and a waveform."""
 
-    file: str  # a name without a folder, next to the card
+    file: str  # name of the file, which is next to the card
     sha256: str
-    stems: tuple[str | None, ...]  # that it gives, in the order of the axis `stem`; None for one that is not used
+    stems: tuple[str | None, ...]  # stems that it gives, in the order of the axis `stem`; None for one that is not used
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    gain: float = 1.0  # what its stems are multiplied by
+    gain: float = 1.0  # factor on its stems
 
 
 @dataclass(frozen=True)
 class Masks:
-    """How magnitudes of stems become masks on the mix's spectrum."""
+    """How magnitudes of stems become spectra of stems."""
 
-    kind: Literal["phase", "ratio", "wiener"]  # phase: each magnitude keeps the phase of the mix
-    power: float = 2.0  # of the magnitudes, in `ratio`
-    iterations: int = 1  # of `wiener`
+    kind: Literal["phase", "ratio", "wiener"]  # phase: magnitudes get the phase of the mix
+    power: float = 2.0  # exponent of the magnitudes, for "ratio"
+    iterations: int = 1  # number of iterations, for "wiener"
 
 
 @dataclass(frozen=True)
 class StemsCard:
-    """A checked card of format 2. Lengths are in samples at `sample_rate`; `values` is the whole JSON object.
+    """A checked card of format 2. Lengths are in samples at `sample_rate`.
 
-    If several graphs give a stem, it is the mean of theirs. A graph's stem that is not in `stems` is not used. The last
-    of `stems` is always the rest of the mix, even if a graph gives it.
+    A stem that several graphs give is the mean of theirs. Stems of a graph that are not in `stems` are not used. The
+    last of `stems` is always the mix minus the others, even if a graph gives it.
     """
 
     name: str
     version: str
     stems: tuple[str, ...]
-    sample_rate: int
+    sample_rate: int  # in Hz
     num_channels: int  # channels that the graphs take, 1 or 2
     segment: Segment
-    normalize: Literal["chunk", "song"] | None  # by mean and standard deviation of the mono mix
+    normalize: Literal["chunk", "song"] | None  # whether a segment's or the song's level is normalised
     transform: Transform | None
     masks: Masks | None
     graphs: tuple[Graph, ...]
-    denoise: bool  # run each graph on the segment and on its negative too, and take half the difference of the results
-    values: dict[str, Any] = field(compare=False)
+    denoise: bool  # run each graph on the segment and on its negative, and use half the difference of the results
+    values: dict[str, Any] = field(compare=False)  # the whole JSON object
 
     mode: ClassVar[str] = "stems"
     realtime: ClassVar[bool] = False  # segments are seconds long
 
     @property
     def sha256(self) -> str:
-        """Checksum of the whole card, which has those of the graphs."""
+        """Checksum of the whole card, which contains the checksums of its graphs."""
         return hashlib.sha256(json.dumps(self.values, sort_keys=True).encode()).hexdigest()
 
     @property
     def latency_samples(self) -> int:
-        """Latency at the network's own sample rate: a sample is final when the last segment that has it is complete."""
+        """Latency at the network's sample rate: a sample is final when the last segment that covers it is complete."""
         return self.segment.samples - self.segment.trim
 
     def sizes(self, graph: Graph) -> dict[str, int]:
-        """Return the sizes of the factors of the axes of a graph's tensors, by name."""
+        """Return factor to size, for all factors of the axes of a graph's tensors.
+
+        Args:
+            graph: A graph of this card.
+        """
         samples, transform = self.segment.samples, self.transform
         sizes = {"batch": 1, "stem": len(graph.stems), "channel": self.num_channels, "part": 2, "sample": samples}
         return sizes | ({"bin": transform.bins, "frame": transform.frames(samples)} if transform else {})
 
     def shape(self, graph: Graph, tensor: Tensor) -> tuple[int, ...]:
-        """Return the shape of a tensor of a graph."""
+        """Return the shape of a tensor.
+
+        Args:
+            graph: A graph of this card.
+            tensor: An input or output of the graph.
+        """
         sizes = self.sizes(graph)
         return tuple(prod(sizes[factor] for factor in axis.split("*")) for axis in tensor.axes)
 
     @staticmethod
     def from_dict(values: Any, source: object) -> "StemsCard":
-        """Check a card's JSON by its schema, then what a schema cannot say. source: what to call it in a ModelError."""
+        """Return the card that JSON describes.
+
+        Args:
+            values: The JSON value.
+            source: How errors call the card: usually its path.
+
+        Raises:
+            ModelError: The card is not valid.
+        """
         check_values(values, "stems_card", source)
         for quality in ("normal", *values.get("quality", {})):
             card = _from_valid(_quality_values(values, quality))
@@ -142,7 +165,10 @@ class StemsCard:
         return _from_valid(values)
 
     def at_quality(self, quality: str) -> "StemsCard":
-        """Return the card with the changes of its field `quality` for "fast" or "best"; "normal" changes nothing.
+        """Return the card with the changes that its field `quality` lists for a quality.
+
+        Args:
+            quality: "fast" or "best"; "normal" changes nothing.
 
         Raises:
             ValueError: The card does not have this quality.
@@ -161,7 +187,7 @@ def _quality_values(values: dict[str, Any], quality: str) -> dict[str, Any]:
 
 
 def _from_valid(values: dict[str, Any]) -> StemsCard:
-    """Make a card of JSON that keeps the schema."""
+    """Return the card that valid JSON describes."""
     plain = {key: _plain(value) for key, value in values.items()}
     transform, masks = plain.get("transform"), plain.get("masks")
     return StemsCard(
@@ -184,7 +210,7 @@ def _from_valid(values: dict[str, Any]) -> StemsCard:
 
 
 def _plain(value: Any) -> Any:
-    """JSON with tuples for lists, and whole numbers as int: JSON knows no difference between 256 and 256.0."""
+    """Return JSON with tuples for lists, and int for whole numbers, because in JSON 256 and 256.0 are the same."""
     match value:
         case list():
             return tuple(map(_plain, value))
@@ -196,19 +222,22 @@ def _plain(value: Any) -> Any:
 
 
 def _problem(card: StemsCard) -> str | None:
-    """Return what a schema cannot say about a card, in one line, or None if there is nothing wrong with it."""
+    """Return the first fault of a card that the schema does not catch, in one line, or None if the card is valid."""
     segment, transform = card.segment, card.transform
     kept = segment.samples - 2 * segment.trim
     if not 0 <= segment.overlap < kept:
-        return f"overlap {segment.overlap} does not fit a segment of {segment.samples} samples less 2 x {segment.trim}"
+        return (
+            f"overlap {segment.overlap} does not fit a segment of {segment.samples} samples, "
+            f"of which {segment.trim} are trimmed at each end"
+        )
     tensors = [tensor for graph in card.graphs for tensor in (*graph.inputs, *graph.outputs)]
     if (transform is not None) != any(tensor.holds != "waveform" for tensor in tensors):
-        return "there must be a transform exactly if a graph takes or gives spectra"
+        return "a card needs a transform if a graph takes or gives spectra, and must not have one otherwise"
     if transform is not None and (problem := _transform_problem(transform, segment.samples)):
         return problem
     outputs = [tensor for graph in card.graphs for tensor in graph.outputs]
     if (card.masks is not None) != any(tensor.holds == "magnitude" for tensor in outputs):
-        return "there must be masks exactly if a graph gives magnitudes"
+        return "a card needs masks if a graph gives magnitudes, and must not have them otherwise"
     for graph in card.graphs:
         for tensor in graph.inputs + graph.outputs:
             many = card.num_channels > 1, tensor in graph.outputs and len(graph.stems) > 1
@@ -219,10 +248,10 @@ def _problem(card: StemsCard) -> str | None:
                 return f"graph {graph.file}: a real part needs its imaginary part, and an imaginary part its real part"
         named = [stem for stem in graph.stems if stem is not None]
         if twice := [stem for stem in named if named.count(stem) > 1]:
-            return f"graph {graph.file}: the stem {twice[0]} is there twice"
+            return f"graph {graph.file}: the stem {twice[0]} appears twice"
     given = {stem for graph in card.graphs for stem in graph.stems}
     if missing := [stem for stem in card.stems[:-1] if stem not in given]:
-        return f"no graph gives the stem {missing[0]}; only the last may be left to the rest of the mix"
+        return f"no graph gives the stem {missing[0]}; only the last stem may be the rest of the mix"
     return None
 
 
@@ -234,18 +263,18 @@ def _transform_problem(transform: Transform, samples: int) -> str | None:
     if transform.zero_bins > transform.bins:
         return f"zero_bins {transform.zero_bins} is more than the {transform.bins} bins"
     if transform.pad_mode == "reflect" and max(transform.pad) >= samples:
-        return f"a segment of {samples} samples is too short to be padded by {max(transform.pad)} of its own"
+        return f"a segment of {samples} samples is too short to be padded by {max(transform.pad)} reflected samples"
     if transform.frames(samples) < 1:
         return f"a segment of {samples} samples has no frame of {transform.size} samples"
     return None
 
 
-NEEDED = {"waveform": {"sample"}, "spectrum": {"part", "bin", "frame"}, "mask": {"part", "bin", "frame"}}
+NEEDED_FACTORS = {"waveform": {"sample"}, "spectrum": {"part", "bin", "frame"}, "mask": {"part", "bin", "frame"}}
 
 
 def _axes_problem(tensor: Tensor, many_channels: bool, many_stems: bool, is_output: bool) -> str | None:
     factors = [factor for axis in tensor.axes for factor in axis.split("*")]
-    needed = NEEDED.get(tensor.holds, {"bin", "frame"})
+    needed = NEEDED_FACTORS.get(tensor.holds, {"bin", "frame"})
     needed = needed | ({"channel"} if many_channels else set()) | ({"stem"} if many_stems else set())
     allowed = needed | {"batch", "channel"} | ({"stem"} if is_output else set())
     if len(factors) != len(set(factors)) or not needed <= set(factors) <= allowed:

@@ -1,4 +1,4 @@
-"""Networks by others: recognised by their graphs, and described by a card so that the engine can run them."""
+"""Import networks by others: recognise the kind of a graph, and write a card with which the engine can run it."""
 
 from .kinds import all_kinds
 from .onnx_file import refuse_weights

@@ -1,18 +1,21 @@
-"""The known kinds of networks, from kinds.json, and the numbers of a card for a graph of one of them."""
+"""The known kinds of networks, from kinds.json, and the numbers on the cards of their graphs."""
 
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-KINDS = Path(__file__).with_name("kinds.json")
+KINDS_FILE = Path(__file__).with_name("kinds.json")
 
 
 @cache
 def all_kinds() -> dict[str, dict[str, Any]]:
-    """Return the kinds by name. MDX networks of each transform size are a kind, because their graphs do not tell it."""
+    """Return the known kinds of networks: name to facts.
+
+    The graph of an MDX network does not say the size of its transform, so each size is a kind.
+    """
     kinds = {}
-    for name, facts in json.loads(KINDS.read_text("utf-8")).items():
+    for name, facts in json.loads(KINDS_FILE.read_text("utf-8")).items():
         for size, bins in facts.get("sizes", {}).items():
             transform = facts["transform"] | {"size": int(size)}
             kinds[f"{name}-{size}"] = facts | {
@@ -29,9 +32,9 @@ def card_numbers(facts: dict[str, Any], sizes: dict[str, int], *, single: bool) 
     """Return the fields of a card that are numbers.
 
     Args:
-        facts: Facts of the kind, from kinds.json.
-        sizes: Sizes of the graph that the kind leaves open.
-        single: Whether only one magnitude is given, from which no ratio can be made.
+        facts: Facts of the kind, from `all_kinds`.
+        sizes: Sizes that differ between graphs of the kind, by name.
+        single: Whether the graph gives the magnitude of only one stem, so that ratios are not possible.
     """
     sizes = facts.get("usual", {}) | sizes
     values: dict[str, Any] = {}
@@ -45,7 +48,7 @@ def card_numbers(facts: dict[str, Any], sizes: dict[str, int], *, single: bool) 
             frames = sizes["frames"] + sum(transform.get("drop", [0]))
             segment["samples"] = (frames - 1) * transform["hop"] + transform["size"] - sum(transform.get("pad", [0]))
     segment.setdefault("samples", sizes.get("samples"))
-    if segment.get("trim") in ("half", "size"):  # of the transform: what its first and last frames alone cover
+    if segment.get("trim") in ("half", "size"):  # of the transform, for samples that only the outermost frames cover
         segment["trim"] = values["transform"]["size"] // (2 if segment["trim"] == "half" else 1)
     elif "trim" in segment:
         segment["trim"] = int(segment["trim"] * segment["samples"])

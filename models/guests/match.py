@@ -1,4 +1,4 @@
-"""Whether a graph is of some kind: its inputs and outputs are bound by rank and shape, since names differ."""
+"""Match a graph with a kind of network by the shapes of its inputs and outputs, because names differ."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,15 +11,18 @@ import numpy as np
 from ...core.errors import ModelError
 from .onnx_file import Port, Signature
 
-MOST_PORTS = 4  # inputs or outputs of any kind
+MAX_PORTS = 4  # no kind has more inputs, or more outputs
 
 
 @dataclass(frozen=True)
 class Match:
-    """A graph as a graph of some kind.
+    """A graph that fits a kind.
 
-    tensors: "inputs" and "outputs" of a card's graph. sizes: of the axes that the kind leaves open, by name.
-    exact: whether the graph says all of its sizes.
+    Attributes:
+        kind: Name of the kind.
+        tensors: "inputs" and "outputs" for the graph's entry on a card.
+        sizes: Sizes that differ between graphs of the kind, by name.
+        exact: Whether the graph declares all of its sizes.
     """
 
     kind: str
@@ -29,7 +32,16 @@ class Match:
 
 
 def match_kind(kind: str, facts: dict[str, Any], signature: Signature) -> Match | None:
-    """Bind a graph's inputs and outputs to those of a kind, or return None if they do not fit."""
+    """Match a graph's inputs and outputs with those of a kind.
+
+    Args:
+        kind: Name of the kind.
+        facts: Facts of the kind, from `all_kinds`.
+        signature: The graph's inputs and outputs.
+
+    Returns:
+        The match, or None if they do not fit.
+    """
     wanted = [*facts["inputs"], *facts["outputs"]]
     matches = []
     for inputs in _bindings(signature.inputs, facts["inputs"]):
@@ -48,8 +60,8 @@ def match_kind(kind: str, facts: dict[str, Any], signature: Signature) -> Match 
 
 
 def _bindings(ports: Sequence[Port], tensors: Sequence[dict[str, Any]]) -> Iterator[tuple[Port, ...]]:
-    """All ways to take ports for tensors, by rank and type; the first is the file's own order."""
-    if len(ports) != len(tensors) or len(ports) > MOST_PORTS:
+    """Yield the orders in which ports fit tensors by rank and type, the order in the file first."""
+    if len(ports) != len(tensors) or len(ports) > MAX_PORTS:
         return
     for ordered in permutations(ports):
         pairs = list(zip(ordered, tensors, strict=True))
@@ -58,7 +70,7 @@ def _bindings(ports: Sequence[Port], tensors: Sequence[dict[str, Any]]) -> Itera
 
 
 def _sizes(ports: Sequence[Port], tensors: Sequence[dict[str, Any]], facts: dict[str, Any]) -> dict[str, int] | None:
-    """The sizes that the kind leaves open, as far as the graph says them; None if shapes do not fit."""
+    """Return the sizes that differ between graphs of the kind, if declared; None if the shapes do not fit."""
     sizes: dict[str, int] = {}
     for port, tensor in zip(ports, tensors, strict=True):
         for size, wanted in zip(port.shape, tensor["shape"], strict=True):
@@ -70,17 +82,23 @@ def _sizes(ports: Sequence[Port], tensors: Sequence[dict[str, Any]], facts: dict
 
 
 def _fits_its_name(tensor: dict[str, Any]) -> bool:
-    """Whether a tensor's name agrees with what it is taken for: only names tell real from imaginary parts."""
+    """Return whether a tensor's name agrees with its content. Only names tell real parts from imaginary parts."""
     return tensor["holds"] not in ("real", "imaginary") or ("im" in tensor["name"].lower()) == (
         tensor["holds"] == "imaginary"
     )
 
 
 def stems_of_a_run(path: Path, match: Match, facts: dict[str, Any], signature: Signature) -> int:
-    """Run a graph on noise, and return how many stems come out.
+    """Run a graph on noise, and return the number of stems that it gives.
+
+    Args:
+        path: Path of the graph.
+        match: The graph's match.
+        facts: Facts of the matched kind.
+        signature: The graph's inputs and outputs.
 
     Raises:
-        ModelError: It does not run, or gives another shape; the error does not name the file.
+        ModelError: The graph does not run or gives another shape. The error does not name the file.
     """
     import onnxruntime
 
@@ -101,7 +119,7 @@ def stems_of_a_run(path: Path, match: Match, facts: dict[str, Any], signature: S
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         (result,) = session.run([name], feeds)
-    except Exception as error:  # ONNX Runtime raises many types of its own
+    except Exception as error:  # ONNX Runtime has many types of errors
         raise ModelError(f"does not run as {match.kind}: {' '.join(str(error).split())[:200]}") from error
     if result.ndim != len(shape):
         raise ModelError(f"is not {match.kind}: its output {name} has the shape {list(result.shape)}")

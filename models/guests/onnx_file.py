@@ -1,4 +1,4 @@
-"""Reads the inputs and outputs of a graph from its ONNX file, without running or loading it."""
+"""Read the inputs and outputs of a graph from its ONNX file, without ONNX Runtime."""
 
 import mmap
 import os
@@ -16,13 +16,19 @@ ATTRIBUTE = 5  # of a node
 TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS = 5, 6, 10, 11  # of an attribute
 NAME, DATA_LOCATION = 8, 14  # of a tensor
 EXTERNAL = 1
-TYPES = {1: "float32", 10: "float16"}
-LARGEST = (1 << 31) - 1  # bytes, of a file of protocol buffers
+TENSOR_TYPES = {1: "float32", 10: "float16"}
+MAX_FILE_BYTES = (1 << 31) - 1  # the limit of protocol buffers
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of a graph. shape: None for a size that is not fixed. type: "float32", "float16" or other."""
+    """An input or output of a graph.
+
+    Attributes:
+        name: Its name.
+        type: "float32", "float16" or "other".
+        shape: Its sizes; None for a size that is not fixed.
+    """
 
     name: str
     type: str
@@ -34,7 +40,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Signature:
-    """The inputs and outputs of a graph, in its order."""
+    """The inputs and outputs of a graph, in the order of the file."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
@@ -48,15 +54,15 @@ def read_signature(path: Path, shown: str) -> Signature:
 
     Args:
         path: Path of the file.
-        shown: What to call it in errors.
+        shown: How errors call the file.
 
     Raises:
-        ModelError: It is not an ONNX graph, too large, or has weights in other files.
-        OSError: It cannot be read.
+        ModelError: The file is not an ONNX graph, is too large, or keeps weights in other files.
+        OSError: The file cannot be read.
     """
-    if (size := path.stat().st_size) > LARGEST:
+    if (size := path.stat().st_size) > MAX_FILE_BYTES:
         raise ModelError(
-            f"{shown} has {size / 1e9:.1f} GB, and ONNX holds 2 GB at most in a file; export it as float16"
+            f"{shown} is {size / 1e9:.1f} GB large, but an ONNX file can have at most 2 GB; export it as float16"
         )
     content = memoryview(b"")
     if size:
@@ -79,7 +85,15 @@ def read_signature(path: Path, shown: str) -> Signature:
 
 
 def refuse_weights(begins: bytes, shown: str) -> None:
-    """Raise ModelError for files that hold weights without a graph, by their name or their first bytes."""
+    """Refuse files with the weights of a network but without its graph.
+
+    Args:
+        begins: The first bytes of the file, at least 10.
+        shown: Name of the file.
+
+    Raises:
+        ModelError: The name or the first bytes are those of such a file.
+    """
     weights = (
         os.path.splitext(shown)[1].lower() in (".pth", ".pt", ".ckpt", ".th", ".safetensors", ".bin", ".h5", ".pkl")
         or begins.startswith((b"PK\x03\x04", b"\x89HDF", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"))
@@ -87,7 +101,7 @@ def refuse_weights(begins: bytes, shown: str) -> None:
     )
     if weights:
         raise ModelError(
-            f"{shown} has the weights of a network, but not what to do with them (and is never unpickled); "
+            f"{shown} has the weights of a network but not its graph, and StemBridge never unpickles files; "
             "export the network with torch.onnx.export, as `stembridge docs guests` shows"
         )
 
@@ -101,7 +115,7 @@ def _signature(graph: Message) -> Signature:
             outputs.append(_port(value))
         elif number == INITIALIZER:
             initializers.add(first_text(value, NAME))
-    inputs = [port for port in inputs if port.name not in initializers]  # as older files have them
+    inputs = [port for port in inputs if port.name not in initializers]  # older files list weights as inputs too
     if not (inputs and outputs):
         raise ValueError("a graph without inputs or outputs")
     return Signature(tuple(inputs), tuple(outputs))
@@ -114,9 +128,9 @@ def _port(value: Message) -> Port:
     for field, dimension in fields(first_message(tensor, 2)):
         if field == 1:
             known = [size for number, size in fields(dimension) if number == 1]
-            # Some exporters write 0 for what they do not know.
+            # Some exporters write 0 for a size that they do not know.
             sizes.append(known[0] if known and isinstance(known[0], int) and known[0] else None)
-    return Port(first_text(value, 1), TYPES.get(kind, "other"), tuple(sizes))
+    return Port(first_text(value, 1), TENSOR_TYPES.get(kind, "other"), tuple(sizes))
 
 
 def _has_external_data(model: memoryview) -> bool:

@@ -1,4 +1,4 @@
-"""Writes an ONNX graph of nodes and weights, without the package `onnx`, which users do not have."""
+"""Write an ONNX graph of nodes and weights, without the package `onnx`, which users do not have."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,14 @@ Attribute = int | float | Sequence[int]
 
 
 def node(operator: str, inputs: Sequence[str], output: str, **attributes: Attribute) -> bytes:
-    """Return a node with one output."""
+    """Return a node with one output, encoded for `graph`.
+
+    Args:
+        operator: Name of the ONNX operator.
+        inputs: Names of its inputs.
+        output: Name of its output.
+        attributes: Its attributes.
+    """
     parts: list[tuple[int, int | bytes | str]] = [(1, name) for name in inputs]
     parts += [(2, output), (4, operator)]
     parts += [(5, _attribute(name, value)) for name, value in attributes.items()]
@@ -29,13 +36,13 @@ def graph(
     inputs: Mapping[str, Sequence[int]],
     outputs: Mapping[str, Sequence[int]],
 ) -> bytes:
-    """Return an ONNX file.
+    """Return the content of an ONNX file.
 
     Args:
-        nodes: In the order that they run.
+        nodes: The nodes, in the order in which they run.
         weights: Name to values, float32 or int64.
-        inputs: Name to shape, float32.
-        outputs: Name to shape, float32.
+        inputs: Name to shape; all inputs are float32.
+        outputs: Name to shape; all outputs are float32.
     """
     parts: list[tuple[int, bytes | str]] = [(1, each) for each in nodes]
     parts += [(2, "stembridge"), *((5, _tensor(name, values)) for name, values in weights.items())]

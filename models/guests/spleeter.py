@@ -1,4 +1,4 @@
-"""Spleeter's networks as ONNX graphs, made of a checkpoint: a U-Net for each stem, one after the other."""
+"""Turn a checkpoint of Spleeter into ONNX graphs. Its network has a U-Net for each stem."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,48 +10,49 @@ from ...core.errors import ModelError
 from .onnx_writer import graph, node
 from .tf_checkpoint import read_checkpoint
 
-STEMS = {
+STEMS_BY_COUNT = {
     2: ("vocals", "accompaniment"),
     4: ("vocals", "drums", "bass", "other"),
     5: ("vocals", "piano", "drums", "bass", "other"),
 }
-DEPTH = 6  # halvings, and as many doublings
+DEPTH = 6  # number of layers that halve the spectrum, and of those that double it
 FRAMES, BINS = 512, 1024
 EPSILON = 1e-3  # of Keras' batch normalisation
-SAME = [1, 1, 2, 2]  # what TensorFlow pads at both ends of an even axis: 5 taps, every second one
+SAME_PADDING = [1, 1, 2, 2]  # TensorFlow's "same" padding of an even axis for 5 taps and stride 2
 
 Weights = dict[str, NDArray[Any]]
 
 
 def spleeter_graphs(index: Path) -> dict[str, bytes]:
-    """Make ONNX files of a Spleeter checkpoint.
+    """Turn a checkpoint of Spleeter into ONNX files.
 
     Args:
-        index: Path of its file that ends in .index.
+        index: Path of the checkpoint's .index file.
 
     Returns:
-        Stem to a graph of its magnitudes; with five stems "all" to one graph, since their masks depend on each other.
+        Stem to the content of a file, whose graph gives the magnitudes of that stem. For five stems "all" to one file,
+        because the masks depend on each other.
 
     Raises:
-        ModelError: It is no checkpoint, or not one of Spleeter's.
+        ModelError: The file is not a checkpoint, or not of Spleeter.
         OSError: A file cannot be read.
     """
     variables = read_checkpoint(index)
     count = sum(name.startswith("conv2d_transpose") and name.endswith("kernel") for name in variables) // DEPTH
-    if count not in STEMS:
-        raise ModelError(f"{index.name} is not a checkpoint of Spleeter's: it has {len(variables)} variables")
+    if count not in STEMS_BY_COUNT:
+        raise ModelError(f"{index.name} is not a checkpoint of Spleeter: it has {len(variables)} variables")
     try:
         if count == 5:
             return {"all": _all_stems(variables)}
-        return {stem: _one_stem(variables, number, elu=count > 2) for number, stem in enumerate(STEMS[count])}
+        return {stem: _one_stem(variables, number, elu=count > 2) for number, stem in enumerate(STEMS_BY_COUNT[count])}
     except (KeyError, ValueError) as error:
         raise ModelError(
-            f"{index.name} is not a checkpoint of Spleeter's: {error} is missing, or of a wrong shape"
+            f"{index.name} is not a checkpoint of Spleeter: {error} is missing or has the wrong shape"
         ) from error
 
 
 def _one_stem(variables: Mapping[str, NDArray[Any]], number: int, *, elu: bool) -> bytes:
-    """The graph of a stem: magnitudes (channels, 1, frames, bins) to magnitudes."""
+    """Return the graph of one stem: magnitudes, (channels, 1, frames, bins), to magnitudes of the same shape."""
     nodes, weights = _unet(variables, number, "", elu=elu)
     nodes = [
         node("Transpose", ["magnitude"], "mix", perm=[1, 0, 2, 3]),
@@ -65,7 +66,10 @@ def _one_stem(variables: Mapping[str, NDArray[Any]], number: int, *, elu: bool) 
 
 
 def _all_stems(variables: Mapping[str, NDArray[Any]]) -> bytes:
-    """The graph of stems whose masks sum to one: (1, channels, frames, bins) to (stems, channels, frames, bins)."""
+    """Return the graph of five stems, whose masks sum to 1.
+
+    It turns magnitudes, (1, channels, frames, bins), into magnitudes, (stems, channels, frames, bins).
+    """
     nodes: list[bytes] = []
     weights: Weights = {}
     for number in range(5):
@@ -81,9 +85,13 @@ def _all_stems(variables: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def _unet(variables: Mapping[str, NDArray[Any]], number: int, prefix: str, *, elu: bool) -> tuple[list[bytes], Weights]:
-    """Nodes and weights of a U-Net from `mix`, (1, channels, frames, bins), to `logits`. prefix: of all other names.
+    """Return the nodes and weights of a U-Net from the input `mix`, (1, channels, frames, bins), to its logits.
 
-    number: of the stem; layers are numbered through all U-Nets.
+    Args:
+        variables: Variables of the checkpoint. Its layers are numbered through all U-Nets.
+        number: Index of the stem.
+        prefix: Prefix of all names except `mix`.
+        elu: Whether the activation is ELU everywhere.
     """
     nodes: list[bytes] = []
     weights: Weights = {}
@@ -114,7 +122,7 @@ def _unet(variables: Mapping[str, NDArray[Any]], number: int, prefix: str, *, el
     down = []
     signal = "mix"
     for step in range(DEPTH):
-        down.append(convolve("Conv", "conv2d", step, signal, f"{prefix}down{step}", strides=[2, 2], pads=SAME))
+        down.append(convolve("Conv", "conv2d", step, signal, f"{prefix}down{step}", strides=[2, 2], pads=SAME_PADDING))
         if step < DEPTH - 1:
             signal = activate(normalize(step, down[-1]), up=False)
     signal = down[-1]
@@ -122,7 +130,9 @@ def _unet(variables: Mapping[str, NDArray[Any]], number: int, prefix: str, *, el
         if step:
             nodes.append(node("Concat", [down[DEPTH - 1 - step], signal], f"{prefix}both{step}", axis=1))
             signal = f"{prefix}both{step}"
-        up = convolve("ConvTranspose", "conv2d_transpose", step, signal, f"{prefix}up{step}", strides=[2, 2], pads=SAME)
+        up = convolve(
+            "ConvTranspose", "conv2d_transpose", step, signal, f"{prefix}up{step}", strides=[2, 2], pads=SAME_PADDING
+        )
         signal = normalize(DEPTH + step, activate(up, up=True))
     convolve("Conv", "conv2d", DEPTH, signal, f"{prefix}logits", dilations=[2, 2], pads=[3, 3, 3, 3])
     return nodes, weights

@@ -1,4 +1,4 @@
-"""The user's folder of models: an imported model appears whole or not at all, even if the import is killed."""
+"""The user's folder of models. An imported model appears whole or not at all, even if the import is killed."""
 
 import fcntl
 import json
@@ -12,37 +12,46 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import ModelError
+from ...core.suggest import did_you_mean
 from ..card import parse_card
 from ..mask_card import MaskCard
-from ..registry import NAME, GraphFile, Model, own_models, save_model, shipped_models, user_folder
+from ..registry import MODEL_NAME, GraphFile, Model, own_models, save_model, shipped_models, user_folder
 
-STAGED = ".import-"
-IMPORTED = re.compile(r"[a-z0-9][a-z0-9_-]*\.[0-9a-f]{12}\.onnx")  # file names of graphs, by model and checksum
+STAGING_PREFIX = ".import-"
+IMPORTED_GRAPH = re.compile(r"[a-z0-9][a-z0-9_-]*\.[0-9a-f]{12}\.onnx")  # model, checksum and suffix of a graph's file
 
 
 def check_name(name: str, overwrite: bool) -> None:
-    """Raise ModelError if a model cannot have this name, or has it already and may not be overwritten."""
-    if not NAME.fullmatch(name):
-        raise ModelError(f"{name!r} is no name for a model; use small letters, digits, - and _, such as --as htdemucs")
+    """Check that an imported model can have a name.
+
+    Args:
+        name: The name.
+        overwrite: Whether an imported model of this name may be replaced.
+
+    Raises:
+        ModelError: The name has other characters, or belongs to another model.
+    """
+    if not MODEL_NAME.fullmatch(name):
+        raise ModelError(
+            f"{name!r} cannot be the name of a model; use lower-case letters, digits, - and _, such as --as htdemucs"
+        )
     if name in shipped_models():
-        raise ModelError(f"{name!r} is a model that comes with StemBridge; choose another name with --as")
+        raise ModelError(f"model {name!r} comes with StemBridge; choose another name with --as")
     if name in own_models() and not overwrite:
         raise ModelError(f"model {name!r} exists already; choose another name with --as, or replace it with --force")
 
 
 @contextmanager
 def staging() -> Iterator[Path]:
-    """Yield an empty hidden folder in the user's folder for an import, and remove it at the end."""
+    """Yield an empty hidden folder for an import, in the user's folder of models, and remove it at the end."""
     folder = user_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
-        for left_over in folder.glob(f"{STAGED}*"):
-            with (
-                suppress(BlockingIOError, FileNotFoundError),
-                _locked(left_over, fcntl.LOCK_NB),
-            ):  # its import was killed
-                shutil.rmtree(left_over)
-        staged = Path(tempfile.mkdtemp(prefix=STAGED, dir=folder))
+        for orphan in folder.glob(f"{STAGING_PREFIX}*"):
+            # A folder that is not locked belongs to an import that was killed.
+            with suppress(BlockingIOError, FileNotFoundError), _locked(orphan, fcntl.LOCK_NB):
+                shutil.rmtree(orphan)
+        staged = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=folder))
         lock = os.open(staged, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX)
     try:
@@ -53,12 +62,12 @@ def staging() -> Iterator[Path]:
 
 
 def stage_model(staged: Path, values: dict[str, Any], files: list[Path]) -> Model:
-    """Make a model of a card and its graphs in a folder of `staging`, for `publish_model`.
+    """Make a model of a card and its graphs in a folder from `staging`, for `publish_model`.
 
     Args:
         staged: The folder.
         values: JSON object of a card of format 2.
-        files: The graphs, in the order of the card, in the same folder; they get the names that the card has.
+        files: The graphs in this folder, in the order of the card. They are renamed as the card says.
 
     Raises:
         ModelError: The card is not valid.
@@ -74,10 +83,14 @@ def stage_model(staged: Path, values: dict[str, Any], files: list[Path]) -> Mode
 
 
 def publish_model(model: Model, overwrite: bool) -> None:
-    """Move a staged model into the user's folder, where its name finds it.
+    """Move a staged model into the user's folder of models.
+
+    Args:
+        model: A model from `stage_model`.
+        overwrite: Whether it may replace an imported model of the same name.
 
     Raises:
-        ModelError: There is a model of this name by now, and `overwrite` is False.
+        ModelError: The name belongs to another model by now.
         OSError: A file cannot be moved.
     """
     name, folder = model.card.name, user_folder()
@@ -86,18 +99,22 @@ def publish_model(model: Model, overwrite: bool) -> None:
         for graph in model.graphs:
             if graph.path.exists():
                 os.replace(graph.path, folder / graph.path.name)
-        os.replace(model.path, folder / f"{name}.json")  # from here on it is the new model
+        os.replace(model.path, folder / f"{name}.json")  # from now on the name stands for the new model
         _remove_unused(folder)
 
 
 def adopt_model(model: Model, name: str, overwrite: bool, terms: str | None = None) -> None:
-    """Copy a model that has a card already into the user's folder. Raises as `publish_model`, and for a bad graph.
+    """Copy a model that already has a card into the user's folder of models.
 
     Args:
         model: The model.
-        name: What to call the copy.
-        overwrite: Whether it may replace a model of this name.
-        terms: What the weights may be used for; by default as on its card.
+        name: Name of the copy.
+        overwrite: Whether it may replace an imported model of the same name.
+        terms: Permitted uses of the weights; by default as on its card.
+
+    Raises:
+        ModelError: The name belongs to another model, or a graph does not have the card's checksum.
+        OSError: A file cannot be read or written.
     """
     check_name(name, overwrite)
     values = {**model.card.values, "name": name} | ({} if terms is None else {"terms": terms})
@@ -117,40 +134,52 @@ def adopt_model(model: Model, name: str, overwrite: bool, terms: str | None = No
 
 
 def remove_model(name: str) -> None:
-    """Remove one of the user's models. Raises ModelError if there is no such model."""
+    """Remove an imported model.
+
+    Args:
+        name: Its name.
+
+    Raises:
+        ModelError: No imported model has this name.
+    """
     folder = user_folder()
     if name in shipped_models():
         raise ModelError(f"{name!r} comes with StemBridge and cannot be removed")
-    if name not in own_models():
-        own = ", ".join(own_models()) or "not any"
-        raise ModelError(f"there is no imported model {name!r}; there are: {own}")
+    if name not in (imported := own_models()):
+        choices = f"choose from {', '.join(imported)}" if imported else "no model has been imported"
+        raise ModelError(f"no imported model {name!r}{did_you_mean(name, imported)}; {choices}")
     with _locked(folder):
-        (folder / f"{name}.json").unlink(missing_ok=True)  # from here on the model is gone
+        (folder / f"{name}.json").unlink(missing_ok=True)  # from now on the model is gone
         (folder / f"{name}.onnx").unlink(missing_ok=True)
         _remove_unused(folder)
 
 
 def imported_name(name: str, checksum: str) -> str:
-    """Return the file name of a graph: by its content, so that a model can be replaced without losing the old one."""
+    """Return the file name of an imported graph. It depends on the content, so a new graph never replaces an old one.
+
+    Args:
+        name: Name of the model.
+        checksum: SHA-256 of the graph.
+    """
     return f"{name}.{checksum[:12]}.onnx"
 
 
 def _remove_unused(folder: Path) -> None:
-    """Remove graphs that no card has: of models that were replaced, and of imports that were killed."""
+    """Remove graphs that no card lists: those of replaced models and of imports that were killed."""
     used: set[str] = set()
     for path in folder.glob("*.json"):
         try:
             used |= {graph["file"] for graph in json.loads(path.read_text("utf-8")).get("graphs", [])}
         except (OSError, ValueError, AttributeError, TypeError, KeyError):
-            return  # a card that was edited by hand: nobody knows what belongs to it
+            return  # a card that was edited by hand may need any of the graphs
     for path in folder.glob("*.onnx"):
-        if IMPORTED.fullmatch(path.name) and path.name not in used:
+        if IMPORTED_GRAPH.fullmatch(path.name) and path.name not in used:
             path.unlink(missing_ok=True)
 
 
 @contextmanager
 def _locked(folder: Path, flags: int = 0) -> Iterator[None]:
-    """Wait until no other process has locked a folder. Raises BlockingIOError if the flags say not to wait."""
+    """Lock a folder against other processes. Raises BlockingIOError if it is locked and the flags say not to wait."""
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | flags)

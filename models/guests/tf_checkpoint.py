@@ -1,4 +1,4 @@
-"""Variables of a TensorFlow checkpoint, read without TensorFlow: NAME.index says where they are in NAME.data-*."""
+"""Read a TensorFlow checkpoint without TensorFlow. NAME.index lists the variables, NAME.data-* have their values."""
 
 import struct
 from collections.abc import Iterator
@@ -11,19 +11,22 @@ from ...core.errors import ModelError
 from .wire import all_of, first_message, first_number, varint
 
 MAGIC = 0xDB4775248B80FB57  # at the end of a table, as LevelDB writes it
-FOOTER = 48  # bytes
+FOOTER_BYTES = 48  # bytes
 FLOAT = 1  # number of the type float32
 DTYPE, SHAPE, SHARD, OFFSET, SIZE = 1, 2, 3, 4, 5  # of an entry of the index
 
 
 def read_checkpoint(index: Path) -> dict[str, NDArray[np.float32]]:
-    """Read all float32 variables of a checkpoint: name to values.
+    """Read all float32 variables of a checkpoint.
 
     Args:
-        index: Path of the file that ends in .index; those with the values are next to it.
+        index: Path of the .index file. The files with the values must be next to it.
+
+    Returns:
+        Name to values.
 
     Raises:
-        ModelError: It is not a checkpoint, or damaged, or the files with the values are missing.
+        ModelError: The file is not a checkpoint or is damaged, or the files with the values are missing.
         OSError: A file cannot be read.
     """
     variables = {}
@@ -35,7 +38,7 @@ def read_checkpoint(index: Path) -> dict[str, NDArray[np.float32]]:
             if not name or first_number(entry, DTYPE) != FLOAT:
                 continue
             if not shards:
-                raise ModelError(f"{index.name} needs {index.stem}.data-00000-of-00001, with the values, next to it")
+                raise ModelError(f"{index.name} needs its values in {index.stem}.data-00000-of-00001 next to it")
             shape = [first_number(dimension, 1) for dimension in all_of(first_message(entry, SHAPE), 2)]
             start, size = first_number(entry, OFFSET), first_number(entry, SIZE)
             values = contents[first_number(entry, SHARD)][start : start + size]
@@ -48,18 +51,18 @@ def read_checkpoint(index: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def _table(table: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Keys and values of a table of LevelDB that is not compressed."""
-    footer = table[-FOOTER:]
+    """Yield the keys and values of an uncompressed LevelDB table."""
+    footer = table[-FOOTER_BYTES:]
     if struct.unpack("<Q", footer[-8:])[0] != MAGIC:
         raise ValueError("not a table")
-    _, position = varint(footer, 0)  # where blocks of metadata are
+    _, position = varint(footer, 0)  # position and size of the blocks of metadata
     _, position = varint(footer, position)
     for _, handle in _block(table, footer[position:]):
         yield from _block(table, handle)
 
 
 def _block(table: memoryview, handle: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Keys and values of the block that a handle, its offset and size, points to. Keys share beginnings."""
+    """Yield the keys and values of a block, in which keys share beginnings. A handle is the block's offset and size."""
     offset, position = varint(handle, 0)
     size, _ = varint(handle, position)
     if table[offset + size] != 0:

@@ -1,18 +1,34 @@
-"""Messages of protocol buffers, field by field: read and written without their descriptions."""
+"""Read and write protocol buffers field by field, without a schema."""
 
 import struct
 from collections.abc import Iterator
 
-Message = memoryview | int
+Message = memoryview | int  # value of a field: a message or text, or a number
 
 
 def all_of(message: Message, wanted: int) -> Iterator[Message]:
-    """Yield the values of all fields of that number."""
+    """Yield the values of all fields with a number.
+
+    Args:
+        message: The message.
+        wanted: Number of the field.
+
+    Raises:
+        ValueError, IndexError: As `fields`.
+    """
     return (value for number, value in fields(message) if number == wanted)
 
 
 def first_message(message: Message, wanted: int) -> memoryview:
-    """Return the first field of that number, empty if there is none."""
+    """Return the message or text in the first field with a number, or an empty one if the field is missing.
+
+    Args:
+        message: The message.
+        wanted: Number of the field.
+
+    Raises:
+        ValueError: The field is an integer.
+    """
     found = next(all_of(message, wanted), memoryview(b""))
     if not isinstance(found, memoryview):
         raise ValueError("a number where a message should be")
@@ -20,7 +36,15 @@ def first_message(message: Message, wanted: int) -> memoryview:
 
 
 def first_number(message: Message, wanted: int) -> int:
-    """Return the first field of that number, which is an integer; 0 if there is none."""
+    """Return the integer in the first field with a number, or 0 if the field is missing.
+
+    Args:
+        message: The message.
+        wanted: Number of the field.
+
+    Raises:
+        ValueError: The field is not an integer.
+    """
     found = next(all_of(message, wanted), 0)
     if not isinstance(found, int):
         raise ValueError("a message where a number should be")
@@ -28,15 +52,29 @@ def first_number(message: Message, wanted: int) -> int:
 
 
 def first_text(message: Message, wanted: int) -> str:
-    """Return the first field of that number as text, empty if there is none."""
+    """Return the text in the first field with a number, or "" if the field is missing.
+
+    Args:
+        message: The message.
+        wanted: Number of the field.
+
+    Raises:
+        ValueError: The field is an integer.
+    """
     return bytes(first_message(message, wanted)).decode()
 
 
 def fields(message: Message) -> Iterator[tuple[int, Message]]:
-    """Yield the fields of a message: number, and the integer or the bytes that it holds.
+    """Yield the fields of a message.
+
+    Args:
+        message: The message.
+
+    Yields:
+        Number of the field, and its value: an integer or bytes.
 
     Raises:
-        ValueError, IndexError: It is not a message of protocol buffers, or cut short.
+        ValueError, IndexError: The message is not a protocol buffer, or is cut short.
     """
     if not isinstance(message, memoryview):
         raise ValueError("a number where a message should be")
@@ -61,7 +99,18 @@ def fields(message: Message) -> Iterator[tuple[int, Message]]:
 
 
 def varint(message: memoryview, position: int) -> tuple[int, int]:
-    """Return the integer of variable length at a position, and the position after it."""
+    """Read an integer of variable length.
+
+    Args:
+        message: The message.
+        position: Where the integer begins.
+
+    Returns:
+        The integer, and the position after it.
+
+    Raises:
+        ValueError, IndexError: No integer is there.
+    """
     value = 0
     for shift in range(0, 70, 7):
         byte = message[position]
@@ -73,7 +122,11 @@ def varint(message: memoryview, position: int) -> tuple[int, int]:
 
 
 def encode(*parts: tuple[int, int | float | bytes | str]) -> bytes:
-    """Write a message of fields: number, and what it holds; a float has 32 bits."""
+    """Return a message.
+
+    Args:
+        parts: Number and value of each field. Floats are written with 32 bits.
+    """
     return b"".join(_field(number, value) for number, value in parts)
 
 

@@ -128,9 +128,9 @@ def test_a_name_that_is_taken_is_refused_unless_forced(desk, folder, guest):
         (["text.onnx"], "text.onnx is not an ONNX graph"),
         (["guest.onnx"], "guest.onnx takes and gives waveforms"),
         (["guest.onnx", "--stems", "one,two,three"], "gives 2 stems, not 3"),
-        (["guest.onnx", "--stems", "one,one"], "the stem one is there twice"),
-        (["guest.onnx", "--stems", "One,Two"], "'One' in --stems is no name for a stem"),
-        (["guest.onnx", "--stems", "one,"], "'' in --stems is no name for a stem"),
+        (["guest.onnx", "--stems", "one,one"], "the stem one appears twice"),
+        (["guest.onnx", "--stems", "One,Two"], "'One' in --stems cannot be the name of a stem"),
+        (["guest.onnx", "--stems", "one,"], "'' in --stems cannot be the name of a stem"),
         (["guest.onnx", "--kind", "nope"], "unknown kind 'nope'"),
         (["guest.onnx", "--kind", "htdemucs"], "guest.onnx is not htdemucs"),
         (["nan.onnx", "--stems", "one,two"], "nan"),
@@ -160,9 +160,7 @@ def test_what_cannot_be_imported_is_refused_in_one_line_and_leaves_nothing(desk,
 
 
 def test_what_is_not_there_is_not_removed(desk, guest):
-    assert "there is no imported model 'nope'; there are: not any" in desk.refused(
-        "models", "remove", "nope", here=True
-    )
+    assert "no imported model 'nope'; no model has been imported" in desk.refused("models", "remove", "nope", here=True)
     assert "comes with StemBridge and cannot be removed" in desk.refused("models", "remove", "live", here=True)
 
 

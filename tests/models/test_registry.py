@@ -63,7 +63,7 @@ def test_an_unknown_name_lists_the_shipped_ones(name):
 )  # fmt: skip
 def test_what_is_neither_a_name_nor_an_onnx_path_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    refused(name, "is no model; give a name .* or the path of an .onnx file")
+    refused(name, "is not a model; give a name .* or the path of an .onnx file")
 
 
 @pytest.mark.parametrize("path", ["nope.onnx", "no/such/folder.onnx", "/nope/x.onnx", "live.onnx", "a" * 300 + ".onnx"])
@@ -80,9 +80,9 @@ def test_a_folder_is_no_model(tmp_path):
 def test_a_missing_card_says_where_it_belongs(spoil):
     path = spoil()
     path.with_suffix(".json").unlink()
-    refused(path, "no model card to read .*; it belongs beside the .onnx", of=path.with_suffix(".json"))
+    refused(path, "cannot read the model card .*; it must be next to the .onnx file", of=path.with_suffix(".json"))
     path.with_suffix(".json").mkdir()
-    refused(path, "no model card to read", of=path.with_suffix(".json"))
+    refused(path, "cannot read the model card", of=path.with_suffix(".json"))
 
 
 def test_a_changed_byte_is_found(spoil, tiny_live_model):
@@ -90,7 +90,7 @@ def test_a_changed_byte_is_found(spoil, tiny_live_model):
     graph[len(graph) // 2] ^= 1
     for damaged in (bytes(graph), bytes(graph[:-1]), b"", tiny_live_model.read_bytes() + b"\0"):
         path = spoil(graph=damaged)
-        refused(path, "checksum .* is not the card's .*; the file is damaged or not the card's", of=path)
+        refused(path, "checksum .* is not the card's .*; the file is damaged or belongs to another card", of=path)
 
 
 def test_anothers_card_is_found(spoil):
@@ -133,9 +133,9 @@ def test_a_loaded_card_can_be_saved_with_another_graph(tmp_path, tiny_model):
     [
         ("mine.onnx", {"mode": "offline"}, "not a valid model card"),
         ("mine.onnx", {"hop": 255}, "do not fit hop 255"),
-        ("mine.bin", {}, "saved as .onnx"),
-        ("mine.json", {}, "saved as .onnx"),
-        ("mine", {}, "saved as .onnx"),
+        ("mine.bin", {}, "must end in .onnx"),
+        ("mine.json", {}, "must end in .onnx"),
+        ("mine", {}, "must end in .onnx"),
     ],
 )
 def test_what_is_not_valid_is_not_written(tmp_path, name, fields, says):

@@ -129,14 +129,14 @@ def test_what_is_missing_is_named(field):
         ({"segment": {"samples": 4096, "trim": 2048}}, "overlap 0 does not fit"),
         ({"quality": {"best": {"overlap": 5000}}}, "overlap 5000 does not fit"),
         ({"stems": ["vocals", "piano", "rest"]}, "no graph gives the stem piano"),
-        ({"transform": TRANSFORM}, "there must be a transform exactly if"),
-        (COMPLEX | {"transform": None}, "there must be a transform exactly if"),
+        ({"transform": TRANSFORM}, "a card needs a transform if"),
+        (COMPLEX | {"transform": None}, "a card needs a transform if"),
         (COMPLEX | {"transform": TRANSFORM | {"hop": 513}}, "hop 513 is longer"),
         (COMPLEX | {"transform": TRANSFORM | {"bins": 258}}, "has 257 bins, not 258"),
         (COMPLEX | {"transform": TRANSFORM | {"zero_bins": 257}}, "zero_bins 257"),
         (COMPLEX | {"transform": TRANSFORM | {"pad": [0, 4096]}}, "too short to be padded by 4096"),
         (COMPLEX | {"transform": TRANSFORM | {"drop": [15, 15]}}, "has no frame"),
-        ({"masks": {"kind": "ratio"}}, "there must be masks exactly if a graph gives magnitudes"),
+        ({"masks": {"kind": "ratio"}}, "a card needs masks if a graph gives magnitudes"),
         ({"transform": TRANSFORM, **graph(inputs=[REAL])}, "a real part needs its imaginary part"),
         (graph(inputs=[WAVEFORM | {"axes": ["batch", "sample"]}]), "graph guest.onnx, mix: axes .* of a waveform"),
         (graph(inputs=[WAVEFORM | {"axes": ["channel", "sample", "stem"]}]), "graph guest.onnx, mix: axes"),
@@ -224,5 +224,5 @@ def test_what_lies_in_the_users_folder_is_found_by_its_name(bag, tmp_path, monke
 
 def test_a_stem_may_be_left_out_but_not_twice():
     assert check(**graph(stems=["drums", None, None, "vocals"]), stems=["drums", "vocals", "rest"])
-    with pytest.raises(ModelError, match=r"^guest\.json: graph guest\.onnx: the stem drums is there twice$"):
+    with pytest.raises(ModelError, match=r"^guest\.json: graph guest\.onnx: the stem drums appears twice$"):
         check(**graph(stems=["drums", "drums", "bass", "other"]), stems=["drums", "rest"])

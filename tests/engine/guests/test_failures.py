@@ -52,7 +52,7 @@ def test_a_graph_that_is_not_the_one_of_its_card(make_guest):
     path = make_guest((graph("1, 2, n", "1, 2, n"), ONE), stems=["vocals", "other"])
     damaged = path.with_name(f"{path.stem}.0.onnx")
     damaged.write_bytes(damaged.read_bytes() + b"more")
-    with pytest.raises(ModelError, match=rf"^{damaged}: its checksum [^/]* get both anew$"):
+    with pytest.raises(ModelError, match=rf"^{damaged}: its checksum [^/]* get both files again$"):
         StemProcessor(path)
 
 

@@ -91,7 +91,7 @@ def test_exports_of_one_stem_are_recognised_and_the_stem_is_given_or_in_the_name
     if card.masks:
         assert card.masks.kind == "phase", "a ratio needs more than one magnitude"
     file = guest("network.onnx", inputs, outputs)
-    with pytest.raises(ModelError, match=r"^network\.onnx does not say the stem that it gives: give --stems"):
+    with pytest.raises(ModelError, match=r"^network\.onnx does not say which stem it gives: give --stems"):
         recognise([file], "mine")
     assert card_of(file, stems=["instrumental"]).stems == ("instrumental", "vocals")
     assert card_of(file, stems=["bass"], terms="CC0").stems == ("bass", "other")
@@ -122,7 +122,7 @@ def test_the_fine_tuned_bag_takes_one_stem_of_each_graph(guest):
     assert card_of(*files, stems=FOUR).graphs[0].stems == ("drums", None, None, None)
     averaged = card_of(*files)
     assert [graph.stems for graph in averaged.graphs] == [tuple(FOUR)] * 4
-    with pytest.raises(ModelError, match=r"gives drums, bass, other, vocals, and not kazoo"):
+    with pytest.raises(ModelError, match=r"gives drums, bass, other, vocals, but not kazoo"):
         recognise(files, "mine", stems=["kazoo", *FOUR[1:]])
 
 
@@ -167,14 +167,14 @@ def test_an_mdx_network_that_is_known_needs_no_kind(guest, tmp_path, monkeypatch
     file = guest("k.onnx", {"input": [1, 4, 3072, 256]}, {"output": [1, 4, 3072, 256]})
     digest = hashlib.md5(file.path.read_bytes()).hexdigest()
     (tmp_path / "mdx.json").write_text(json.dumps({digest: {"size": 7680, "stem": "vocals", "gain": 1.009}}))
-    monkeypatch.setattr("stembridge.models.guests.recognition.MDX", tmp_path / "mdx.json")
+    monkeypatch.setattr("stembridge.models.guests.recognition.MDX_FILE", tmp_path / "mdx.json")
     card = card_of(file)
     assert (card.values["kind"], card.stems) == ("mdx-7680", ("vocals", "instrumental"))
     assert card.graphs[0].gain == 1.009
 
 
 def test_the_known_mdx_networks_are_of_known_sizes():
-    for digest, facts in json.loads(recognition.MDX.read_text()).items():
+    for digest, facts in json.loads(recognition.MDX_FILE.read_text()).items():
         assert len(digest) == 32
         assert f"mdx-{facts['size']}" in all_kinds()
         assert 1 <= facts["gain"] < 2
@@ -216,7 +216,7 @@ def test_any_network_of_waveforms_is_taken_if_its_stems_are_named(guest):
 )
 def test_what_is_not_known_says_what_it_has_and_which_kinds_there_are(guest, inputs, outputs):
     file = guest("cat.onnx", inputs, outputs)
-    with pytest.raises(ModelError, match=r"^cat\.onnx is not a network that is known: it has ") as error:
+    with pytest.raises(ModelError, match=r"^cat\.onnx is not a known kind of network: it has ") as error:
         recognise([file], "mine")
     text = str(error.value)
     assert "\n" not in text
@@ -329,5 +329,5 @@ def test_a_file_that_is_too_large_is_refused_without_reading_it(guest):
     file = guest("a.onnx", b"")
     with open(file.path, "r+b") as sparse:
         sparse.truncate(3 << 30)  # takes no room on the disk
-    with pytest.raises(ModelError, match=r"^a\.onnx has 3\.2 GB, and ONNX holds 2 GB at most"):
+    with pytest.raises(ModelError, match=r"^a\.onnx is 3\.2 GB large, but an ONNX file can have at most 2 GB"):
         read_signature(file.path, "a.onnx")
