@@ -59,6 +59,8 @@ class MaskSeparator:
         assert isinstance(card, MaskCard)
         self.grid = _grid(card, sample_rate)
         self.timing = mask_timing(card, sample_rate, realtime_block)
+        self.offline = False
+        self._gathers = card.chunk is None  # a chunk takes as long whenever it is run
         self.wants_level = False
         self.level: Level | None = None
         self._shape = (len(card.stems) - 1, num_channels)
@@ -80,6 +82,7 @@ class MaskSeparator:
         self._analysis.reset()
         self._network.reset()
         self._synthesis.reset()
+        self._held = Fifo((self._shape[1],))  # audio that was not analysed yet
         # The first samples from the synthesis belong to the time synthesis_window - hop before the first input sample.
         self._separated = Fifo(self._shape)
         self._separated.push_zeros(self.timing.latency - (self.grid.synthesis_window - self.grid.hop))
@@ -89,14 +92,19 @@ class MaskSeparator:
         """Add audio, (channels, n), and separate as much as the next n samples need."""
         self._separated.drop(self._pulled)
         self._pulled = 0
-        spectra = self._analysis.push(audio)
+        n = audio.shape[-1]
+        self._held.push(audio)
+        if self.offline and self._gathers and len(self._separated) >= n:
+            return
+        spectra = self._analysis.push(self._held.peek(len(self._held)))
+        self._held.drop(len(self._held))
         if self._worker is None:
             if len(spectra):
                 self._separated.push(self._resynthesize(spectra))
             return
         if len(spectra):
             self._worker.submit(self._resynthesize, spectra)
-        while len(self._separated) < audio.shape[-1]:
+        while len(self._separated) < n:
             self._separated.push(self._worker.result())
 
     def pull(self, n: int, wanted: NDArray[np.bool_]) -> NDArray[np.float32]:

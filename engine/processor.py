@@ -124,6 +124,19 @@ class StemProcessor(FaderSurface):
         self._stale = False
 
     @property
+    def offline(self) -> bool:
+        """Whether blocks come as fast as they are processed, rather than in real time. May be set at any time.
+
+        Hops are then worked on together where the latency allows it, which takes less time: with blocks as long as a
+        hop, two at a time. Neither the latency nor the sound changes.
+        """
+        return self._separator.offline
+
+    @offline.setter
+    def offline(self, offline: bool) -> None:
+        self._separator.offline = offline
+
+    @property
     def wants_song(self) -> bool:
         """Whether `hear_song` makes stems better: some networks expect songs at a standard level."""
         return self._separator.wants_level

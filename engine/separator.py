@@ -29,11 +29,13 @@ class Separator(Protocol):
 
     Attributes:
         timing: Its exact latency, hop and tail.
+        offline: Whether the network may wait until stems are due, to work on several hops at once.
         wants_level: Whether setting `level` makes the stems better.
         level: Level of the next song, or None if it is not known. It stays set until it is changed.
     """
 
     timing: Timing
+    offline: bool
     wants_level: bool
     level: Level | None
 

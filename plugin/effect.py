@@ -107,6 +107,15 @@ class StemEffect:
         return self._processor.hop_samples
 
     @property
+    def offline(self) -> bool:
+        """Whether blocks are rendered offline: see StemProcessor."""
+        return self._processor.offline
+
+    @offline.setter
+    def offline(self, offline: bool) -> None:
+        self._processor.offline = offline
+
+    @property
     def tail_samples(self) -> int:
         """After silence as long as this and the latency, the output is silent and no sound is left inside."""
         return self._processor.tail_samples

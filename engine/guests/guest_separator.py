@@ -67,6 +67,7 @@ class GuestSeparator:
         card = model.card
         assert isinstance(card, StemsCard)
         self.timing = guest_timing(card, sample_rate, realtime_block)
+        self.offline = False  # makes no difference: without a worker, graphs run when stems are due
         self.wants_level = card.normalize == "song"
         self.level: Level | None = None
         self._card = card

@@ -35,6 +35,7 @@ MOVE = struct.Struct("@iid")  # offset, parameter, value
 MAX_PACKET = PACKET.size + 1024 * MOVE.size
 MAX_TEXT, MAX_METERS = 500, 64
 BEAT = 0.1  # seconds
+OFFLINE = "offline"  # the attribute of a processor that says whether it is in real time
 WARM_UP, WARM_BLOCK = 0.05, 256  # least seconds of silence; samples in a block if there is no hop
 AWAKE = 200e-6  # seconds; to be woken on another core takes 50 to 100 us
 
@@ -132,7 +133,7 @@ def _serve(connection: _Connection, memory: mmap.mmap, hosted: dict[str, Any]) -
                 _set_realtime_priority(realtime)
             if position >= skip_to[0]:  # the shell no longer waits for older blocks
                 moves = stage.moves(incoming, size) if count else []
-                stage.process(position, length, moves, bool(flags & ALL_OUTPUTS))
+                stage.process(position, length, moves, offline=not realtime, all_outputs=bool(flags & ALL_OUTPUTS))
             connection.send(DONE, position + length, meters=stage.meters())
         elif kind == RESET:
             stage.reset(length, stage.moves(incoming, size))
@@ -196,6 +197,7 @@ class _Stage:
         self._process = processor.process if takes_moves(processor) else self._process_cut
         timing = timing_of(processor)
         self._meters = list(getattr(processor, "meters", ()))[:MAX_METERS]
+        self._hears_offline = hasattr(processor, OFFLINE) and OFFLINE not in dict(self._parameters)
         self.reset(1, [(0, name, declared.default) for name, declared in self._parameters])
         block = timing.hop or WARM_BLOCK
         for _ in range(ceil(max(timing.latency, WARM_UP * sample_rate) / block)):
@@ -209,8 +211,10 @@ class _Stage:
             setattr(self._processor, name, value)
         self._processor.reset()
 
-    def process(self, position: int, length: int, moves: list[Move], all_outputs: bool) -> None:
+    def process(self, position: int, length: int, moves: list[Move], *, offline: bool, all_outputs: bool) -> None:
         """Process the block at that position of the stream, which does not cross the ring's end."""
+        if self._hears_offline:
+            setattr(self._processor, OFFLINE, offline)
         at = slice(position % self._ring, position % self._ring + length)
         block = self._input[: self._channels, at].copy()  # the processor may keep it, and the ring comes round
         if all_outputs:

@@ -57,6 +57,13 @@ class Drift(Half):
         gain = 0.5 + 1e-6 * (self._count + np.arange(block.shape[-1]))
         self._count += block.shape[-1]
         return (2 * gain * super().process(block)).astype(np.float32)
+
+class Renders(Half):
+    "Its gain is 1 where it is told that it works offline, and 0 where it is told that it does not."
+    offline = False
+
+    def process(self, block):
+        return np.float32(2 * self.offline) * super().process(block)
 """
 
 

@@ -131,6 +131,16 @@ def test_a_block_in_real_time_of_a_stream_that_is_set_up_offline(stem_mix, tiny_
     np.testing.assert_allclose(played.out[:, there], processor.process(audio)[:, there], rtol=0, atol=1e-6)
 
 
+def test_a_processor_is_told_with_each_block_whether_it_works_offline(half, noise, delayed, play_undisturbed):
+    audio = noise(2, 30000)
+    played = play_undisturbed(half("Renders"), audio, block=500, modes=["0:2", "10000:0", "20000:2"])
+    wanted = delayed(audio, 256 + LATE)  # and set up in real time, so a hop later
+    there = played.undisturbed()
+    told = np.repeat([1.0, 0.0, 1.0], 10000)  # where the input is; the output is the last hop later
+    told = delayed(told[None], 256)[0]
+    np.testing.assert_allclose(played.out[:, there], (told * wanted)[:, there], rtol=0, atol=1e-6)
+
+
 def test_offline_there_is_no_more_latency(stem_mix, tiny_live_model, noise, play):
     processor = StemProcessor(tiny_live_model, 44100, 2, {"vocals": -80})
     audio = noise(2, 30000)

@@ -1,0 +1,143 @@
+"""What small blocks cost where nobody waits for them: processor time of a song, by the size of its blocks.
+
+    python benchmarks/offline.py
+
+It measures `StemProcessor` as it is, `StemProcessor` with `offline` set, and `StemMix` in a `Pedalboard`, together with
+its process. Each round goes through all of them and all sizes by turns. The ratios compare each size with blocks of
+65536 in the same round. It shows medians.
+"""
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import BLOCK, BLOCKS, RATE, alone, music, num_cores, run_benchmark, say, start_report
+
+SIZES = *BLOCKS, 4096, BLOCK
+GOAL = 1.5  # times the processor time of large blocks, at most
+GOAL_SIZE = 256
+
+
+def compare_sizes(model: str, rate: int, seconds: float, rounds: int) -> list[dict[str, Any]]:
+    """Processor time in s for each way and size, its median over the rounds, and the median of its ratios."""
+    song = music(seconds, rate)
+    ways = {
+        "as it is": _processor(model, rate, False),
+        "offline": _processor(model, rate, True),
+        "board": _board(model, rate),
+    }
+    taken = np.empty((len(ways), len(SIZES), rounds + 1))
+    for k in range(rounds + 1):
+        for i, run in enumerate(ways.values()):
+            for j, size in enumerate(SIZES):
+                taken[i, j, k] = run(song, size)
+    taken = taken[..., 1:]  # the first are slower
+    ratios = np.median(taken / taken[:, -1:], axis=-1)
+    rows = []
+    for i, way in enumerate(ways):
+        for j, size in enumerate(SIZES):
+            measured = {"cpu": float(np.median(taken[i, j])), "ratio": float(ratios[i, j])}
+            rows.append({"model": model, "rate": rate, "way": way, "block": size, **measured})
+    return rows
+
+
+def _processor(model: str, rate: int, offline: bool) -> Callable[[NDArray[np.float32], int], float]:
+    from stembridge import StemProcessor
+
+    processor = StemProcessor(model, rate)
+    processor.set_gains_db(**{stem: -3.0 * k for k, stem in enumerate(processor.stems)})
+
+    def run(song: NDArray[np.float32], size: int) -> float:
+        processor.reset()
+        processor.offline = offline
+        start = time.process_time()
+        for at in range(0, song.shape[-1], size):
+            processor.process(song[:, at : at + size])
+        return time.process_time() - start
+
+    return run
+
+
+def _board(model: str, rate: int) -> Callable[[NDArray[np.float32], int], float]:
+    from pedalboard import Pedalboard
+    from stembridge import StemMix
+
+    mix = StemMix(model)
+    for k, stem in enumerate(mix.stems):
+        setattr(mix, f"{stem}_db", -3.0 * k)
+    board, workers = Pedalboard([mix]), [int(path.parent.name) for path in _children()]
+
+    def run(song: NDArray[np.float32], size: int) -> float:
+        start = _cpu(workers)
+        board(song, rate, size)
+        return _cpu(workers) - start
+
+    return run
+
+
+def _children() -> list[Path]:
+    tasks = Path("/proc/self/task").iterdir()
+    return [Path("/proc", child, "schedstat") for task in tasks for child in (task / "children").read_text().split()]
+
+
+def _cpu(processes: list[int]) -> float:
+    """Processor time in s of this process and of those, all their threads."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    tasks = (task for pid in processes for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return own.ru_utime + own.ru_stime + 1e-9 * sum(int(task.read_text().split()[0]) for task in tasks)
+
+
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    """The report."""
+    report = start_report() | {"rows": []}
+    for rate in RATE, 48000:
+        say(f"live at {rate} Hz")
+        report["rows"] += alone(num_cores(), compare_sizes, "live", rate, options.seconds, options.rounds)
+    return report
+
+
+def show(report: dict[str, Any]) -> None:
+    """The report as a table."""
+    from stembridge.cli.table import print_table
+
+    print("\nProcessor time in s, and how many times that of blocks of 65536")
+    print_table(
+        ["", "Hz", "", "block", "s", "ratio", "goal"],
+        [
+            [
+                row["model"],
+                str(row["rate"]),
+                row["way"],
+                str(row["block"]),
+                f"{row['cpu']:6.2f}",
+                f"{row['ratio']:6.2f}",
+                _goal(row),
+            ]
+            for row in report["rows"]
+        ],
+    )
+
+
+def _goal(row: dict[str, Any]) -> str:
+    if row["way"] == "as it is" or row["block"] != GOAL_SIZE:
+        return ""
+    return f"<= {GOAL:g}: {'reached' if row['ratio'] <= GOAL else 'missed'}"
+
+
+def main() -> None:
+    """Read the command line, and do it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of audio (default: 10)")
+    parser.add_argument("--rounds", type=int, default=7, help="of the comparison (default: 7)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
+    run_benchmark(parser, measure_all, show)
+
+
+if __name__ == "__main__":
+    main()
