@@ -1,13 +1,19 @@
 """The text of `--help`, and the names of commands, presets among them."""
 
+import textwrap
+from collections.abc import Sequence
 from copy import copy
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-INDENT = 2
-NAMES_WIDTH = 28  # of the column with options
+from ..render.settings import BATCH, FILE, NETWORK
+
+INDENT, GAP = 2, 2
+NAMES_WIDTH = 26  # of the column with options
+NARROW, NARROW_NAMES = 60, 4  # in a terminal narrower than the first, that column has the second
 MOST_WIDTH = 100
+MOST_CHOICES = 20  # characters of choices that are shown in the place of a value
 
 
 class Command(TyperCommand):
@@ -49,60 +55,82 @@ class Commands(Group):
         if name in self.commands or name not in self.list_commands(context):
             return super().get_command(context, name)
         remix = copy(self.commands["remix"])
-        remix.name, remix.help = name, f"Short for remix --preset {name}."
+        remix.name, remix.epilog = name, f"stembridge {name} song.mp3\nstembridge {name} song.mp3 -o out.wav"
+        short = f"Short for `stembridge remix --preset {name}`."
+        remix.help = "\n\n".join([f"{_description(name)}{short}", *_paragraphs(remix)[1:]])
         return remix
 
     def resolve_command(self, context: Any, arguments: list[str]) -> Any:
-        """As for any group; a preset's name becomes an option of `remix`."""
-        name = arguments[0]
-        if name not in self.commands and self.get_command(context, name) is not None:
-            arguments = ["remix", "--preset", *arguments]
+        """As for any group; a preset's name is `remix` with that preset."""
+        name, *rest = arguments
+        if name not in self.commands and (remix := self.get_command(context, name)) is not None:
+            return name, remix, ["--preset", name, *rest]
         return super().resolve_command(context, arguments)
+
+
+def _description(preset: str) -> str:
+    from ..presets import PresetError, read_preset
+
+    try:
+        about = read_preset(preset).description.rstrip(".")
+    except PresetError:  # which is said when the command runs
+        return ""
+    return f"{about}. " if about else ""
 
 
 def print_help(command: Any, context: Any) -> None:
     """Print what a command does, examples, and by panel its arguments and options; then its commands."""
     from rich.console import Console
-    from rich.padding import Padding
-    from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False, markup=False, emoji=False)
-    console.width = min(console.width, MOST_WIDTH)
+    width = min(console.width, MOST_WIDTH)
 
-    def show(title: str, rows: list[tuple[str, str]]) -> None:
-        console.print(f"\n{title}", style="bold")
-        grid = Table.grid(padding=(0, 2))
-        grid.add_column(style="cyan", overflow="fold", width=min(NAMES_WIDTH, max(len(names) for names, _ in rows)))
-        grid.add_column()
+    def show(*pieces: str | tuple[str, str]) -> None:
+        console.print(Text.assemble(*pieces), soft_wrap=True)
+
+    def show_rows(title: str, rows: list[tuple[str, str]]) -> None:
+        show("\n", ("\n".join(_wrapped(title, width)), "bold"))
+        column = min(NAMES_WIDTH if width >= NARROW else NARROW_NAMES, max(len(names) for names, _ in rows))
         for names, text in rows:
-            grid.add_row(Text(names), Text(text))
-        console.print(Padding(grid, (0, 0, 0, INDENT)))
+            *above, names = _wrapped(names, width - INDENT)
+            for line in above:
+                show(" " * INDENT, (line, "cyan"))
+            if len(names) > column:
+                show(" " * INDENT, (names, "cyan"))
+                names = ""
+            for line in _wrapped(text, width - column - INDENT - GAP):
+                show(" " * INDENT, (names.ljust(column), "cyan"), " " * GAP, line)
+                names = ""
 
-    console.print(Text("Usage: ", "bold").append(_usage(command, context), ""))
+    usage = _wrapped(f"Usage: {_usage(command, context)}", width)
+    show(("Usage:", "bold"), "\n".join(usage).removeprefix("Usage:"))
     for paragraph in _paragraphs(command):
-        console.print(f"\n{paragraph}")
+        show("\n", "\n".join(_wrapped(paragraph, width)))
     if command.epilog:
-        console.print("\nExamples", style="bold")
+        show("\n", ("Examples", "bold"))
         for line in command.epilog.strip().splitlines():
-            console.print(f"{' ' * INDENT}{line.strip()}", soft_wrap=True)
-    panels: dict[str, list[tuple[str, str]]] = {}
+            show(" " * INDENT, line.strip())
+    panels: dict[str, list[tuple[str, str]]] = {name: [] for name in ("Arguments", "Options", FILE, NETWORK, BATCH)}
     for parameter in command.get_params(context):
         if not getattr(parameter, "hidden", False):
             usual = "Options" if parameter.param_type_name == "option" else "Arguments"
             panel = getattr(parameter, "rich_help_panel", None) or usual
             panels.setdefault(panel, []).append((_names(parameter), _text(parameter, context)))
     for title, rows in panels.items():
-        show(title, rows)
+        if rows:
+            show_rows(title, rows)
     commands: dict[str, Any] = getattr(command, "commands", {})
     if commands:
-        show(
-            "Commands",
-            [(name, " ".join((each.help or "").split("\n\n")[0].split())) for name, each in commands.items()],
-        )
+        show_rows("Commands", [(name, _paragraphs(each)[0]) for name, each in commands.items()])
     if presets := [name for name in (command.list_commands(context) if commands else ()) if name not in commands]:
         text = f"The names of presets are commands, too, short for remix --preset NAME: {', '.join(presets)}."
-        console.print(f"\n{text}")
+        show("\n", "\n".join(_wrapped(text, width)))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Return the lines of a text; words are only cut where they are wider than all of it."""
+    return textwrap.wrap(text, max(1, width), break_on_hyphens=False) or [""]
 
 
 def _paragraphs(command: Any) -> list[str]:
@@ -122,10 +150,15 @@ def _metavar(parameter: Any) -> str:
     """Return the word for a value in the help: the metavar, or the choices."""
     if parameter.metavar is not None:
         return str(parameter.metavar).strip("[]")
-    choices = getattr(getattr(parameter, "type_descriptor", None) or parameter.type, "choices", None)
-    if choices:
-        return "|".join(str(getattr(choice, "value", choice)) for choice in choices)
+    choices = "|".join(_choices(parameter))
+    if choices and len(choices) <= MOST_CHOICES:
+        return choices
     return "N" if _range(parameter) else str(parameter.name).upper()
+
+
+def _choices(parameter: Any) -> list[str]:
+    choices = getattr(getattr(parameter, "type_descriptor", None) or parameter.type, "choices", None)
+    return [str(getattr(choice, "value", choice)) for choice in choices or ()]
 
 
 def _names(parameter: Any) -> str:
@@ -136,16 +169,29 @@ def _names(parameter: Any) -> str:
 
 
 def _text(parameter: Any, context: Any) -> str:
-    text = parameter.help or ""
+    text = (parameter.help or "").rstrip(".")
     default = parameter.get_default(context, call=False)
-    notes = [_range(parameter)]
+    choices = _choices(parameter)
+    notes = [_range(parameter), _in_words(choices) if len("|".join(choices)) > MOST_CHOICES else ""]
     shown = parameter.show_default and "default" not in text.lower()
     if shown and not (default is None or isinstance(default, bool) or callable(default)):
         notes.append(f"default: {getattr(default, 'value', default)}")
     if parameter.required and parameter.param_type_name == "option":
         notes.append("required")
+    if text.endswith(")"):
+        text, _, note = text.removesuffix(")").rpartition(" (")
+        notes.append(note)
     said = "; ".join(filter(None, notes))
-    return f"{text.rstrip('.')} ({said})." if said else text
+    return f"{text} ({said})." if said else parameter.help or ""
+
+
+def _in_words(choices: Sequence[str]) -> str:
+    """Join choices.
+
+    >>> _in_words(["wav", "flac", "mp3"])
+    'wav, flac or mp3'
+    """
+    return " or ".join(filter(None, (", ".join(choices[:-1]), *choices[-1:])))
 
 
 def _range(parameter: Any) -> str:

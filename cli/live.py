@@ -63,7 +63,13 @@ def play_live(
     stream: Stream = None,
     sample_rate: Annotated[
         int | None,
-        typer.Option("--sample-rate", min=8000, max=192000, metavar="HZ", help="Default: the file's, else 44100."),
+        typer.Option(
+            "--sample-rate",
+            min=8000,
+            max=192000,
+            metavar="HZ",
+            help="Sample rate in Hz (default: the file's, else 44100).",
+        ),
     ] = None,
     block: Annotated[
         int, typer.Option("--block", min=16, max=16384, metavar="N", help="Samples to work on at a time.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..render.settings import BATCH, RemixSettings, RunSettings, SongSettings
+from ..render.settings import BATCH, NETWORK, RemixSettings, RunSettings, SongSettings
 from .complete import map_names_from
 from .settings import option_info
 
@@ -53,6 +53,7 @@ ProviderName = Annotated[
     Provider | None,
     typer.Option(
         "--provider",
+        rich_help_panel=NETWORK,
         callback=_use_provider,
         expose_value=False,
         help="What runs the network, see `stembridge docs networks` (default: the processor, cpu).",

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from ..core.settings import names_of
-from ..render.settings import RemixFile, RemixFiles
-from .options import Fader, Gains, ProviderName, Recipe, Reports, Songs, given_faders, is_given
+from ..render.settings import NETWORK, RemixFile, RemixFiles
+from .options import Fader, Gains, PresetName, ProviderName, Recipe, Reports, Songs, given_faders, is_given
 from .settings import with_settings
 
 
-@with_settings(RemixFiles)
+@with_settings(RemixFiles, after="gain")
 def remix_song(
     context: typer.Context,
     songs: Songs = None,
@@ -27,6 +27,7 @@ def remix_song(
             "current folder.",
         ),
     ] = None,
+    preset: PresetName = None,
     vocals: Fader = None,
     drums: Fader = None,
     bass: Fader = None,
@@ -36,6 +37,7 @@ def remix_song(
         str | None,
         typer.Option(
             metavar="FILE.py:NAME",
+            rich_help_panel=NETWORK,
             help="A processor of your own in place of the model's, like a StemRack; also package.module:NAME.",
         ),
     ] = None,
@@ -57,6 +59,7 @@ def remix_song(
     from .rack import load_rack
     from .rendering import one_song, run_with_progress
 
+    settings["preset"] = preset
     faders = given_faders(gain, vocals=vocals, drums=drums, bass=bass, other=other)
     automation = settings["automation"]
     if is_given(context, "map") and recipe is None and (automation is None or not is_midi(automation)):
@@ -73,9 +76,8 @@ def remix_song(
             raise ValueError(NOTHING_TO_DO)
         return run_batch(remix_files, arguments | {"gains_db": recipes_gains | faders}, report)
     song = one_song(context, songs, output)
-    preset, format = settings["preset"], settings["format"]
     moved_by = Path(automation).stem if automation else rack and rack.rpartition(":")[2]
-    target = remix_path(song, output, faders, preset=preset, moved_by=moved_by, format=format)
+    target = remix_path(song, output, faders, preset=preset, moved_by=moved_by, format=settings["format"])
     processor = None
     if rack is not None:
         for option in ("model", "quality", "threads"):

@@ -11,7 +11,7 @@ from .options import ProviderName, Recipe, Reports, Songs
 from .settings import with_settings
 
 
-@with_settings(SeparateFiles)
+@with_settings(SeparateFiles, after="stems")
 def separate_song(
     context: typer.Context,
     songs: Songs = None,

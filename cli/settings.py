@@ -17,13 +17,14 @@ Command = Callable[..., None]
 COMPLETIONS = {"preset": preset_names_from, "model": model_names_from, "map": map_names_from}
 
 
-def with_settings(kind: type) -> Callable[[Command], Command]:
+def with_settings(kind: type, *, after: str) -> Callable[[Command], Command]:
     """Give a command an option for each `Option` of the settings, except those that it declares itself.
 
     The command receives their values, ready for `kind`, as keyword arguments.
 
     Args:
         kind: Settings such as `RemixFiles`.
+        after: The command's own parameter that they follow in its help.
     """
 
     def decorate(command: Command) -> Command:
@@ -39,7 +40,8 @@ def with_settings(kind: type) -> Callable[[Command], Command]:
 
         call.__name__, call.__doc__ = command.__name__, command.__doc__
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        parameters += [_parameter(kind, field) for field in found]
+        place = [p.name for p in own].index(after) + 1
+        parameters[place:place] = [_parameter(kind, field) for field in found]
         call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return call
 

@@ -20,7 +20,10 @@ from ..presets.gains import Gains
 if TYPE_CHECKING:
     from .report.report import Report, SongReport
 
+# Headings of options in `--help`.
 BATCH = "Many songs (see `stembridge docs batch`)"
+FILE = "The file that is written"
+NETWORK = "The network"
 COUNT = "a whole number from 1 up"
 FROM_1 = Ge(1)
 
@@ -53,12 +56,13 @@ class SongSettings(Settings):
     """Settings that change the result of a song, remixed or separated."""
 
     _: KW_ONLY
-    normalize: Annotated[bool, Option(help="Bring the peak to -1 dBFS.")] = False
+    normalize: Annotated[bool, Option(help="Bring the peak to -1 dBFS.", panel=FILE)] = False
     sample_format: Annotated[
         SampleFormat | None,
         Option(
             help="Bits per sample; 32 is float (default: as in the song).",
             flags=("--bits",),
+            panel=FILE,
             spelt=(("16", "int16"), ("24", "int24"), ("32", "float32")),
         ),
     ] = None
@@ -68,6 +72,7 @@ class SongSettings(Settings):
             help="Bitrate of lossy files in kbit/s, such as 192.",
             give="kbit/s, such as 192",
             metavar="KBPS",
+            panel=FILE,
         ),
     ] = None
     encoding_quality: Annotated[
@@ -76,6 +81,7 @@ class SongSettings(Settings):
             help="Encoding quality of lossy files, from 0 (smallest) to 10 (best).",
             give="a number from 0 to 10",
             metavar="Q",
+            panel=FILE,
         ),
     ] = None
     stream: Annotated[
@@ -127,6 +133,7 @@ class RemixSettings(SongSettings):
             help="Keep the song's loudness, or bring it to LUFS, like -14.",
             give='LUFS from -70 to 0, such as -14, or "match"',
             metavar="match|LUFS",
+            panel=FILE,
         ),
     ] = None
 
@@ -157,16 +164,22 @@ class RunSettings(Settings):
 
     model: Annotated[
         Place | Model,
-        Option(help="A model (see `stembridge models`), or an .onnx file.", give="text", in_file=str, metavar="NAME"),
+        Option(
+            help="A model (see `stembridge models`), or an .onnx file.",
+            give="text",
+            in_file=str,
+            metavar="NAME",
+            panel=NETWORK,
+        ),
     ] = "studio"
     _: KW_ONLY
     quality: Annotated[
         Literal["fast", "normal", "best"],
-        Option(help="Overlap of an imported network's segments; see `stembridge docs guests`."),
+        Option(help="Overlap of an imported network's segments; see `stembridge docs guests`.", panel=NETWORK),
     ] = "normal"
     overwrite: Annotated[bool, Option(help="Overwrite what exists.", flags=("--force", "-f"))] = False
     threads: Annotated[
-        int, FROM_1, Option(help="Processor cores for the network.", give=COUNT, metavar="N")
+        int, FROM_1, Option(help="Processor cores for the network.", give=COUNT, metavar="N", panel=NETWORK)
     ] = 1  # fmt: skip
 
 
@@ -200,7 +213,7 @@ class NamingSettings(Settings):
         Option(help="How files are named, like '{artist} - {title}.{ext}'.", metavar="TEMPLATE", panel=BATCH),
     ] = None
     format: Annotated[
-        Format | None, Option(help="Format of the files (default: the song's own).", panel=BATCH)
+        Format | None, Option(help="Format of the files (default: the song's own).", panel=FILE)
     ] = None  # fmt: skip
 
 
@@ -280,7 +293,7 @@ class SeparateFiles(RunSettings, SeparateSettings, BatchSettings):
     """The arguments of `separate_files`."""
 
     _: KW_ONLY
-    format: Annotated[Format | None, Option(help="Format of the files.")] = "wav"
+    format: Annotated[Format | None, Option(help="Format of the files.", panel=FILE)] = "wav"
 
 
 def song_keys(kind: type[RemixFiles | SeparateFiles]) -> dict[str, Field[Any]]:

@@ -62,11 +62,29 @@ def test_examples_are_command_lines(line):
         _, command, arguments = command.resolve_command(context, left)
 
 
-@pytest.mark.parametrize("width", [50, 80, 300])
-def test_help_is_as_wide_as_the_terminal_says_but_readable(desk, monkeypatch, width):
+@pytest.mark.parametrize("width", [30, 40, 50, 80, 300])
+@pytest.mark.parametrize("command", ["models", "remix", "live"])
+def test_help_is_as_wide_as_the_terminal_says_but_readable(desk, monkeypatch, command, width):
+    monkeypatch.setenv("COLUMNS", "300")
+    words = set(desk.call(command, "--help").stdout.split())
     monkeypatch.setenv("COLUMNS", str(width))
-    lines = [line for line in desk.call("models", "--help").stdout.splitlines() if not line.startswith("  stem")]
+    text = desk.call(command, "--help").stdout
+    lines = [line for line in text.splitlines() if not line.startswith("  stem")]
     assert max(map(len, lines)) <= min(width, 100)
+    assert set(text.split()) == words, "no word is cut"
+    assert not any(line.endswith(" ") for line in lines)
+
+
+def test_what_everyone_needs_comes_first(desk):
+    text = desk.call("remix", "--help").stdout.partition("\nOptions\n")[2]
+    names = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", text, re.MULTILINE)
+    wanted = "--output", "--preset", "--vocals", "--help", "--bitrate", "--model", "--rack", "--jobs"
+    assert [name for name in names if name in wanted] == list(wanted)
+
+
+def test_what_is_told_of_an_option_is_in_one_pair_of_brackets(desk):
+    for names, _ in commands():
+        assert not re.search(r"\)\s+\(", desk.call(*names, "--help").stdout), names
 
 
 @pytest.mark.parametrize(
@@ -111,7 +129,10 @@ def test_the_name_of_a_preset_is_a_command(desk, monkeypatch):
         assert result.stdout.startswith(f"wrote {name}: ")
     assert desk.call("remix", "song.wav", "--preset=karaoke", "-o", "x.wav", "--model", desk.model).returncode == 0
     assert (desk.folder / "x.wav").read_bytes() == (desk.folder / "song (karaoke).wav").read_bytes()
-    assert desk.call("karaoke", "--help").stdout.startswith("Usage: stembridge remix ")
+    text = desk.call("karaoke", "--help").stdout
+    assert text.startswith("Usage: stembridge karaoke ")
+    assert "The band without the singer. Short for `stembridge remix --preset karaoke`." in text
+    assert "see stembridge karaoke --help" in desk.refused("karaoke", "song.wav", "--drumz", "3", here=True)
 
 
 def completed(words):
