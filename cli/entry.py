@@ -68,13 +68,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    is_completing = "_STEMBRIDGE_COMPLETE" in os.environ  # the shell asks how a command line may go on
+    if is_completing:
+        os.environ["COLUMNS"] = "1000"  # so that typer breaks no description: a shell takes a line for a name
     import typer
 
     from .app import app
 
     # Not app(): that has its own ways with errors, Ctrl-C and broken pipes.
     command = typer.main.get_command(app)
-    if "_STEMBRIDGE_COMPLETE" in os.environ:  # the shell asks how a command line may go on
+    if is_completing:
         command.main(arguments, prog_name="stembridge")
     try:
         with command.make_context("stembridge", list(arguments)) as context:

@@ -21,7 +21,7 @@ KARAOKE = {"instrumental_sdr": "SDR", "vocals_left": "vocals left over"}  # as t
 
 def evaluate_model(
     data: DataFolders,
-    model: ModelName,
+    model: ModelName = "studio",
     more: MoreFolders = None,
     sample_rate: Annotated[
         int, typer.Option("--sample-rate", min=8000, max=192000, help="Resample songs and references to it, in Hz.")

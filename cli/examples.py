@@ -25,12 +25,12 @@ EXAMPLES = {
         stembridge live --devices
         """,
     "inspect": """
-        stembridge inspect song.mp3 -o song.html
+        stembridge inspect song.mp3
         stembridge inspect song.mp3 -o song.png --dark
         """,
     "models": """
         stembridge models
-        stembridge models --card studio
+        stembridge models show studio
         """,
     "models list": """
         stembridge models list
@@ -51,7 +51,7 @@ EXAMPLES = {
         stembridge train --data songs/ --minutes 10 --init studio -o mine.onnx
         """,
     "evaluate": """
-        stembridge evaluate --data songs/ --model studio
+        stembridge evaluate --data songs/
         stembridge evaluate --data songs/ --model mine.onnx --all --no-bss-eval --json
         """,
     "docs": """
@@ -60,8 +60,14 @@ EXAMPLES = {
         """,
     "presets": """
         stembridge presets
-        stembridge presets --show karaoke
-        stembridge presets --json
+        stembridge presets show karaoke
+        """,
+    "presets list": """
+        stembridge presets list
+        stembridge presets list --json
+        """,
+    "presets show": """
+        stembridge presets show karaoke
         """,
     "presets save": """
         stembridge presets save duet --vocals -6 --drums 3
@@ -101,6 +107,7 @@ EXAMPLES = {
         """,
     "midi maps": """
         stembridge midi maps
+        stembridge midi maps --json
         """,
     "midi monitor": """
         stembridge midi monitor

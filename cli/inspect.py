@@ -1,7 +1,6 @@
 """`stembridge inspect`."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,9 +10,19 @@ from .options import Force, ModelName, ProviderName, Stream, Threads
 
 def inspect_song(
     song: Annotated[
-        Path, typer.Argument(metavar="SONG", help="Any audio file: WAV, FLAC, AIFF, MP3, Ogg, Opus, M4A ...")
+        str, typer.Argument(metavar="SONG", help="Any audio file: WAV, FLAC, AIFF, MP3, Ogg, Opus, M4A ...")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="A .png, .svg or .html file.")],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            show_default=False,
+            help="A .png, .svg or .html file, or a folder, like out/; default: SONG.html, with --dark SONG.png, in the "
+            "current folder.",
+        ),
+    ] = None,
     dark: Annotated[bool, typer.Option("--dark", help="On dark ground; .html is as its reader likes.")] = False,
     model: ModelName = "studio",
     stream: Stream = None,
@@ -23,13 +32,16 @@ def inspect_song(
 ) -> None:
     """Draw what is in a song: waveform, spectrogram, each stem's level over time, and how loud they are."""
     from ..render.inspect.figure import draw_file
+    from .outputs import new_folder, picture_path
     from .rendering import progress_bar
+    from .table import printable
 
-    with progress_bar() as progress:
+    target = picture_path(song, output, ".png" if dark else ".html")
+    with new_folder(output), progress_bar() as progress:
         seen = draw_file(
-            song, output, model, dark=dark, stream=stream, overwrite=force, threads=threads, progress=progress
+            song, target, model, dark=dark, stream=stream, overwrite=force, threads=threads, progress=progress
         )
     if seen.warning:
         print(f"stembridge: warning: {seen.warning}", file=sys.stderr)
     parts = ", ".join(f"{name} {loud}" for name, loud in {"song": seen.song, **seen.stems}.items())
-    print(f"wrote {output}: {parts}")
+    print(f"wrote {printable(str(target))}: {parts}")

@@ -94,8 +94,6 @@ def play_live(
     from ..live import Live
     from ..presets import load_preset
 
-    if ui:
-        _check_screen()
     chosen = load_map(midi_map)
     gains_db = load_preset(preset) if preset is not None else {}
     gains_db |= given_faders(vocals=vocals, drums=drums, bass=bass, other=other)
@@ -114,6 +112,8 @@ def play_live(
         driver=driver,
         report=report,
     )
+    if ui:
+        _check_screen()
     if record_moves is not None:
         if record_moves.suffix.lower() not in TAKES:
             raise ValueError(f"{record_moves}: moves are kept as {' or '.join(TAKES)}")

@@ -70,12 +70,16 @@ def list_ports(as_json: AsJson = False) -> None:
 
 
 @app.command("maps", cls=Command, epilog=EXAMPLES["midi maps"])
-def list_maps() -> None:
+def list_maps(as_json: AsJson = False) -> None:
     """List the maps that come with StemBridge."""
     from ..control import load_map, map_names
-    from .table import print_table
+    from .table import print_json, print_table
 
-    print_table(["name", "for"], [[name, load_map(name).description] for name in map_names()])
+    rows = [[name, load_map(name).description] for name in map_names()]
+    if as_json:
+        print_json([{"name": name, "description": description} for name, description in rows])
+    else:
+        print_table(["name", "for"], rows)
 
 
 @app.command("monitor", cls=Command, epilog=EXAMPLES["midi monitor"])

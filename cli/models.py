@@ -28,7 +28,13 @@ ModelArgument = Annotated[
 def _models(
     context: typer.Context,
     card: Annotated[
-        str | None, typer.Option("--card", metavar="NAME", help="Print the whole card of a model, as JSON, and exit.")
+        str | None,
+        typer.Option(
+            "--card",
+            metavar="NAME",
+            autocompletion=model_names_from,
+            help="Print the whole card of a model, as JSON, and exit.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -43,6 +43,13 @@ def remix_path(
     return Path(output or "", Template(REMIX_NAME).name(fields))
 
 
+def picture_path(song: str, output: str | None, suffix: str) -> Path:
+    """Return the file for a picture: `output`, or one with the song's name in a folder, by default the current one."""
+    if output is not None and not is_folder(output):
+        return Path(output)
+    return Path(output or "", _song_name(song) + suffix)
+
+
 def stems_folder(song: str, output: str | None, names: Collection[str]) -> Path:
     """Return the folder for stems: `output`, or by default one in the current folder with the song's name.
 
@@ -57,16 +64,21 @@ def stems_folder(song: str, output: str | None, names: Collection[str]) -> Path:
     Raises:
         ValueError: `output` is the name of a file.
     """
-    from ..render.batch.naming import safe_name, song_fields
-
     if output is not None and is_file(output) and not Path(output).is_dir():
         raise ValueError(f"{output} is a file's name, and stems go into a folder; choose another, like -o stems/")
     if output is not None and not Path(output).is_dir():
         return Path(output)
-    own = Path(output or "", safe_name(song_fields(song, "", {})["name"]))
+    own = Path(output or "", _song_name(song))
     numbered = (own.with_name(f"{own.name} ({number})") for number in count(2))
     folders = chain([] if output is None else [Path(output)], [own], numbered)
     return next(folder for folder in folders if not _is_taken(folder, names))
+
+
+def _song_name(song: str) -> str:
+    """Return a song's name without its suffix, safe on any disk."""
+    from ..render.batch.naming import safe_name, song_fields
+
+    return safe_name(song_fields(song, "", {})["name"])
 
 
 def _is_taken(folder: Path, names: Collection[str]) -> bool:

@@ -29,16 +29,16 @@ def _presets(
     as_json: AsJson = False,
 ) -> None:
     """List the presets that `remix --preset` knows by name; show one, save and delete your own."""
-    from ..presets import read_preset
-
     if show is not None:
-        print(read_preset(show).text(), end="")
+        show_preset(show)
         raise typer.Exit
     if context.invoked_subcommand is None:
-        _list_presets(as_json)
+        list_presets(as_json)
 
 
-def _list_presets(as_json: bool) -> None:
+@app.command("list", cls=Command, epilog=EXAMPLES["presets list"])
+def list_presets(as_json: AsJson = False) -> None:
+    """List the presets that come with StemBridge, and your own."""
     from ..presets import PresetError, own_presets, preset_names, read_preset
     from .table import print_json, print_table
 
@@ -57,17 +57,31 @@ def _list_presets(as_json: bool) -> None:
         print_json(rows)
         return
     print_table(
-        ["name", "gains in dB", "what for", "whose"],
+        ["name", "gains in dB", "what for"],
         [
             [
                 row["name"],
                 " ".join(f"{stem} {gain:+g}" for stem, gain in row["gains_db"].items()),
-                row["description"],
-                "yours" if row["own"] else "stembridge",
+                f"{row['description']} (yours)".lstrip() if row["own"] else row["description"],
             ]
             for row in rows
         ],
     )
+
+
+@app.command("show", cls=Command, epilog=EXAMPLES["presets show"])
+def show_preset(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", autocompletion=preset_names_from, help="As in the list; also the path of a .json file."
+        ),
+    ],
+) -> None:
+    """Print a whole preset, as JSON."""
+    from ..presets import read_preset
+
+    print(read_preset(name).text(), end="")
 
 
 @app.command("save", cls=Command, epilog=EXAMPLES["presets save"])

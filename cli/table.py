@@ -1,5 +1,6 @@
 """Tables and JSON on stdout."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -8,20 +9,19 @@ UNLIMITED = 1_000_000  # characters
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under a head. In a terminal long cells wrap; in a pipe a row stays a line."""
+    """Print rows under a head. Long cells wrap, except in a pipe: there a row stays a line unless COLUMNS is set."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, highlight=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), highlight=False)
     for name in head:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*map(printable, row))
     console = Console(highlight=False, markup=False, emoji=False)
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
         console.width = UNLIMITED
-        console.width = max(1, console.measure(table).maximum)
     with console.capture() as capture:
         console.print(table)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))

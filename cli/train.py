@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ..core.extras import install_extra
+from .complete import model_names_from
 from .options import Force, MoreFolders, OptionalDataFolders, check_new, is_given
 
 MOST_MINUTES = 1e6  # two years
@@ -46,7 +47,12 @@ def run_training(
     data: OptionalDataFolders = None,
     teacher: Annotated[
         str | None,
-        typer.Option("--teacher", metavar="MODEL", help="A model that finds the stems of the songs in --songs."),
+        typer.Option(
+            "--teacher",
+            metavar="MODEL",
+            autocompletion=model_names_from,
+            help="A model that finds the stems of the songs in --songs.",
+        ),
     ] = None,
     songs: Annotated[
         list[Path] | None,
@@ -80,7 +86,13 @@ def run_training(
     ] = 0,
     loss: Annotated[Loss, typer.Option("--loss", help="What is minimised, see `stembridge docs training`.")] = Loss.sdr,
     init: Annotated[
-        str | None, typer.Option("--init", metavar="MODEL", help="Start from this model's weights (and its mode).")
+        str | None,
+        typer.Option(
+            "--init",
+            metavar="MODEL",
+            autocompletion=model_names_from,
+            help="Start from this model's weights (and its mode).",
+        ),
     ] = None,
     cache: Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Where decoded songs are kept.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, max=MOST_SEEDS, help="Random seed.")] = 0,

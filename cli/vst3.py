@@ -92,8 +92,10 @@ def list_plugins(folder: Folder = STANDARD, as_json: AsJson = False) -> None:
     head = ["name", "version", "sound", "interpreter", "works"]
     if as_json:
         print_json([dict(zip(head, row, strict=True)) for row in rows])
-    else:
+    elif rows:
         print_table(head, rows)
+    else:
+        print(f"no StemBridge plugins are installed in {folder}; `stembridge vst3 install` writes one")
 
 
 @app.command("remove", cls=Command, epilog=EXAMPLES["vst3 remove"])

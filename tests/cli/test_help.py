@@ -135,13 +135,16 @@ def test_the_name_of_a_preset_is_a_command(desk, monkeypatch):
     assert "see stembridge karaoke --help" in desk.refused("karaoke", "song.wav", "--drumz", "3", here=True)
 
 
-def completed(words):
-    count = len(words.split(" ")) - 1
-    environment = {"COMP_WORDS": words, "COMP_CWORD": str(count), "_STEMBRIDGE_COMPLETE": "complete_bash"}
+def answer_to_shell(**environment):
     command = [sys.executable, "-m", "stembridge"]
     done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.split()
+    return done.stdout
+
+
+def completed(words):
+    count = len(words.split(" ")) - 1
+    return answer_to_shell(COMP_WORDS=words, COMP_CWORD=str(count), _STEMBRIDGE_COMPLETE="complete_bash").split()
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,10 @@ def completed(words):
         ("stembridge karaoke --vo", ["--vocals"]),
         ("stembridge remix song.wav --preset karao", ["karaoke"]),
         ("stembridge remix song.wav --model st", ["studio"]),
+        ("stembridge presets show karao", ["karaoke"]),
+        ("stembridge models show st", ["studio"]),
+        ("stembridge live --map mack", ["mackie"]),
+        ("stembridge train --teacher st", ["studio"]),
         ("stembridge separate song.wav --stems vocals,no_d", ["vocals,no_drums"]),
         ("stembridge midi monitor --map nano", ["nanokontrol2"]),
         ("stembridge docs autom", ["automation"]),
@@ -160,6 +167,17 @@ def completed(words):
 )
 def test_the_shell_completes_names(words, names):
     assert completed(words) == names
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_each_description_is_on_the_line_of_its_name(shell):
+    get = {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    answer = answer_to_shell(
+        _STEMBRIDGE_COMPLETE=f"complete_{shell}", _TYPER_COMPLETE_ARGS="stembridge remix --", **get
+    )
+    lines = answer.removeprefix("_arguments '*: :((").splitlines()
+    assert len(lines) > 20
+    assert all(line.startswith(("--", '"--')) for line in lines)
 
 
 def test_completion_can_be_installed(desk):
@@ -175,17 +193,48 @@ def test_docs_shows_a_page(desk):
         assert desk.call("docs", name).stdout.startswith("# Automation")
 
 
+def test_lists_have_a_name_of_their_own(desk):
+    for group in "presets", "models":
+        for more in [], ["--json"]:
+            assert desk.call(group, "list", *more).stdout == desk.call(group, *more).stdout
+    assert json.loads(desk.call("presets", "show", "karaoke").stdout)["gains_db"] == {"vocals": -80}
+    assert desk.call("presets", "--show", "karaoke").stdout == desk.call("presets", "show", "karaoke").stdout
+
+
+def test_maps_as_json(desk):
+    listed = json.loads(desk.call("midi", "maps", "--json").stdout)
+    assert [row["name"] for row in listed] == ["general", "mackie", "nanokontrol2"]
+    assert all(row["description"] for row in listed)
+
+
 def test_presets_as_json(desk):
     listed = json.loads(desk.call("presets", "--json").stdout)
     assert [row["name"] for row in listed] == preset_names()
     assert {"name": "karaoke", "gains_db": {"vocals": -80}, "own": False}.items() <= listed[6].items()
 
 
-def test_tables_do_not_wrap_in_pipes(desk, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "60")
+@pytest.mark.parametrize("command", [["presets"], ["models"], ["midi", "maps"], ["docs"]])
+def test_tables_fit_in_80_columns_and_wrap_only_if_asked_in_pipes(desk, monkeypatch, command):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(desk.folder))
+    monkeypatch.setenv("XDG_DATA_HOME", str(desk.folder))
+    lines = desk.call(*command).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not any(line.endswith(" ") for line in lines)
+    monkeypatch.setenv("COLUMNS", "30")
+    wrapped = desk.call(*command).stdout.splitlines()
+    assert len(wrapped) > len(lines)
+    assert max(map(len, wrapped)) <= 30
+
+
+def test_a_long_row_stays_a_line_in_a_pipe(desk, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(desk.folder))
+    assert desk.call("presets", "save", "duet", "--vocals=-6", "--description", 20 * "long ").returncode == 0
     lines = desk.call("presets").stdout.splitlines()
     assert len(lines) == 2 + len(preset_names())
-    assert not any(line.endswith(" ") for line in lines)
+    (own,) = (line for line in lines if line.endswith("(yours)"))
+    assert own.startswith("duet ")
 
 
 def shown_in_terminal(desk, command, environment):

@@ -18,6 +18,24 @@ def test_a_picture_and_its_numbers(desk):
     assert (desk.folder / "song.html").read_text("utf-8").startswith("<!doctype html>")
 
 
+def test_without_an_output_the_picture_has_the_name_of_the_song(desk):
+    (desk.folder / "music").mkdir()
+    desk.make_song("music/my song.wav")
+    for arguments, name in (
+        ([], "my song.html"),
+        (["--dark"], "my song.png"),
+        (["-o", "new/"], "new/my song.html"),
+        (["-o", "music"], "music/my song.html"),
+    ):
+        result = desk.call("inspect", "music/my song.wav", *arguments, "--model", desk.model)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.startswith(f"wrote {name}: song -")
+        assert (desk.folder / name).exists()
+    line = desk.refused("inspect", "music/my song.wav", "--model", desk.model, here=True)
+    assert "my song.html exists already" in line
+    desk.refused("inspect", "gone.wav", "-o", "another/", "--model", desk.model, here=True)
+
+
 def test_what_exists_is_kept_unless_forced(desk):
     song = desk.make_song()
     (desk.folder / "song.svg").write_text("old")
