@@ -1,4 +1,4 @@
-"""Gain presets: where the faders stand, as JSON files."""
+"""Gain presets: positions of the faders, saved as JSON files."""
 
 from ..core.errors import PresetError
 from .gains import morph

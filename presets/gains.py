@@ -1,4 +1,4 @@
-"""Gains in dB by stem, and what lies between two presets."""
+"""Read gains by stem or from a preset, and blend two presets."""
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -16,8 +16,8 @@ def read_gains(gains_db: Gains | None, stems: Iterable[str] | None = None) -> di
     """Return gains in dB by stem.
 
     Args:
-        gains_db: Gains or a preset; None for no gains.
-        stems: Names that a preset may have; any if None. Gains in dB are returned as they are.
+        gains_db: Gains or a preset; None for no gains. Gains are returned unchecked.
+        stems: Stems that a preset may name; None for any.
 
     Raises:
         PresetError: The preset cannot be used.
@@ -38,12 +38,21 @@ def read_gains(gains_db: Gains | None, stems: Iterable[str] | None = None) -> di
 
 
 def morph(a: Gains, b: Gains, fraction: float) -> dict[str, float]:
-    """The gains between two presets: stem -> dB, for all stems that either names.
+    """Return gains between two presets.
 
-    a, b: a name, a path, or gains in dB, where a stem that is missing is at 0 dB. fraction: 0 gives exactly a, 1
-    exactly b, and between them each stem goes straight in dB. So it does towards silence, which is -80 dB: half way
-    from 0 dB a stem is at -40, hardly to be heard, and only at the very end it is gone.
-    Raises PresetError: a preset that cannot be used, a gain or a fraction out of range.
+    Gains change in a straight line in dB, also towards silence, which is -80 dB. Half way from 0 dB to silence, a stem
+    is at -40 dB.
+
+    Args:
+        a: Gains, or a preset. Stems that are not named are at 0 dB.
+        b: The same.
+        fraction: From 0, exactly `a`, to 1, exactly `b`.
+
+    Returns:
+        Stem to dB, for all stems that either names.
+
+    Raises:
+        PresetError: A preset cannot be used, or a gain or the fraction is out of range.
 
     >>> morph("karaoke", {"drums": 6}, 0.25)
     {'vocals': -60.0, 'drums': 1.5}
@@ -55,10 +64,17 @@ def morph(a: Gains, b: Gains, fraction: float) -> dict[str, float]:
 
 
 def checked_gains(gains_db: Mapping[str, float]) -> dict[str, float]:
-    """Return the gains, at -80 dB at least. Raises PresetError for values that are not numbers, NaN, or above 20 dB."""
+    """Return the gains, with -80 for all gains below -80 dB.
+
+    Args:
+        gains_db: Stem to dB.
+
+    Raises:
+        PresetError: A gain is not a number, is NaN, or is above +20 dB.
+    """
     return {stem: max(SILENCE_DB, check_gain_db(stem, gain, PresetError)) for stem, gain in gains_db.items()}
 
 
 def _between(start: float, end: float, fraction: float) -> float:
-    # From the nearer end, so that both are met exactly and rounding leads to nowhere beyond.
+    # Starting from the nearer end makes both ends exact, and no rounding can lead beyond them.
     return start + fraction * (end - start) if fraction < 0.5 else end - (1 - fraction) * (end - start)

@@ -125,7 +125,7 @@ def test_no_name_deletes_outside_the_folder(duet, tmp_path, monkeypatch, name):
     monkeypatch.chdir(duet.parent)
     (tmp_path / "duet.json").write_bytes(duet.read_bytes())
     before = sorted(tmp_path.rglob("*"))
-    assert "there are: duet" in refused(delete_preset, name)
+    assert "choose from duet" in refused(delete_preset, name)
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stembridge.core.documents import schema_of
 from stembridge.presets import Preset, PresetError, load_preset, preset_names, read_preset
-from stembridge.presets.load import FOLDER, shipped_presets
+from stembridge.presets.load import SHIPPED_FOLDER, shipped_presets
 
 STEMS = {"vocals", "drums", "bass", "other"}
 
@@ -126,7 +126,7 @@ def test_a_path_with_a_nul_is_refused():
 def test_the_schema_is_that_of_the_type():
     from jsonschema import Draft202012Validator
 
-    schema = json.loads((FOLDER / "preset.schema.json").read_text("utf-8"))
+    schema = json.loads((SHIPPED_FOLDER / "preset.schema.json").read_text("utf-8"))
     Draft202012Validator.check_schema(schema)
     assert schema == schema_of(Preset), "write it anew after the type has changed"
     for path in shipped_presets().values():
