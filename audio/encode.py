@@ -74,7 +74,10 @@ def create_audio(
     suffix = (suffix or path.suffix).lower()
     kind = kind_of(suffix)
     if kind not in CONTAINERS:
-        raise AudioError(f"{path}: cannot write {suffix or 'a file without suffix'}; use {', '.join(CONTAINERS)}")
+        videos = f"; for a video {', '.join(VIDEO_CONTAINERS)}"
+        raise AudioError(
+            f"{path}: cannot write {suffix or 'a file without suffix'}; use {', '.join(CONTAINERS)}{videos}"
+        )
     return _create(path, suffix, sample_rate, num_channels, sample_format, bitrate, quality, partial(_encoder, kind))
 
 
@@ -94,7 +97,7 @@ def create_video(
 
     Args:
         path: An .mp4, .m4v, .mov, .mkv or .webm file, replaced if it exists.
-        source: Reads the sound of a file of one of these kinds.
+        source: Reads the sound of a file of one of these kinds, or of AVI, MPEG, MPEG-TS, WMV or FLV.
         sample_format: "int16" or "int24" for sound without loss: ALAC in .mp4, PCM in .mov, FLAC in .mkv. By default
             it is AAC, and Opus in .webm.
         bitrate, quality: As in `create_audio`.
@@ -109,10 +112,7 @@ def create_video(
     path = Path(path)
     suffix = path.suffix.lower()
     if not isinstance(source, FFmpegReader) or not is_video(source):
-        raise AudioError(
-            f"{path}: only the sound of MP4, MOV, MKV and WebM files can be replaced, and {source.path} is another "
-            "kind of file; write an audio file, such as .m4a"
-        )
+        raise AudioError(f"{path}: {source.path} is not a video; write an audio file, such as .m4a")
     left_out: list[str] = []
 
     def encoder(file: BinaryIO, *how: Any, **more: Any) -> Encoder:

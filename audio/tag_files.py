@@ -38,6 +38,8 @@ def tag_opener(file: BinaryIO) -> Callable[[Any], Any]:
             return ID3FileType
         head = head if behind != b"fLaC" else b"fLaC"
     kinds: dict[bytes, Callable[[Any], Any]] = {b"RIFF": WAVE, b"FORM": AIFF, b"fLaC": FLAC}
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return _no_tags
     if kind := kinds.get(head[:4]):
         return kind
     if head[:4] == b"OggS":
@@ -46,8 +48,11 @@ def tag_opener(file: BinaryIO) -> Callable[[Any], Any]:
         return MP4
     if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1] & 0xE6 == 0xE2):  # MPEG audio, layer III
         return MP3
-    unknown: Callable[[Any], Any] = (lambda _: None) if head[:4] in (b"RF64", b"RIFX") else File
-    return unknown
+    return _no_tags if head[:4] in (b"RF64", b"RIFX") else File
+
+
+def _no_tags(_: Any) -> None:
+    return None
 
 
 def kind_name(file: Any) -> str:

@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from ..core.errors import AudioError
+from .containers import kind_of
 from .ffmpeg import FFmpegReader
 from .packets import StreamEncoder
 from .streams import open_container
@@ -26,6 +27,8 @@ FORMATS: dict[str, tuple[str, dict[str, str]]] = {
     ".webm": ("webm", {"lossy": "libopus"}),
 }
 _FAMILIES = {"mp4": "mov", "webm": "matroska"}
+# FFmpeg's names of the containers that can be read. The last ones are not written: their pictures go into another one.
+_READ = "mov", "matroska", "avi", "mpegts", "mpeg", "asf", "flv"
 _TOLERANCE = 0.001  # seconds; a stream of Matroska begins on a millisecond
 _SILENCE = 65536  # samples at a time
 
@@ -66,6 +69,8 @@ class VideoEncoder:
             stack.callback(self._source.close)
             # The edit lists of an MP4 count in the movie's clock, by default in milliseconds.
             options = {"movie_timescale": str(sample_rate)} if _family(format) == "mov" else {}
+            if _family(self._source.format.name) not in _FAMILIES.values():  # these may begin at any time
+                options["output_ts_offset"] = f"{-(self._source.start_time or 0)}us"
             self._target = av.open(file, "w", format=format, options=options)
             stack.callback(self._target.close)
             replaced = self._source.streams.audio[reader.number - 1]
@@ -83,9 +88,7 @@ class VideoEncoder:
             try:
                 self._target.start_encoding()
             except av.FFmpegError:
-                raise AudioError(
-                    f"{kind} cannot hold all of {reader.path}; write a {reader.path.suffix} file instead"
-                ) from None
+                raise AudioError(f"{kind} cannot hold all of {reader.path}; {self._remedy()}") from None
             self._packets = self._source_packets()
             self._next = next(self._packets, None)
             self._open = stack.pop_all()
@@ -104,6 +107,10 @@ class VideoEncoder:
             return False
         return not is_picture or format == "mp4" or self._note(stream)
 
+    def _remedy(self) -> str:
+        suffix = self._reader.path.suffix
+        return f"write a {suffix} file instead" if kind_of(suffix) in FORMATS else "write .mkv, or an audio file"
+
     def _note(self, stream: Stream) -> bool:
         name = stream.metadata.get("filename") or stream.metadata.get("handler_name", "")
         self.left_out.append(f"stream {stream.index + 1} ({', '.join(filter(None, (stream.type, name.strip())))})")
@@ -116,14 +123,18 @@ class VideoEncoder:
             return self._target.add_attachment(
                 tags.get("filename", "cover"), tags.get("mimetype", "image/jpeg"), _picture(self._reader.path, stream)
             )
+        if _family(self._source.format.name) == "avi" and getattr(stream.codec_context, "has_b_frames", False):
+            raise AudioError(
+                f"{self._reader.path}: the picture cannot be copied, because AVI files do not say when its frames are "
+                "shown; encode it again (ffmpeg -i VIDEO new.mp4), or write an audio file, such as .m4a"
+            )
         try:
             copy = self._target.add_stream_from_template(stream, opaque=True)
         except ValueError:
             codec = stream.codec_context.name if stream.codec_context else "unknown codec"
             path = self._reader.path
             raise AudioError(
-                f"{kind} cannot hold stream {stream.index + 1} of {path} ({stream.type}, {codec}); "
-                f"write a {path.suffix} file instead"
+                f"{kind} cannot hold stream {stream.index + 1} of {path} ({stream.type}, {codec}); {self._remedy()}"
             ) from None
         if stream.type == "video" and _family(self._source.format.name) == _family(self._target.format.name):
             # Apple's players take H.265 under one of its two tags only.
@@ -242,4 +253,4 @@ def _family(format: str) -> str:
 
 def is_video(reader: FFmpegReader) -> bool:
     """Return whether a reader reads a file whose sound can be replaced, such as an MP4."""
-    return reader.kind in _FAMILIES.values()
+    return reader.kind in _READ

@@ -31,7 +31,9 @@ CODING = "bitrate", "encoding_quality"
 # The format of the outputs by the song's suffix, unless one is asked for; flac for all others.
 OWN_FORMATS = {kind: kind.removeprefix(".") for kind in (*CONTAINERS, *VIDEO_CONTAINERS)} | {
     ".wave": "wav", ".aif": "aiff", ".aifc": "aiff", ".oga": "ogg", ".m4b": "m4a", ".aac": "m4a", ".m4v": "m4v",
-    ".stem.mp4": "m4a",
+    ".stem.mp4": "m4a", ".3gp": "mp4",
+    ".avi": "mkv", ".ts": "mkv", ".mts": "mkv", ".m2ts": "mkv", ".mpg": "mkv", ".mpeg": "mkv", ".vob": "mkv",
+    ".wmv": "mkv", ".flv": "mkv",
 }  # fmt: skip
 
 
@@ -61,7 +63,7 @@ class Job:
 
     def suffix(self, source: str) -> str:
         """Return the suffix of the outputs for a song, without the dot. Stems of a video are audio files."""
-        is_video = kind_of(_own_suffix(source)) in VIDEO_CONTAINERS
+        is_video = kind_of(f".{output_format(source)}") in VIDEO_CONTAINERS
         return "m4a" if is_video and self.stems and not self.format else output_format(source, self.format)
 
     def coding_of(self, suffix: str) -> dict[str, float]:

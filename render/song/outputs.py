@@ -91,7 +91,10 @@ class Outputs:
             line = f"cannot write {place}: {error.strerror}; make room or choose another folder"
             raise OSError(line) from error
         if isinstance(error, ValueError):  # what a container cannot hold: say the name that the user knows
-            error.args = (str(error).replace(str(self.scratch / "parts"), str(self._folder)),)
+            line = str(error)
+            for part, target in zip(self.parts, self.targets, strict=True):
+                line = line.replace(str(part), str(target))
+            error.args = (line,)
 
     def commit(self) -> None:
         """Move the parts to their targets: all of them, or none."""

@@ -20,7 +20,7 @@ def clicks(seconds=SECONDS, every=1.0):
     return np.tile(np.sin(2 * np.pi * 1000 * times) * ((times + 0.5) % every < 0.01) * 0.8, (2, 1))
 
 
-def make_clip(path, audio_start=0.0, video_start=0.0, more=True, codec=None, lead=0.0):
+def make_clip(path, audio_start=0.0, video_start=0.0, more=True, codec=None, lead=0.0, b_frames=2):
     """Write a video of moving stripes, with B-frames where there are such, and clicks.
 
     more: Add another sound track and subtitles. lead: Seconds before the time 0 at which all of it begins, which an
@@ -31,9 +31,9 @@ def make_clip(path, audio_start=0.0, video_start=0.0, more=True, codec=None, lea
     with av.open(str(path), "w", format=None if path.suffix != ".m4v" else "mp4") as container:
         container.metadata["title"] = "Clip"
         video = container.add_stream("libvpx" if webm else "libx264", rate=FPS, width=64, height=48)
-        video.options = {} if webm else {"bf": "2", "g": "20", "preset": "ultrafast"}
+        video.options = {} if webm else {"bf": str(b_frames), "g": "20", "preset": "ultrafast"}
         if not webm:
-            video.codec_context.max_b_frames = 2
+            video.codec_context.max_b_frames = b_frames
         sounds = [container.add_stream(codec or ("libopus" if webm else "aac"), rate=RATE, layout="stereo")]
         if more:
             sounds.append(container.add_stream("libopus" if webm else "aac", rate=RATE, layout="stereo"))
@@ -246,20 +246,42 @@ def test_a_file_of_sound_alone_is_copied_as_well(tmp_path):
     [
         ("clip.mp4", "new.webm", ".webm cannot hold stream 1 of {source} (video, h264); write a .mp4 file instead"),
         ("clip.mkv", "new.mp4", ".mp4 cannot hold stream 4 of {source} (subtitle, "),
-        ("song.wav", "new.mp4", "only the sound of MP4, MOV, MKV and WebM files can be replaced, and {source} is"),
-        ("song.mp3", "new.mkv", "only the sound of MP4, MOV, MKV and WebM files can be replaced, and {source} is"),
+        ("clip.avi", "new.mkv", "{source}: the picture cannot be copied, because AVI files do not say when its frames"),
+        ("clip.ts", "new.webm", ".webm cannot hold stream 1 of {source} (video, h264); write .mkv, or an audio file"),
+        ("song.wav", "new.mp4", "{source} is not a video; write an audio file, such as .m4a"),
+        ("song.mp3", "new.mkv", "{source} is not a video; write an audio file, such as .m4a"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(source, target, says, tmp_path, make, noise):
     path = tmp_path / source
     if source.startswith("clip"):
-        make_clip(path)
+        make_clip(path, codec="libmp3lame" if source == "clip.avi" else None, more=source == "clip.mkv")
     else:
         make({".wav": "wav-16", ".mp3": "mp3-vbr"}[path.suffix], noise(5000)).rename(path)
     with open_audio(path) as reader, pytest.raises(AudioError) as caught:
         create_video(tmp_path / target, reader)
     assert says.format(source=path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("target", ["new.mkv", "new.mp4"])
+@pytest.mark.parametrize(("suffix", "codec"), [(".avi", "libmp3lame"), (".ts", None), (".flv", None), (".3gp", None)])
+def test_pictures_of_other_containers_stay_in_time_in_a_new_one(suffix, codec, target, tmp_path):
+    clip = make_clip(tmp_path / f"clip{suffix}", more=False, codec=codec, b_frames=0 if suffix == ".avi" else 2)
+    replace_sound(clip, tmp_path / target, lambda block: 0.9 * block)
+    old, new = shown(clip), shown(tmp_path / target)
+    assert len(old) == len(new) == SECONDS * FPS
+    assert [picture for _, picture in new] == [picture for _, picture in old]
+    times, begun = np.array([time for time, _ in new]), old[0][0] - new[0][0]
+    np.testing.assert_allclose(times, [time - begun for time, _ in old], rtol=0, atol=0.00125)
+    np.testing.assert_allclose(heard(tmp_path / target), heard(clip) - begun, rtol=0, atol=0.00125)
+    assert abs(times[0]) < 0.2, "a transport stream begins at any time, and other files at 0"
+
+
+def shown(path):
+    """The time of each picture, and its pixels."""
+    with av.open(str(path)) as container:
+        return [(frame.time, frame.to_ndarray().tobytes()) for frame in container.decode(video=0)]
 
 
 def test_pictures_and_files_that_are_attached(tmp_path):

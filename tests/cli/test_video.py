@@ -65,10 +65,24 @@ def test_a_video_is_written_over_itself_only_by_force(desk):
     assert "other.mp4 exists already" in line
 
 
+def test_a_video_that_cannot_be_written_becomes_mkv(desk):
+    clip = make_clip(desk.folder / "clip.ts")
+    faders = "--vocals", "-20", "--model", desk.model
+    result = desk.call("remix", clip.name, *faders)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("wrote clip (vocals -20 dB).mkv: ")
+    assert len(pictures(desk.folder / "clip (vocals -20 dB).mkv")) == 25
+    line = desk.refused("remix", clip.name, *faders, "-o", "new.ts", here=True)
+    assert ": new.ts: cannot write .ts; use .wav, " in line
+    assert line.endswith("; for a video .mp4, .mov, .mkv, .webm\n")
+    result = desk.call("separate", clip.name, "--model", desk.model, "--stems", "vocals", "--format", "flac")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_what_is_no_video_and_what_has_no_sound(desk):
     desk.make_song("song.mp3")
     line = desk.refused("remix", "--vocals=-6", "song.mp3", "-o", "song.mp4", "--model", desk.model, here=True)
-    assert "song.mp3 is another kind of file; write an audio file, such as .m4a" in line
+    assert "song.mp3 is not a video; write an audio file, such as .m4a" in line
     make_clip(desk.folder / "silent.mp4", sound=False)
     assert "has no sound in it" in desk.refused(
         "remix", "--vocals=-6", "silent.mp4", "-o", "new.mp4", "--model", desk.model, here=True
