@@ -47,9 +47,9 @@ def time_points(minutes: float, rates: tuple[int, ...], blocks: tuple[int, ...])
 
 def time_idle(lasts: float, seconds: float) -> dict[str, int]:
     """How often a loop that only waits for the next block, `lasts` s away, wakes up when that has passed already."""
-    from stembridge.live.block_callback import PRIORITY, request_realtime_priority
+    from stembridge.live.block_callback import REALTIME_PRIORITY, request_realtime_priority
 
-    request_realtime_priority(PRIORITY)
+    request_realtime_priority(REALTIME_PRIORITY)
     wakes, late = max(1, round(seconds / lasts)), 0
     comes = time.perf_counter() + lasts
     for _ in range(wakes):

@@ -1,4 +1,4 @@
-"""Which commands there are."""
+"""The app: all commands, each from a module of its own."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-# The modules of commands import what is heavy when they are called, so that `stembridge --help` is quick.
+# Commands import heavy modules only when they are called, so that `stembridge --help` is quick.
 COMMANDS: dict[str, Callable[..., None]] = {
     "remix": remix_song,
     "separate": separate_song,

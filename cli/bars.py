@@ -1,4 +1,4 @@
-"""Bars in a terminal for many songs: one for them all, and one for each that is being rendered."""
+"""Progress bars of a batch in a terminal: one for all songs, and one for each song that is being rendered."""
 
 import time
 from types import TracebackType
@@ -14,27 +14,27 @@ from .table import printable
 if TYPE_CHECKING:
     from ..render import Report, SongReport
 
-RECENT = 600.0  # seconds; what the time left is reckoned from
-WIDTH = 26  # of a song's name
+SPEED_WINDOW_S = 600.0  # the remaining time is estimated from the speed of these last seconds
+NAME_WIDTH = 26  # columns for a song's name
 
 
 class Bars:
-    """A Watcher, and a context: the bars are gone when it ends."""
+    """Shows the progress of a batch, as its `Watcher`, until the `with` block ends."""
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False, table_column=Column(width=WIDTH, no_wrap=True)),
+            TextColumn("{task.description}", markup=False, table_column=Column(width=NAME_WIDTH, no_wrap=True)),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[text]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
             transient=True,
-            speed_estimate_period=RECENT,
+            speed_estimate_period=SPEED_WINDOW_S,
         )
         self._all = self._progress.add_task("looking for songs", total=None, text="")
-        self._songs: dict[str, TaskID] = {}  # those being rendered
-        self._over: set[str] = set()
-        self._seconds = 0.0  # of music that is rendered
+        self._songs: dict[str, TaskID] = {}  # songs that are being rendered
+        self._over: set[str] = set()  # songs that are done or failed
+        self._seconds = 0.0  # length of all rendered songs
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -48,19 +48,29 @@ class Bars:
 
     @property
     def count(self) -> int:
-        """How many songs are done or failed."""
+        """Number of songs that are done or failed."""
         return len(self._over)
 
     def planned(self, report: "Report") -> None:
-        """Know how many songs there are to do."""
+        """Start to show the progress of all songs.
+
+        Args:
+            report: The batch before any work, with its planned songs.
+        """
         say_left_out(report)
         self._began = time.monotonic()
         self._progress.update(self._all, description="all songs", total=len(report.planned))
         self._update()
 
     def working(self, source: str, step: str, fraction: float | None) -> None:
-        """Move a song's bar."""
-        if source in self._over:  # it comes late
+        """Move a song's bar.
+
+        Args:
+            source: Path or URL of the song.
+            step: "rendering" or "writing".
+            fraction: How much of the step is done, 0 to 1; None if that is not known.
+        """
+        if source in self._over:  # this call was late
             return
         if source not in self._songs:
             name = printable(source.rstrip("/").rpartition("/")[2])
@@ -70,7 +80,11 @@ class Bars:
         self._update()
 
     def finished(self, song: "SongReport") -> None:
-        """Take a song's bar away, and count it."""
+        """Remove a song's bar, and count the song.
+
+        Args:
+            song: A song that is done or failed.
+        """
         self._over.add(song.source)
         if (task := self._songs.pop(song.source, None)) is not None:
             self._progress.remove_task(task)

@@ -1,4 +1,4 @@
-"""Many songs: what the command line asks for, what the user sees while they are rendered, and after."""
+"""Many songs in one command: their arguments, their progress, and the results that are shown at the end."""
 
 import sys
 import warnings
@@ -19,14 +19,35 @@ if TYPE_CHECKING:
     from .bars import Bars
 
 BATCH_OPTIONS = "name", "jobs", "dask", "recipe", "report", "dry_run"
-# The suffixes of an output that is a file.
-FILES = ".wav", ".flac", ".aiff", ".aif", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".m4v", ".mov", ".mkv", ".webm"
-MOST_LINES = 40  # of songs, in the table at the end
+# An output with one of these suffixes is a file.
+SUFFIXES = (
+    ".wav",
+    ".flac",
+    ".aiff",
+    ".aif",
+    ".mp3",
+    ".ogg",
+    ".opus",
+    ".m4a",
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+)
+MAX_TABLE_ROWS = 40  # songs in the table at the end
 FAILED = 1  # exit code
 
 
 def is_batch(context: typer.Context, songs: list[str] | None) -> bool:
-    """Whether a command line is about many songs: there are several, one that stands for several, or such an option."""
+    """Return whether a command line is about many songs.
+
+    That is so if it names several songs, a folder, a glob, a playlist or a URL, or has an option for batches.
+
+    Args:
+        context: The command.
+        songs: Its arguments.
+    """
     from ..audio.playlists import PLAYLISTS
     from ..core.places import is_url
 
@@ -42,7 +63,13 @@ def is_batch(context: typer.Context, songs: list[str] | None) -> bool:
 
 
 def is_folder(output: str) -> bool:
-    """Whether an output is a folder for songs. One that is there, and is called out.wav, is a mistake."""
+    """Return whether an output is a folder for songs.
+
+    An existing folder with the name of an audio file, such as out.wav, does not count: it was probably not meant.
+
+    Args:
+        output: A path or URL.
+    """
     from ..core.places import is_url
 
     return is_url(output) or output.endswith("/") or (Path(output).is_dir() and not is_file(output))
@@ -51,9 +78,17 @@ def is_folder(output: str) -> bool:
 def batch_arguments(
     context: typer.Context, recipe: Path | None, job: Literal["remix", "separate"], **options: Any
 ) -> dict[str, Any]:
-    """The arguments of remix_files or separate_files: the recipe's, and before them what was given as an option.
+    """Return the arguments of remix_files or separate_files. Options that were given override the recipe.
 
-    Raises ValueError or OSError if songs or output are missing, or the recipe is at fault.
+    Args:
+        context: The command.
+        recipe: A recipe, if one was given.
+        job: Kind of the batch.
+        options: Name to value of each option of the command.
+
+    Raises:
+        ValueError: Songs or output are missing, or the recipe cannot be used.
+        OSError: The recipe cannot be read.
     """
     arguments: dict[str, Any] = {}
     if recipe is not None:
@@ -65,29 +100,42 @@ def batch_arguments(
         if not arguments.get(name):
             raise ValueError(f"Missing {thing}; see {context.command_path} --help")
     if is_file(output := str(arguments["output"])):
-        raise ValueError(f"{output} is a file's name, and these songs go into a folder; name one, like -o out/")
+        raise ValueError(f"{output} is the name of a file, but many songs go into a folder; name one, like -o out/")
     return arguments
 
 
 def is_file(output: str) -> bool:
-    """Whether an output is named like an audio file."""
-    return output.lower().endswith(FILES)
+    """Return whether an output is named like an audio or video file.
+
+    Args:
+        output: A path or URL.
+    """
+    return output.lower().endswith(SUFFIXES)
 
 
 def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports: list[Path] | None) -> None:
-    """Call `start`, show how it goes on, tell what came of it, and write `reports`.
+    """Run a batch, show its progress and results, and write reports.
 
-    Ends the command with exit code 1 if songs failed, or a report could not be written. Raises ValueError or OSError
-    before any song is done.
+    Args:
+        start: remix_files or separate_files.
+        arguments: Its arguments.
+        reports: Files to write reports to.
+
+    Raises:
+        Exit: Songs failed, or a report could not be written; exit code 1.
+        ValueError: An argument cannot be used; raised before any song is done.
+        OSError: A file cannot be used; raised before any song is done.
     """
     from ..render.report.report import KINDS, is_report
     from ..render.storage import one_line
 
     for path in reports or ():
         if path.suffix.lower() not in KINDS:
-            raise ValueError(f"--report {path} is no kind of report; name it {', '.join(KINDS)}")
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise ValueError(f"--report {path} cannot be a file there; name another, in a folder that exists")
+            raise ValueError(f"--report {path}: unsupported report format; use {', '.join(KINDS)}")
+        if path.is_dir():
+            raise ValueError(f"--report {path} is a folder; name a file in it")
+        if not path.absolute().parent.is_dir():
+            raise ValueError(f"--report {path}: the folder {path.parent} does not exist; make it first")
         if path.exists() and not is_report(path) and not arguments.get("overwrite"):
             raise ValueError(
                 f"--report {path} exists and is not a report; name another file, or overwrite it with --force"
@@ -128,7 +176,7 @@ def _warnings_as_lines() -> Iterator[None]:
 
 @contextmanager
 def _watcher() -> "Iterator[Lines | Bars]":
-    """Bars on stderr if that is a terminal, else lines on stdout."""
+    """Yield what shows the progress: bars if stderr is a terminal, else lines on stdout."""
     if not sys.stderr.isatty():
         yield Lines()
         return
@@ -139,19 +187,19 @@ def _watcher() -> "Iterator[Lines | Bars]":
 
 
 def _show(report: "Report") -> None:
-    """A table of the songs, those with warnings first; one line on stderr for each that failed; and the sum of it."""
+    """Print a table of songs, those with warnings first; then a line on stderr for each failure, and the totals."""
     songs = sorted((song for song in report.songs if song.outcome in ("done", "planned")), key=_has_no_warnings)
     if songs:
         table = _plan if report.planned else _levels
-        head, rows = table(songs[:MOST_LINES])
+        head, rows = table(songs[:MAX_TABLE_ROWS])
         print_table(head, rows)
-        if len(songs) > MOST_LINES:
-            print(f"... and {len(songs) - MOST_LINES:,} more")
+        if len(songs) > MAX_TABLE_ROWS:
+            print(f"... and {len(songs) - MAX_TABLE_ROWS:,} more")
     for song in report.failed:
         complain(f"{song.source}: {song.reason}")
     counts = [
-        f"{len(songs):,} {what}"
-        for songs, what in (
+        f"{len(songs):,} {outcome}"
+        for songs, outcome in (
             (report.planned, "to do"),
             (report.done, "done"),
             (report.skipped, "done before"),
@@ -179,7 +227,7 @@ def _plan(songs: "list[SongReport]") -> Table:
 def _levels(songs: "list[SongReport]") -> Table:
     rows = []
     for song in songs:
-        after = song.after if len(song.after) == 1 else ()  # of stems each has its own, which the reports tell
+        after = song.after if len(song.after) == 1 else ()  # each stem has its own level, which the reports show
         levels = [level for level in (song.before, *after) if level]
         loudness = " to ".join("silence" if level.lufs is None else f"{level.lufs:.1f}" for level in levels)
         peak = " to ".join("silence" if level.peak_db is None else f"{level.peak_db:.1f}" for level in levels)

@@ -1,4 +1,4 @@
-"""Completion in the shell: names of presets, models, stems, maps and ports."""
+"""Completion in the shell, for the names of presets, models, stems, maps and ports."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -7,7 +7,11 @@ Complete = Callable[[str], list[str]]
 
 
 def beginning(names: Callable[[], Iterable[str]]) -> Complete:
-    """Complete names; the last of several, if commas separate them. Nothing, if the names cannot be read."""
+    """Return a function that completes a name, or the last of several names with commas between them.
+
+    Args:
+        names: Returns all names. If it fails, nothing is completed.
+    """
 
     def complete(incomplete: str) -> list[str]:
         before, comma, begun = incomplete.rpartition(",")

@@ -10,16 +10,18 @@ import typer
 from .complete import beginning
 
 FOLDER = Path(__file__).parents[1] / "docs"
-FOR_THE_SITE = "api"  # a page without text of its own: docstrings fill it in
+SITE_PAGE = "api"  # has no text of its own: the docs site fills it with docstrings
 
 
 def show_page(
     page: Annotated[
         str | None,
-        typer.Argument(metavar="[PAGE]", help="A page of the list.", autocompletion=beginning(lambda: page_files())),
+        typer.Argument(
+            metavar="[PAGE]", help="Name of a page, as in the list.", autocompletion=beginning(lambda: page_files())
+        ),
     ] = None,
 ) -> None:
-    """Show a page of the documentation, or list the pages. It is shown in a pager (PAGER) in a terminal."""
+    """Show a page of the documentation, in a terminal with the pager (PAGER). Without a page: list all pages."""
     from ..core.suggest import did_you_mean
     from .table import print_table
 
@@ -29,7 +31,7 @@ def show_page(
         return
     name = page.removeprefix("docs/").removesuffix(".md")
     if name not in pages:
-        raise ValueError(f"there is no page {page!r}{did_you_mean(name, pages)}; choose from {', '.join(pages)}")
+        raise ValueError(f"unknown page {page!r}{did_you_mean(name, pages)}; choose from {', '.join(pages)}")
     text = pages[name].read_text("utf-8")
     if not sys.stdout.isatty():
         print(text, end="")
@@ -44,8 +46,8 @@ def show_page(
 
 
 def page_files() -> dict[str, Path]:
-    """Return the pages: name -> Markdown file."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.md")) if path.stem != FOR_THE_SITE}
+    """Return the pages, name to Markdown file."""
+    return {path.stem: path for path in sorted(FOLDER.glob("*.md")) if path.stem != SITE_PAGE}
 
 
 def _title(path: Path) -> str:

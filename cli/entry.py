@@ -1,4 +1,4 @@
-"""The `stembridge` command: runs the app, and turns whatever ends it into one line and an exit code."""
+"""The `stembridge` command: runs the app, and turns errors and signals into one line and an exit code."""
 
 import io
 import logging
@@ -17,7 +17,7 @@ from typing import Any
 from ..core.log import logger
 
 USAGE, FAILED = 2, 1  # exit codes; a signal gives 128 + its number
-PATIENCE = 5.0  # seconds in which further signals are ignored
+REPEATED_SIGNALS_S = 5.0  # for so long after a signal, further ones are ignored
 # Remedies for file errors whose message has none.
 REMEDIES = {
     FileNotFoundError: "check the name",
@@ -25,28 +25,32 @@ REMEDIES = {
     IsADirectoryError: "name a file",
     PermissionError: "check its permissions, and its folder's",
 }
-# What else may have been meant where the value of an option is wrong, by the name of the option.
-MEANT = {"quality": "the quality of lossy files is --encoding-quality, from 0 to 10"}
+# Another option that may have been meant if the value of this one is wrong.
+OTHER_OPTIONS = {"quality": "the quality of lossy files is --encoding-quality, from 0 to 10"}
 STOPPED_BY = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminated"}
 
 
 class _Stopped(KeyboardInterrupt):
-    """A signal asked us to stop."""
+    """A signal asked the command to stop."""
 
     def __init__(self, number: int) -> None:
         self.number = number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line, by default that of this process, and return its exit code.
+    """Run a command line. If STEMBRIDGE_DEBUG=1 is in the environment, errors have a traceback.
 
-    0: done. 2: bad input or usage, said in one line on stderr. 130 and 143: stopped by Ctrl-C and SIGTERM, cleaned up.
-    1: a bug, or nobody reads stdout. STEMBRIDGE_DEBUG=1 in the environment adds the traceback.
+    Args:
+        arguments: The words after `stembridge`, by default those of this process.
+
+    Returns:
+        The exit code. 0: done. 1: some songs of a batch failed, a check failed, a bug, or nobody reads stdout. 2: bad
+        input or usage, explained in one line on stderr. 130 and 143: stopped by Ctrl-C and SIGTERM, and cleaned up.
     """
-    # Closed from outside: what is said is lost, and must not end up in a file that takes the number.
+    # stdout or stderr may have been closed; a file that is opened later must not get its number, and so its text.
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may not be valid text
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         with warnings.catch_warnings(), _log_shown(), _signals_stop_us():
@@ -56,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 sys.stdout.flush()
             return code
     except _Stopped as stop:
-        for name in STOPPED_BY:  # all is tidied up, and what ends the interpreter should not be interrupted
+        for name in STOPPED_BY:  # everything is cleaned up, and the interpreter should end without an interruption
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), signal.SIG_IGN)
         _say(STOPPED_BY[signal.Signals(stop.number).name])
@@ -75,7 +79,7 @@ def _run(arguments: Sequence[str]) -> int:
 
     from .app import app
 
-    # Not app(): that has its own ways with errors, Ctrl-C and broken pipes.
+    # Not app(), which would handle errors, Ctrl-C and broken pipes itself.
     command = typer.main.get_command(app)
     if is_completing:
         command.main(arguments, prog_name="stembridge")
@@ -92,7 +96,7 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
     if isinstance(error, BrokenPipeError):
         _forget_stdout()
         return FAILED
-    # ONNX Runtime's message, and Python's where there is no memory for a thread's stack.
+    # The messages of ONNX Runtime, and of Python if there is no memory for a thread's stack.
     shortages = "Failed to allocate memory", "can't start new thread"
     if isinstance(error, MemoryError) or any(shortage in str(error) for shortage in shortages):
         files = [argument for argument in arguments if os.path.isfile(argument)]
@@ -103,7 +107,8 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
         _say(f"this is a bug, please report it: {type(error).__name__}: {error} (STEMBRIDGE_DEBUG=1 shows where)")
         return FAILED
     if _lost_folder(error):
-        known = "" if isinstance(error, OSError) and error.strerror == reason else f"{reason}; "  # which names no file
+        # Without a file name the reason says nothing more.
+        known = "" if isinstance(error, OSError) and error.strerror == reason else f"{reason}; "
         reason = f"{known}the current folder has been deleted: change to another (cd)"
     _say(reason)
     if isinstance(error, OSError):
@@ -113,15 +118,15 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
 
 def _reason(error: Exception) -> str | None:
     """Return what is wrong with the input or the machine; None if the error is a bug."""
-    if hasattr(error, "format_message"):  # a usage error of click, which newer versions of typer bring along
+    if hasattr(error, "format_message"):  # a usage error of click, of which newer versions of typer have a copy
         context = getattr(error, "ctx", None)
         if choices := getattr(error, "possibilities", None):  # an unknown option
             from ..core.suggest import did_you_mean
 
             name = getattr(error, "option_name", "")
             return f"No such option: {name}{did_you_mean(name, choices)}; {_see(context)}"
-        message = error.format_message().rstrip(".").replace("Value error, ", "")  # so pydantic begins, for typer
-        meant = MEANT.get(getattr(getattr(error, "param", None), "name", None) or "")
+        message = error.format_message().rstrip(".").replace("Value error, ", "")  # pydantic's prefix
+        meant = OTHER_OPTIONS.get(getattr(getattr(error, "param", None), "name", None) or "")
         return f"{message}; {f'{meant}; ' if meant else ''}{_see(context)}"
     if isinstance(error, OSError) and error.strerror:
         remedy = next((f"; {text}" for kind, text in REMEDIES.items() if isinstance(error, kind)), "")
@@ -155,16 +160,16 @@ def _say(text: str) -> None:
 
 
 def _forget_stdout() -> None:
-    """Let nothing be written to stdout at exit, where it would fail once more."""
+    """Prevent Python from writing to stdout at exit, which would fail again."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Shown(logging.Handler):
-    """Shows what the library logs as lines on stderr."""
+    """Shows the library's log messages as lines on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a line."""
+        """Show a message."""
         _say(record.getMessage())
 
 
@@ -180,21 +185,21 @@ def _log_shown() -> Iterator[None]:
 
 @contextmanager
 def _signals_stop_us() -> Iterator[None]:
-    """Make Ctrl-C, SIGTERM and a closed terminal raise. More of them soon after, while we tidy up, are ignored."""
+    """Make Ctrl-C, SIGTERM and a closed terminal raise, and ignore repeated ones during the clean-up."""
     numbers = [getattr(signal, name) for name in STOPPED_BY if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
-    ours = [number for number in numbers if before[number] is not signal.SIG_IGN]  # nohup and & stay in force
+    handled = [number for number in numbers if before[number] is not signal.SIG_IGN]  # nohup and & keep their effect
 
-    last = -PATIENCE
+    last = -REPEATED_SIGNALS_S
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal last
-        if time.monotonic() - last >= PATIENCE:
+        if time.monotonic() - last >= REPEATED_SIGNALS_S:
             last = time.monotonic()
             before.clear()
             raise _Stopped(number)
 
-    for number in ours:
+    for number in handled:
         signal.signal(number, stop)
     try:
         yield

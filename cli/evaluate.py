@@ -41,8 +41,8 @@ def evaluate_model(
 ) -> None:
     """Score a model on songs with true stems.
 
-    Clip SDR, median SDR of one-second frames, and SIR and SAR over whole clips; medians over the songs, in dB. Then how
-    good the mix without vocals is, and how much of the vocals is left in it.
+    Prints medians over the songs, in dB: clip SDR, median SDR of one-second frames, and SIR and SAR over whole clips.
+    Then the SDR of the mix without vocals, and how much of the vocals remains in it.
     """
     if output:
         if output.suffix != ".json":
@@ -50,7 +50,7 @@ def evaluate_model(
         check_new(output, force)
     if bss_eval and find_spec("museval") is None:
         raise ValueError(
-            f"SIR and SAR need museval, which is not here: {install_extra('train')}, or give --no-bss-eval"
+            f"SIR and SAR need museval, which is not installed: {install_extra('train')}, or give --no-bss-eval"
         )
     from ..control.files import write_whole
     from ..models import load_model

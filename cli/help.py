@@ -1,4 +1,4 @@
-"""The text of `--help`, and the names of commands, presets among them."""
+"""The text of `--help`, and the names of commands, which include those of presets."""
 
 import textwrap
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from typer.core import TyperCommand, TyperGroup
 from ..render.settings import BATCH, FILE, NETWORK
 
 INDENT, GAP = 2, 2
-NAMES_WIDTH = 26  # of the column with options
-NARROW, NARROW_NAMES = 60, 4  # in a terminal narrower than the first, that column has the second
-MOST_WIDTH = 100
-MOST_CHOICES = 20  # characters of choices that are shown in the place of a value
+NAMES_WIDTH = 26  # columns for the names of options
+NARROW_WIDTH, NARROW_NAMES_WIDTH = 60, 4  # in a terminal narrower than the first, names have the second
+MAX_WIDTH = 100  # columns
+MAX_CHOICES_LENGTH = 20  # characters; longer lists of choices are not shown in the place of a value
 
 
 class Command(TyperCommand):
-    """A command. Its epilog is its examples, a line each."""
+    """A command. Its epilog has its examples, one on each line."""
 
     def format_help(self, context: Any, formatter: Any) -> None:
         """Print the help, as wide as the terminal."""
@@ -25,7 +25,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A command with commands. Its epilog is its examples, a line each."""
+    """A command with commands. Its epilog has its examples, one on each line."""
 
     def format_help(self, context: Any, formatter: Any) -> None:
         """Print the help, as wide as the terminal."""
@@ -42,7 +42,7 @@ class Group(TyperGroup):
 
 
 class Commands(Group):
-    """All commands. The names of presets are short for `remix --preset NAME`."""
+    """All commands. A preset's name is a command too, short for `remix --preset NAME`."""
 
     def list_commands(self, context: Any) -> list[str]:
         """Return the names of the commands, then those of presets."""
@@ -61,7 +61,7 @@ class Commands(Group):
         return remix
 
     def resolve_command(self, context: Any, arguments: list[str]) -> Any:
-        """As for any group; a preset's name is `remix` with that preset."""
+        """Return the same as for any group, but for a preset's name `remix` with that preset."""
         name, *rest = arguments
         if name not in self.commands and (remix := self.get_command(context, name)) is not None:
             return name, remix, ["--preset", name, *rest]
@@ -79,19 +79,24 @@ def _description(preset: str) -> str:
 
 
 def print_help(command: Any, context: Any) -> None:
-    """Print what a command does, examples, and by panel its arguments and options; then its commands."""
+    """Print the description of a command, its examples, its arguments and options by panel, and its commands.
+
+    Args:
+        command: A `Command` or `Group`.
+        context: Its context.
+    """
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False, markup=False, emoji=False)
-    width = min(console.width, MOST_WIDTH)
+    width = min(console.width, MAX_WIDTH)
 
     def show(*pieces: str | tuple[str, str]) -> None:
         console.print(Text.assemble(*pieces), soft_wrap=True)
 
     def show_rows(title: str, rows: list[tuple[str, str]]) -> None:
         show("\n", ("\n".join(_wrapped(title, width)), "bold"))
-        column = min(NAMES_WIDTH if width >= NARROW else NARROW_NAMES, max(len(names) for names, _ in rows))
+        column = min(NAMES_WIDTH if width >= NARROW_WIDTH else NARROW_NAMES_WIDTH, max(len(names) for names, _ in rows))
         for names, text in rows:
             *above, names = _wrapped(names, width - INDENT)
             for line in above:
@@ -151,7 +156,7 @@ def _metavar(parameter: Any) -> str:
     if parameter.metavar is not None:
         return str(parameter.metavar).strip("[]")
     choices = "|".join(_choices(parameter))
-    if choices and len(choices) <= MOST_CHOICES:
+    if choices and len(choices) <= MAX_CHOICES_LENGTH:
         return choices
     return "N" if _range(parameter) else str(parameter.name).upper()
 
@@ -172,7 +177,7 @@ def _text(parameter: Any, context: Any) -> str:
     text = (parameter.help or "").rstrip(".")
     default = parameter.get_default(context, call=False)
     choices = _choices(parameter)
-    notes = [_range(parameter), _in_words(choices) if len("|".join(choices)) > MOST_CHOICES else ""]
+    notes = [_range(parameter), _in_words(choices) if len("|".join(choices)) > MAX_CHOICES_LENGTH else ""]
     shown = parameter.show_default and "default" not in text.lower()
     if shown and not (default is None or isinstance(default, bool) or callable(default)):
         notes.append(f"default: {getattr(default, 'value', default)}")
@@ -195,7 +200,7 @@ def _in_words(choices: Sequence[str]) -> str:
 
 
 def _range(parameter: Any) -> str:
-    """Where a number lies, in words."""
+    """Return the range of a number, in words."""
     kind = parameter if hasattr(parameter, "min") else getattr(parameter, "type", None)
     low, high = getattr(kind, "min", None), getattr(kind, "max", None)
     if low is None and high is None:

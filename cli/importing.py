@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..models.guests import GuestFile
     from ..render import Progress
 
-CHUNK = 1 << 20  # bytes that are copied at a time
-PEAK = 0.1  # of the noise that a network is tried on; full scale is 1
+CHUNK_BYTES = 1 << 20  # copied at a time
+NOISE_PEAK = 0.1  # of the noise that a network is tried with; full scale is 1
 
 
 def import_model(
@@ -25,9 +25,9 @@ def import_model(
         list[str],
         typer.Argument(
             metavar="FILE...",
-            help="An .onnx file or its URL; several for a model of several graphs, such as one for each stem. With a "
-            "card next to it (`stembridge docs model-format`), the card is taken. Also a folder with a "
-            "checkpoint of Spleeter.",
+            help="An .onnx file or its URL; several for a model of several graphs, such as one for each stem. If a "
+            "card lies next to it (`stembridge docs model-format`), that is used. Also a folder with a Spleeter "
+            "checkpoint.",
         ),
     ],
     name: Annotated[
@@ -38,15 +38,17 @@ def import_model(
         typer.Option(
             "--kind",
             metavar="KIND",
-            help="Kind, if the graph does not show it; see `stembridge docs guests`.",
+            help="Kind of network, if the graph does not show it; see `stembridge docs guests`.",
         ),
     ] = None,
     stems: Annotated[
         str | None,
-        typer.Option("--stems", metavar="NAMES", help="Its stems in order, or that of each file: `vocals,drums`."),
+        typer.Option(
+            "--stems", metavar="NAMES", help="Stems of the network in order, or of each file: `vocals,drums`."
+        ),
     ] = None,
     terms: Annotated[
-        str | None, typer.Option("--terms", metavar="TEXT", help="What the weights may be used for, for the card.")
+        str | None, typer.Option("--terms", metavar="TEXT", help="Terms of the weights, for the card.")
     ] = None,
     overwrite: Force = False,
 ) -> None:
@@ -86,9 +88,9 @@ def _say_imported(model: "Model", name: str) -> None:
     from .table import printable
 
     card = model.card
-    what = card.values.get("description", f"a network that gives {card.mode}")
-    terms = f"terms of the weights: {card.values['terms']}"
-    print(printable(f"imported {name}: {what}; stems {', '.join(card.stems)}; {terms}; use it with --model {name}"))
+    description = card.values.get("description", f"a network that gives {card.mode}")
+    about = f"{description}; stems {', '.join(card.stems)}; terms of the weights: {card.values['terms']}"
+    print(printable(f"imported {name}: {about}; use it with --model {name}"))
     for graph in model.graphs:
         print(f"  {graph.path.name} has the SHA-256 {graph.sha256}")
 
@@ -107,7 +109,7 @@ def _usual_name(source: str) -> str:
 
 
 def _has_card(source: str) -> bool:
-    """Return whether a source is a card, or has one next to it: other programs have JSON files of that name, too."""
+    """Return whether a source is a card, or has one next to it, and not only another program's JSON file."""
     from ..core.errors import ModelError
     from ..models.card import read_card
 
@@ -163,7 +165,7 @@ def _copy(source: str, target: Path, progress: "Progress | None") -> "GuestFile"
             else:
                 size, stream = os.path.getsize(source), open(source, "rb")  # noqa: SIM115
             with stream:
-                while chunk := stream.read(CHUNK):
+                while chunk := stream.read(CHUNK_BYTES):
                     copy.write(chunk)
                     digest.update(chunk)
                     done += len(chunk)
@@ -173,15 +175,15 @@ def _copy(source: str, target: Path, progress: "Progress | None") -> "GuestFile"
             if not is_url(source) or isinstance(error, MemoryError):
                 raise
             raise OSError(
-                f"{source}: cannot be downloaded: {one_line(error)}; check the address, or try again"
+                f"{source} cannot be downloaded: {one_line(error)}; check the address, or try again"
             ) from error
     if size is not None and done != size:
-        raise OSError(f"{source}: only {done} of {size} bytes came; try again")
+        raise OSError(f"{source}: only {done} of {size} bytes arrived; try again")
     return GuestFile(target, shown, digest.hexdigest())
 
 
 def _try_on_noise(model: "Model", progress: "Progress | None") -> None:
-    """Run a network on noise through the engine, which checks what it gives. Raises ModelError."""
+    """Run a network on noise through the engine, which checks its output. Raises ModelError."""
     import numpy as np
 
     from ..engine import StemProcessor
@@ -192,6 +194,6 @@ def _try_on_noise(model: "Model", progress: "Progress | None") -> None:
     try:
         processor = StemProcessor(model, model.card.sample_rate, 2)
         length = processor.latency_samples + 1  # so that one sample must come from the network
-        processor.separate(PEAK * np.random.default_rng(0).uniform(-1, 1, (2, length)).astype(np.float32))
+        processor.separate(NOISE_PEAK * np.random.default_rng(0).uniform(-1, 1, (2, length)).astype(np.float32))
     except ModelError as error:
         raise ModelError(str(error).replace(f"{model.path.parent}{os.sep}", "")) from error  # a hidden folder

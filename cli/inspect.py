@@ -23,14 +23,16 @@ def inspect_song(
             "current folder.",
         ),
     ] = None,
-    dark: Annotated[bool, typer.Option("--dark", help="On dark ground; .html is as its reader likes.")] = False,
+    dark: Annotated[
+        bool, typer.Option("--dark", help="Use the dark theme (HTML follows the browser's setting).")
+    ] = False,
     model: ModelName = "studio",
     stream: Stream = None,
     force: Force = False,
     threads: Threads = 1,
     provider: ProviderName = None,
 ) -> None:
-    """Draw what is in a song: waveform, spectrogram, each stem's level over time, and how loud they are."""
+    """Draw a song: its waveform and spectrogram, and the level and loudness of each stem."""
     from ..render.inspect.figure import draw_file
     from .outputs import new_folder, picture_path
     from .rendering import progress_bar

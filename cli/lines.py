@@ -1,4 +1,4 @@
-"""A batch as lines of text: a line for each song, and lines about files that were left out."""
+"""The progress of a batch as lines of text: one for each song, and some about files that were left out."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -11,31 +11,51 @@ if TYPE_CHECKING:
 
 
 def complain(line: str) -> None:
-    """Print a line on stderr."""
+    """Print a line on stderr.
+
+    Args:
+        line: Text without the program's name.
+    """
     print(printable(f"stembridge: {line}"), file=sys.stderr)
 
 
 def say_left_out(report: "Report") -> None:
-    """Print a line on stderr about files and folders that a folder or glob left out."""
+    """Print lines on stderr about files and folders that a folder or glob left out.
+
+    Args:
+        report: The batch.
+    """
     for line in report.left_out:
         complain(line)
 
 
 class Lines:
-    """A line on stdout for each song, where nobody watches. count: of the songs that are done or failed."""
+    """Shows the progress of a batch, as its `Watcher`, by a line on stdout for each song.
+
+    Attributes:
+        count: Number of songs that are done or failed.
+    """
 
     count = 0
 
     def planned(self, report: "Report") -> None:
-        """Know how many songs there are to do."""
+        """Remember the number of songs.
+
+        Args:
+            report: The batch before any work, with its planned songs.
+        """
         self._total = len(report.planned)
         say_left_out(report)
 
     def working(self, source: str, step: str, fraction: float | None) -> None:
-        """Say nothing."""
+        """Print nothing: there is one line for each song."""
 
     def finished(self, song: "SongReport") -> None:
-        """Print the result of a song."""
+        """Print the result of a song.
+
+        Args:
+            song: A song that is done or failed.
+        """
         self.count += 1
         count = f"{self.count:{len(str(self._total))}}/{self._total}"
         if song.outcome == "failed":
@@ -46,7 +66,12 @@ class Lines:
 
 
 def speed_text(seconds: float | None, took: float | None) -> str:
-    """How long something is, how long it took, and what that is in real time."""
+    """Return words about length and speed, empty if one of them is not known.
+
+    Args:
+        seconds: Length of the audio.
+        took: Duration of the work, in seconds.
+    """
     if not seconds or not took:
         return ""
     return f"{clock(seconds)} in {clock(took)}, {seconds / took:.1f} times real time"

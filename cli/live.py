@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ..control import MidiControl
     from ..live import Live
 
-LOOK = 0.25  # s between two looks at whether a signal has come
-TAKES = ".csv", ".mid"
+POLL_INTERVAL_S = 0.25  # between two checks for signals and for another song
+MOVES_SUFFIXES = ".csv", ".mid"
 
 
 def play_live(
@@ -35,7 +35,7 @@ def play_live(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--input", "-i", metavar="WHAT", help="A device, or `none`; or one song or playlist."),
+        typer.Option("--input", "-i", metavar="WHAT", help="A device, a song, a playlist, or `none`."),
     ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="WHAT", help="A device, a new audio file, or `none`.")
@@ -56,7 +56,7 @@ def play_live(
     ] = None,
     midi_map: Annotated[str, MapName] = "general",
     record_moves: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep what the faders did: a .csv or .mid file.")
+        Path | None, typer.Option(metavar="FILE", help="Record the moves of the faders to a .csv or .mid file.")
     ] = None,
     model: ModelName = "live",
     provider: ProviderName = None,
@@ -68,23 +68,21 @@ def play_live(
             min=8000,
             max=192000,
             metavar="HZ",
-            help="Sample rate in Hz (default: the file's, else 44100).",
+            help="Sample rate in Hz (default: the song's, else 44100).",
         ),
     ] = None,
-    block: Annotated[
-        int, typer.Option("--block", min=16, max=16384, metavar="N", help="Samples to work on at a time.")
-    ] = 256,
+    block: Annotated[int, typer.Option("--block", min=16, max=16384, metavar="N", help="Samples in a block.")] = 256,
     driver: Annotated[
-        str | None, typer.Option("--driver", metavar="NAME", help="Of the devices: alsa, pulseaudio, jack ...")
+        str | None, typer.Option("--driver", metavar="NAME", help="Driver of the devices: alsa, pulseaudio, jack ...")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", min=0.001, metavar="N", help="End by itself after that long.")
+        float | None, typer.Option("--seconds", min=0.001, metavar="N", help="Stop after so many seconds.")
     ] = None,
-    ui: Annotated[bool, typer.Option("--ui/--no-ui", help="The mixer in the terminal, or nothing but sound.")] = True,
-    devices: Annotated[bool, typer.Option("--devices", help="List the devices for sound, and exit.")] = False,
+    ui: Annotated[bool, typer.Option("--ui/--no-ui", help="Show the mixer in the terminal, or only play.")] = True,
+    devices: Annotated[bool, typer.Option("--devices", help="List the audio devices, and exit.")] = False,
     force: Force = False,
 ) -> None:
-    """Move the stems of what is playing, with a mixer in the terminal. Without names: the default devices."""
+    """Move the stems of live sound, with a mixer in the terminal. Without names: the default devices."""
     if songs and source is not None:
         raise ValueError(f"songs and --input {source} cannot both play; give one of them")
     if devices:
@@ -115,37 +113,37 @@ def play_live(
     if ui:
         _check_screen()
     if record_moves is not None:
-        if record_moves.suffix.lower() not in TAKES:
-            raise ValueError(f"{record_moves}: moves are kept as {' or '.join(TAKES)}")
+        if record_moves.suffix.lower() not in MOVES_SUFFIXES:
+            raise ValueError(f"{record_moves}: moves are recorded to a {' or '.join(MOVES_SUFFIXES)} file; rename it")
         check_new(record_moves, force)
     if output is not None and live.settings.output_kind == "file":
         check_new(Path(output), force)
     control, began = _control(live, chosen, midi, report), False
     try:
-        with control, live:  # a port that is not there is found before anything is written
+        with control, live:  # first the control, because a missing port must stop this before a file is written
             began = True
             if ui:
                 from .mixer import run_mixer
 
                 run_mixer(live, control, lines)
             else:
-                print(f"{_told(live)}; Ctrl-C ends", flush=True)
+                print(f"{_description(live)}; Ctrl-C ends", flush=True)
                 transport, song = live.transport, 0
-                while not live.wait(LOOK):
+                while not live.wait(POLL_INTERVAL_S):
                     if song != (song := transport.song):
                         print(f"song {song + 1} of {len(transport.songs)}: {transport.songs[song]}", flush=True)
     finally:
-        while not lines.empty():  # lines that the mixer has not shown
+        while not lines.empty():  # the mixer did not show these
             say(lines.get())
         if began:
             moves = _keep_moves(control, record_moves, live.settings.sample_rate, force)
-            stop = sys.exception()  # None at the end; but a signal, unless the terminal is gone, is no error either
+            stop = sys.exception()  # None at the end; a signal is not an error either, unless the terminal is gone
             if not isinstance(stop, Exception) and getattr(stop, "number", None) != signal.SIGHUP:
                 _sum_up(live, moves)
 
 
 def _control(live: "Live", midi_map: Any, port: str | None, report: Callable[[str], None]) -> "MidiControl":
-    """Return the control of all faders, with or without a controller, so that all moves are recorded and shown."""
+    """Return the control of all faders. It records and shows all moves, with or without a controller."""
     from ..control import MidiControl
 
     nobody = SimpleNamespace(callback=None, name="nobody")
@@ -162,7 +160,7 @@ def _check_screen() -> None:
 
 
 def _keep_moves(control: "MidiControl", path: Path | None, sample_rate: int, force: bool) -> Path | None:
-    """Where the take is now: under a name with a number, if there is another by now."""
+    """Write the moves to a file, and return its path. It gets a number if another file has its name by now."""
     if path is None:
         return None
     from ..live.sources_sinks import numbered
@@ -175,15 +173,15 @@ def _keep_moves(control: "MidiControl", path: Path | None, sample_rate: int, for
     return place
 
 
-def _told(live: "Live") -> str:
+def _description(live: "Live") -> str:
     """Return a line about input, output and latency."""
     settings, latency = live.settings, live.latency_samples
-    late = 1000 * (latency + settings.block) / settings.sample_rate
+    total_ms = 1000 * (latency + settings.block) / settings.sample_rate
     source = _end(settings.input, settings.input_kind)
     if songs := settings.songs:
         source = songs[0] if len(songs) == 1 else f"{songs[0]} and {len(songs) - 1} more"
     ends = f"{source} to {_end(settings.output, settings.output_kind)}"
-    return f"{ends}: {settings.sample_rate} Hz, latency {latency} + {settings.block} samples, {late:.1f} ms"
+    return f"{ends}: {settings.sample_rate} Hz, latency {latency} + {settings.block} samples, {total_ms:.1f} ms"
 
 
 def _end(name: str | None, kind: str) -> str:

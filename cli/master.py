@@ -1,4 +1,4 @@
-"""The meter of the mixer for its output, with a light that shows clipping."""
+"""The mixer's meter of the output, with a clip light."""
 
 from math import inf
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
-from .strip import AROUND, BOLD, DIM, FLOOR_DB, TURNED, meter_row
+from .strip import BOLD, DIM, FLOOR_DB, OTHER_ROWS, REVERSED, meter_row
 
 if TYPE_CHECKING:
     from ..live import Live
@@ -16,7 +16,11 @@ WIDTH = 4  # columns
 
 
 class MasterMeter(Widget):
-    """Peak and RMS of the mix. The light stays on once a sample was above full scale; click to put it out."""
+    """Shows peak and RMS of the mix. The clip light stays on once a sample was above full scale; a click puts it out.
+
+    Args:
+        live: Has the levels.
+    """
 
     DEFAULT_CSS = f"MasterMeter {{ width: {WIDTH}; height: 1fr; min-height: 6; }}"
 
@@ -27,7 +31,7 @@ class MasterMeter(Widget):
         self._seen: tuple[float, float, bool] = -inf, -inf, False
 
     def follow(self) -> None:
-        """Draw it again if it has changed."""
+        """Draw the meter again if it has changed."""
         peak, rms = self._live.mix_level
         seen = round(peak, 1), round(rms, 1), self._live.clipped > self._known
         if seen != self._seen:
@@ -43,8 +47,8 @@ class MasterMeter(Widget):
         self.put_out()
 
     def render_line(self, y: int) -> Strip:
-        """Return one row of the meter; the strips next to it have the same rows."""
-        rows = self.size.height - AROUND
+        """Return a row of the meter, whose rows are those of the strips next to it."""
+        rows = self.size.height - OTHER_ROWS
         peak, rms, clipped = self._seen
         if y == 0:
             segment = Segment("mix ", BOLD)
@@ -53,5 +57,5 @@ class MasterMeter(Widget):
         elif y == rows + 1:
             segment = Segment(f"{peak:3.0f} " if peak > FLOOR_DB else " " * WIDTH, DIM)
         else:
-            segment = Segment("CLIP", TURNED) if clipped else Segment("clip", DIM)
+            segment = Segment("CLIP", REVERSED) if clipped else Segment("clip", DIM)
         return Strip([segment]).adjust_cell_length(self.size.width).apply_style(self.rich_style)

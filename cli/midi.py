@@ -1,4 +1,4 @@
-"""`stembridge midi`: what is plugged in, what it sends, and maps for it."""
+"""`stembridge midi`: the MIDI ports, the messages that come in, and maps for controllers."""
 
 import json
 import os
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     Events = queue.Queue[Message | None]  # None is the Enter key
 
-WAITING = 1000  # messages that may wait to be shown; what comes on top of them is lost
-QUIET = 0.6  # seconds without a message after which a fader has been moved
-HELD = 1.5  # seconds after which a button that was not let go stays down by itself
-ENDLESS = 2000  # messages after which one need not wait for quiet, as something there is never quiet
+MAX_WAITING = 1000  # messages that may wait to be shown; further ones are lost
+FADER_QUIET_S = 0.6  # a fader has come to rest if it sends nothing for so long
+BUTTON_HELD_S = 1.5  # a button that is not released for so long is a switch that stays down
+MAX_MESSAGES = 2000  # then stop to wait for quiet: some control never stops sending
 
 app = typer.Typer(cls=Group, epilog=EXAMPLES["midi"])
 
@@ -37,14 +37,14 @@ PortName = Annotated[
     typer.Argument(
         metavar="[PORT]",
         autocompletion=port_names_from,
-        help="A name or a part of it, HOST:PORT, or :PORT to be a server; default: first.",
+        help="A name or a part of it, HOST:PORT, or :PORT to be a server; default: the first port.",
     ),
 ]
 
 
 @app.callback(invoke_without_command=True)
 def _midi(context: typer.Context) -> None:
-    """List MIDI ports and maps, watch what a device sends, and make a map of it by moving its controls."""
+    """List MIDI ports and maps, show the messages of a controller, and make a map for it by moving its controls."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -61,7 +61,7 @@ def list_ports(as_json: AsJson = False) -> None:
         print_json([{"port": name, "sends": name in inputs, "receives": name in outputs} for name in names])
         return
     if not inputs and not outputs:
-        print("there are no MIDI ports; plug a device in, or use HOST:PORT for one over the network")
+        print("no MIDI ports found; plug a device in, or use HOST:PORT for one over the network")
         return
     print_table(
         ["port", "sends", "receives"],
@@ -87,80 +87,83 @@ def monitor_port(
     port: PortName = None,
     midi_map: Annotated[str, MapName] = "general",
 ) -> None:
-    """Show the messages of a port, and what a map makes of them, until Ctrl-C."""
+    """Show the messages of a port, and the moves that a map makes of them, until Ctrl-C."""
     from ..control import load_map
     from ..control.listener import Listener
     from ..control.maps.translator import Translator
 
     chosen = load_map(midi_map)
     translator = Translator(chosen, chosen.stems)
-    events: Events = queue.Queue(WAITING)
+    events: Events = queue.Queue(MAX_WAITING)
     with Listener(port, _into(events)) as listener:
         print(f"listening to {listener.name} with the map {chosen.name}; Ctrl-C ends", flush=True)
         while (message := events.get()) is not None:
-            made = ", ".join(_made(change, translator) for change in translator.feed(message))
-            print(f"{_told(message):<44}{made}".rstrip(), flush=True)
+            changes = ", ".join(_change_text(change, translator) for change in translator.feed(message))
+            print(f"{_message_text(message):<44}{changes}".rstrip(), flush=True)
 
 
 @app.command("learn", cls=Command, epilog=EXAMPLES["midi learn"])
 def learn_map(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The map, a .json file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The .json file to write.")],
     port: Annotated[
         str | None,
         typer.Option(
-            "--port", metavar="PORT", autocompletion=port_names_from, help="As for `monitor`; default: the first."
+            "--port",
+            metavar="PORT",
+            autocompletion=port_names_from,
+            help="A port, as for `monitor` (default: the first).",
         ),
     ] = None,
     stems: Annotated[
-        str, typer.Option("--stems", metavar="STEM,STEM...", help="What to move.")
+        str, typer.Option("--stems", metavar="STEM,STEM...", help="Stems to move.")
     ] = "vocals,drums,bass,other",
     force: Force = False,
 ) -> None:
-    """Make a map: move a control for each fader and each mute when you are asked to."""
+    """Make a map: it asks for each fader and each mute, and you move the control for it."""
     from ..control.files import write_whole
     from ..control.listener import Listener
 
     names = [name.strip() for name in stems.split(",")]
     if not all(names) or len(set(names)) < len(names):
-        raise ValueError(f"--stems {stems}: give names with commas between them, each once")
+        raise ValueError(f"--stems {stems} does not work; give names with commas between them, each once")
     if output.suffix != ".json":
-        raise ValueError(f"{output}: a map's name ends in .json")
+        raise ValueError(f"{output}: a map is a .json file; let its name end in .json")
     check_new(output, force)
-    events: Events = queue.Queue(WAITING)
+    events: Events = queue.Queue(MAX_WAITING)
     with Listener(port, _into(events)) as listener:
         print(f"listening to {listener.name}; Ctrl-C ends without a map", flush=True)
         _watch_enter(events)
         bindings = _ask(names, events)
         description = f"Learned from {listener.name}"
     if not bindings:
-        raise ValueError("nothing was learned, so there is no map to write")
+        raise ValueError("no control was learned, so no map was written; start again and move a control")
     data = {"name": output.stem, "description": description, "bindings": bindings}
     write_whole(output, (json.dumps(data, indent=2) + "\n").encode())
     print(f"wrote {output}; use it with --map {shlex.quote(str(output))}")
 
 
 def _ask(stems: list[str], events: "Events") -> list[dict[str, Any]]:
-    """Bindings for a fader and a mute of each stem, or fewer."""
+    """Return bindings for the fader and the mute of each stem, without those that the user skipped."""
     taken: set[tuple[Any, ...]] = set()
     bindings = []
     for stem in stems:
-        for action, what, wait in (
+        for action, request, wait in (
             ("gain", "move its fader or knob all the way up and down", _next_fader),
             ("mute", "press the button that mutes it", _next_button),
         ):
-            print(f"{stem}: {what} (Enter: none)", flush=True)
+            print(f"{stem}: {request} (Enter skips it)", flush=True)
             with suppress(_SkippedError):
                 while True:
                     found = wait(events)
                     if found is None:
-                        print("  that is not it; try again", flush=True)
+                        print("  that was not recognised; try again", flush=True)
                         continue
                     control = found["control"]
                     channel, number = control.get("channel", found.get("channel")), control.get("number")
                     key = (channel, control["type"] in ("note", "nrpn"), number)
                     if key not in taken:
                         break
-                    print("  that one is taken; try another", flush=True)
+                    print("  that control is taken; try another", flush=True)
                 taken.add(key)
                 bindings.append({"action": action, "stem": stem, **found})
                 details = {name: value for name, value in found.items() if name != "control"} | control
@@ -173,13 +176,13 @@ class _SkippedError(Exception):
 
 
 def _next_fader(events: "Events") -> dict[str, Any] | None:
-    """Return the control that is moved next, once it is quiet again."""
+    """Return the control that is moved next, once it has come to rest."""
     from ..control.maps.learn import recognise_fader
 
     messages = [_next(events, None)]
     with suppress(queue.Empty):
-        while len(messages) < ENDLESS:
-            messages.append(_next(events, QUIET))
+        while len(messages) < MAX_MESSAGES:
+            messages.append(_next(events, FADER_QUIET_S))
     return recognise_fader(messages)
 
 
@@ -189,11 +192,11 @@ def _next_button(events: "Events") -> dict[str, Any] | None:
 
     messages = [_next(events, None)]
     with suppress(queue.Empty):
-        while len(messages) < ENDLESS:
+        while len(messages) < MAX_MESSAGES:
             found = recognise_button(messages)
             if found is not None and found["mode"] == "toggle":
                 break
-            messages.append(_next(events, HELD))
+            messages.append(_next(events, BUTTON_HELD_S))
     return recognise_button(messages)
 
 
@@ -224,12 +227,12 @@ def _watch_enter(events: "Events") -> None:
                     with suppress(queue.Full):
                         events.put_nowait(None)
 
-    with suppress(OSError, ValueError, AttributeError):  # closed, or no file
+    with suppress(OSError, ValueError, AttributeError):  # stdin is closed, or is not a file
         threading.Thread(target=watch, args=(sys.stdin.fileno(),), daemon=True).start()
 
 
-def _told(message: "Message") -> str:
-    """A message in words, numbers as maps have them."""
+def _message_text(message: "Message") -> str:
+    """Return a message in words, with the numbers that maps use."""
     channel = f"channel {message.channel + 1}"
     if message.type == "control_change":
         return f"{channel}, control {message.control}: {message.value}"
@@ -243,8 +246,8 @@ def _told(message: "Message") -> str:
     return f"{channel}, {message.type}: {message.value}"
 
 
-def _made(change: "Change", translator: "Translator") -> str:
-    """A change in words."""
+def _change_text(change: "Change", translator: "Translator") -> str:
+    """Return a change in words."""
     from ..presets import PresetError, load_preset
 
     if change.stem is None:

@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from ..control import MidiControl
     from ..live import Live
 
-REFRESH = 1 / 15  # s
-STEP_DB, STRIDE_DB = 1.0, 6.0
-SKIP = 5.0  # s of a song that a key goes back or on
-KEYS = 9  # presets that a key chooses
-MESSAGES = 3  # lines of what goes wrong that are shown at a time
-ENDS = "SIGINT", "SIGTERM", "SIGHUP"
-BUSY = 0.7  # load from which on it is told as a danger
+REFRESH_INTERVAL_S = 1 / 15
+STEP_DB, LARGE_STEP_DB = 1.0, 6.0
+SKIP_S = 5.0  # a key goes so far back or forward in a song
+NUM_KEYS = 9  # number keys for presets
+MAX_MESSAGES = 3  # shown at a time
+STOP_SIGNALS = "SIGINT", "SIGTERM", "SIGHUP"
+HIGH_LOAD = 0.7  # a load above this is marked
 HELP = """\
- ← →        choose a stem      space  pause, go on
- ↑ ↓        1 dB up, down      , .    5 s back, on
- PgUp PgDn  6 dB up, down      b n    song before, next
+ ← →        choose a stem      space  pause, resume
+ ↑ ↓        1 dB up, down      , .    5 s back, ahead
+ PgUp PgDn  6 dB up, down      b n    previous, next song
  Home End   0 dB, silence      l      loop from, to, off
  m s        mute, solo         1..9   load a preset
  r u        all to 0 dB, undo  p      all presets
@@ -46,7 +46,7 @@ HELP = """\
  mouse: drag faders and the song's line, turn the wheel
  on faders; click M, S, presets, clip light, message
 
- Meters show what is behind the faders, from -60 dB to
+ Meters show the level after the faders, from -60 dB to
  full scale: RMS as a bar, peak as a line. LOAD is the
  share of a core, LATE counts late blocks, LATENCY is that
  of the effect and of one block. Any key closes this.\
@@ -54,17 +54,20 @@ HELP = """\
 
 
 def run_mixer(live: "Live", control: "MidiControl", lines: "queue.SimpleQueue[str]") -> None:
-    """Show the mixer until the user quits, the sound ends, or a signal comes, which is raised again.
+    """Show the mixer until the user quits, the sound ends, or a signal arrives, which is raised again afterwards.
 
-    control: moves the faders. lines: what happens in the meantime, to be shown.
+    Args:
+        live: Sound that has been started.
+        control: Moves the faders.
+        lines: Messages to show.
     """
     mixer = Mixer(live, control, lines)
-    numbers = [getattr(signal, name) for name in ENDS if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     caught: list[int] = []
 
-    def stop(number: int, _: Any) -> None:  # the terminal has to be put in order first
-        if caught:  # it hangs
+    def stop(number: int, _: Any) -> None:  # first the mixer must restore the terminal
+        if caught:  # the mixer hangs
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         caught.append(number)
@@ -78,7 +81,7 @@ def run_mixer(live: "Live", control: "MidiControl", lines: "queue.SimpleQueue[st
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in caught[:1]:  # which tells more than an error of a terminal that is gone
+        for number in caught[:1]:  # even if a lost terminal made the mixer fail: the signal is the reason
             signal.raise_signal(number)
 
 
@@ -86,30 +89,34 @@ class Help(ModalScreen[None]):
     """The list of keys."""
 
     def compose(self) -> ComposeResult:
-        """One box."""
+        """Yield the box with the text."""
         yield Static(HELP, id="help")
 
     def on_key(self, event: events.Key) -> None:
-        """Any key closes it, and does nothing else."""
+        """Close the list at any key, which does nothing else."""
         event.stop()
         self.dismiss()
 
     def on_click(self) -> None:
-        """So does a click."""
+        """Close the list at a click."""
         self.dismiss()
 
 
 class PresetList(ModalScreen[str]):
-    """All presets to choose from."""
+    """All presets to choose from.
+
+    Args:
+        presets: Name to description.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,p,q", "dismiss", show=False)]
 
     def __init__(self, presets: dict[str, str]) -> None:
         super().__init__()
-        self._options = [Option(f"{name:<15} {about}", id=name) for name, about in presets.items()]
+        self._options = [Option(f"{name:<15} {text}", id=name) for name, text in presets.items()]
 
     def compose(self) -> ComposeResult:
-        """One list."""
+        """Yield the list."""
         yield OptionList(*self._options, id="all-presets", markup=False)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -117,13 +124,19 @@ class PresetList(ModalScreen[str]):
         self.dismiss(event.option_id)
 
     def on_click(self, event: events.Click) -> None:
-        """Close the list if the click was next to it."""
+        """Close the list if the click was outside it."""
         if event.widget is self:
             self.dismiss()
 
 
 class Mixer(App[None]):
-    """A strip for each stem, presets, and how the sound is doing."""
+    """A strip for each stem, presets, and the state of the sound.
+
+    Args:
+        live: Sound that has been started.
+        control: Moves the faders.
+        lines: Messages to show.
+    """
 
     TITLE = "stembridge live"
     ENABLE_COMMAND_PALETTE = False
@@ -149,36 +162,36 @@ class Mixer(App[None]):
         Binding("u", "undo", "undo"),
         Binding("p", "presets", "presets"),
         Binding("r", "reset", show=False),
-        Binding("comma", f"skip({-SKIP})", show=False),
-        Binding("full_stop", f"skip({SKIP})", show=False),
+        Binding("comma", f"skip({-SKIP_S})", show=False),
+        Binding("full_stop", f"skip({SKIP_S})", show=False),
         Binding("b", "step(-1)", show=False),
         Binding("n", "step(1)", show=False),
         Binding("c", "put_out", show=False),
         Binding("escape", "hush", show=False),
         Binding("up", f"move({STEP_DB})", show=False),
         Binding("down", f"move({-STEP_DB})", show=False),
-        Binding("pageup", f"move({STRIDE_DB})", show=False),
-        Binding("pagedown", f"move({-STRIDE_DB})", show=False),
+        Binding("pageup", f"move({LARGE_STEP_DB})", show=False),
+        Binding("pagedown", f"move({-LARGE_STEP_DB})", show=False),
         Binding("home", "set_gain(0)", show=False),
         Binding("end", "set_gain(-80)", show=False),
-        *(Binding(str(key), f"preset({key})", show=False) for key in range(1, KEYS + 1)),
+        *(Binding(str(key), f"preset({key})", show=False) for key in range(1, NUM_KEYS + 1)),
     ]
 
     def __init__(self, live: "Live", control: "MidiControl", lines: "queue.SimpleQueue[str]") -> None:
         super().__init__()
-        self.theme = "ansi-dark"  # the terminal's own colours, whether it is light or dark
+        self.theme = "ansi-dark"  # the colours of the terminal, whether it is light or dark
         self._live, self._control, self._lines = live, Undoable(control), lines
         self._presets = _keyed_presets(live.stems)
-        self._loop_from: tuple[int, float] | None = None  # a song, and where in it a loop shall begin
-        # Kept, because a query looks at the screen in front, which may be the help.
+        self._loop_from: tuple[int, float] | None = None  # the number of a song, and the start of its loop in seconds
+        # Not found by queries, because they search the front screen, which may be the help.
         self._strips = [ChannelStrip(self._control, stem) for stem in live.stems]
         self._master, self._song = MasterMeter(live), SongLine(live.transport)
         self._head, self._keys, self._status = Static(id="title"), Static(id="presets"), Static(id="status")
         self._message = Static(id="message", markup=False)
-        self._said: deque[str] = deque(maxlen=MESSAGES)
+        self._said: deque[str] = deque(maxlen=MAX_MESSAGES)
 
     def compose(self) -> ComposeResult:
-        """From top to bottom."""
+        """Yield the parts of the mixer from top to bottom."""
         yield self._head
         yield Horizontal(*self._strips, self._master, id="strips")
         if self._live.transport.songs:
@@ -192,10 +205,10 @@ class Mixer(App[None]):
         """Begin to follow the sound."""
         self._strips[0].focus()
         if not self.is_headless and hasattr(signal, "SIGCONT"):
-            # Textual starts to read keys once more, and then never ends; and a mixer is not put aside.
+            # After SIGCONT Textual would start a second reader of keys, and never end. So Ctrl-Z does nothing.
             signal.signal(signal.SIGCONT, signal.SIG_DFL)
             signal.signal(signal.SIGTSTP, signal.SIG_IGN)
-        self.set_interval(REFRESH, self._tick)
+        self.set_interval(REFRESH_INTERVAL_S, self._tick)
 
     def _tick(self) -> None:
         if self._live.wait(0):
@@ -232,8 +245,8 @@ class Mixer(App[None]):
 
     def _health(self) -> Text:
         live, rate = self._live, self._live.settings.sample_rate
-        late = live.latency_samples + live.settings.block
-        busy = Style(reverse=True) if live.load > BUSY else Style()
+        latency = live.latency_samples + live.settings.block
+        busy = Style(reverse=True) if live.load > HIGH_LOAD else Style()
         missed = Style(reverse=True) if live.misses else Style()
         return Text.assemble(
             f"{clock(live.position // rate)}",
@@ -242,12 +255,12 @@ class Mixer(App[None]):
             ("  LATE ", "dim"),
             (f"{live.misses}", missed),
             ("  LATENCY ", "dim"),
-            f"{late} samples {1000 * late / rate:.1f} ms",
+            f"{latency} samples {1000 * latency / rate:.1f} ms",
             no_wrap=True,
         )
 
     def _buttons(self, width: int) -> Text:
-        """The presets in as many lines as they need."""
+        """Return the buttons of presets, in as many lines as they need."""
         lines = [Text()]
         buttons = [(str(key), name, f"app.preset({key})") for key, name in enumerate(self._presets, 1)]
         for key, name, action in [*buttons, ("p", "all", "app.presets")]:
@@ -263,33 +276,49 @@ class Mixer(App[None]):
         return self.focused if isinstance(self.focused, ChannelStrip) else self._strips[0]
 
     def action_choose(self, by: int) -> None:
-        """Go to another stem."""
+        """Go to another stem.
+
+        Args:
+            by: 1 for the next stem, -1 for the previous one.
+        """
         (self.screen.focus_next if by > 0 else self.screen.focus_previous)(ChannelStrip)
 
     def action_move(self, by: float) -> None:
-        """Move the chosen fader by so many dB."""
+        """Move the chosen fader.
+
+        Args:
+            by: Change in dB.
+        """
         self._chosen.move_to(self._chosen.gain_db + by)
 
     def action_set_gain(self, gain_db: float) -> None:
-        """Bring the chosen fader there."""
+        """Move the chosen fader to a gain.
+
+        Args:
+            gain_db: Gain in dB.
+        """
         self._chosen.move_to(gain_db)
 
     def action_mute(self) -> None:
-        """Mute the chosen stem, or end that."""
+        """Mute the chosen stem, or unmute it."""
         self._chosen.toggle("mute")
 
     def action_solo(self) -> None:
-        """Solo the chosen stem, or end that."""
+        """Solo the chosen stem, or end its solo."""
         self._chosen.toggle("solo")
 
     def action_reset(self) -> None:
-        """All faders to 0 dB, no mutes and no solos."""
+        """Move all faders to 0 dB, and end all mutes and solos."""
         with self._control.one_move():
             for strip in self._strips:
                 strip.reset()
 
     def action_preset(self, key: int) -> None:
-        """Load the preset of a number key."""
+        """Load the preset of a number key.
+
+        Args:
+            key: 1 to 9.
+        """
         if key <= len(self._presets):
             self._load_preset(self._presets[key - 1])
 
@@ -303,27 +332,35 @@ class Mixer(App[None]):
                 self._control.load_preset(name)
 
     def action_undo(self) -> None:
-        """Take back the last move."""
+        """Undo the last move."""
         if not self._control.undo():
             self._say("there is nothing to undo")
 
     def action_pause(self) -> None:
-        """Pause, or go on."""
+        """Pause, or resume."""
         with self._failures_said():
             self._live.transport.pause(not self._live.transport.paused)
 
     def action_skip(self, seconds: float) -> None:
-        """Go back or on in the song."""
+        """Go back or ahead in the song.
+
+        Args:
+            seconds: How far; back if negative.
+        """
         with self._failures_said():
             self._live.transport.skip(seconds)
 
     def action_step(self, by: int) -> None:
-        """Go to the song before, or the next one."""
+        """Go to another song.
+
+        Args:
+            by: 1 for the next song, -1 for the previous one.
+        """
         with self._failures_said():
             self._live.transport.step(by)
 
     def action_loop(self) -> None:
-        """Let a loop begin here; the next time let it end here; the third time end looping."""
+        """Start a loop here; at the next call end the loop here; at the third stop looping."""
         transport, begun = self._live.transport, self._loop_from
         self._loop_from = None
         with self._failures_said():
@@ -339,7 +376,7 @@ class Mixer(App[None]):
         self._master.put_out()
 
     def action_hush(self) -> None:
-        """Take the messages away."""
+        """Hide the messages."""
         self._said.clear()
         self._message.display = False
 
@@ -348,7 +385,7 @@ class Mixer(App[None]):
         self.action_hush()
 
     def _say(self, line: str) -> None:
-        """Show a line, above the last ones, until it is taken away."""
+        """Show a message above earlier ones, until the user hides them."""
         self._said.appendleft(line)
         self._message.update("\n".join(self._said))
         self._message.display = True
@@ -361,22 +398,22 @@ class Mixer(App[None]):
             self._say(str(error))
 
     def action_help(self) -> None:
-        """Say what the keys do."""
+        """Show the list of keys."""
         self.push_screen(Help())
 
     def on_resize(self, event: events.Resize) -> None:
-        """Let the presets take the lines they need."""
+        """Give the presets the lines that they need."""
         self._keys.update(self._buttons(event.size.width - 2))
 
 
 def _usable_presets(stems: tuple[str, ...]) -> dict[str, str]:
-    """The presets that name no other stems than these, the user's own last: name -> description."""
+    """Return the presets whose stems are all among these, name to description; the user's own presets come last."""
     own = own_presets()
     found = {}
     for name in sorted(preset_names(), key=lambda name: (name in own, name)):
         try:
             preset = read_preset(name)
-        except PresetError:  # a file of the user's that is not a preset
+        except PresetError:  # a file in the user's folder that is not a preset
             continue
         if set(preset.gains_db) <= set(stems):
             found[name] = f"{preset.description} (your own)" if name in own else preset.description
@@ -384,5 +421,5 @@ def _usable_presets(stems: tuple[str, ...]) -> dict[str, str]:
 
 
 def _keyed_presets(stems: tuple[str, ...]) -> list[str]:
-    """The names of those that have a key."""
-    return list(_usable_presets(stems))[:KEYS]
+    """Return the names of the presets that have a number key."""
+    return list(_usable_presets(stems))[:NUM_KEYS]

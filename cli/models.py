@@ -1,4 +1,4 @@
-"""`stembridge models`: those that come with StemBridge, and those that were imported."""
+"""`stembridge models`: the networks that come with StemBridge, and imported ones."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +19,7 @@ app.command("import", cls=Command, epilog=EXAMPLES["models import"])(import_mode
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", autocompletion=model_names_from, help="As in the list; also the path of an .onnx file."
+        metavar="NAME", autocompletion=model_names_from, help="Name in the list, or the path of an .onnx file."
     ),
 ]
 
@@ -53,7 +53,7 @@ def _models(
 def list_models(as_json: AsJson = False) -> None:
     """List the networks that come with StemBridge, and those that you imported.
 
-    `stembridge models show NAME` prints the rest of what is known, such as the terms of the weights.
+    `stembridge models show NAME` prints more about a network, such as the terms of its weights.
     """
     from ..models import ModelError, load_model, model_names
     from .table import print_json, print_table
@@ -62,7 +62,7 @@ def list_models(as_json: AsJson = False) -> None:
     for name in model_names():
         try:
             model = load_model(name)
-        except ModelError as error:  # an imported one, which must not hide the others
+        except ModelError as error:  # a broken imported model must not hide the others
             rows.append({"name": name, "problem": str(error)})
             continue
         card = model.card
@@ -95,7 +95,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 @app.command("show", cls=Command, epilog=EXAMPLES["models show"])
 def show_model(name: ModelArgument) -> None:
-    """Print the whole card of a model, as JSON."""
+    """Print the card of a model, as JSON."""
     import json
 
     from ..models import load_model
@@ -105,9 +105,9 @@ def show_model(name: ModelArgument) -> None:
 
 @app.command("remove", cls=Command, epilog=EXAMPLES["models remove"])
 def remove_imported(
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=model_names_from, help="As in the list.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=model_names_from, help="Name in the list.")],
 ) -> None:
-    """Remove a model that was imported, with its graphs."""
+    """Remove an imported model and its graphs."""
     from ..models.guests import remove_model
 
     remove_model(name)
@@ -115,7 +115,7 @@ def remove_imported(
 
 
 def _scores(card: "Card") -> dict[str, float]:
-    """Return the score of each stem in dB: the first part of the card's scores that is by stem."""
+    """Return the score of each stem in dB, from the first part of the card's scores whose keys are stems."""
     parts: list[Any] = [card.values.get("scores")]
     for part in parts:
         if isinstance(part, dict):

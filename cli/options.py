@@ -1,4 +1,4 @@
-"""Options that more than one command has."""
+"""Options that several commands have."""
 
 import os
 from enum import StrEnum
@@ -23,7 +23,7 @@ Songs = Annotated[
 ]
 Fader = Annotated[str | None, typer.Option(metavar="DB", help="Gain in dB, -80 (silence) to 20.")]
 Gains = Annotated[
-    list[str] | None, typer.Option("--gain", metavar="STEM=DB", help="Gain of a stem of any name; may be repeated.")
+    list[str] | None, typer.Option("--gain", metavar="STEM=DB", help="Gain of any stem; may be given several times.")
 ]
 PresetName = Annotated[str | None, option_info(RemixSettings, "preset")]
 ModelName = Annotated[str, option_info(RunSettings, "model")]
@@ -56,7 +56,7 @@ ProviderName = Annotated[
         rich_help_panel=NETWORK,
         callback=_use_provider,
         expose_value=False,
-        help="What runs the network, see `stembridge docs networks` (default: the processor, cpu).",
+        help="Hardware that runs the network, see `stembridge docs networks` (default: the processor, cpu).",
     ),
 ]
 MapName = typer.Option(
@@ -68,7 +68,9 @@ MapName = typer.Option(
 Recipe = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", rich_help_panel=BATCH, help="A .toml file of songs and options; options given here override it."
+        metavar="FILE",
+        rich_help_panel=BATCH,
+        help="A .toml file with songs and options; options given here override it.",
     ),
 ]
 Reports = Annotated[
@@ -78,7 +80,7 @@ Reports = Annotated[
         metavar="FILE",
         rich_help_panel=BATCH,
         show_default=False,
-        help="Write a report: .html to look over, .json or .csv; may be given again.",
+        help="Write a report as .html, .json or .csv; may be given several times.",
     ),
 ]
 
@@ -91,7 +93,7 @@ OptionalDataFolders = Annotated[
     typer.Option("--data", metavar="DIR...", help="Folders of songs with stems, see `stembridge docs training`."),
 ]
 MoreFolders = Annotated[list[Path] | None, typer.Argument(metavar="", hidden=True)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
 
 
 def given_faders(gains: list[str] | None = None, **faders: str | None) -> dict[str, float]:
@@ -99,7 +101,7 @@ def given_faders(gains: list[str] | None = None, **faders: str | None) -> dict[s
 
     Args:
         gains: Texts such as "piano=-6"; they override `faders`.
-        faders: Stem to gain, None if it was not given.
+        faders: Stem to gain as text, None if it was not given.
 
     Raises:
         ValueError: A gain is out of range, or a text is not STEM=DB.
@@ -116,7 +118,15 @@ def given_faders(gains: list[str] | None = None, **faders: str | None) -> dict[s
 
 
 def check_new(path: Path, force: bool) -> None:
-    """Raise OSError, in one line, if a file cannot be created at `path`, or exists there and `force` is False."""
+    """Check that a file can be written.
+
+    Args:
+        path: Its path.
+        force: Allow to replace an existing file.
+
+    Raises:
+        OSError: The file cannot be created, or it exists and `force` is False.
+    """
     from ..core.atomic import final_path
 
     if path.is_dir():
@@ -127,7 +137,7 @@ def check_new(path: Path, force: bool) -> None:
         raise OSError(f"cannot write {path}: {error.strerror}; choose another name") from error
     folder = place.absolute().parent
     if not folder.is_dir():
-        raise FileNotFoundError(f"{place.parent}: no such folder; make it first")
+        raise FileNotFoundError(f"the folder {place.parent} does not exist; make it first")
     try:
         with TemporaryFile(dir=folder):  # fail now, not after hours of work
             pass
@@ -139,6 +149,11 @@ def check_new(path: Path, force: bool) -> None:
 
 
 def is_given(context: typer.Context, name: str) -> bool:
-    """Whether an option was on the command line."""
+    """Return whether an option was given on the command line.
+
+    Args:
+        context: The command.
+        name: Name of the option's parameter.
+    """
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"

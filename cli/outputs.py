@@ -1,4 +1,4 @@
-"""The paths of the results of one song, if the command line names a folder or no output."""
+"""Paths of the results of one song, for command lines that name a folder or no output."""
 
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -18,7 +18,7 @@ def remix_path(
     moved_by: str | None = None,
     format: str | None = None,
 ) -> Path:
-    """Return the file for a remix. In a folder, by default the current one, its name says what was done.
+    """Return the path of a remix. If it is to go into a folder, by default the current one, its name describes it.
 
     Args:
         song: Path of the song.
@@ -36,7 +36,9 @@ def remix_path(
 
     if output is not None and not is_folder(output):
         if format is not None:
-            raise ValueError(f"--format {format} is for outputs without a name: the suffix of {output} decides")
+            raise ValueError(
+                f"--format {format} is for folders; here the suffix of {output} sets the format: leave it out"
+            )
         return Path(output)
     words = mix_name(gains_db, preset and Path(preset).name.removesuffix(".json"), moved_by)
     fields = song_fields(song, "", {}) | {"preset": words, "ext": output_format(song, format)}
@@ -53,7 +55,7 @@ def picture_path(song: str, output: str | None, suffix: str) -> Path:
 def stems_folder(song: str, output: str | None, names: Collection[str]) -> Path:
     """Return the folder for stems: `output`, or by default one in the current folder with the song's name.
 
-    If it has other stems already, they stay, and the song gets a folder of its own: next to the default folder with a
+    If it has other stems already, they stay, and the song gets its own folder: next to the default folder with a
     number, or in `output` with the song's name.
 
     Args:
@@ -65,7 +67,9 @@ def stems_folder(song: str, output: str | None, names: Collection[str]) -> Path:
         ValueError: `output` is the name of a file.
     """
     if output is not None and is_file(output) and not Path(output).is_dir():
-        raise ValueError(f"{output} is a file's name, and stems go into a folder; choose another, like -o stems/")
+        raise ValueError(
+            f"{output} is the name of a file, but stems go into a folder; choose another name, like -o stems/"
+        )
     if output is not None and not Path(output).is_dir():
         return Path(output)
     own = Path(output or "", _song_name(song))
@@ -88,7 +92,11 @@ def _is_taken(folder: Path, names: Collection[str]) -> bool:
 
 @contextmanager
 def new_folder(output: str | None) -> Iterator[None]:
-    """Make the folder if it is missing and `output` ends in a slash; remove it again if it stays empty."""
+    """Make a missing folder for a `with` block, and remove it again if it stays empty.
+
+    Args:
+        output: The output as it was given; it means a folder if it ends in a slash.
+    """
     folder = Path(output or "")
     if output is None or not output.endswith("/") or folder.exists() or not folder.parent.is_dir():
         yield

@@ -1,4 +1,4 @@
-"""`stembridge presets`: those that come with StemBridge, and the user's own."""
+"""`stembridge presets`: the presets that come with StemBridge, and the user's own."""
 
 import shlex
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from .options import AsJson, Fader, Force, Gains, given_faders
 app = typer.Typer(cls=Group, epilog=EXAMPLES["presets"])
 
 Description = Annotated[
-    str | None, typer.Option("--description", metavar="TEXT", help="What it is for; default: as --from.")
+    str | None, typer.Option("--description", metavar="TEXT", help="Description (default: that of --from).")
 ]
 
 
@@ -23,7 +23,7 @@ def _presets(
     show: Annotated[
         str | None,
         typer.Option(
-            "--show", metavar="NAME", autocompletion=preset_names_from, help="Print a whole preset, as JSON, and exit."
+            "--show", metavar="NAME", autocompletion=preset_names_from, help="Print a preset as JSON, and exit."
         ),
     ] = None,
     as_json: AsJson = False,
@@ -48,7 +48,7 @@ def list_presets(as_json: AsJson = False) -> None:
         row = {"name": name, "gains_db": {}, "description": "", "own": name in own}
         try:
             preset = read_preset(name)
-        except PresetError as error:  # a file of the user's, which must not hide the others
+        except PresetError as error:  # a broken file of the user must not hide the others
             row["description"] = str(error)
         else:
             row |= {"gains_db": preset.gains_db, "description": preset.description}
@@ -57,7 +57,7 @@ def list_presets(as_json: AsJson = False) -> None:
         print_json(rows)
         return
     print_table(
-        ["name", "gains in dB", "what for"],
+        ["name", "gains in dB", "description"],
         [
             [
                 row["name"],
@@ -86,7 +86,7 @@ def show_preset(
 
 @app.command("save", cls=Command, epilog=EXAMPLES["presets save"])
 def save_gains(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it: a-z, 0-9, space, - and _.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the preset: a-z, 0-9, space, - and _.")],
     vocals: Fader = None,
     drums: Fader = None,
     bass: Fader = None,
@@ -98,7 +98,7 @@ def save_gains(
             "--from",
             metavar="NAME",
             autocompletion=preset_names_from,
-            help="Start from a preset, or from a .json file.",
+            help="Start from the gains of a preset or a .json file.",
         ),
     ] = None,
     description: Description = None,
@@ -121,7 +121,7 @@ def save_gains(
 
 @app.command("delete", cls=Command, epilog=EXAMPLES["presets delete"])
 def delete_own(
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=preset_names_from, help="As in the list.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=preset_names_from, help="Name in the list.")],
 ) -> None:
     """Delete a preset of your own."""
     from ..presets import delete_preset

@@ -1,4 +1,4 @@
-"""`--rack`: a processor out of a Python file or module."""
+"""`--rack`: a processor from a Python file or module."""
 
 import os
 import sys
@@ -10,10 +10,17 @@ from typing import Any
 
 
 def load_rack(place: str, song: str | os.PathLike[str], stream: int | None = None) -> Any:
-    """Load or make the processor that `place` names: "rack.py:rack" or "package.module:rack".
+    """Return the processor that `place` names.
 
-    A function or class of that name makes it, and may take sample_rate and num_channels. Raises ValueError, in one
-    line, if that fails.
+    Args:
+        place: A file or module and a name in it: "rack.py:rack" or "package.module:rack". If the name is a function or
+            class, it is called to make the processor. It may take sample_rate and num_channels.
+        song: Path of the song that will be processed.
+        stream: Number of its audio stream, from 1; None for the default one.
+
+    Raises:
+        ValueError: There is no such processor, or it cannot be made.
+        OSError: The song cannot be read.
     """
     from ..audio import open_audio
     from ..plugin.bridge.factory import make_processor
@@ -21,7 +28,7 @@ def load_rack(place: str, song: str | os.PathLike[str], stream: int | None = Non
 
     where, _, name = place.rpartition(":")
     if not (where and name):
-        raise ValueError(f"--rack {place}: give a file and a name in it, like rack.py:rack, or package.module:rack")
+        raise ValueError(f"--rack {place} does not work; give FILE.py:NAME or package.module:NAME, like rack.py:rack")
     with open_audio(song, stream) as reader:
         sample_rate, num_channels = reader.sample_rate, reader.num_channels
     try:
@@ -40,7 +47,7 @@ def load_rack(place: str, song: str | os.PathLike[str], stream: int | None = Non
 
 
 def _part(owner: Any, name: str) -> Any:
-    """Return the object of this name in a module or class. Raises ValueError that names possible processors."""
+    """Return the object of this name in a module or class. Otherwise raise ValueError, which lists the processors."""
     if hasattr(owner, name):
         return getattr(owner, name)
     names = [
@@ -50,8 +57,8 @@ def _part(owner: Any, name: str) -> Any:
         and (callable(value) or hasattr(value, "process"))
         and not _is_imported(value, owner)
     ]
-    choices = f"; choose from {', '.join(names)}" if names else ", nor any processor"
-    raise ValueError(f"there is no {name!r}{choices}")
+    choices = f"choose from {', '.join(names)}" if names else "it contains no processor"
+    raise ValueError(f"no {name!r} in it; {choices}")
 
 
 def _is_imported(value: Any, owner: Any) -> bool:
@@ -62,15 +69,15 @@ def _is_imported(value: Any, owner: Any) -> bool:
 
 
 def _module(where: str) -> ModuleType:
-    """A file or a module, run as Python does: a file finds its neighbours, a module may lie in the current folder."""
+    """Import a file or a module. Files may import their neighbours, and modules may be in the current folder."""
     if not where.endswith(".py"):
         sys.path.insert(0, os.getcwd())
         try:
             return import_module(where)
         except ModuleNotFoundError as error:
-            raise ValueError(f"there is no module {error.name!r}; check the name, or install it") from error
+            raise ValueError(f"module {error.name!r} was not found; check the name, or install it") from error
     if not os.path.isfile(where):
-        raise ValueError("there is no such file; check the name")
+        raise ValueError("the file does not exist; check the name")
     sys.path.insert(0, str(Path(where).absolute().parent))
     spec = spec_from_file_location(f"_rack_{Path(where).stem}", where)
     assert spec is not None

@@ -23,7 +23,7 @@ def remix_song(
             metavar="FILE",
             show_default=False,
             help="A .wav, .flac, .aiff, .mp3, .ogg, .opus or .m4a file, for a video .mp4, .mov, .mkv or .webm, or a "
-            "folder, like out/; default: a name that says what was done, such as 'song (no vocals).mp3', in the "
+            "folder, like out/; default: a name that describes the remix, such as 'song (no vocals).mp3', in the "
             "current folder.",
         ),
     ] = None,
@@ -38,7 +38,7 @@ def remix_song(
         typer.Option(
             metavar="FILE.py:NAME",
             rich_help_panel=NETWORK,
-            help="A processor of your own in place of the model's, like a StemRack; also package.module:NAME.",
+            help="Your own processor, like a StemRack, in place of the model's; also package.module:NAME.",
         ),
     ] = None,
     provider: ProviderName = None,
@@ -63,12 +63,12 @@ def remix_song(
     faders = given_faders(gain, vocals=vocals, drums=drums, bass=bass, other=other)
     automation = settings["automation"]
     if is_given(context, "map") and recipe is None and (automation is None or not is_midi(automation)):
-        raise ValueError("--map says how a MIDI file moves the faders; give one with --automation, or leave --map out")
+        raise ValueError("--map is for a MIDI file; give one with --automation, or leave --map out")
     if is_batch(context, songs) or (output is not None and is_url(output)):
         from ..render import remix_files
 
         if rack is not None:
-            raise ValueError(f"--rack {rack} is for one song and a file to write; give one of each")
+            raise ValueError(f"--rack {rack} is for one song and one output file; give one of each")
         arguments = batch_arguments(context, recipe, "remix", songs=songs, output=output, **settings)
         recipes_gains = {} if is_given(context, "preset") else arguments.get("gains_db") or {}
         given = [settings[name] for name in ("preset", "automation", "loudness", "normalize", "overwrite")]
@@ -82,7 +82,7 @@ def remix_song(
     if rack is not None:
         for option in ("model", "quality", "threads"):
             if is_given(context, option):
-                raise ValueError(f"--{option} is for the rack to choose, in {rack}; leave it out")
+                raise ValueError(f"--{option} has no effect on a rack; set it in {rack}, and leave the option out")
         processor = load_rack(rack, song, settings["stream"])
     arguments = {name: value for name, value in settings.items() if name in names_of(RemixFile)}
     arguments |= {"processor": processor, "copy_untouched": settings["overwrite"]}

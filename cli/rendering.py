@@ -1,4 +1,4 @@
-"""Progress while a song is rendered, and the lines after it."""
+"""Progress of one song, and the lines about its result."""
 
 import sys
 import time
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 
 def one_song(context: "typer.Context", songs: list[str] | None, output: str | None) -> str:
-    """Return the song of a command line that is about one. Raises ValueError if none is given."""
+    """Return the song of a command line about one song.
+
+    Args:
+        context: The command.
+        songs: Its arguments.
+        output: Its output.
+
+    Raises:
+        ValueError: The song is missing, or the output is empty.
+    """
     if not songs:
         raise ValueError(f"Missing argument 'SONG'; see {context.command_path} --help")
     if output == "":
@@ -25,7 +34,11 @@ def one_song(context: "typer.Context", songs: list[str] | None, output: str | No
 
 
 def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
-    """Run `start` with a progress bar if stderr is a terminal; then warn, and say what was written and how fast."""
+    """Render a song with a progress bar if stderr is a terminal. Then print warnings, the written files and the speed.
+
+    Args:
+        start: Renders the song; takes a function that shows progress, or None.
+    """
     from ..render.song.song import UNTOUCHED
 
     began = time.monotonic()
@@ -43,7 +56,7 @@ def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
 
 @contextmanager
 def progress_bar() -> "Iterator[Progress | None]":
-    """A bar on stderr, with time left; None where stderr is no terminal."""
+    """Yield a function that shows progress with a bar on stderr, or None if stderr is not a terminal."""
     if not (sys.stderr and sys.stderr.isatty()):
         yield None
         return

@@ -22,7 +22,7 @@ def separate_song(
             "-o",
             metavar="DIR",
             show_default=False,
-            help="Folder for vocals.wav, drums.wav ...; default: one named after the song, in the current folder. If "
+            help="Folder for vocals.wav, drums.wav ... (default: one with the song's name, in the current folder). If "
             "it has stems already, the song gets its own.",
         ),
     ] = None,
@@ -31,7 +31,7 @@ def separate_song(
         typer.Option(
             metavar="NAMES",
             autocompletion=stem_names_from,
-            help="Like `vocals,instrumental`, or `no_drums` for all but the drums; default: all.",
+            help="Stems to write, like `vocals,instrumental`, or `no_drums` for all except the drums (default: all).",
         ),
     ] = None,
     provider: ProviderName = None,
@@ -39,7 +39,7 @@ def separate_song(
     report: Reports = None,
     **settings: Any,
 ) -> None:
-    """Write the stems of a song, or of many, a file each. Together they sum to the song."""
+    """Write each stem of a song, or of many, to a file. The stems sum to the song."""
     from ..core.places import is_url
     from ..core.stems import stem_parts
     from ..models import load_model

@@ -18,9 +18,10 @@ COMPLETIONS = {"preset": preset_names_from, "model": model_names_from, "map": ma
 
 
 def with_settings(kind: type, *, after: str) -> Callable[[Command], Command]:
-    """Give a command an option for each `Option` of the settings, except those that it declares itself.
+    """Return a decorator that gives a command an option for each `Option` of the settings.
 
-    The command receives their values, ready for `kind`, as keyword arguments.
+    Options that the command declares itself stay as they are. The command receives the values of the others, ready for
+    `kind`, as keyword arguments.
 
     Args:
         kind: Settings such as `RemixFiles`.
@@ -49,7 +50,12 @@ def with_settings(kind: type, *, after: str) -> Callable[[Command], Command]:
 
 
 def option_info(kind: type, name: str) -> Any:
-    """Return how typer shows a field of settings, for a command that declares this option itself."""
+    """Return a field of settings as an option of typer, for a command that declares this option itself.
+
+    Args:
+        kind: Settings such as `RemixFiles`.
+        name: Name of the field.
+    """
     (field,) = (field for field in fields_of(kind) if field.name == name)
     option = argument_of(field)
     assert isinstance(option, Option)

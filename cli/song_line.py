@@ -1,4 +1,4 @@
-"""The line of the mixer that shows where in the song it is."""
+"""The mixer's line with the position in the song."""
 
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,19 @@ from ..core.times import clock
 if TYPE_CHECKING:
     from ..live.transport import Transport
 
-EDGE = 9  # columns beside the line on each side: a sign and a time
+MARGIN = 9  # columns on each side of the line, for a sign and a time
 BOLD, DIM = Style(bold=True), Style(dim=True)
 
 
 class SongLine(Widget):
-    """Position, length and loop of the song. Click or drag to go elsewhere."""
+    """Shows position, length and loop of the song. A click or a drag goes to another position.
+
+    Args:
+        transport: Controls the songs.
+
+    Attributes:
+        mark: Where a loop will start, in seconds, once its end is chosen.
+    """
 
     DEFAULT_CSS = "SongLine { height: 1; padding: 0 1; }"
 
@@ -27,10 +34,10 @@ class SongLine(Widget):
         self._transport = transport
         self._dragged = False
         self._seen: tuple[object, ...] = ()
-        self.mark: float | None = None  # where a loop shall begin, in seconds
+        self.mark: float | None = None
 
     def follow(self) -> None:
-        """Draw it again if it has changed."""
+        """Draw the line again if it has changed."""
         transport = self._transport
         seen = transport.paused, int(4 * transport.position), transport.length, transport.loop, self.mark
         if seen != self._seen:
@@ -38,7 +45,7 @@ class SongLine(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """The only row of it."""
+        """Return the only row."""
         transport = self._transport
         sign, length = "‖" if transport.paused else "▶", transport.length
         left = f"{sign} {clock(int(transport.position)):>6} "
@@ -46,7 +53,7 @@ class SongLine(Widget):
         return Strip([Segment(left, BOLD), *self._line(), Segment(right, DIM)]).apply_style(self.rich_style)
 
     def _line(self) -> list[Segment]:
-        width = self.size.width - 2 * EDGE
+        width = self.size.width - 2 * MARGIN
         start, end = self._transport.loop or (self.mark, None)
         here = self._column(self._transport.position)
         segments = []
@@ -64,26 +71,26 @@ class SongLine(Widget):
         return segments
 
     def _column(self, seconds: float) -> int:
-        last = max(0, self.size.width - 2 * EDGE - 1)
+        last = max(0, self.size.width - 2 * MARGIN - 1)
         return min(last, int(last * seconds / self._transport.length)) if self._transport.length else 0
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
-        """Go there."""
+        """Go to the position of the mouse."""
         self._dragged = True
         self.capture_mouse()
         self._go_to(event.x)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Go there while it is dragged."""
+        """Go to the position of the mouse while its button is down."""
         if self._dragged:
             self._go_to(event.x)
 
     def on_mouse_up(self) -> None:
-        """Let go."""
+        """Stop dragging."""
         self._dragged = False
         self.release_mouse()
 
     def _go_to(self, x: int) -> None:
-        last = max(1, self.size.width - 2 * EDGE - 1)
+        last = max(1, self.size.width - 2 * MARGIN - 1)
         if self._transport.length:
-            self._transport.seek(min(1.0, max(0, x - 1 - EDGE) / last) * self._transport.length)
+            self._transport.seek(min(1.0, max(0, x - 1 - MARGIN) / last) * self._transport.length)

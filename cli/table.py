@@ -5,11 +5,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-UNLIMITED = 1_000_000  # characters
+UNLIMITED_WIDTH = 1_000_000  # columns
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under a head. Long cells wrap, except in a pipe: there a row stays a line unless COLUMNS is set."""
+    """Print a table. Long cells are wrapped, except in a pipe without COLUMNS, where each row is one line.
+
+    Args:
+        head: Names of the columns.
+        rows: Cells of each row, one for each column.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -21,21 +26,28 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_row(*map(printable, row))
     console = Console(highlight=False, markup=False, emoji=False)
     if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
-        console.width = UNLIMITED
+        console.width = UNLIMITED_WIDTH
     with console.capture() as capture:
         console.print(table)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON."""
+    """Print a value as JSON.
+
+    Args:
+        value: Any value that JSON can hold.
+    """
     import json
 
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def printable(text: str) -> str:
-    """The text as one line that does nothing to a terminal.
+    """Return a text as one line, without characters that control a terminal.
+
+    Args:
+        text: Any text, such as a file name.
 
     >>> printable("two\\nlines")
     'two\\\\nlines'

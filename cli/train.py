@@ -10,13 +10,13 @@ from ..core.extras import install_extra
 from .complete import model_names_from
 from .options import Force, MoreFolders, OptionalDataFolders, check_new, is_given
 
-MOST_MINUTES = 1e6  # two years
-MOST_LOOKAHEAD = 23  # frames: with the window 145 ms
-MOST_SEEDS = 2**32 - 1
+MAX_MINUTES = 1e6  # two years
+MAX_LOOKAHEAD_FRAMES = 23  # 145 ms with the window
+MAX_SEED = 2**32 - 1
 
 
 class Mode(StrEnum):
-    """How the network meets time."""
+    """Whether the network works frame by frame, or on whole chunks."""
 
     streaming = "streaming"
     chunked = "chunked"
@@ -42,7 +42,7 @@ def run_training(
     context: typer.Context,
     minutes: Annotated[
         float,
-        typer.Option(min=0.01, max=MOST_MINUTES, help="Time to train in all, earlier runs included."),
+        typer.Option(min=0.01, max=MAX_MINUTES, help="Total training time, including earlier runs."),
     ] = 60.0,
     data: OptionalDataFolders = None,
     teacher: Annotated[
@@ -51,12 +51,12 @@ def run_training(
             "--teacher",
             metavar="MODEL",
             autocompletion=model_names_from,
-            help="A model that finds the stems of the songs in --songs.",
+            help="A model that separates the songs in --songs.",
         ),
     ] = None,
     songs: Annotated[
         list[Path] | None,
-        typer.Option("--songs", metavar="DIR...", help="Folders of songs without stems, which --teacher labels."),
+        typer.Option("--songs", metavar="DIR...", help="Folders of songs without stems, which --teacher separates."),
     ] = None,
     songs_share: Annotated[
         float,
@@ -64,72 +64,72 @@ def run_training(
             "--songs-share",
             min=0.0,
             max=1.0,
-            help="Share of mixes that comes from --songs, if --data is given too.",
+            help="Share of mixes from --songs, if --data is given too.",
         ),
     ] = 0.5,
     more: MoreFolders = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The .onnx to write (default: my-MODE.onnx)."),
+        typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to write (default: my-MODE.onnx)."),
     ] = None,
-    mode: Annotated[Mode, typer.Option("--mode", help="Low latency, or whole chunks offline.")] = Mode.chunked,
-    network: Annotated[Network, typer.Option("--network", help="The family of the network.")] = Network.recurrent,
+    mode: Annotated[
+        Mode, typer.Option("--mode", help="Frame by frame with low latency, or in whole chunks offline.")
+    ] = Mode.chunked,
+    network: Annotated[Network, typer.Option("--network", help="Family of the network.")] = Network.recurrent,
     lookahead: Annotated[
         int,
         typer.Option(
             "--lookahead",
             min=0,
-            max=MOST_LOOKAHEAD,
+            max=MAX_LOOKAHEAD_FRAMES,
             metavar="N",
             help="Frames of 5.8 ms that a streaming network hears ahead; they add to its latency.",
         ),
     ] = 0,
-    loss: Annotated[Loss, typer.Option("--loss", help="What is minimised, see `stembridge docs training`.")] = Loss.sdr,
+    loss: Annotated[Loss, typer.Option("--loss", help="Loss to minimise, see `stembridge docs training`.")] = Loss.sdr,
     init: Annotated[
         str | None,
         typer.Option(
             "--init",
             metavar="MODEL",
             autocompletion=model_names_from,
-            help="Start from this model's weights (and its mode).",
+            help="Start from the weights of this model, and use its mode.",
         ),
     ] = None,
-    cache: Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Where decoded songs are kept.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=MOST_SEEDS, help="Random seed.")] = 0,
+    cache: Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Folder for decoded songs.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed.")] = 0,
     threads: Annotated[int, typer.Option("--threads", min=0, help="Processor cores, 0 for all.")] = 0,
-    terms: Annotated[
-        str, typer.Option("--terms", help="What the weights may be used for, for the card.")
-    ] = "not stated",
+    terms: Annotated[str, typer.Option("--terms", help="Terms of the weights, for the card.")] = "not stated",
     force: Force = False,
 ) -> None:
     """Train a network on songs with stems, or on songs whose stems another network finds, and export it.
 
-    Goes on where it was stopped: checkpoints and log.csv lie next to the output, in FILE.training/. Needs PyTorch:
-    pip install '.[train]' in a clone.
+    If training was stopped, the same command continues it: checkpoints and log.csv are next to the output, in
+    FILE.training/. Needs PyTorch: pip install '.[train]' in a clone.
     """
     true_folders, folders = _folders(data or [], songs or [], more or [])
     if folders and teacher is None:
-        raise ValueError("--songs needs a model that finds the songs' stems; name one with --teacher")
+        raise ValueError("--songs needs a model that separates the songs; name one with --teacher")
     if teacher is not None and not folders:
         raise ValueError("--teacher needs songs; give folders of songs without stems to --songs")
     if not (true_folders or folders):
-        raise ValueError("there is nothing to learn from; give songs with stems to --data, or others to --songs")
+        raise ValueError("no songs to learn from; give songs with stems to --data, or songs without to --songs")
     if is_given(context, "songs_share") and not (true_folders and folders):
         raise ValueError("--songs-share needs both --data and --songs; leave it out")
     if init is not None:
         for option in ("mode", "network"):
             if is_given(context, option):
-                raise ValueError(f"--{option} is that of the model that --init names; leave it out")
+                raise ValueError(f"--{option} cannot differ from the model of --init; leave it out")
     if lookahead and mode is not Mode.streaming and init is None:
         raise ValueError("--lookahead is for streaming networks; add --mode streaming, or leave it out")
     output = output or Path(f"my-{mode if init is None else Path(init).stem}.onnx")
     if output.suffix != ".onnx":
         raise ValueError(f"{output}: the output is a model, so its name must end in .onnx")
-    check_new(output, force=True)  # what is there already may be the run that this one goes on from
+    check_new(output, force=True)  # an existing file may be from a run that this one continues
     try:
         from ..training.session import train_model
     except ModuleNotFoundError as error:
-        raise ValueError(f"training needs {error.name}, which is not here: {install_extra('train')}") from error
+        raise ValueError(f"training needs {error.name}, which is not installed: {install_extra('train')}") from error
     model = train_model(
         true_folders,
         output,
@@ -152,9 +152,15 @@ def run_training(
 
 
 def _folders(data: list[Path], songs: list[Path], more: list[Path]) -> tuple[list[Path], list[Path]]:
-    """Folders of --data and of --songs. more: what follows the first folder of either, which is known if one is given.
+    """Return the folders of --data and of --songs.
 
-    Raises ValueError if it may belong to both.
+    Args:
+        data: One folder for each --data.
+        songs: One folder for each --songs.
+        more: Further folders, which belong to the option that was given.
+
+    Raises:
+        ValueError: Both options were given, so that further folders may belong to either.
     """
     if data and songs and more:
         raise ValueError(f"{more[0]} may belong to --data or --songs; write the option again before each folder")

@@ -13,22 +13,29 @@ from ..engine import StemProcessor
 from .settings import Settings
 from .shared_memory import MIX, STEMS, SharedMemory
 
-WARM_UP = 0.5  # s of silence before the first block: the first runs of a network take longer
-PRIORITY = 20  # of real-time threads
-AT_ONCE = 2.5e-4  # s within which a device hands over a block that has waited for us
+WARM_UP_S = 0.5  # length of silence before the first block, because the first runs of a network take longer
+REALTIME_PRIORITY = 20  # of the thread that plays
+WAITING_BLOCK_S = 2.5e-4  # if a device hands over a block within this time, it had been waiting
 
 
 class BlockCallback:
-    """Remixes blocks, (channels, n) -> (channels, n), `latency_samples` late, as `memory` wants it.
+    """Remixes each block with the faders in shared memory, and writes meters and times there.
 
-    held: blocks that stand between a block that comes late and a gap. Sets `stopped` after as long as the settings say.
+    Args:
+        settings: What to play, and how long.
+        memory: Shared with the process that controls the sound.
+        stopped: Set when the sound has reached its length.
+        held: Number of blocks that a device buffers: a block that is later than that is heard as a gap.
+
+    Attributes:
+        latency_samples: Samples by which the output is later than the input.
     """
 
     def __init__(self, settings: Settings, memory: SharedMemory, stopped: threading.Event, held: int) -> None:
         if settings.realtime:
-            # Threads that start from now on inherit it. All are alike, and the one that plays goes before them: one
-            # that is held up by a higher one while it holds Python's lock would hold up the sound.
-            request_realtime_priority(PRIORITY - 1)
+            # Threads that start later inherit this priority. They all have the same one, because a thread that is
+            # interrupted while it holds Python's lock would delay the sound. Only the thread that plays is higher.
+            request_realtime_priority(REALTIME_PRIORITY - 1)
         self._processor = processor = StemProcessor(
             settings.model,
             settings.sample_rate,
@@ -37,7 +44,7 @@ class BlockCallback:
             realtime_block=settings.block,
         )
         self._rate, self._realtime, self._held = settings.sample_rate, settings.realtime, held
-        self._left = math.inf if settings.length is None else settings.length
+        self._remaining = math.inf if settings.length is None else settings.length
         self._memory, self._stopped = memory, stopped
         self._followed = np.zeros_like(memory.wanted)
         self._followed[0] = [settings.gains_db[stem] for stem in processor.stems]
@@ -46,31 +53,39 @@ class BlockCallback:
         self._busy = 0.0
         processor.on_stems = self._measure
         silence = np.zeros((settings.num_channels, settings.block), np.float32)
-        for _ in range(math.ceil(WARM_UP * self._rate / settings.block)):
+        for _ in range(math.ceil(WARM_UP_S * self._rate / settings.block)):
             processor.process(silence)
         processor.reset()
         memory.counts[3] = self.latency_samples = processor.latency_samples
 
     def __call__(self, block: NDArray[np.float32], came: float | None = None) -> NDArray[np.float32]:
-        """Remix a block. came: when it was there, by time.perf_counter; None for a device's, which does not say it."""
+        """Remix a block.
+
+        Args:
+            block: Samples, shape (channels, n).
+            came: When it arrived, by time.perf_counter; None if that is not known, as for a device.
+
+        Returns:
+            Samples of the same shape, or fewer at the end of the sound.
+        """
         began = time.perf_counter()
-        if self._player != threading.get_ident():  # a device that has returned has another
+        if self._player != threading.get_ident():  # a device that returns has another thread
             self._player = threading.get_ident()
             if self._realtime:
-                request_realtime_priority(PRIORITY)
+                request_realtime_priority(REALTIME_PRIORITY)
             self._busy = time.process_time()
         lasts = block.shape[-1] / self._rate
-        if self._left <= block.shape[-1]:
-            block = block[:, : int(self._left)]
+        if self._remaining <= block.shape[-1]:
+            block = block[:, : int(self._remaining)]
             self._stopped.set()
-        self._left -= block.shape[-1]
+        self._remaining -= block.shape[-1]
         self._follow()
         self._memory.counts[0] += block.shape[-1]
         out = self._processor.process(block)
         self._measure_mix(out)
         now = time.perf_counter()
         if came is None:
-            came = min(began, self._expected) if began - self._done < AT_ONCE else began
+            came = min(began, self._expected) if began - self._done < WAITING_BLOCK_S else began
         missed = self._realtime and now > came + self._held * lasts
         self._expected, self._done = came + lasts, now
         self._memory.note_block(now - began, missed)
@@ -79,8 +94,12 @@ class BlockCallback:
             self._memory.note_load(self._busy - busy, lasts)
         return out
 
-    def rest(self, lasts: float) -> None:
-        """Let so many seconds pass while time stands still for the sound: the meters and the load fall."""
+    def idle(self, lasts: float) -> None:
+        """Let meters and load fall while nothing plays.
+
+        Args:
+            lasts: How long, in seconds.
+        """
         if lasts:
             self._memory.note_levels(slice(None), 0.0, 0.0, lasts)
             self._memory.note_load(0.0, lasts)
@@ -115,7 +134,11 @@ class BlockCallback:
 
 
 def request_realtime_priority(priority: int) -> None:
-    """Go before all that is not audio, where the system allows it to the thread that calls."""
+    """Give the calling thread real-time priority, if the system allows it.
+
+    Args:
+        priority: From 1 to 99, higher is more urgent.
+    """
     if hasattr(os, "sched_setscheduler"):
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))

@@ -1,4 +1,4 @@
-"""Devices for sound, through miniaudio: ALSA, PulseAudio, JACK and what other systems have."""
+"""Audio devices, through miniaudio: ALSA, PulseAudio, JACK, and the sound systems of other platforms."""
 
 import threading
 import time
@@ -9,26 +9,36 @@ import numpy as np
 
 from ..core.errors import LiveError
 from ..core.extras import install_extra
-from .sources_sinks import FILES, Sink, Source
+from .sources_sinks import SUFFIXES, Sink, Source
 
 if TYPE_CHECKING:
     from .block_callback import BlockCallback
     from .settings import Settings
 
-PERIODS = 2  # blocks that a device holds, the least there can be
-PATIENCE = 2.0  # s without a block after which a device counts as gone
-RETRY = 1.0  # s
-LOOK = 0.1  # s
-# A driver without a clock, such as ALSA's null, asks for blocks as fast as it gets them, and would take all the time of
-# the processor: none is let run further ahead of ours than this.
-AHEAD = 0.5  # s
-FASTER = 0.01  # how much faster than ours a device's clock may be for ever
+PERIODS = 2  # blocks that a device buffers, the minimum
+DEVICE_TIMEOUT_S = 2.0  # a device that asks for no block for so long counts as lost
+RETRY_INTERVAL_S = 1.0  # between two attempts to find a lost device
+POLL_INTERVAL_S = 0.1
+# A driver without a clock, such as ALSA's null, asks for blocks as fast as it gets them, and would use a whole core. So
+# no device may run further ahead of this computer's clock.
+MAX_AHEAD_S = 0.5
+CLOCK_TOLERANCE = 0.01  # a device's clock may be faster than this computer's by this share
 
 
 def device_names(driver: str | None = None) -> tuple[str, list[str], list[str]]:
-    """The driver's name, and the names of devices to listen to and to play to. Raises LiveError."""
+    """List the audio devices.
+
+    Args:
+        driver: Name of a driver, such as "jack"; by default the first that works.
+
+    Returns:
+        The driver's name, the names of input devices, and those of output devices.
+
+    Raises:
+        LiveError: No sound system answers, or `driver` is unknown.
+    """
     devices = _devices(driver)
-    return devices.backend, *([device["name"] for device in _list(devices, what)] for what in ("input", "output"))
+    return devices.backend, *([device["name"] for device in _list(devices, kind)] for kind in ("input", "output"))
 
 
 def play_through_devices(
@@ -40,20 +50,30 @@ def play_through_devices(
     report: Callable[[str], None],
     ready: Callable[[], None],
 ) -> None:
-    """Play until `stopped`. A device that vanishes is told of, looked for every second, and taken up again.
+    """Play until `stopped` is set. If a device disappears, report it, look for it every second, and use it again.
 
-    source, sink: what there is in place of a device; one of them is None. work: (channels, n) -> (channels, n).
-    Raises LiveError if the devices cannot be used at first, and what source, sink or work raise.
+    Args:
+        settings: The devices, and how to use them.
+        source: In place of an input device; None for a device.
+        sink: In place of an output device; None for a device. At least one of the two is None.
+        work: Processes blocks, shape (channels, n).
+        stopped: Ends the sound; also set when source, sink or work raise an exception.
+        report: Called with a line when a device disappears or returns.
+        ready: Called when the devices run.
+
+    Raises:
+        LiveError: The devices cannot be used at the start.
+        Exception: Whatever source, sink or work raised.
     """
     stream = _Stream(settings, source, sink, work, stopped)
     stream.open()
     try:
         ready()
-        while not stopped.wait(LOOK):
+        while not stopped.wait(POLL_INTERVAL_S):
             if stream.is_gone():
                 report(f"lost {stream.name}; looking for it every second")
                 stream.close()
-                while not stopped.wait(RETRY):
+                while not stopped.wait(RETRY_INTERVAL_S):
                     try:
                         stream.open()
                     except LiveError:
@@ -67,7 +87,7 @@ def play_through_devices(
 
 
 class _Stream:
-    """One or two devices, open and running or not."""
+    """One or two devices, which may be open and running or not."""
 
     def __init__(
         self,
@@ -86,7 +106,7 @@ class _Stream:
         self.name = " and ".join(f"device {name}" if name else "the default device" for name in wanted)
 
     def open(self) -> None:
-        """Find the devices and let them run. Raises LiveError."""
+        """Find the devices and start them. Raises LiveError."""
         import miniaudio
 
         settings = self._settings
@@ -127,26 +147,26 @@ class _Stream:
             self.close()
             raise LiveError(
                 f"{self.name} cannot be opened at {settings.sample_rate} Hz: {_reason(error)}; "
-                "--devices lists which there are, and a file or `none` can take the place of one"
+                "choose another device (--devices lists them), or use a file or `none`"
             ) from error
 
     def is_gone(self) -> bool:
-        """Whether the device has stopped by itself, or gives no blocks any more."""
-        return self._lost or time.monotonic() - self._heard > PATIENCE
+        """Return whether a device has stopped by itself, or does not ask for blocks any more."""
+        return self._lost or time.monotonic() - self._heard > DEVICE_TIMEOUT_S
 
     def close(self) -> None:
-        """Stop and close; a driver that hangs is left behind."""
+        """Stop and close the devices. If a driver hangs, do not wait for it."""
         device, self._device = self._device, None
         if device is not None:
             closing = threading.Thread(target=device.close, daemon=True)
             closing.start()
-            closing.join(PATIENCE)
+            closing.join(DEVICE_TIMEOUT_S)
 
     def _lose(self) -> None:
         self._lost = True
 
     def _blocks(self) -> Generator[bytes, Any, None]:
-        """What the device's thread calls: it sends what was captured, or how many samples it wants."""
+        """Process blocks in the device's thread. It sends captured samples, or the number of samples that it needs."""
         channels = self._settings.num_channels
         out = b""
         try:
@@ -154,8 +174,8 @@ class _Stream:
             while True:
                 given = yield out
                 self._heard = now = time.monotonic()
-                if self._stopped.is_set():  # a device goes on until it is closed
-                    time.sleep(LOOK)
+                if self._stopped.is_set():  # a device asks for blocks until it is closed
+                    time.sleep(POLL_INTERVAL_S)
                     out = b""
                     continue
                 time.sleep(max(0.0, due - now))
@@ -164,9 +184,9 @@ class _Stream:
                 else:
                     block = np.frombuffer(given, np.float32).reshape(-1, channels).T
                 lasts = (given if block is None else block.shape[-1]) / self._settings.sample_rate
-                due = max(due, now - AHEAD) + (1 - FASTER) * lasts
+                due = max(due, now - MAX_AHEAD_S) + (1 - CLOCK_TOLERANCE) * lasts
                 if block is None:
-                    self._work.rest(lasts)
+                    self._work.idle(lasts)
                     out = bytes(4 * channels * given)
                     continue
                 done = self._work(block)
@@ -180,7 +200,14 @@ class _Stream:
 
 
 def check_driver(driver: str | None) -> Any:
-    """Return miniaudio's drivers on this machine. Raises LiveError if `driver` or miniaudio is missing."""
+    """Return miniaudio's drivers on this machine.
+
+    Args:
+        driver: Name of a driver that must be among them.
+
+    Raises:
+        LiveError: The driver or miniaudio is missing.
+    """
     try:
         import miniaudio
     except ImportError as error:
@@ -188,7 +215,7 @@ def check_driver(driver: str | None) -> Any:
     enabled = miniaudio.get_enabled_backends() - {miniaudio.Backend.CUSTOM}
     names = sorted(backend.name.lower() for backend in enabled)
     if driver is not None and driver not in names:
-        raise LiveError(f"no driver {driver!r}; there are {', '.join(names)}")
+        raise LiveError(f"unknown driver {driver!r}; choose from {', '.join(names)}")
     return enabled
 
 
@@ -196,14 +223,14 @@ def _devices(driver: str | None) -> Any:
     enabled = check_driver(driver)
     import miniaudio
 
-    # The silent one only if it is asked for: nobody should wonder why nothing is heard.
+    # The silent driver only if it is asked for, because otherwise users would wonder why they hear nothing.
     wanted = [_backend(driver)] if driver else sorted(enabled - {miniaudio.Backend.NULL}, key=lambda b: b.value)
     try:
         return miniaudio.Devices(wanted)
     except miniaudio.MiniaudioError as error:
         raise LiveError(
             f"no sound system answers ({', '.join(b.name.lower() for b in wanted)}); "
-            "use a file or `none` in place of a device, or choose one with --driver"
+            "use a file or `none` in place of a device, or choose another driver with --driver"
         ) from error
 
 
@@ -213,28 +240,28 @@ def _backend(name: str) -> Any:
     return miniaudio.Backend[name.upper().replace(" ", "")]
 
 
-def _list(devices: Any, what: str) -> list[dict[str, Any]]:
-    """The devices for "input" or "output"."""
+def _list(devices: Any, kind: str) -> list[dict[str, Any]]:
+    """Return the devices for "input" or "output"."""
     import miniaudio
 
     try:
-        found: list[dict[str, Any]] = devices.get_captures() if what == "input" else devices.get_playbacks()
+        found: list[dict[str, Any]] = devices.get_captures() if kind == "input" else devices.get_playbacks()
         return found
-    except miniaudio.MiniaudioError:  # so ALSA says that there is no sound card
+    except miniaudio.MiniaudioError:  # raised by ALSA if there is no sound card
         return []
 
 
-def _found(devices: Any, what: str, wanted: str | None) -> Any:
-    """The id of a device by its name or a part of it; None for the default one."""
-    ids = {device["name"]: device["id"] for device in _list(devices, what)}
+def _found(devices: Any, kind: str, wanted: str | None) -> Any:
+    """Return the id of a device by its name or a part of it, None for the default device."""
+    ids = {device["name"]: device["id"] for device in _list(devices, kind)}
     if not ids:
-        raise LiveError(f"there is no {what} device; plug one in, or use a file or `none`")
+        raise LiveError(f"no {kind} device was found; plug one in, or use a file or `none`")
     if wanted is None:
         return None
     for name in [name for name in ids if name == wanted] + [name for name in ids if wanted.lower() in name.lower()]:
         return ids[name]
-    files = "audio file" if what == "input" else f"name of a new file that ends in {', '.join(FILES)}"
-    raise LiveError(f"{wanted!r} is no {what} device, and no {files}; the devices are {', '.join(ids)}")
+    file = "an existing file" if kind == "input" else f"a file name that ends in {', '.join(SUFFIXES)}"
+    raise LiveError(f"{wanted!r} is neither an {kind} device nor {file}; the devices are {', '.join(ids)}")
 
 
 def _reason(error: Exception) -> str:

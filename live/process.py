@@ -1,4 +1,4 @@
-"""The process that plays: it reads a block, works on it, and writes it, and does nothing else."""
+"""The process that plays: it reads blocks, processes and writes them, and does nothing else."""
 
 import gc
 import os
@@ -16,22 +16,25 @@ from .devices import PERIODS, play_through_devices
 from .settings import Settings
 from .shared_memory import SharedMemory
 from .songs import Command, SongPlayer
-from .sources_sinks import NewFile, Nowhere, Silence, Sink, Source
+from .sources_sinks import Discard, NewFile, Silence, Sink, Source
 
-SWITCH = 0.0001  # s that another thread may keep the one that plays waiting
-LOOK = 0.001  # s between looks at whether time goes on, where nothing else keeps it
+THREAD_SWITCH_INTERVAL_S = 0.0001  # other threads may keep the one that plays waiting for so long
+POLL_INTERVAL_S = 0.001  # between two attempts to read a block while songs are paused
 
 
 def play(settings: Settings, memory: SharedMemory, pipe: Connection) -> None:
-    """Play as `settings` says until its end, or until the other end of the pipe sends None or is gone.
-
-    All else that it sends are commands for the songs.
+    """Play until the end of the sound, or until the pipe brings None or is closed.
 
     Sends ("ready", None) once, ("report", line) for each event, ("recorded", path) if there is a new file, and finally
     ("ended", None), ("failed", line), or ("broken", line) for a bug.
+
+    Args:
+        settings: What to play, and how.
+        memory: Shared with the process that controls the sound.
+        pipe: Connects the two processes. All other messages that arrive are commands for the songs.
     """
-    sys.setswitchinterval(SWITCH)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where sound systems talk, right into the mixer's screen
+    sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # sound systems write to stderr, in the middle of the mixer's screen
     stopped = threading.Event()
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(pipe, stopped, commands), daemon=True).start()
@@ -57,7 +60,7 @@ def _play(
     device = "device" in (settings.input_kind, settings.output_kind)
     work = BlockCallback(settings, memory, stopped, PERIODS if device else 1)
     gc.collect()
-    gc.disable()  # what follows makes no circles, and to look for them takes milliseconds
+    gc.disable()  # playing makes no reference cycles, and a search for them takes milliseconds
     source: Source | None = None  # a device
     if settings.input_kind == "file":
         source = SongPlayer(settings, memory, work.latency_samples, commands, report)
@@ -73,26 +76,26 @@ def _play(
                     send("ready")
                     _play_by_the_clock(settings, source, sink, work, stopped)
         finally:
-            if isinstance(sink, NewFile) and sink.recorded:  # it holds everything played, whatever ended the sound
+            if isinstance(sink, NewFile) and sink.recorded:  # complete, even if the sound ended with an error
                 send("recorded", sink.recorded)
 
 
 def _play_by_the_clock(
     settings: Settings, source: Source, sink: Sink, work: BlockCallback, stopped: threading.Event
 ) -> None:
-    """As a device would that has one block coming in while another goes out."""
+    """Play at the pace of a device that receives one block while it plays another."""
     lasts = settings.block / settings.sample_rate if settings.realtime else 0.0
     comes = time.perf_counter() + lasts
     while not stopped.is_set():
         block = source.read(settings.block)
         if block is None:
-            work.rest(lasts)
-            time.sleep(lasts or LOOK)
+            work.idle(lasts)
+            time.sleep(lasts or POLL_INTERVAL_S)
             comes = time.perf_counter() + lasts
             continue
         time.sleep(max(0.0, comes - time.perf_counter()))
         sink.write(work(block, comes))
-        # A device, too, goes on from where it is if it was kept waiting for too long.
+        # A device that had to wait too long does not catch up either.
         comes = max(comes + lasts, time.perf_counter() - lasts)
 
 
@@ -101,7 +104,7 @@ def _sink(settings: Settings) -> Sink | None:
         return NewFile(
             str(settings.output), settings.part, settings.sample_rate, settings.num_channels, settings.overwrite
         )
-    return Nowhere() if settings.output_kind == "none" else None
+    return Discard() if settings.output_kind == "none" else None
 
 
 def _listen(pipe: Connection, stopped: threading.Event, commands: "queue.SimpleQueue[Command]") -> None:
@@ -114,5 +117,5 @@ def _listen(pipe: Connection, stopped: threading.Event, commands: "queue.SimpleQ
 
 
 def _send(pipe: Connection, kind: str, value: Any) -> None:
-    with suppress(OSError):  # nobody listens any more
+    with suppress(OSError):  # the other process is gone
         pipe.send((kind, value))

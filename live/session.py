@@ -1,4 +1,4 @@
-"""Live audio as the program sees it: faders, meters and counts, while another process plays."""
+"""Live audio for the program that controls it: faders, meters and counts, while another process plays."""
 
 import atexit
 import multiprocessing
@@ -23,36 +23,49 @@ from ..core.stems import check_stems
 from ..presets.gains import Gains
 from .process import play
 from .settings import Input, checked_settings
-from .shared_memory import KEPT, SharedMemory
+from .shared_memory import MAX_BLOCK_TIMES, SharedMemory
 from .songs import Command
 from .transport import Transport
 
 __all__ = ["Live"]
 
-PATIENCE = 10.0  # s to wait for the other process to end
-QUIET = "SIGINT", "SIGTERM", "SIGHUP"
+PROCESS_TIMEOUT_S = 10.0  # for the end of the other process
+BLOCKED_SIGNALS = "SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Live:
-    """Sound that goes through the faders now, between `start` and `close`, or in a `with` block.
+    """Live sound through the faders, between `start` and `close`, or in a `with` block.
 
-    input: a device's name, or a part of it; None for the default device; an audio file or a playlist (.m3u, .m3u8,
-    .pls), or a list of them, whose songs play one after another, again and again; "none" for silence. output: a device
-    as for `input`, "none", or a new file that ends in .wav, .flac, .mp3 or .ogg. The file appears when the sound has
-    ended. It replaces a file of that name; with `overwrite=False` it gets a number behind its name instead.
-    stream: the number of the songs' audio stream, from 1; by default the one marked as default, else the first.
-    model: a shipped model's name, or the path of an .onnx file. sample_rate: in Hz; by default the song's, else 44100.
-    block: samples worked on at a time, 16 to 16384; a device has whole milliseconds, and takes the nearest.
-    gains_db: where the faders start, or a preset. seconds: how long to play; None for no end. driver: of devices, such
-    as "jack".
-    realtime: False plays from a file or silence to a file or nothing as fast as it can.
-    report: called with a line when a device vanishes or returns, if a default was chosen from several audio streams,
-    when a song of several cannot be played, and with a failure of the sound if the `with` block raises another
-    exception. Errors that it raises are ignored.
-    transport: pauses songs, goes to other places in them and repeats parts, see Transport.
+    Faders move as in a StemProcessor, from any thread, so a MidiControl can move them too. Moves act from the next
+    block on.
 
-    Faders move as with StemProcessor, from any thread, so a MidiControl can move them too. Moves act from the next
-    block on. Raises LiveError, ModelError or another ValueError, in one line.
+    Args:
+        input: Name of a device or a part of it; None for the default device; an audio file or a playlist (.m3u, .m3u8,
+            .pls), or a list of them, whose songs play one after another, again and again; or "none" for silence.
+        output: A device as for `input`, "none", or a new file that ends in .wav, .flac, .mp3 or .ogg. The file appears
+            when the sound has ended.
+        stream: Number of the songs' audio stream, from 1; by default the one marked as default, else the first.
+        overwrite: Replace an existing output file. If False, a number is added to the name of the new one instead.
+        model: Name of a streaming model, or the path of an .onnx file.
+        sample_rate: In Hz, 8000 to 192000; by default the song's, else 44100.
+        block: Samples in a block, 16 to 16384. A device uses the nearest whole number of milliseconds.
+        gains_db: Gains at the start, stem to dB, or a preset.
+        seconds: How long to play; None for no end.
+        driver: Driver of the devices, such as "jack".
+        realtime: If False, play from files or silence to a file or "none" as fast as possible.
+        report: Called with a line when a device disappears or returns, if a default was chosen from several audio
+            streams, when one of several songs cannot be played, and with a failure of the sound if the `with` block
+            raises another exception. Errors that it raises are ignored.
+
+    Attributes:
+        settings: The checked settings.
+        stems: Names of the stems.
+        transport: Controls the songs: pause, seek, loop, next song.
+
+    Raises:
+        LiveError: The input, the output or a setting cannot be used.
+        ModelError: The model cannot be used.
+        ValueError: A gain or a song cannot be used.
     """
 
     def __init__(
@@ -98,15 +111,19 @@ class Live:
         self._recorded: Path | None = None
         self._raised = False
 
-    # From here to there.
+    # Start and end.
 
     def start(self) -> None:
-        """Begin to play. Raises LiveError if that fails."""
+        """Start to play.
+
+        Raises:
+            LiveError: That fails.
+        """
         if self._process is not None:
-            raise LiveError("this Live has been started already; make another")
+            raise LiveError("this Live was started already; make another one")
         self._pipe, theirs = self._context.Pipe()
         self._process = self._context.Process(target=play, args=(self.settings, self._memory, theirs), daemon=True)
-        # By a thread, as no signal interrupts that one half-way.
+        # In a thread, which no signal can interrupt halfway.
         self._listener = threading.Thread(target=self._start_and_listen, args=(theirs,), name="live", daemon=True)
         atexit.register(self._end)
         try:
@@ -119,11 +136,23 @@ class Live:
             self.close()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait for the end, so many seconds at most; return whether it is there."""
+        """Wait for the end of the sound.
+
+        Args:
+            seconds: How long at most; None for no limit.
+
+        Returns:
+            Whether the sound has ended.
+        """
         return self._ended.wait(seconds)
 
     def close(self) -> None:
-        """End, and finish the file. Raises what went wrong on the way, and was not raised yet."""
+        """End the sound, and finish the file.
+
+        Raises:
+            LiveError: The sound failed earlier, and that was not raised yet.
+            RuntimeError: The same, if the reason is a bug.
+        """
         self._end()
         if self._failure is not None and not self._raised:
             self._raised = True
@@ -146,15 +175,15 @@ class Live:
             return
         atexit.unregister(self._end)
         self._send(None)
-        self._started.wait(PATIENCE)
+        self._started.wait(PROCESS_TIMEOUT_S)
         if self._process.pid is not None:
             progress = None
             while self._process.exitcode is None and progress != (progress := self._file_progress()):
-                self._process.join(PATIENCE)  # and once more if the file is still being written or checked
+                self._process.join(PROCESS_TIMEOUT_S)  # and once more if the file is still being written or checked
             if self._process.exitcode is None:
                 self._process.kill()
                 self._process.join()
-            self._listener.join(PATIENCE)
+            self._listener.join(PROCESS_TIMEOUT_S)
         if self.settings.part:
             Path(self.settings.part).unlink(missing_ok=True)  # of a process that was killed
 
@@ -166,7 +195,7 @@ class Live:
             self._pipe.send(command)
 
     def _file_progress(self) -> tuple[int, int]:
-        """What changes as long as the new file is being written or checked: its size and its time."""
+        """Return size and time of the new file, which change as long as it is being written or checked."""
         with suppress(OSError):
             part = os.stat(self.settings.part)
             return part.st_size, part.st_mtime_ns
@@ -174,16 +203,18 @@ class Live:
 
     def _start_and_listen(self, theirs: Connection) -> None:
         try:
-            resource_tracker.ensure_running()  # which spawning does otherwise, and it unblocks signals
-            # The new process inherits that it hears no signals: it ends when we say so, or are gone.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in QUIET if hasattr(signal, name)})
+            resource_tracker.ensure_running()  # now, because it unblocks signals
+            # The new process inherits blocked signals: it ends when this one says so, or is gone.
+            signal.pthread_sigmask(
+                signal.SIG_BLOCK, {getattr(signal, name) for name in BLOCKED_SIGNALS if hasattr(signal, name)}
+            )
             self._process.start()
-        except Exception as error:  # whatever it is, `start` waits to hear of it
+        except Exception as error:  # of any kind, because `start` waits for the result
             reason: object = error
             if getattr(multiprocessing.current_process(), "_inheriting", False):
-                # This process is itself being started, and has imported the user's script.
-                reason = 'start it under `if __name__ == "__main__":`, as this file is imported again'
-            self._failure = LiveError(f"no process can be started to play: {reason}")
+                # This process is being started itself, and has imported the user's script.
+                reason = 'start it under `if __name__ == "__main__":`, because this file is imported again'
+            self._failure = LiveError(f"the process that plays cannot be started: {reason}")
             self._failure.__cause__ = error
             self._ready.set()
             self._ended.set()
@@ -199,7 +230,7 @@ class Live:
         while kind not in ("ended", "failed", "broken"):
             try:
                 kind, value = self._pipe.recv()
-            except Exception:  # of any kind, because nobody may wait for ever
+            except Exception:  # of any kind, because otherwise callers would wait for ever
                 kind, value = "broken", "the process that plays has died"
                 if not self._ready.is_set():
                     value += '; a script that starts it needs `if __name__ == "__main__":`'
@@ -217,7 +248,7 @@ class Live:
 
     @property
     def gains_db(self) -> dict[str, float]:
-        """Where the faders stand, stem -> dB."""
+        """Gains of the faders, stem to dB."""
         return dict(zip(self.stems, map(float, self._memory.wanted[0]), strict=True))
 
     @property
@@ -231,21 +262,38 @@ class Live:
         return tuple(stem for stem, on in zip(self.stems, self._memory.wanted[2], strict=True) if on)
 
     def set_gains_db(self, **gains_db: float) -> None:
-        """Move faders: `set_gains_db(vocals=-6.0)`. Raises ValueError, before any has moved."""
+        """Move faders: `set_gains_db(vocals=-6.0)`.
+
+        Args:
+            gains_db: Stem to gain in dB, -80 (silence) to 20.
+
+        Raises:
+            ValueError: A stem is unknown, or a gain is out of range. No fader has moved then.
+        """
         checked = {self._check_stem(s): max(SILENCE_DB, check_gain_db(s, gain)) for s, gain in gains_db.items()}
         for k, gain in checked.items():
             self._memory.wanted[0, k] = gain
 
     def mute(self, stem: str, on: bool = True) -> None:
-        """Mute a stem, or end that with `on=False`."""
+        """Mute a stem, or unmute it.
+
+        Args:
+            stem: Name of the stem.
+            on: Whether to mute it.
+        """
         self._memory.wanted[1, self._check_stem(stem)] = bool(on)
 
     def solo(self, stem: str, on: bool = True) -> None:
-        """Solo a stem, or end that with `on=False`."""
+        """Solo a stem, or end its solo.
+
+        Args:
+            stem: Name of the stem.
+            on: Whether to solo it.
+        """
         self._memory.wanted[2, self._check_stem(stem)] = bool(on)
 
     def _check_stem(self, stem: str) -> int:
-        """Its place. Raises ValueError."""
+        """Return the number of a stem. Raises ValueError if it is unknown."""
         check_stems([stem], self.stems)
         return self.stems.index(stem)
 
@@ -253,37 +301,37 @@ class Live:
 
     @property
     def position(self) -> int:
-        """The sample of the output from which on faders that are moved now will act."""
+        """The output sample at which moves made now will begin to act."""
         return int(self._memory.counts[0])
 
     @property
     def blocks(self) -> int:
-        """How many blocks were played."""
+        """Number of blocks played."""
         return int(self._memory.counts[1])
 
     @property
     def misses(self) -> int:
-        """Blocks that were done too late: after the next one had come in, or what a device holds had run out."""
+        """Number of late blocks: the next block had arrived before they were done, or the device's buffer was empty."""
         return int(self._memory.counts[2])
 
     @property
     def recorded(self) -> Path | None:
-        """The new file that is there now that all has ended; None if there is none."""
+        """Path of the new file after the end; None if no file was written."""
         return self._recorded
 
     @property
     def latency_samples(self) -> int:
-        """How many samples what comes out is behind what came in; 0 before the start."""
+        """Samples by which the output is later than the input; 0 before the start."""
         return int(self._memory.counts[3])
 
     @property
     def load(self) -> float:
-        """Share of one core that the work takes; 1 is all of it."""
+        """Share of one processor core that the work takes, 1 for a whole core."""
         return self._memory.load
 
     @property
     def levels(self) -> dict[str, tuple[float, float]]:
-        """Stem -> peak and RMS behind its fader, in dB of full scale, with the fall of a peak and a VU meter."""
+        """Stem to peak and RMS after its fader, in dBFS. They fall like a peak meter and a VU meter."""
         with np.errstate(divide="ignore"):
             peaks = 20 * np.log10(self._memory.levels[0, :-1])
             powers = 10 * np.log10(self._memory.levels[1, :-1])
@@ -291,17 +339,17 @@ class Live:
 
     @property
     def mix_level(self) -> tuple[float, float]:
-        """Peak and RMS of the sound that goes out, in dB of full scale, as in `levels`."""
+        """Peak and RMS of the output in dBFS, as in `levels`."""
         with np.errstate(divide="ignore"):
             peak, power = self._memory.levels[:, -1]
             return float(20 * np.log10(peak)), float(10 * np.log10(power))
 
     @property
     def clipped(self) -> int:
-        """How many samples were above full scale so far."""
+        """Number of samples above full scale so far."""
         return int(self._memory.counts[4])
 
     @property
     def block_seconds(self) -> NDArray[np.float32]:
-        """How long each block was held, of the last million."""
-        return self._memory.seconds[: min(self.blocks, KEPT)].copy()
+        """How long the work on each block took, in seconds, for the last million blocks."""
+        return self._memory.seconds[: min(self.blocks, MAX_BLOCK_TIMES)].copy()

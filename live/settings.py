@@ -1,4 +1,4 @@
-"""The settings of live audio: what plays, where it goes, and how."""
+"""The settings of live audio: the input, the output, and how to play."""
 
 import math
 import os
@@ -18,11 +18,11 @@ from ..core.stems import check_stems
 from ..engine.processor import MAX_RATE_HZ, MIN_RATE_HZ
 from ..models import load_model
 from ..presets.gains import Gains, read_gains
-from .sources_sinks import FILES
+from .sources_sinks import SUFFIXES
 
-RATE = 44100  # Hz, where no song says another
-BLOCKS = 16, 16384  # samples, the least and the most
-NOTHING = "none"
+DEFAULT_RATE_HZ = 44100  # if no song has another
+BLOCK_RANGE = 16, 16384  # samples, minimum and maximum
+NONE = "none"
 
 # A device, a song or a playlist, a list of those two, "none", or None for the default device.
 Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
@@ -30,13 +30,25 @@ Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
 
 @dataclass(frozen=True)
 class Settings:
-    """All that the process that plays needs to know.
+    """All settings of the process that plays.
 
-    input, output: a device's name or a part of it, or None for the default device; or what the kind beside it says:
-    "device", "file" or "none". songs: the paths of the files where the input is of that kind, else empty. stream: the
-    audio stream of the songs, from 1; None for the default one. overwrite: whether to replace a file that exists at the
-    end. part: path of an output file until it is complete. gains_db: of all stems, in their order. length: samples to
-    play, None for no end. realtime: False plays as fast as it can.
+    Attributes:
+        model: Path of the model.
+        input: Name of a device or a part of it, None for the default device or several songs; else a song or "none".
+        input_kind: "device", "file" or "none".
+        songs: Paths of the songs, empty if `input_kind` is not "file".
+        stream: Number of the songs' audio stream, from 1; None for the default one.
+        output: Name of a device or a part of it, None for the default device; else a file or "none".
+        output_kind: "device", "file" or "none".
+        overwrite: Replace an existing output file at the end.
+        part: Path of the output file until it is complete, "" if the output is not a file.
+        sample_rate: In Hz.
+        num_channels: 1 or 2.
+        block: Samples in a block.
+        gains_db: Gains at the start, for all stems in their order.
+        length: Samples to play, None for no end.
+        driver: Driver of the devices.
+        realtime: If False, play as fast as possible.
     """
 
     model: str
@@ -71,20 +83,37 @@ def checked_settings(
     realtime: bool,
     report: Callable[[str], None],
 ) -> Settings:
-    """The settings of what `Live` takes.
+    """Check the arguments of `Live`, and return them as settings.
 
-    Raises LiveError, ModelError or another ValueError, or OSError. report: called with a line about each entry of a
-    playlist that cannot be played.
+    Args:
+        input: See `Live`, like all except the last.
+        stream: Number of the audio stream.
+        output: Where the sound goes.
+        overwrite: Replace an existing file.
+        model: Name or path.
+        sample_rate: In Hz.
+        block: Samples in a block.
+        gains_db: Gains at the start.
+        seconds: How long to play.
+        driver: Driver of the devices.
+        realtime: Play in real time.
+        report: Called with a line about each entry of a playlist that cannot be played.
+
+    Raises:
+        LiveError: The input, the output or a setting cannot be used.
+        ModelError: The model cannot be used.
+        ValueError: A gain or a song cannot be used.
+        OSError: A song cannot be read.
     """
     loaded = load_model(model)
     if not loaded.card.realtime:
-        raise LiveError(f"model {loaded.card.name} looks ahead for files; for live audio take one like `live`")
+        raise LiveError(f"model {loaded.card.name} is for files only; for live audio use a streaming one, like `live`")
     several = input is not None and not isinstance(input, str | os.PathLike)
     inputs = [os.fspath(one) for one in _listed(input)]
     sink = None if output is None else os.fspath(output)
-    for what, end in *(("input", name) for name in inputs), ("output", sink):
-        if end == "":
-            raise LiveError(f"the {what} '' has no name; name a device or a file, give `none`, or leave it out")
+    for end, name in *(("input", name) for name in inputs), ("output", sink):
+        if name == "":
+            raise LiveError(f"the {end} is empty; name a device or a file, give `none`, or leave it out")
     output_kind = _kind(sink, _names_file)
     source = None if several or not inputs else inputs[0]
     input_kind = "file" if several else _kind(source, _names_songs)
@@ -93,7 +122,7 @@ def checked_settings(
         raise LiveError(f"{sink} is the song itself; choose another name for the output")
     if stream is not None and input_kind != "file":
         raise LiveError(
-            f"stream {stream}: only an audio file has streams; give a file as the input, or leave the stream out"
+            f"stream {stream} works only with an audio file; give a file as the input, or leave the stream out"
         )
     sample_rate = None if sample_rate is None else _whole("sample rate", sample_rate, "Hz")
     block = _whole("block", block, "samples")
@@ -102,11 +131,11 @@ def checked_settings(
         num_channels, own_rate = _format(songs[0], stream)
         if len(songs) > 1:
             num_channels = 2
-    rate = next(rate for rate in (sample_rate, own_rate, RATE) if rate is not None)
+    rate = next(rate for rate in (sample_rate, own_rate, DEFAULT_RATE_HZ) if rate is not None)
     if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
         raise LiveError(f"sample rate {rate} Hz is out of range; give {MIN_RATE_HZ} to {MAX_RATE_HZ}")
-    if not BLOCKS[0] <= block <= BLOCKS[1]:
-        raise LiveError(f"block of {block} samples is out of range; give {BLOCKS[0]} to {BLOCKS[1]}")
+    if not BLOCK_RANGE[0] <= block <= BLOCK_RANGE[1]:
+        raise LiveError(f"block of {block} samples is out of range; give {BLOCK_RANGE[0]} to {BLOCK_RANGE[1]}")
     if seconds is not None and not 0 < seconds < math.inf:
         raise LiveError(f"{seconds} seconds cannot be played; give more than 0, or leave it out for no end")
     if driver is not None:  # even if no device is used
@@ -114,7 +143,7 @@ def checked_settings(
 
         check_driver(driver)
     if not realtime and "device" in (input_kind, output_kind):
-        raise LiveError("a device plays in real time; give files, or none")
+        raise LiveError("realtime=False works only without devices; give files or `none` as input and output")
     part = ""
     if sink is not None and output_kind == "file":
         try:
@@ -146,11 +175,11 @@ def checked_settings(
     )
 
 
-def _whole(what: str, value: Any, unit: str) -> int:
+def _whole(name: str, value: Any, unit: str) -> int:
     with suppress(TypeError, ValueError, OverflowError):
         if int(value) == value:
             return int(value)
-    raise LiveError(f"{what} {value!r} does not work; give a whole number of {unit}")
+    raise LiveError(f"{name} {value!r} does not work; give a whole number of {unit}")
 
 
 def _listed(input: Input) -> Sequence[str | os.PathLike[str]]:
@@ -160,13 +189,13 @@ def _listed(input: Input) -> Sequence[str | os.PathLike[str]]:
 
 
 def _kind(end: str | None, is_file: Callable[[str], bool]) -> str:
-    if end == NOTHING:
-        return NOTHING
+    if end == NONE:
+        return NONE
     return "file" if end is not None and is_file(end) else "device"
 
 
 def _songs(inputs: Sequence[str], report: Callable[[str], None]) -> tuple[str, ...]:
-    """The paths of songs: files, and what playlists name. Raises LiveError, ValueError or OSError."""
+    """Return the paths of the songs: files, and entries of playlists. Raises LiveError, ValueError or OSError."""
     songs = []
     for name in inputs:
         if not name.lower().endswith(PLAYLISTS):
@@ -175,14 +204,15 @@ def _songs(inputs: Sequence[str], report: Callable[[str], None]) -> tuple[str, .
         entries = list(playlist_entries(name, Path(name).read_bytes()))
         for line, place, why in entries:
             if why or is_url(place):
-                report(f"{name}, line {line}: {place}: {why or 'live audio plays files of this machine only'}")
+                report(f"{name}, line {line}: {place}: {why or 'live audio plays only files of this machine'}")
             else:
                 songs.append(place)
     for song in songs:
         if not os.path.isfile(song):
             raise LiveError(f"{song}: {'is a folder; name the songs in it' if os.path.isdir(song) else 'no such file'}")
     if not songs:
-        raise LiveError(f"{', '.join(inputs)}: no song is named; give audio files, or playlists of some")
+        names = f"{', '.join(inputs)}: " if inputs else ""
+        raise LiveError(f"{names}no song to play; give audio files, or playlists that contain some")
     return tuple(songs)
 
 
@@ -191,10 +221,10 @@ def _same(source: str, sink: str) -> bool:
 
 
 def _names_file(end: str) -> bool:
-    return Path(end).suffix.lower() in FILES
+    return Path(end).suffix.lower() in SUFFIXES
 
 
-def _names_songs(end: str) -> bool:  # what looks like a file, but is none, is told as one
+def _names_songs(end: str) -> bool:  # so that a misspelt file name is reported as a missing file, not as a device
     return os.path.exists(end) or _names_file(end) or end.lower().endswith(PLAYLISTS)
 
 

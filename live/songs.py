@@ -1,4 +1,4 @@
-"""Songs as a source of sound: one after another, with jumps, pauses and loops that do not click."""
+"""Songs as a source of sound: one after another, with jumps, pauses and loops without clicks."""
 
 import math
 import os
@@ -19,32 +19,44 @@ if TYPE_CHECKING:
     from .settings import Settings
     from .shared_memory import SharedMemory
 
-FADE = 0.02  # s in which sound fades out and in where it jumps
-PIECES = 4  # in a second of a song: what is decoded at a time
-SHARE = 0.25  # of the time of a core that decoding ahead takes
-BACK = 3.0  # s into a song after which "the song before" means its start
-SHORTEST_LOOP = 0.1  # s
+FADE_S = 0.02  # length of the fades at jumps
+PIECES_PER_S = 4  # a second of a song is decoded in so many pieces
+DECODING_SHARE = 0.25  # of a processor core, for decoding ahead
+RESTART_AFTER_S = 3.0  # later in a song, "previous song" goes to its start
+MIN_LOOP_S = 0.1
 
 Command = tuple[str, Any]
 
 
 class Loop(NamedTuple):
-    """Where a loop begins and ends, in samples of the song."""
+    """A loop in a song.
+
+    Attributes:
+        start: First sample of the loop.
+        end: The sample after the last one.
+    """
 
     start: int
     end: int
 
 
 class DecodedSong:
-    """A song that is decoded piece by piece into a temporary file, from where any part of it can be read at once.
+    """A song that is decoded piece by piece into a temporary file, from which any part can be read at once.
 
-    One thread may call `decode` and `forget`, and another `read`. rate: in Hz, at which it will be played.
+    One thread may call `decode` and `forget`, and another `read`.
+
+    Args:
+        path: The file.
+        stream: Number of its audio stream, from 1; None for the default one.
+        num_channels: Channels to read; mono songs are copied to all of them.
+        rate: Sample rate at which the song will be played, in Hz.
 
     Attributes:
+        path: The file.
         sample_rate: In Hz; 0 until the first piece is decoded.
-        frames: Samples that can be read by now, per channel.
-        complete: Whether that is all there will be.
-        failure: Why not all of it, or nothing, could be decoded.
+        frames: Samples per channel that can be read now.
+        complete: Whether decoding has ended.
+        failure: Why the song, or a part of it, could not be decoded; else None.
         notes: Lines about the file that a user should see.
     """
 
@@ -59,13 +71,13 @@ class DecodedSong:
 
     @property
     def length(self) -> float:
-        """The whole song's samples, estimated until they are all decoded; NaN if that cannot be done."""
+        """Number of samples of the whole song; an estimate until the song is decoded, NaN if there is no estimate."""
         if self.complete:
             return self.frames
         return float("nan") if self._expected is None else max(self._expected, self.frames)
 
     def decode(self) -> None:
-        """Decode one more piece. What goes wrong completes the song, and becomes its `failure`."""
+        """Decode the next piece. An error ends decoding, and becomes the song's `failure`."""
         try:
             if self._pieces is None:
                 self._pieces = self._decoded()
@@ -77,7 +89,15 @@ class DecodedSong:
             self.complete = True
 
     def read(self, start: int, n: int) -> NDArray[np.float32]:
-        """The samples from `start` on, (channels, n); fewer where the song ends, or is not decoded yet."""
+        """Return samples of the song.
+
+        Args:
+            start: Number of the first sample.
+            n: Number of samples.
+
+        Returns:
+            Samples, shape (channels, n); fewer at the end of the song or of its decoded part.
+        """
         size = 4 * self._num_channels
         n = max(0, min(n, self.frames - start))
         file = self._file
@@ -85,7 +105,7 @@ class DecodedSong:
         return np.frombuffer(data, np.float32).reshape(-1, self._num_channels).T
 
     def forget(self) -> None:
-        """Begin again, without a file."""
+        """Delete the decoded part. The next `decode` starts at the beginning."""
         if self._file is not None:
             self._file.close()
         self.sample_rate = self.frames = 0
@@ -93,17 +113,17 @@ class DecodedSong:
         self._expected = self._pieces = self._file = None
 
     def _decoded(self) -> Iterator[None]:
-        """Decode, and stop after each piece."""
+        """Decode the song, and yield after each piece."""
         with open_audio(self.path, self._stream) as song:
             if song.num_channels > 2:
                 raise ValueError(f"{self.path}: {song.num_channels} channels do not work; mix down to mono or stereo")
             if song.sample_rate != self._rate:
-                import soxr  # noqa: F401  # now, so that the sound need not wait for it
+                import soxr  # noqa: F401  # now, so that the sound does not wait for it later
             if song.stream_note:
                 self.notes.append(song.stream_note)
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the song is forgotten
             self._expected, self.sample_rate = song.num_frames, song.sample_rate
-            for piece in song.blocks(max(1, song.sample_rate // PIECES)):
+            for piece in song.blocks(max(1, song.sample_rate // PIECES_PER_S)):
                 if song.num_channels != self._num_channels:
                     piece = piece.mean(axis=0, keepdims=True).repeat(self._num_channels, axis=0)
                 self._keep(piece)
@@ -111,7 +131,7 @@ class DecodedSong:
             if song.warning:
                 self.notes.append(song.warning)
         if not self.frames:
-            raise ValueError(f"{self.path}: there is no sound in it; give another file")
+            raise ValueError(f"{self.path} contains no audio; give another file")
 
     def _keep(self, piece: NDArray[np.float32]) -> None:
         try:
@@ -119,7 +139,7 @@ class DecodedSong:
             self._file.flush()
         except OSError as error:
             raise OSError(
-                f"{self.path}: its decoded sound does not fit into {tempfile.gettempdir()}: {error.strerror}; make "
+                f"{self.path}: the decoded sound does not fit into {tempfile.gettempdir()}: {error.strerror}; make "
                 "room there, or name another folder in TMPDIR"
             ) from error
         self.frames += piece.shape[1]
@@ -128,16 +148,15 @@ class DecodedSong:
 class SongPlayer:
     """A source that plays songs one after another, and again from the first.
 
-    A thread decodes the song that plays, as far as it goes, and then the next one. Commands act at the next `read`.
-    Where sound jumps it fades out and in, or at the end of a loop crosses over, so that there is no click; where a song
-    follows another, and at a song's very beginning, nothing is changed. While songs are paused, or not decoded so far,
-    time stands still: `read` returns None.
+    A thread decodes the song that plays, and then the next one. Commands act at the next `read`. At jumps the sound
+    fades out and in, and loops are cross-faded, so that nothing clicks. There are no fades between songs, or at the
+    start of a song. While songs are paused or not decoded so far, `read` returns None.
 
     Args:
-        settings: The songs, their stream, and the sample rate and channels to play them at.
-        memory: Where the position in the songs is written.
-        latency: Samples by which what is heard is later than what is read.
-        commands: What `Transport` asks for.
+        settings: The songs, their stream, and the sample rate and channels to play them with.
+        memory: Receives the position in the songs.
+        latency: Samples by which the audible sound is later than `read`.
+        commands: Commands of `Transport`.
         report: Called with a line when a song cannot be played, or is damaged.
     """
 
@@ -154,22 +173,30 @@ class SongPlayer:
         ]
         self._rate, self._num_channels, self._latency = settings.sample_rate, settings.num_channels, latency
         self._memory, self._commands, self._report = memory, commands, report
-        self._fifo = Fifo((settings.num_channels,))  # at our rate
+        self._fifo = Fifo((settings.num_channels,))  # at the output's rate
         self._resampler: Any = None  # if the song that plays has another rate
         self._resampled_rate = self._rate
-        self._number = self._failures = 0  # which song plays; songs in a row that could not be played
-        self._paused, self._waiting = False, True  # the latter: for what has yet to be decoded
+        self._number = self._failures = 0  # number of the song that plays; number of successive songs that failed
+        self._paused, self._waiting = False, True  # the latter: for the decoder
         self._loop: Loop | None = None
-        self._lock = threading.Lock()  # held while another song begins to play, or files are closed
+        self._lock = threading.Lock()  # held while the song changes, or files are closed
         self._work, self._closed = threading.Event(), False
         self._go_to(0, 0)
         self._thread = threading.Thread(target=self._decode, name="songs", daemon=True)
         self._thread.start()
 
     def read(self, n: int) -> NDArray[np.float32] | None:
-        """The next n samples, (channels, n); None while time stands still.
+        """Return the next samples.
 
-        Raises ValueError or OSError if the song, or all songs of a list, cannot be played.
+        Args:
+            n: How many.
+
+        Returns:
+            Samples, shape (channels, n); None while songs are paused or not decoded so far.
+
+        Raises:
+            ValueError: The song, or all songs of a list, cannot be played.
+            OSError: The same, if files cannot be read or written.
         """
         while not self._commands.empty() and (self._song.sample_rate or self._song.complete):
             self._obey(*self._commands.get())
@@ -189,7 +216,7 @@ class SongPlayer:
         return block
 
     def close(self) -> None:
-        """Stop decoding, and delete what was decoded."""
+        """Stop decoding, and delete the decoded songs."""
         self._closed = True
         self._work.set()
         self._thread.join()
@@ -202,18 +229,18 @@ class SongPlayer:
 
     @property
     def _position(self) -> float:
-        """The song's sample that is heard next."""
+        """The sample of the song that will be heard next."""
         behind = (len(self._fifo) + self._latency) * self._song.sample_rate / self._rate if self._sounding else 0
         return max(self._from, self._at - behind)
 
-    # What plays next.
+    # Commands and the next sound.
 
     def _obey(self, kind: str, value: Any) -> None:
         rate = self._song.sample_rate
         if kind == "pause" and value != self._paused:
             self._fade_out()
             if value:
-                self._fifo.push_zeros(self._latency)  # so that nothing is left to be heard
+                self._fifo.push_zeros(self._latency)  # so that all earlier sound is heard
             self._paused = value
         elif kind == "seek":
             self._jump(self._number, value * rate)
@@ -224,7 +251,7 @@ class SongPlayer:
             if self._loop is not None and not self._loop.start <= self._at < self._loop.end:
                 self._jump(self._number, self._loop.start)
         elif kind == "step":
-            again = value < 0 and self._position > BACK * rate
+            again = value < 0 and self._position > RESTART_AFTER_S * rate
             self._jump((self._number + (0 if again else value)) % len(self._songs), 0)
         elif kind == "song":
             self._jump(value, 0)
@@ -244,16 +271,16 @@ class SongPlayer:
         self._work.set()
 
     def _begin(self, softly: bool, tail: NDArray[np.float32] | None = None) -> None:
-        """Begin a stretch of sound. tail: what is left to be heard of another one, (channels, n)."""
-        self._age = 0 if softly else None  # samples since it began; None once it is at its full level
+        """Begin a stretch of sound, with a fade-in if `softly`. `tail` is the fade-out of another, (channels, n)."""
+        self._age = 0 if softly else None  # samples since it began; None once it has its full level
         self._tail = np.zeros((self._num_channels, 0), np.float32) if tail is None else tail
 
     def _next(self, n: int) -> NDArray[np.float32] | None:
-        """Up to n samples more, (channels, m), at the song's rate; None if they are not decoded yet."""
+        """Return up to n samples more, (channels, m), at the song's rate; None if they are not decoded yet."""
         if self._song.complete and self._at >= self._song.frames:
             self._finish()
         song, loop = self._song, self._loop
-        readable = song.frames if song.complete else song.frames - self._fade  # so that it can be faded out
+        readable = song.frames if song.complete else song.frames - self._fade  # the rest is for a fade-out
         stop = min(self._at + n, readable)
         if loop is not None and self._at < loop.end:
             stop = min(stop, loop.end)
@@ -266,7 +293,7 @@ class SongPlayer:
         return piece
 
     def _finish(self) -> None:
-        """Go on where a song has come to its end."""
+        """Continue after the end of a song."""
         song, loop = self._song, self._loop
         if song.failure is not None:
             self._failures += 1
@@ -281,16 +308,16 @@ class SongPlayer:
             self._sounding = sounding
 
     def _repeat(self, loop: Loop) -> None:
-        """Cross over from the end of a loop to its start."""
+        """Cross-fade from the end of a loop to its start."""
         self._begin(softly=True, tail=_falling(self._song.read(self._at, self._fade)))
         self._at = self._from = loop.start
 
     @property
     def _fade(self) -> int:
-        return max(1, round(FADE * self._song.sample_rate))
+        return max(1, round(FADE_S * self._song.sample_rate))
 
     def _shaped(self, piece: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A piece as it is heard: fading in if it is near a jump, with what fades out."""
+        """Return a piece with its fade-in after a jump, and with the fade-out of earlier sound."""
         n = piece.shape[1]
         if self._age is not None:
             piece = piece * np.minimum(1, np.arange(self._age + 1, self._age + n + 1, dtype=np.float32) / self._fade)
@@ -302,7 +329,7 @@ class SongPlayer:
         return piece
 
     def _fade_out(self) -> None:
-        """Let what sounds end softly, and begin softly what comes after it."""
+        """Fade out the sound, and let the next sound fade in."""
         if self._sounding:
             self._fifo.push(self._resampled(_falling(self._shaped(self._song.read(self._at, self._fade)))))
             self._end_resampling()
@@ -312,7 +339,7 @@ class SongPlayer:
     # Rates.
 
     def _resampled(self, piece: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A piece of the song, (channels, n), at our rate."""
+        """Return a piece of the song, (channels, n), at the output's rate."""
         rate = self._song.sample_rate
         if rate != self._resampled_rate:
             self._end_resampling()
@@ -324,7 +351,7 @@ class SongPlayer:
         return piece if self._resampler is None else self._resampler.resample_chunk(piece.T).T
 
     def _end_resampling(self) -> None:
-        """Put what a resampler still holds into the fifo."""
+        """Put the last samples of the resampler into the fifo."""
         if self._resampler is not None:
             nothing = np.zeros((0, self._num_channels), np.float32)
             self._fifo.push(self._resampler.resample_chunk(nothing, last=True).T)
@@ -356,11 +383,11 @@ class SongPlayer:
             while song.notes:
                 self._report(song.notes.pop(0))
             if not self._waiting:
-                self._work.wait((time.perf_counter() - start) * (1 / SHARE - 1))
+                self._work.wait((time.perf_counter() - start) * (1 / DECODING_SHARE - 1))
 
 
 def _falling(piece: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A piece that fades out, (channels, n)."""
+    """Return a piece that fades out, (channels, n)."""
     n = piece.shape[1]
     fall: NDArray[np.float32] = 1 - np.arange(1, n + 1, dtype=np.float32) / max(1, n)
     return piece * fall

@@ -1,4 +1,4 @@
-"""Where the sound comes from and goes to, if not to a device or from songs: recordings, silence."""
+"""Sources and sinks of sound other than devices and songs: silence, and new files."""
 
 import itertools
 import os
@@ -17,14 +17,17 @@ from numpy.typing import NDArray
 from ..audio import create_audio, open_audio
 from ..core.atomic import final_path, publish
 
-BEHIND = 30.0  # seconds of sound that may wait for the disk
-LOOK = 0.01  # seconds between checks whether the disk has caught up
-FILES = ".wav", ".flac", ".mp3", ".ogg"  # the suffixes that make a name a file
-FORMATS = {".wav": "float32", ".flac": "int24"}  # the finest each can hold
+MAX_BUFFERED_S = 30.0  # sound that may wait for the disk
+POLL_INTERVAL_S = 0.01  # between checks whether the disk has caught up
+SUFFIXES = ".wav", ".flac", ".mp3", ".ogg"  # an output with one of these is a file
+SAMPLE_FORMATS = {".wav": "float32", ".flac": "int24"}  # the finest that each can hold
 
 
 def numbered(path: Path) -> Iterator[Path]:
-    """The path, then the same with 2, 3 ... behind its name.
+    """Yield a path, then the same path with -2, -3 ... added to its name.
+
+    Args:
+        path: Path of a file.
 
     >>> [path.name for path in itertools.islice(numbered(Path("take.wav")), 3)]
     ['take.wav', 'take-2.wav', 'take-3.wav']
@@ -35,47 +38,62 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 class Source(Protocol):
-    """Gives the next n samples, (channels, n) float32, or None while time stands still."""
+    """A source of sound. `read` returns the next n samples, shape (channels, n), or None while nothing plays."""
 
     def read(self, n: int) -> NDArray[np.float32] | None: ...
     def close(self) -> None: ...
 
 
 class Sink(Protocol):
-    """Takes samples, (channels, n) float32. What goes wrong with them raises in a later call."""
+    """A sink of sound. `write` takes samples, shape (channels, n). An error may be raised by a later call."""
 
     def write(self, block: NDArray[np.float32]) -> None: ...
     def close(self) -> None: ...
 
 
 class Silence:
-    """A source that never says anything."""
+    """A silent source.
+
+    Args:
+        num_channels: 1 or 2.
+    """
 
     def __init__(self, num_channels: int) -> None:
         self._num_channels = num_channels
 
     def read(self, n: int) -> NDArray[np.float32]:
-        """Zeros."""
+        """Return zeros.
+
+        Args:
+            n: Number of samples.
+
+        Returns:
+            Zeros, shape (channels, n).
+        """
         return np.zeros((self._num_channels, n), np.float32)
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
-class Nowhere:
-    """A sink that forgets."""
+class Discard:
+    """A sink that discards all sound."""
 
     def write(self, block: NDArray[np.float32]) -> None:
-        """Nothing to do."""
+        """Do nothing.
+
+        Args:
+            block: Samples, shape (channels, n).
+        """
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
 
 class NewFile:
     """A file that a thread writes while the sound goes on. It appears under its name, complete, when it is closed.
 
-    If it cannot be written completely, what can be read of it is kept under another name, like "take (cut short).wav".
+    If it cannot be written completely, its readable part is kept under another name, like "take (cut short).wav".
 
     Args:
         path: Its final path.
@@ -85,7 +103,8 @@ class NewFile:
         overwrite: Replace an existing file of that name; otherwise the new file gets a number.
 
     Attributes:
-        recorded: Where the complete file is after `close`; None if no sound was written, as few formats can be empty.
+        recorded: Path of the complete file after `close`; None if no sound was written, because few formats can be
+            empty.
 
     Raises:
         OSError: The file cannot be created.
@@ -96,12 +115,12 @@ class NewFile:
         self._path, self._part, self._overwrite = Path(path), Path(part), overwrite
         self._sample_rate = sample_rate
         self.recorded: Path | None = None
-        sample_format = FORMATS.get(self._path.suffix.lower(), "int16")
+        sample_format = SAMPLE_FORMATS.get(self._path.suffix.lower(), "int16")
         try:
             self._writer = create_audio(self._part, sample_rate, num_channels, sample_format)
         except OSError as error:
             raise OSError(self._failure(error)) from error
-        except ValueError as error:  # what this kind of file cannot hold
+        except ValueError as error:  # this kind of file cannot hold such audio
             raise ValueError(f"{self._path}: {self._reason(error)}") from error
         self._blocks: queue.SimpleQueue[NDArray[np.float32] | None] = queue.SimpleQueue()
         self._empty = True
@@ -110,12 +129,16 @@ class NewFile:
         self._thread.start()
 
     def write(self, block: NDArray[np.float32]) -> None:
-        """Hand over samples, (channels, n); wait if the disk is far behind.
+        """Hand over samples; wait if the disk is far behind.
 
-        Raises OSError if earlier samples could not be written.
+        Args:
+            block: Samples, shape (channels, n).
+
+        Raises:
+            OSError: Earlier samples could not be written.
         """
-        while self._error is None and self._blocks.qsize() * block.shape[-1] > BEHIND * self._sample_rate:
-            time.sleep(LOOK)
+        while self._error is None and self._blocks.qsize() * block.shape[-1] > MAX_BUFFERED_S * self._sample_rate:
+            time.sleep(POLL_INTERVAL_S)
         if self._error is not None:
             raise OSError(self._failure(self._error))
         self._empty = False
@@ -125,7 +148,7 @@ class NewFile:
         """Finish writing, and give the file its name.
 
         Raises:
-            OSError: That failed; the message says where the part that was written is, if it can be read.
+            OSError: That failed. If the written part can be read, the message has its path.
         """
         self._blocks.put(None)
         self._thread.join()
@@ -151,36 +174,39 @@ class NewFile:
         return next(place for place in numbered(path) if self._took(place))
 
     def _rescue(self) -> str:
-        """Give what can be read of an unfinished file a free name; return words about that."""
+        """Give the readable part of an unfinished file a free name; return words about that."""
         if frames := self._readable_frames():
             seconds = frames / self._sample_rate
             name = self._path if self._error is None else self._path.with_stem(f"{self._path.stem} (cut short)")
-            for place in name, self._part.with_name(name.name):  # the latter: where a link leads to, on the same disk
+            for place in (
+                name,
+                self._part.with_name(name.name),
+            ):  # the latter is on the same disk even if `name` is a link
                 with suppress(OSError):
-                    return f"what was written is kept in {self._publish_beside(place)} ({seconds:.1f} s)"
+                    return f"the written part is kept in {self._publish_beside(place)} ({seconds:.1f} s)"
         return "the recording was discarded"
 
     def _readable_frames(self) -> int:
-        """How much sound the unfinished file holds; 0 if it cannot be read."""
+        """Return the number of readable samples in the unfinished file, 0 if it cannot be read."""
         frames = 0
-        with suppress(Exception):  # whatever a decoder raises
+        with suppress(Exception):  # decoders raise many kinds of errors
             with open_audio(self._part) as part:
                 for block in part.blocks():
                     frames += block.shape[1]
-                    os.utime(self._part)  # who waits for the file sees that work goes on
+                    os.utime(self._part)  # shows the waiting process that work goes on
             if self._part.suffix == ".flac":
                 _tell_flac_length(self._part, frames)
         return frames
 
     def _took(self, place: Path) -> bool:
-        """Give the file this name, unless another has it."""
+        """Give the file this name, unless another file has it; return whether it got the name."""
         if place.exists():
             return False
         try:
             os.link(self._part, final_path(place))  # never replaces another file
         except FileExistsError:
             return False
-        except OSError:  # another disk, or one without links
+        except OSError:  # another disk, or a disk without links
             publish([self._part], [place])
         return True
 
@@ -189,7 +215,7 @@ class NewFile:
             with self._writer:
                 while (block := self._blocks.get()) is not None:
                     self._writer.write(block)
-        except BaseException as error:  # of any kind, because the sound's thread must learn that this one has ended
+        except BaseException as error:  # of any kind, because the thread that plays must learn of it
             self._error = error
 
     def _failure(self, error: BaseException) -> str:
@@ -205,7 +231,7 @@ class NewFile:
 
 
 def _tell_flac_length(path: Path, frames: int) -> None:
-    """Write its length into a FLAC file whose encoder came to no end: many players take it from there."""
+    """Write the length into a FLAC file whose encoder did not finish, because many players need it."""
     with path.open("r+b") as file:
         file.seek(18)  # the length is in the lower 36 of these 64 bits
         (fields,) = struct.unpack(">Q", file.read(8))

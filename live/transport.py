@@ -6,23 +6,26 @@ from typing import Any
 
 from ..core.errors import LiveError
 from .shared_memory import SharedMemory
-from .songs import SHORTEST_LOOP, Command
+from .songs import MIN_LOOP_S, Command
 
 
 class Transport:
-    """Moves through the songs that a Live plays; all times are seconds of the song.
+    """Moves through the songs that a Live plays. All times are seconds in the song.
 
-    Its methods return at once. Their effect is heard from one of the next blocks on, and the properties follow then.
-    They raise LiveError, in one line, if no song plays, and ValueError for impossible times.
+    Its methods return at once. They act a few blocks later, and then the properties change too. They raise LiveError if
+    the input is not a song.
 
     Args:
-        songs: Paths; empty if the sound comes from elsewhere.
+        songs: Paths; empty if the input is not a song.
         memory: Shared with the process that plays, which writes its position there.
-        ask: Sends that process a command.
+        send: Sends a command to that process.
+
+    Attributes:
+        songs: Paths of the songs.
     """
 
-    def __init__(self, songs: tuple[str, ...], memory: SharedMemory, ask: Callable[[Command], None]) -> None:
-        self.songs, self._memory, self._ask = songs, memory, ask
+    def __init__(self, songs: tuple[str, ...], memory: SharedMemory, send: Callable[[Command], None]) -> None:
+        self.songs, self._memory, self._send = songs, memory, send
         self._paused = False
 
     @property
@@ -53,48 +56,83 @@ class Transport:
         return None if math.isnan(start) else (start, end)
 
     def pause(self, on: bool = True) -> None:
-        """Pause, or go on with `on=False`. Nothing is recorded during a pause."""
+        """Pause, or resume. Nothing is recorded during a pause.
+
+        Args:
+            on: Whether to pause.
+        """
         self._command("pause", bool(on))
         self._paused = bool(on)
 
     def seek(self, seconds: float) -> None:
-        """Go to a time in the song."""
+        """Go to a time in the song.
+
+        Args:
+            seconds: 0 or more.
+
+        Raises:
+            ValueError: The time is negative or not finite.
+        """
         self._command("seek", _checked(seconds))
 
     def skip(self, seconds: float) -> None:
-        """Go forward by this time, or back if it is negative."""
+        """Go ahead in the song, or back.
+
+        Args:
+            seconds: How far; back if negative.
+
+        Raises:
+            ValueError: The time is not finite.
+        """
         if not math.isfinite(seconds):
-            raise ValueError(f"{seconds} seconds cannot be skipped; give a number")
+            raise ValueError(f"{seconds} seconds cannot be skipped; give a finite number")
         self._command("skip", float(seconds))
 
     def set_loop(self, start: float | None, end: float | None = None) -> None:
-        """Repeat the part of the song from `start` to `end`; None ends the loop."""
+        """Repeat a part of the song, or stop repeating.
+
+        Args:
+            start: Start of the loop; None ends the loop.
+            end: End of the loop.
+
+        Raises:
+            ValueError: A time is negative or not finite, or the loop is shorter than 0.1 s.
+        """
         if start is None or end is None:
             self._command("loop", None)
             return
-        if _checked(end) - _checked(start) < SHORTEST_LOOP:
-            raise ValueError(
-                f"a loop from {start:g} to {end:g} s is too short; let it last {SHORTEST_LOOP} s or longer"
-            )
+        if _checked(end) - _checked(start) < MIN_LOOP_S:
+            raise ValueError(f"a loop from {start:g} to {end:g} s is too short; let it last {MIN_LOOP_S} s or longer")
         self._command("loop", (float(start), float(end)))
 
     def step(self, by: int) -> None:
-        """Go to the next song with 1. With -1 go to the song before, or to the start of one that has played for 3 s."""
+        """Go to another song.
+
+        Args:
+            by: 1 for the next song. -1 for the previous one or, if this song has played for 3 s, for its start.
+        """
         self._command("step", int(by))
 
     def play(self, song: int) -> None:
-        """Go to a song by its number, from 0."""
+        """Go to a song.
+
+        Args:
+            song: Its number, from 0.
+
+        Raises:
+            ValueError: No song has this number.
+        """
         if not 0 <= song < max(1, len(self.songs)):
-            raise ValueError(f"there is no song {song}; give 0 to {len(self.songs) - 1}")
+            raise ValueError(f"song {song} does not exist; give 0 to {len(self.songs) - 1}")
         self._command("song", int(song))
 
     def _command(self, kind: str, value: Any) -> None:
         if not self.songs:
-            raise LiveError("only songs can be paused, sought through and repeated; give a song as the input")
-        self._ask((kind, value))
+            raise LiveError("only songs can be paused, repeated and skipped; give a song as the input")
+        self._send((kind, value))
 
 
 def _checked(seconds: float) -> float:
     if not 0 <= seconds < math.inf:
-        raise ValueError(f"{seconds} seconds is no time in a song; give 0 or more")
+        raise ValueError(f"{seconds} seconds is not a time in a song; give 0 or more")
     return float(seconds)

@@ -1,4 +1,4 @@
-"""Files in, files out: one song remixed or taken apart in constant memory, and many, here or on a Dask cluster."""
+"""Files in, files out: remix or separate one song in constant memory, or many, here or on a Dask cluster."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
 """The settings of rendering: every option, declared once.
 
-To add an option, add a field here and use it where it acts: the functions, the command line, recipes and the journal
-follow. Options that shape the result default to None or False, so that the journals of earlier versions stay valid.
+To add an option, add a field here and use it where it acts. Functions, command line, recipes and journal are made from
+these fields. Options that change the result default to None or False, so that journals of earlier versions stay valid.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -39,16 +39,29 @@ class Watcher(Protocol):
     """Receives the progress of a batch. Calls never overlap; those of `working` may come from another thread."""
 
     def planned(self, report: "Report") -> None:
-        """Once, before the work: songs are planned, skipped or failed."""
+        """Receive the plan, once before the work.
+
+        Args:
+            report: The batch, with songs that are planned, skipped or failed.
+        """
 
     def working(self, source: str, step: str, fraction: float | None) -> None:
-        """A planned song is at a step, "rendering" or "writing"; fraction: the part done, None if that is not known.
+        """Receive the progress of a song, a few times a second at most.
 
-        Called a few times a second at most. Some calls may be lost, or come after the song is finished.
+        Some calls may be lost, or come after the song is finished.
+
+        Args:
+            source: Path or URL of the song.
+            step: "rendering" or "writing".
+            fraction: How much of the step is done, 0 to 1; None if that is not known.
         """
 
     def finished(self, song: "SongReport") -> None:
-        """A planned song is done or failed."""
+        """Receive the result of a song.
+
+        Args:
+            song: A planned song that is done or failed now.
+        """
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ class SongSettings(Settings):
     """Settings that change the result of a song, remixed or separated."""
 
     _: KW_ONLY
-    normalize: Annotated[bool, Option(help="Bring the peak to -1 dBFS.", panel=FILE)] = False
+    normalize: Annotated[bool, Option(help="Set the peak to -1 dBFS.", panel=FILE)] = False
     sample_format: Annotated[
         SampleFormat | None,
         Option(
@@ -114,7 +127,7 @@ class RemixSettings(SongSettings):
     automation: Annotated[
         Place | Automation | None,
         Option(
-            help="Moves in time from a .csv or .mid file, see `stembridge docs automation`.",
+            help="Automation from a .csv or .mid file, see `stembridge docs automation`.",
             give="text",
             in_file=str,
             metavar="FILE",
@@ -123,14 +136,14 @@ class RemixSettings(SongSettings):
     map: Annotated[
         Place,
         Option(
-            help="How a MIDI file moves the faders: a map (see `stembridge midi maps`), or a .json file.",
+            help="MIDI map for a .mid file: a name (see `stembridge midi maps`) or a .json file.",
             metavar="NAME",
         ),
     ] = "general"
     loudness: Annotated[
         Annotated[float, Ge(-70), Le(0)] | Literal["match"] | None,
         Option(
-            help="Keep the song's loudness, or bring it to LUFS, like -14.",
+            help="Keep the loudness of the song (match), or set it in LUFS, such as -14.",
             give='LUFS from -70 to 0, such as -14, or "match"',
             metavar="match|LUFS",
             panel=FILE,
@@ -145,12 +158,12 @@ class RemixSettings(SongSettings):
 
 @dataclass(frozen=True)
 class SeparateSettings(SongSettings):
-    """Settings that change stems."""
+    """Settings that change the stems of a song."""
 
     stems: Annotated[
         Sequence[str] | None,
         Argument(
-            help='Names of stems, "no_<stem>" for the song without it, or "instrumental" for the song without '
+            help='Names of stems, "no_<stem>" for the song without that stem, or "instrumental" for the song without '
             "vocals; by default all stems.",
             give='a list of texts, such as ["vocals", "no_vocals"]',
             in_file=list[str],
@@ -160,7 +173,7 @@ class SeparateSettings(SongSettings):
 
 @dataclass(frozen=True)
 class RunSettings(Settings):
-    """Settings of the work itself."""
+    """Settings of the network and the run."""
 
     model: Annotated[
         Place | Model,
@@ -177,7 +190,7 @@ class RunSettings(Settings):
         Literal["fast", "normal", "best"],
         Option(help="Overlap of an imported network's segments; see `stembridge docs guests`.", panel=NETWORK),
     ] = "normal"
-    overwrite: Annotated[bool, Option(help="Overwrite what exists.", flags=("--force", "-f"))] = False
+    overwrite: Annotated[bool, Option(help="Overwrite existing files.", flags=("--force", "-f"))] = False
     threads: Annotated[
         int, FROM_1, Option(help="Processor cores for the network.", give=COUNT, metavar="N", panel=NETWORK)
     ] = 1  # fmt: skip
@@ -185,17 +198,17 @@ class RunSettings(Settings):
 
 @dataclass(frozen=True)
 class FileSettings(Settings):
-    """One song."""
+    """Settings of one song."""
 
-    source: Annotated[Place, Argument(help="The song.")]
-    target: Annotated[Place, Argument(help="The file to write, or for stems their folder.")]
+    source: Annotated[Place, Argument(help="Path of the song.")]
+    target: Annotated[Place, Argument(help="The file to write, or the folder for stems.")]
     _: KW_ONLY
     measure: Annotated[bool, Argument(help="Measure levels before and after, and keep an overview.")] = False
     scratch: Annotated[
         Path | None,
-        Argument(help="Folder for temporary files, on the target's disk, made if missing; default: the target's."),
+        Argument(help="Folder for temporary files on the target's disk, made if missing; by default the target's."),
     ] = None
-    progress: Annotated[Progress | None, Argument(help="Receives progress.")] = None
+    progress: Annotated[Progress | None, Argument(help="Receives progress updates.")] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -210,16 +223,16 @@ class NamingSettings(Settings):
     _: KW_ONLY
     name: Annotated[
         str | None,
-        Option(help="How files are named, like '{artist} - {title}.{ext}'.", metavar="TEMPLATE", panel=BATCH),
+        Option(help="Template for file names, like '{artist} - {title}.{ext}'.", metavar="TEMPLATE", panel=BATCH),
     ] = None
     format: Annotated[
-        Format | None, Option(help="Format of the files (default: the song's own).", panel=FILE)
+        Format | None, Option(help="Output format (default: the song's own).", panel=FILE)
     ] = None  # fmt: skip
 
 
 @dataclass(frozen=True)
 class BatchSettings(NamingSettings):
-    """Many songs."""
+    """Settings of a batch."""
 
     songs: Annotated[
         Songs,
@@ -235,7 +248,7 @@ class BatchSettings(NamingSettings):
         int,
         FROM_1,
         Option(
-            help="Number of songs to render in parallel, each in a process of its own.",
+            help="Number of songs to render in parallel, each in its own process.",
             give=COUNT, flags=("--jobs", "-j"), metavar="N", panel=BATCH,
         ),
     ] = 1  # fmt: skip
@@ -249,12 +262,12 @@ class BatchSettings(NamingSettings):
     overrides: Annotated[
         Sequence[Mapping[str, Any]],
         Argument(
-            help="Other settings for some songs: each has `match`, a glob of a path or its end, and what is different. "
-            "Later ones override earlier ones."
+            help="Other settings for some songs. Each has `match`, a glob for the path of a song or the end of it, and "
+            "the settings that differ. Later ones override earlier ones."
         ),
     ] = ()
-    dry_run: Annotated[bool, Option(help="Show what would be done.", in_file=None, panel=BATCH)] = False
-    watcher: Annotated[Watcher | None, Argument(help="Receives progress.")] = None
+    dry_run: Annotated[bool, Option(help="Show the plan, and render nothing.", in_file=None, panel=BATCH)] = False
+    watcher: Annotated[Watcher | None, Argument(help="Receives progress updates.")] = None
 
 
 @dataclass(frozen=True)
@@ -264,13 +277,13 @@ class RemixFile(RunSettings, RemixSettings, FileSettings):
     _: KW_ONLY
     processor: Annotated[
         Processor | None,
-        Argument(help="Makes the sound in the place of a StemProcessor with the model, such as a StemRack."),
+        Argument(help="A processor to use in place of the model, such as a StemRack."),
     ] = None
     copy_untouched: Annotated[
         bool,
         Argument(
-            help="Copy a song whose faders all stay at 0 dB; otherwise that is a ValueError, unless `normalize` or "
-            "`loudness` changes the level."
+            help="Copy a song whose faders all stay at 0 dB. If False, such a song raises ValueError, unless "
+            "`normalize` or `loudness` changes its level."
         ),
     ] = True
 
@@ -280,7 +293,7 @@ class SeparateFile(RunSettings, SeparateSettings, FileSettings):
     """The arguments of `separate_file`."""
 
     _: KW_ONLY
-    suffix: Annotated[str, Argument(help="Ending of the files, which says their format.")] = ".wav"
+    suffix: Annotated[str, Argument(help="Suffix of the files, which sets their format.")] = ".wav"
 
 
 @dataclass(frozen=True)
@@ -293,10 +306,14 @@ class SeparateFiles(RunSettings, SeparateSettings, BatchSettings):
     """The arguments of `separate_files`."""
 
     _: KW_ONLY
-    format: Annotated[Format | None, Option(help="Format of the files.", panel=FILE)] = "wav"
+    format: Annotated[Format | None, Option(help="Output format.", panel=FILE)] = "wav"
 
 
 def song_keys(kind: type[RemixFiles | SeparateFiles]) -> dict[str, Field[Any]]:
-    """Return what overrides may change for some songs of a batch, by name."""
+    """Return the settings that overrides may change for some songs of a batch, by name.
+
+    Args:
+        kind: The settings of the batch.
+    """
     shaping = keys_of(RemixSettings if issubclass(kind, RemixFiles) else SeparateSettings)
     return {name: field for name, field in keys_of(kind).items() if name in shaping | keys_of(NamingSettings)}

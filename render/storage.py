@@ -1,4 +1,4 @@
-"""Where songs and outputs lie: in folders of this machine, or anywhere that fsspec reaches by a URL."""
+"""Storage of songs and outputs: folders of this machine, or any place that fsspec reaches by a URL."""
 
 import errno
 import hashlib
@@ -12,11 +12,17 @@ from typing import Any, NamedTuple
 from ..core.atomic import publish
 from ..core.places import is_url
 
-PIECE = 1 << 20  # bytes copied at a time
+PIECE_BYTES = 1 << 20  # bytes copied at a time
 
 
 class Seen(NamedTuple):
-    """A file as it was: size in bytes, a text that changes when it does (see `state`), and SHA-256."""
+    """The state of a file at some time.
+
+    Attributes:
+        size: In bytes.
+        stamp: A text that changes when the file does, see `state`.
+        checksum: SHA-256 as hexadecimal digits.
+    """
 
     size: int
     stamp: str
@@ -26,6 +32,9 @@ class Seen(NamedTuple):
 def file_name(place: str) -> str:
     """Return the file name of a path or URL.
 
+    Args:
+        place: A path or URL.
+
     >>> file_name("https://example.org/a/song.mp3?key=1/2"), file_name("zip://a/one.flac::s3://bucket/two.zip")
     ('song.mp3', 'one.flac')
     """
@@ -33,7 +42,14 @@ def file_name(place: str) -> str:
 
 
 def system_of(url: str) -> tuple[Any, str]:
-    """The fsspec file system of a URL, and the path in it. Raises ValueError (one line) if there is none."""
+    """Return the fsspec file system of a URL, and the path in it.
+
+    Args:
+        url: A URL.
+
+    Raises:
+        ValueError: fsspec does not know such URLs, cannot open this one, or needs a package.
+    """
     import fsspec
 
     scheme = url.partition(":")[0]
@@ -55,11 +71,15 @@ def system_of(url: str) -> tuple[Any, str]:
 
 
 def one_line(error: BaseException) -> str:
-    """What went wrong, for a person."""
+    """Return an error as one line for a user.
+
+    Args:
+        error: Any exception.
+    """
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     elif isinstance(error, FileNotFoundError) and error.__cause__ is not None:
-        return one_line(error.__cause__)  # fsspec says only the address, whatever the server said
+        return one_line(error.__cause__)  # fsspec's own error has only the address; the cause has the server's reason
     elif isinstance(error, MemoryError):
         text = "memory ran out; render fewer songs at a time, or use a computer with more memory"
     else:
@@ -68,7 +88,11 @@ def one_line(error: BaseException) -> str:
 
 
 def join(root: str, name: str) -> str:
-    """The place of a file by its name below a folder, with slashes.
+    """Return the path or URL of a file below a folder.
+
+    Args:
+        root: The folder, a path or URL.
+        name: Path below it, with slashes.
 
     >>> join("out", "album/song.flac"), join("s3://bucket/out/", "song.flac")
     ('out/album/song.flac', 's3://bucket/out/song.flac')
@@ -77,34 +101,63 @@ def join(root: str, name: str) -> str:
 
 
 def state(place: str) -> tuple[int, str]:
-    """Size in bytes, and a text that changes when the file does. Raises OSError."""
+    """Return the size of a file in bytes, and a text that changes when the file does.
+
+    Args:
+        place: A path or URL.
+
+    Raises:
+        OSError: It cannot be read, or is not a file.
+    """
     if is_url(place):
         system, path = system_of(place)
         try:
             return int(system.info(path)["size"] or 0), str(system.ukey(path))
         except Exception as error:
-            raise OSError(f"{place}: cannot be read: {one_line(error)}") from error
+            raise OSError(f"{place} cannot be read: {one_line(error)}") from error
     status = os.stat(place)
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(f"{place}: is no file")
+        raise OSError(f"{place} is not a file")
     return status.st_size, str(status.st_mtime_ns)
 
 
 def checksum(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file of this machine. Raises OSError."""
+    """Return the SHA-256 of a file, as hexadecimal digits.
+
+    Args:
+        path: A path on this machine.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def seen(path: Path) -> Seen:
-    """A file of this machine as it is. Raises OSError."""
+    """Return the state of a file.
+
+    Args:
+        path: A path on this machine.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     return Seen(*state(str(path)), checksum(path))
 
 
 def states_below(root: str) -> Callable[[str], tuple[int, str] | None]:
-    """Return a function that looks up a file below a folder: its size and stamp ("" at a URL), or None if missing.
+    """Return a function that looks up a file below a folder. A URL is listed only once, in this call.
 
-    A URL is listed only once, in this call. Raises OSError if the folder cannot be read.
+    Args:
+        root: The folder, a path or URL.
+
+    Returns:
+        A function from a file's path below the folder, with slashes, to its size and stamp, or None if it is missing.
+        At a URL the stamp is "".
+
+    Raises:
+        OSError: The folder cannot be read.
     """
     if not is_url(root):
         return lambda name: _state_of_file(join(root, name))
@@ -112,12 +165,12 @@ def states_below(root: str) -> Callable[[str], tuple[int, str] | None]:
     try:
         bucket = path.partition("/")[0]
         if bucket and not system.exists(bucket):  # otherwise fsspec would create it, with settings nobody chose
-            raise OSError(f"there is no {bucket}; make it first or choose another place")
+            raise OSError(f"{bucket} does not exist; make it first or choose another place")
         found = system.find(path, detail=True)
     except FileNotFoundError:
         found = {}
     except Exception as error:
-        raise OSError(f"{root}: cannot be used: {one_line(error)}") from error
+        raise OSError(f"{root} cannot be used: {one_line(error)}") from error
     start = len(path.rstrip("/")) + 1
     return {name[start:]: (int(info["size"] or 0), "") for name, info in found.items()}.get
 
@@ -130,26 +183,40 @@ def _state_of_file(path: str) -> tuple[int, str] | None:
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        return 0, ""  # a loop of links: something is there, but not a file that we wrote
+        return 0, ""  # a loop of links: something exists, but no file that a batch wrote
     return status.st_size, str(status.st_mtime_ns)
 
 
 def fetch(url: str, folder: Path) -> Path:
-    """Copy a file from its URL into a folder; its suffix is kept. Raises OSError."""
+    """Copy a file from a URL into a folder, and return its path. The suffix stays the same.
+
+    Args:
+        url: The file.
+        folder: A folder of this machine.
+
+    Raises:
+        OSError: The file cannot be read, or not be written.
+    """
     system, path = system_of(url)
     target = folder / f"song{PurePosixPath(path).suffix}"
     try:
         with system.open(path, "rb") as source, target.open("wb") as copy:
-            shutil.copyfileobj(source, copy, PIECE)
+            shutil.copyfileobj(source, copy, PIECE_BYTES)
     except Exception as error:
-        raise OSError(f"{url}: cannot be read: {one_line(error)}") from error
+        raise OSError(f"{url} cannot be read: {one_line(error)}") from error
     return target
 
 
 def deliver(parts: Sequence[Path], outputs: Sequence[str], *, overwrite: bool) -> None:
-    """Move finished files to their paths or URLs: all of them, each complete, or none.
+    """Move finished files to their paths or URLs: all of them, each complete, or none. Missing folders are made.
 
-    Missing folders are made. overwrite: replace what exists. Raises OSError.
+    Args:
+        parts: The finished files, on this machine.
+        outputs: A path or URL for each.
+        overwrite: Replace existing files.
+
+    Raises:
+        OSError: An output exists, or cannot be written.
     """
     if is_url(outputs[0]):
         return _upload(parts, outputs, overwrite)
@@ -172,11 +239,11 @@ def _upload(parts: Sequence[Path], outputs: Sequence[str], overwrite: bool) -> N
         with system.transaction:
             for part, path in zip(parts, paths, strict=True):
                 with part.open("rb") as source, system.open(path, "wb") as target:
-                    shutil.copyfileobj(source, target, PIECE)
+                    shutil.copyfileobj(source, target, PIECE_BYTES)
     except FileExistsError:
         raise
     except Exception as error:
-        raise OSError(f"{outputs[0]}: cannot be written: {one_line(error)}") from error
+        raise OSError(f"{outputs[0]} cannot be written: {one_line(error)}") from error
 
 
 def _exists(output: str) -> FileExistsError:

@@ -1,1 +1,1 @@
-"""Many songs: found, planned, rendered by many processes, and journalled."""
+"""Many songs: find them, plan the work, render with many processes, and keep a journal."""

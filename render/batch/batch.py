@@ -1,4 +1,4 @@
-"""Many songs: planned, rendered by processes here or on a Dask cluster, and journalled."""
+"""Many songs, remixed or separated by processes here or on a Dask cluster."""
 
 import os
 import time
@@ -29,18 +29,18 @@ REPORT = "report.json"
 def remix_files(settings: RemixFiles) -> Report:
     """Remix many songs into a folder.
 
-    Songs that an earlier run finished are skipped; no other file is overwritten. The tree below folders and globs is
-    kept. Without `name`, files are called "{name} ({preset}).{ext}"; if results with different settings have the same
-    name, the later one gets a number. Without `format`, files have the song's own format, or FLAC if that cannot be
-    written. With `overwrite`, files that the batch did not write are replaced (otherwise their songs fail), and so are
-    results with other settings. Dask's workers must reach songs and output under the same paths, or as URLs. If no
-    process can be started, this one does the work, after a RuntimeWarning.
+    Songs that an earlier run finished are skipped. Subfolders of folders and globs are recreated below the output.
+    Without `name`, files are called "{name} ({preset}).{ext}"; if results with different settings have the same name,
+    the later one gets a number. Without `format`, files have the song's own format, or FLAC if that cannot be written.
+    With `overwrite`, existing files that the batch did not write are replaced, and so are results with other settings;
+    otherwise songs with such outputs fail. Dask workers must reach songs and output under the same paths, or by URLs.
+    If no process can be started, this process does the work, after a RuntimeWarning.
 
     Returns:
-        The result of each song. A song that fails has a reason there, and does not stop the others.
+        The result of each song. If a song fails, the result has the reason, and the others go on.
 
     Raises:
-        ValueError: Arguments cannot be used or name no song, or an override fits no song; raised before any work.
+        ValueError: An argument cannot be used, no song is found, or an override matches no song; before any work.
         OSError: Another run works in that folder, or the folder cannot be written.
     """
     return _run(settings)
@@ -51,6 +51,13 @@ def separate_files(settings: SeparateFiles) -> Report:
     """Separate many songs into stems in a folder; everything else is as in `remix_files`.
 
     Without `name`, files are called "{folder}/{name}/{stem}.{ext}".
+
+    Returns:
+        The result of each song.
+
+    Raises:
+        ValueError: An argument cannot be used, no song is found, or an override matches no song; before any work.
+        OSError: Another run works in that folder, or the folder cannot be written.
     """
     return _run(settings)
 
@@ -90,32 +97,34 @@ def _run(batch: RemixFiles | SeparateFiles) -> Report:
         if not batch.dry_run and not is_url(output):
             try:
                 at_the_end.write(Path(output, REPORT))
-            except OSError as error:  # what was done is no less done
+            except OSError as error:  # the songs are done all the same
                 return replace(at_the_end, unwritten=one_line(error))
         return at_the_end
 
 
 def _own_identity(output: str) -> str:
-    """The identity of an output; of a link that somebody has put there not that of what it leads to."""
+    """Return the identity of an output. If it is a link now, that of the link, not of its target."""
     folder, name = os.path.split(output)
     return identity(output) if is_url(output) else os.path.join(identity(folder), name)
 
 
 def _check_output(output: str, *, overwrite: bool) -> None:
-    """Check what can be known of the output folder before anything is looked at."""
+    """Check the output folder before any other work."""
     if not output or "::" in output or "\0" in output:
-        raise ValueError(f"output {output!r} is no folder; give a path or a URL such as s3://bucket/folder")
+        raise ValueError(f"output {output!r} is not a folder; give a path or a URL such as s3://bucket/folder")
     if is_url(output):
         return
     if os.path.exists(output) and not os.path.isdir(output):
         raise ValueError(f"output {output} is a file; give a folder")
     with suppress(FileNotFoundError):
         if not is_report(Path(output, REPORT)) and not overwrite:
-            raise ValueError(f"{Path(output, REPORT)} is not ours, and would be overwritten; choose another folder")
+            raise ValueError(
+                f"{Path(output, REPORT)} is not a report of StemBridge, and would be overwritten; choose another folder"
+            )
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it."""
+    """Return a value as JSON can hold it."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Tasks on this machine's cores or on a Dask cluster, whatever happens to single workers."""
+"""Run tasks on the cores of this machine or on a Dask cluster, even if single workers die."""
 
 import logging
 import os
@@ -16,31 +16,37 @@ from typing import Any
 from ...core.extras import install_extra
 from ..report.report import SongReport
 from ..storage import one_line
-from .progress import ProgressCallback, ProgressSender, hearing_dask, hearing_pipe, tell_dask, tell_pipe
-from .task import DIED, Result, Task, die_with, forget_network, left_behind, render_task
+from .progress import ProgressCallback, ProgressSender, receive_from_dask, receive_from_pipe, send_to_dask, send_to_pipe
+from .task import WORKER_DIED, Result, Task, exit_with_parent, forget_network, render_task, unfinished_attempts
 
-PATIENCE = 10  # seconds until a cluster must have answered
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # of NumPy in each worker
-STARTS = 3  # rounds in which workers may die before any of them has begun a song
+CLUSTER_TIMEOUT_S = 10  # a cluster must answer within this time
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # environment of workers, for NumPy
+MAX_FAILED_STARTS = 3  # how often workers may die before any of them has begun a song
 
 Begin = Callable[[Task], None]
 """Called before a task is given to a worker, by any thread."""
 
 
-def render_here(tasks: Iterable[Task], begin: Begin, hear: ProgressCallback) -> Iterator[Result]:
-    """Render the tasks in this process, one by one."""
+def render_here(tasks: Iterable[Task], begin: Begin, on_progress: ProgressCallback) -> Iterator[Result]:
+    """Render tasks in this process, one by one, and yield the results.
+
+    Args:
+        tasks: The songs.
+        begin: Called before each task.
+        on_progress: Receives progress updates.
+    """
     try:
         for task in tasks:
             begin(task)
-            yield render_task(task, ProgressSender(hear, task.number))
+            yield render_task(task, ProgressSender(on_progress, task.number))
     finally:
         forget_network()
 
 
 def render_on_cores(
-    tasks: Sequence[Task], jobs: int, folder: Path, begin: Begin, hear: ProgressCallback
+    tasks: Sequence[Task], jobs: int, folder: Path, begin: Begin, on_progress: ProgressCallback
 ) -> Iterator[Result]:
-    """Render the tasks in `jobs` processes, and yield results as they come.
+    """Render tasks in `jobs` processes, and yield the results as they come.
 
     If a worker runs out of memory or crashes, its songs are tried once more, alone, and the others go on. If no workers
     can be started, this process does the work, after a RuntimeWarning.
@@ -50,7 +56,7 @@ def render_on_cores(
         jobs: Number of processes.
         folder: The run's scratch folder.
         begin: Called once for each task, before it begins.
-        hear: Receives progress.
+        on_progress: Receives progress updates.
     """
     waiting = {task.number: task for task in tasks}
     begun: set[int] = set()
@@ -60,18 +66,18 @@ def render_on_cores(
             begun.add(task.number)
             begin(task)
 
-    with hearing_pipe(folder, hear) as pipe:
+    with receive_from_pipe(folder, on_progress) as pipe:
         why = yield from _render_on_loky(waiting, jobs, folder, pipe, begin_once)
     if waiting:
-        line = f"cannot start worker processes, so songs are rendered one at a time ({why})"
+        line = f"worker processes cannot be started, so songs are rendered one at a time ({why})"
         warnings.warn(line, RuntimeWarning, stacklevel=2)
-        yield from render_here(list(waiting.values()), begin_once, hear)
+        yield from render_here(list(waiting.values()), begin_once, on_progress)
 
 
 def _render_on_loky(
     waiting: dict[int, Task], jobs: int, folder: Path, pipe: str | None, begin: Begin
 ) -> Generator[Result, None, str]:
-    """Render tasks, and remove them from `waiting`. Return why workers cannot be started, if some tasks are left."""
+    """Render tasks, and remove them from `waiting`. If some remain there, return why workers cannot be started."""
     suspects: list[int] = []
     starts = 0
     while waiting:
@@ -90,12 +96,12 @@ def _render_on_loky(
             return str(error)
         except BrokenExecutor:
             if alone and waiting.pop(alone.number, None):
-                yield _gone(alone, DIED)
+                yield _lost(alone, WORKER_DIED)
             elif not alone:
-                suspects = [number for number in waiting if left_behind(folder / str(number))]
+                suspects = [number for number in waiting if unfinished_attempts(folder / str(number))]
                 starts += not suspects
-                if starts == STARTS:
-                    return "they end before they begin a song; check the free memory"
+                if starts == MAX_FAILED_STARTS:
+                    return "they die before they begin a song; check the free memory"
     return ""
 
 
@@ -105,23 +111,25 @@ class _NoWorkersError(Exception):
 
 @contextmanager
 def _pool(workers: int) -> Iterator[Any]:
-    """Start worker processes, and end them afterwards: at once if something is raised.
+    """Start worker processes, and end them afterwards, at once if something is raised.
 
-    There are many reasons why they cannot be started: no shared memory for semaphores, a limit on processes, a daemon.
+    Many things can prevent a start: no shared memory for semaphores, a limit on processes, a daemonic process.
     """
     executor = None
     try:
         from loky import ProcessPoolExecutor
 
         with _signals_held():
-            executor = ProcessPoolExecutor(workers, initializer=die_with, initargs=(os.getpid(),), env=ONE_THREAD)
+            executor = ProcessPoolExecutor(
+                workers, initializer=exit_with_parent, initargs=(os.getpid(),), env=ONE_THREAD
+            )
             executor.submit(os.getpid).result()
     except Exception as error:
         if executor is not None:
             with suppress(Exception):
                 executor.shutdown(kill_workers=True)
-        # The text of a BrokenExecutor is long and says just this.
-        why = "they end as soon as they start" if isinstance(error, BrokenExecutor) else one_line(error)
+        # The long text of a BrokenExecutor says only this.
+        why = "they die at once" if isinstance(error, BrokenExecutor) else one_line(error)
         raise _NoWorkersError(why) from error
     try:
         with _quiet():
@@ -141,13 +149,13 @@ def _in_turns(
         submit: Gives a task to a worker, and returns a future.
         tasks: In their order.
         begin: Called before a task is submitted.
-        width: Returns how many tasks may be submitted and not yet done.
+        width: Returns the number of tasks that may be submitted and not yet done.
     """
     finished: SimpleQueue[int] = SimpleQueue()
     submitted: dict[int, tuple[Task, Any]] = {}
-    rest = iter(tasks)
+    remaining = iter(tasks)
     while True:
-        for task in islice(rest, max(0, width() - len(submitted))):
+        for task in islice(remaining, max(0, width() - len(submitted))):
             begin(task)
             submitted[task.number] = task, submit(task)
             submitted[task.number][1].add_done_callback(lambda _, number=task.number: finished.put(number))
@@ -157,12 +165,12 @@ def _in_turns(
 
 
 def _render_for(pipe: str | None, task: Task) -> Result:
-    return render_task(task, ProgressSender(partial(tell_pipe, pipe), task.number) if pipe else None)
+    return render_task(task, ProgressSender(partial(send_to_pipe, pipe), task.number) if pipe else None)
 
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Workers that are started in here do not hear of Ctrl-C and its like: whoever started them stops them."""
+    """Let workers that start in this `with` block ignore Ctrl-C and similar signals: the main process stops them."""
     numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
@@ -173,56 +181,56 @@ def _signals_held() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence loky's warnings of workers that restart because they had grown."""
+    """Silence loky's warnings about workers that restart because they use too much memory."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="loky")
         yield
 
 
-def _gone(task: Task, reason: str) -> Result:
+def _lost(task: Task, reason: str) -> Result:
     return Result(task.number, SongReport(task.source, task.outputs, "failed", reason))
 
 
 def render_on_dask(
-    tasks: Sequence[Task], dask: Any, topic: str, begin: Begin, hear: ProgressCallback
+    tasks: Sequence[Task], dask: Any, topic: str, begin: Begin, on_progress: ProgressCallback
 ) -> Iterator[Result]:
-    """Render the tasks on a cluster. Dask gives the songs of a worker that dies to the others.
+    """Render tasks on a cluster, and yield the results as they come. If a worker dies, Dask moves its songs to others.
 
     Args:
         tasks: The songs.
         dask: The scheduler's address, or a client.
         topic: A name that no other run has.
         begin: Called once for each task, before it begins.
-        hear: Receives progress.
+        on_progress: Receives progress updates.
 
     Raises:
-        OSError: No cluster answers or has workers.
+        OSError: No cluster answers, or it has no workers.
         ValueError: The workers cannot do the work.
     """
     with _client(dask) as client:
         _check_workers(client, tasks[0].scratch)
-        lost = OSError(f"{client.scheduler.address} answers no more; see to the scheduler, and start this again")
+        lost = OSError(f"{client.scheduler.address} does not answer any more; check the scheduler, and start again")
 
         def width() -> int:
             try:
                 threads: dict[str, int] = client.nthreads()
-            except Exception as error:  # of whatever kind: this asks the scheduler only
+            except Exception as error:  # of any kind, because this only asks the scheduler
                 raise lost from error
             return 2 * max(1, sum(threads.values()))
 
         submit = partial(client.submit, _render_on_dask, topic, pure=False)
-        with hearing_dask(client, topic, hear):
+        with receive_from_dask(client, topic, on_progress):
             for task, future in _in_turns(submit, tasks, begin, width):
                 if client.status != "running" or future.cancelled():
                     raise lost
                 if future.status == "finished":
                     yield future.result()
                 else:
-                    yield _gone(task, "Dask gave it up, because one worker after another died; see the workers' logs")
+                    yield _lost(task, "Dask gave up, because one worker after another died; see the workers' logs")
 
 
 def _render_on_dask(topic: str, task: Task) -> Result:
-    return render_task(task, ProgressSender(partial(tell_dask, topic), task.number))
+    return render_task(task, ProgressSender(partial(send_to_dask, topic), task.number))
 
 
 @contextmanager
@@ -237,15 +245,15 @@ def _client(dask: Any) -> Iterator[Any]:
         return
     try:
         if isinstance(dask, str):
-            resolve_address(dask)  # raises what Client would leave half made, to complain when the process ends
-        client = Client(dask, set_as_default=False, timeout=PATIENCE)
+            resolve_address(dask)  # otherwise Client fails half made, and prints errors when the process ends
+        client = Client(dask, set_as_default=False, timeout=CLUSTER_TIMEOUT_S)
     except (OSError, ValueError, TypeError) as error:
         line = f"no Dask scheduler answers at {dask}; start one with `dask scheduler`, or correct the address"
         raise OSError(line) from error
     try:
         yield client
     finally:
-        with _unlogged("distributed.client"):  # a traceback, if the scheduler is gone
+        with _unlogged("distributed.client"):  # it would log a traceback if the scheduler is gone
             client.close()
 
 
@@ -262,7 +270,7 @@ def _unlogged(name: str) -> Iterator[None]:
 def _check_workers(client: Any, scratch: str | None) -> None:
     address = client.scheduler.address
     try:
-        client.wait_for_workers(1, timeout=PATIENCE)
+        client.wait_for_workers(1, timeout=CLUSTER_TIMEOUT_S)
     except TimeoutError:
         raise OSError(f"{address} has no workers; start some with `dask worker {address}`") from None
     try:

@@ -10,12 +10,19 @@ Parts = tuple[str, ...]  # of a path, or of a glob
 
 
 def is_glob(text: str) -> bool:
-    """Return whether a path contains a wildcard. If the path exists, callers take it literally."""
+    """Return whether a path contains a wildcard. If the path exists, callers take it literally.
+
+    Args:
+        text: A path or URL.
+    """
     return any(sign in text for sign in "*?[")
 
 
 def literal_brackets(pattern: str) -> str:
     """Return the glob with its brackets as literal characters.
+
+    Args:
+        pattern: A glob.
 
     >>> literal_brackets("Album [2019]/*.flac")
     'Album [[]2019]/*.flac'
@@ -26,6 +33,9 @@ def literal_brackets(pattern: str) -> str:
 def names_suffix(pattern: str) -> bool:
     """Return whether a glob ends in a suffix that files must have.
 
+    Args:
+        pattern: A glob.
+
     >>> names_suffix("videos/*.mp4"), names_suffix("videos/*"), names_suffix("videos/*.*"), names_suffix("v.1/*")
     (True, False, False, False)
     """
@@ -34,9 +44,10 @@ def names_suffix(pattern: str) -> bool:
 
 
 def matching(pattern: str, paths: Collection[Parts]) -> set[Parts]:
-    """Return the paths that a glob fits.
+    """Return the paths that match a glob.
 
-    A pair of brackets is part of the name if any path fits that, else a set of characters. `[[]` is a bracket.
+    A pair of brackets is part of the name if a path with such a name exists, else a set of characters. `[[]` stands for
+    a bracket.
 
     Args:
         pattern: A glob with slashes between its parts.
@@ -61,7 +72,12 @@ def _fitting(pattern: str, paths: Collection[Parts]) -> set[Parts]:
 
 
 def may_lead_to(parts: Parts, folder: Parts) -> bool:
-    """Return whether a glob, in parts, may fit a path in this folder or below it."""
+    """Return whether a glob may match a path in a folder or below it.
+
+    Args:
+        parts: The glob, as a tuple of parts.
+        folder: Path of the folder, as a tuple of parts.
+    """
     for part, name in zip(parts, folder, strict=False):
         if part == "**":
             return True

@@ -1,4 +1,4 @@
-"""Jobs: what a batch does to each song, with the changes of a recipe for some songs, checked before any work."""
+"""Jobs: the checked settings of each song of a batch, including a recipe's overrides for some songs."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ from .sources import STEM_FILE
 
 S = TypeVar("S", RemixFiles, SeparateFiles)
 CODING = "bitrate", "encoding_quality"
-# The format of the outputs by the song's suffix, unless one is asked for; flac for all others.
+# Suffix of a song to the default format of its outputs; FLAC for all others.
 OWN_FORMATS = {kind: kind.removeprefix(".") for kind in (*CONTAINERS, *VIDEO_CONTAINERS)} | {
     ".wave": "wav", ".aif": "aiff", ".aifc": "aiff", ".oga": "ogg", ".m4b": "m4a", ".aac": "m4a", ".m4v": "m4v",
     ".stem.mp4": "m4a", ".3gp": "mp4",
@@ -46,10 +46,10 @@ class Job:
         arguments: Arguments of remix_file or separate_file.
         coding: Their arguments for lossy outputs: bitrate, encoding_quality, or neither.
         template: Template of the outputs' names.
-        format: The suffix of all outputs, None for one like the song's.
-        words: What the template says of it.
-        stems: A file each; empty for a remix.
-        settings: All that shapes the result except coding and format, as JSON has it.
+        format: Suffix of all outputs without a dot, None for the song's own.
+        words: Values of template fields that depend on the job.
+        stems: Names of the stems to write; empty for a remix.
+        settings: All settings that change the result except coding and format, as JSON values.
     """
 
     kind: str
@@ -62,18 +62,31 @@ class Job:
     settings: dict[str, Any]
 
     def suffix(self, source: str) -> str:
-        """Return the suffix of the outputs for a song, without the dot. Stems of a video are audio files."""
+        """Return the suffix of the outputs for a song, without the dot. Stems of a video are audio files.
+
+        Args:
+            source: Path or URL of the song.
+        """
         is_video = kind_of(f".{output_format(source)}") in VIDEO_CONTAINERS
         return "m4a" if is_video and self.stems and not self.format else output_format(source, self.format)
 
     def coding_of(self, suffix: str) -> dict[str, float]:
-        """Return the coding of outputs with a suffix, which is empty if they are lossless."""
+        """Return the coding of outputs, empty if they are lossless.
+
+        Args:
+            suffix: Their suffix, without the dot.
+        """
         container = CONTAINERS.get(f".{suffix}")
         return self.coding if container is None or container.is_lossy else {}
 
 
 def output_format(source: str, format: str | None = None) -> str:
-    """Return the format of the remix of a song: as asked for, else the song's own, or flac if that has no writer."""
+    """Return the format of a remix: by default the song's own, or flac if that cannot be written.
+
+    Args:
+        source: Path or URL of the song.
+        format: The format that was asked for.
+    """
     return format or OWN_FORMATS.get(_own_suffix(source), "flac")
 
 
@@ -83,7 +96,16 @@ def _own_suffix(source: str) -> str:
 
 
 def make_job(model: Model, settings: RemixFiles | SeparateFiles) -> Job:
-    """Return what the settings of a song mean with a model. Raises ValueError (one line) if they cannot be used."""
+    """Return the job of a song.
+
+    Args:
+        model: The model that separates it.
+        settings: The song's settings.
+
+    Raises:
+        ValueError: The settings cannot be used.
+        OSError: A file that they name cannot be read.
+    """
     return _remix_job(model, settings) if isinstance(settings, RemixFiles) else _stems_job(model, settings)
 
 
@@ -92,16 +114,16 @@ def _remix_job(model: Model, given: RemixFiles) -> Job:
     presets_gains = read_gains(preset, model.card.stems)
     read = read_faders(given)
     automation = cast("Automation | None", read.automation)
-    ride = None if automation is None else "automation"
+    automation_name = None if automation is None else "automation"
     if isinstance(given.automation, str | os.PathLike):
-        ride = Path(given.automation).stem
-    faders = Faders(model.card.stems, 44100, read.gains_db)  # raises what is wrong with them
+        automation_name = Path(given.automation).stem
+    faders = Faders(model.card.stems, 44100, read.gains_db)  # raises ValueError if the gains cannot be used
     if automation is not None:
         automation.starting(faders.gains_db)  # raise or warn once here, not for each song
         automation = automation if moves_faders(automation, faders.gains_db) else None
     template = _template(given, REMIX_NAME)
     if "stem" in template.fields:
-        raise ValueError(f"name {given.name!r} has {{stem}}, and a remix is one file; leave it out")
+        raise ValueError(f"name {given.name!r} contains {{stem}}, but a remix is one file; leave {{stem}} out")
     # All gains of -80 dB and below are silence.
     gains = {stem: max(SILENCE_DB, gain) for stem, gain in faders.gains_db.items()}
     moved = {stem: gain for stem, gain in gains.items() if gain != max(SILENCE_DB, presets_gains.get(stem, 0.0))}
@@ -110,7 +132,7 @@ def _remix_job(model: Model, given: RemixFiles) -> Job:
     shaping = {name: value for name, value in arguments.items() if name not in ("preset", "map")}
     shaping["gains_db"] = {stem: gain for stem, gain in gains.items() if gain}
     shaping["automation"] = automation and _digest(automation)
-    words = {"preset": mix_name(moved, preset_name, ride), "model": model.card.name}
+    words = {"preset": mix_name(moved, preset_name, automation_name), "model": model.card.name}
     settings = {"job": "remix", "model": model.card.sha256, **shaping}
     return Job("remix", arguments, _coding(given), template, given.format, words, (), settings)
 
@@ -119,7 +141,9 @@ def _stems_job(model: Model, given: SeparateFiles) -> Job:
     stems = tuple(stem_parts(model.card.stems, given.stems))
     template = _template(given, STEMS_NAME)
     if "stem" not in template.fields and len(stems) > 1:
-        raise ValueError(f"name {given.name!r} has no {{stem}}, and {len(stems)} stems would be one file; add it")
+        raise ValueError(
+            f"name {given.name!r} lacks {{stem}}, so that {len(stems)} stems would have the same name; add {{stem}}"
+        )
     arguments = _without_coding(values_of(replace(given, stems=stems), SeparateSettings))
     words = {"preset": "stems", "model": model.card.name}
     settings = {"job": "separate", "model": model.card.sha256, **arguments}
@@ -143,7 +167,7 @@ def _template(given: RemixFiles | SeparateFiles, default: str) -> Template:
     format, sample_format = given.format, given.sample_format
     if format and sample_format and sample_format not in CONTAINERS[f".{format}"].sample_formats:
         raise ValueError(
-            f"{format} files cannot be {sample_format}; leave that out or choose another format, such as wav"
+            f"{format} files cannot hold {sample_format}; leave that out, or choose another format such as wav"
         )
     return Template(default if given.name is None else given.name)
 
@@ -153,13 +177,18 @@ def _digest(automation: Automation) -> str:
 
 
 def choose(places: Iterable[str], settings: RemixFiles | SeparateFiles, model: Model) -> list[Job]:
-    """Return the job of each song: the batch's settings, and over them the overrides that match the song.
+    """Return the job of each song: the batch's settings, changed by all overrides that match the song.
 
-    Each override has `match`, a glob of a path or of its end, and other values; later ones count more. Gains are
-    combined, all else is replaced.
+    Later overrides override earlier ones. Gains are combined, everything else is replaced.
+
+    Args:
+        places: Path or URL of each song.
+        settings: The settings of the batch. Each of its overrides has `match`, a glob for a path or the end of one, and
+            other values.
+        model: The model that separates the songs.
 
     Raises:
-        ValueError: An override has an unknown key or a value that does not work, or fits no song.
+        ValueError: An override has an unknown key or a value that does not work, or matches no song.
     """
     paths = [tuple(place.split("/")) for place in places]
     matched = [_matched(number, override, settings, paths) for number, override in enumerate(settings.overrides, 1)]
@@ -172,8 +201,8 @@ def choose(places: Iterable[str], settings: RemixFiles | SeparateFiles, model: M
                 joined = reduce(_with_override, (settings.overrides[number] for number in fitting), settings)
                 jobs[fitting] = make_job(model, joined)
             except (ValueError, OSError) as error:
-                of = " and ".join(str(number + 1) for number in fitting)
-                raise ValueError(f"override {of}: {one_line(error)}") from error
+                numbers = " and ".join(str(number + 1) for number in fitting)
+                raise ValueError(f"override {numbers}: {one_line(error)}") from error
         chosen.append(jobs[fitting])
     return chosen
 
@@ -181,16 +210,16 @@ def choose(places: Iterable[str], settings: RemixFiles | SeparateFiles, model: M
 def _matched(
     number: int, override: Mapping[str, Any], settings: RemixFiles | SeparateFiles, paths: list[tuple[str, ...]]
 ) -> set[tuple[str, ...]]:
-    """Return the paths of the songs that an override fits."""
+    """Return the paths of the songs that an override matches."""
     keys = song_keys(type(settings))
     for key in override:
         check_key(key, ("match", *keys), f"override {number}")
     if not isinstance(match := override.get("match"), str) or not match:
-        raise ValueError(f"override {number} has no match, which says for what songs it is, such as 'live/*.flac'")
+        raise ValueError(f"override {number} has no match; add one that names its songs, such as 'live/*.flac'")
     found = matching(match if match.startswith("/") or "://" in match else f"**/{match}", paths)
     if not found:
         bracket = " (in a glob, write [[] for a bracket in a name)" if "[" in match else ""
-        line = f"override {number}: {match!r} matches none of the {len(paths)} songs; correct it or leave it out"
+        line = f"override {number}: {match!r} matches no song (of {len(paths)}); correct it or leave it out"
         raise ValueError(line + bracket)
     return found
 
@@ -199,12 +228,12 @@ def _with_override(settings: S, override: Mapping[str, Any]) -> S:
     new = {key: value for key, value in override.items() if key != "match"}
     if "gains_db" in new and isinstance(settings, RemixFiles):
         new["gains_db"] = {**read_gains(settings.gains_db), **read_gains(new["gains_db"])}
-    # Each of these sets the level, and the later one counts.
+    # normalize and loudness both set the level, and the later one overrides the earlier.
     if new.get("normalize") and "loudness" not in new and isinstance(settings, RemixFiles):
         new["loudness"] = None
     elif "loudness" in new and "normalize" not in new:
         new["normalize"] = False
-    # So does each of these.
+    # The same is true of bitrate and encoding_quality.
     for name, other in ("bitrate", "encoding_quality"), ("encoding_quality", "bitrate"):
         if name in new:
             new.setdefault(other, None)

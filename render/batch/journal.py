@@ -1,4 +1,4 @@
-"""What a batch has done, as JSON lines beside its outputs: so that the next run knows, whatever ended this one."""
+"""The journal of a batch: JSON lines next to its outputs, from which the next run learns what is done already."""
 
 import fcntl
 import hashlib
@@ -26,8 +26,10 @@ FOLDER = ".stembridge"
 class Key(NamedTuple):
     """Identifies one result of one song.
 
-    song: its real path or URL. base: the name of the outputs without a number. settings: all settings that shape the
-    result, as `canonical` text.
+    Attributes:
+        song: Its real path or URL.
+        base: Name of the outputs without a number.
+        settings: All settings that change the result, as `canonical` text.
     """
 
     song: str
@@ -37,10 +39,14 @@ class Key(NamedTuple):
 
 @dataclass
 class Entry:
-    """The last that was done for a key.
+    """The last result for a key.
 
-    song: as it was then. outputs: names below the output folder -> as they were written. offset: where the line is.
-    number: its number among results with the same name. claimed: the outputs of work that began since.
+    Attributes:
+        song: The song when it was rendered.
+        outputs: Names below the output folder to the files as they were written.
+        offset: Position of the line in the journal, in bytes.
+        number: Number of the result among those with the same name.
+        claimed: Outputs of work that began later.
     """
 
     song: Seen | None = None
@@ -51,7 +57,11 @@ class Entry:
 
 
 def state_folder(output: str) -> Path:
-    """Where the journal and all that is temporary lies: in the output folder, or for a URL in the user's own state."""
+    """Return the folder for the journal and temporary files: in the output folder, or for a URL in the user's own.
+
+    Args:
+        output: Path or URL of the output folder.
+    """
     if not is_url(output):
         return Path(output, FOLDER)
     from platformdirs import user_state_path
@@ -60,11 +70,20 @@ def state_folder(output: str) -> Path:
 
 
 class Journal:
-    """The journal of an output folder; a context manager in which this process alone may write, unless `read_only`.
+    """The journal of an output folder, open in a `with` block, in which no other process can write to it.
 
-    entries: by key. owned: names below the output folder that are ours, each as it was written, None where work
-    began and nobody knows how it ended. scratch: a folder for this run, gone when it ends.
-    Raises OSError (one line) if it cannot be written, or another run works in that folder.
+    Args:
+        output: Path or URL of the output folder.
+        read_only: Only read. Then other processes may write.
+
+    Attributes:
+        entries: The last result for each key.
+        owned: Outputs of the batch: name below the output folder to its key, and the file as it was written. Instead of
+            that file None, if work began and its end is not known.
+        scratch: A folder for this run, deleted when the run ends.
+
+    Raises:
+        OSError: The journal cannot be written, or another run works in that folder.
     """
 
     def __init__(self, output: str, *, read_only: bool = False) -> None:
@@ -76,7 +95,7 @@ class Journal:
         self.scratch = self._folder / f"run-{secrets.token_hex(4)}"
         self.entries: dict[Key, Entry] = {}
         self.owned: dict[str, tuple[Key, Seen | None]] = {}
-        self._claims: dict[str, Key] = {}  # names whose last work began and did not end
+        self._claims: dict[str, Key] = {}  # outputs of work that began and did not end
 
     def __enter__(self) -> Self:
         if self._read_only:
@@ -91,10 +110,10 @@ class Journal:
             except BlockingIOError:
                 self._lock.close()
                 raise OSError(
-                    f"another run works in {self._output}; wait for its end or choose another folder"
+                    f"another run works in {self._output}; wait until it ends, or choose another folder"
                 ) from None
             for left_over in self._folder.glob("run-*"):
-                # First out of the way of workers that may not have noticed yet that their run was killed.
+                # Rename first: workers may not have noticed yet that their run was killed.
                 left_over.rename(left_over.with_name(f"old-{secrets.token_hex(4)}"))
             for left_over in self._folder.glob("old-*"):
                 shutil.rmtree(left_over, ignore_errors=True)
@@ -114,7 +133,7 @@ class Journal:
     ) -> None:
         if self._file is None or self._lock is None:
             return
-        with suppress(OSError):  # of a line that could not be written, as was said
+        with suppress(OSError):  # for a line that could not be written, which was reported already
             self._file.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
         if not self._path.stat().st_size:
@@ -125,15 +144,15 @@ class Journal:
         self._lock.close()
 
     def _read(self) -> int:
-        """Read all lines, and return where the last whole one ends."""
+        """Read all lines, and return where the last complete one ends, in bytes."""
         end = 0
         if not self._path.exists():
             return end
         with self._path.open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
-                    break  # torn: whoever wrote it was killed
-                with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):  # rubbish
+                    break  # incomplete, because its run was killed
+                with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):  # damaged
                     self._take(json.loads(line), end)
                 end += len(line)
         self.owned |= {name: (key, None) for name, key in self._claims.items()}
@@ -171,16 +190,27 @@ class Journal:
                 self._file.flush()
                 os.fsync(self._file.fileno())
             except OSError as error:
-                reason = f"cannot write {self._path}: {error.strerror}; make room, and start it again"
+                reason = f"cannot write {self._path}: {error.strerror}; make room, and start the batch again"
                 raise OSError(reason) from error
             self._take(line, offset)
 
     def claim(self, key: Key, number: int, outputs: Iterable[str]) -> None:
-        """Say that these outputs are ours, before the work begins. Any thread may."""
+        """Record that the work on some outputs begins. Any thread may call this.
+
+        Args:
+            key: The result.
+            number: Its number among results with the same name.
+            outputs: Names below the output folder.
+        """
         self._append(key, outcome="claimed", number=number, outputs=list(outputs))
 
     def failed(self, key: Key, reason: str) -> None:
-        """Say that the work failed and left nothing behind."""
+        """Record that the work failed and left no files.
+
+        Args:
+            key: The result.
+            reason: Why, in one line.
+        """
         self._append(key, outcome="failed", reason=reason)
 
     def done(
@@ -192,24 +222,42 @@ class Journal:
         song: Seen,
         outputs: Mapping[str, Seen],
     ) -> None:
-        """Say that the work is done. song: as it was read. outputs: their names, and how they were written."""
+        """Record that the work is done.
+
+        Args:
+            key: The result.
+            report: What is reported about the song.
+            overview: Data for a picture, from `Overview.to_dict`.
+            song: The song as it was read.
+            outputs: Names below the output folder to the files as they were written.
+        """
         of_song = {"size": song.size, "stamp": song.stamp, "sha256": song.checksum}
         self._append(key, outcome="done", **of_song, outputs=outputs, report=report.to_dict(), overview=overview)
 
     def report(self, entry: Entry) -> SongReport | None:
-        """What was reported when the work was done; None if that line cannot be read."""
+        """Return the report of finished work, None if it cannot be read.
+
+        Args:
+            entry: A result in `entries`.
+        """
         with suppress(OSError, ValueError, TypeError, KeyError):
             return SongReport.from_dict(self._line(entry)["report"])
         return None
 
     def overview(self, entry: Entry) -> Overview | None:
-        """The picture of the song when it was done; None if there is none. Also after the journal was closed."""
+        """Return the data for a picture of a finished song, None if there is no such data.
+
+        This works after the journal was closed, too.
+
+        Args:
+            entry: A result in `entries`.
+        """
         with suppress(OSError, ValueError, TypeError, KeyError):
             return Overview.from_dict(self._line(entry)["overview"])
         return None
 
     def _line(self, entry: Entry) -> dict[str, Any]:
-        # Overviews stay in the file: of ten thousand songs they would fill the memory.
+        # Overviews stay in the file, because those of ten thousand songs would fill the memory.
         with self._path.open("rb") as file:
             file.seek(entry.offset or 0)
             line: dict[str, Any] = json.loads(file.readline())
@@ -217,6 +265,10 @@ class Journal:
 
 
 def canonical(settings: Mapping[str, Any]) -> str:
-    """Return the same text for the same settings, whether options that are not used are there or not."""
+    """Return settings as text that is the same for the same settings, with or without options that are not used.
+
+    Args:
+        settings: Settings as JSON values; None and False mean that an option is not used.
+    """
     used = {name: value for name, value in settings.items() if value is not None and value is not False}
     return json.dumps(used, sort_keys=True, separators=(",", ":"))

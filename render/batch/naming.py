@@ -1,4 +1,4 @@
-"""What outputs are called: templates filled from tags and paths, with names that are safe on any disk."""
+"""Names of outputs: templates filled from tags and paths, with names that are safe on any disk."""
 
 import re
 import string
@@ -16,12 +16,12 @@ TAGS = {
 }  # fmt: skip
 FIELDS = (*TAGS, "name", "folder", "preset", "model", "stem", "ext")
 REMIX_NAME, STEMS_NAME = "{name} ({preset}).{ext}", "{folder}/{name}/{stem}.{ext}"  # the default templates
-MISSING = {
+MISSING_TAGS = {
     "artist": "Unknown Artist", "albumartist": "Unknown Artist", "album": "Unknown Album", "track": "00", "disc": "1",
     "year": "Unknown Year", "genre": "Unknown Genre",
 }  # fmt: skip
-LONGEST = 200  # bytes of a file's or folder's name, which leaves room for a number and for what file systems add
-# Separators, what Windows reserves, control characters, those that turn the direction of text, and bytes that are none.
+MAX_NAME_BYTES = 200  # of a file or folder; leaves room for a number, and for suffixes that file systems add
+# Separators, characters that Windows forbids, control characters, direction marks, and bytes that are not text.
 UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
 
@@ -29,45 +29,54 @@ Piece = tuple[str, str | None]  # text, and the field that follows it
 
 
 class Template:
-    """Names of outputs such as `{artist} - {title}.{ext}`.
+    """A template for names of outputs, such as `{artist} - {title}.{ext}`.
 
-    Without a slash it names files in the folder that mirrors where the song lies; with one, all below the output.
-    Raises ValueError (one line) for a template that is empty, absolute, leads out, does not end in `.{ext}`, or has an
-    unknown field.
+    Without a slash, it names files in a folder that mirrors the song's folder. With one, it names the whole path below
+    the output folder.
+
+    Args:
+        text: The template.
+
+    Attributes:
+        fields: Names of the fields in it.
+
+    Raises:
+        ValueError: The template is empty, absolute, leads out of the output folder, does not end in `.{ext}`, or has an
+            unknown field.
     """
 
     def __init__(self, text: str) -> None:
         def wrong(why: str) -> ValueError:
-            return ValueError(f"name {text!r} {why}; a template is for example '{{artist}} - {{title}}.{{ext}}'")
+            return ValueError(f"name {text!r} {why}; give a template such as '{{artist}} - {{title}}.{{ext}}'")
 
         if text.startswith("/"):
-            raise wrong("begins with a slash and would lead out of the output folder")
+            raise wrong("begins with a slash, which leads out of the output folder")
         if not text.endswith(".{ext}"):
-            raise wrong("does not end in .{ext}, which the format decides")
+            raise wrong("does not end in .{ext}, which stands for the suffix of the format")
         path = text if "/" in text or "{folder}" in text else "{folder}/" + text
         parts = [part for part in path.removesuffix(".{ext}").split("/") if part not in ("", ".")]
         if ".." in parts:
-            raise wrong("leads out of the output folder by '..'")
+            raise wrong("contains '..', which leads out of the output folder")
         if not parts or path.endswith("/.{ext}"):
-            raise wrong("names no file")
+            raise wrong("has no file name before .{ext}")
         try:
             self._parts = [list(_pieces(part)) for part in parts]
         except ValueError as error:
             raise wrong(str(error)) from None
         self.fields = {field for part in self._parts for _, field in part if field} | {"ext"}
-        # The number of a second song of one name goes where the name tells songs apart.
-        telling = [any(field not in (None, "folder", "stem") for _, field in part) for part in self._parts]
-        self._numbered = len(telling) - 1 - telling[::-1].index(True) if True in telling else len(telling) - 1
+        # If two songs have the same name, a number is added to the last part that depends on the song.
+        depends = [any(field not in (None, "folder", "stem") for _, field in part) for part in self._parts]
+        self._numbered = len(depends) - 1 - depends[::-1].index(True) if True in depends else len(depends) - 1
 
     def name(self, values: Mapping[str, str], number: int = 1) -> str:
-        """Fill in the template; return the path below the output folder, with slashes.
+        """Fill in the template, and return the path below the output folder, with slashes.
 
-        If a name is too long for a file system, its longest field is shortened, so that the others still tell files
-        apart.
+        If a name is too long for a file system, its longest field is shortened, so that the others still distinguish
+        the files.
 
         Args:
-            values: The fields' values; only that of `folder` may have slashes.
-            number: Above 1, it is appended, to tell this file from others of the same name.
+            values: Values of the fields. Only that of `folder` may contain slashes.
+            number: A number above 1 is added to the name, to distinguish files with the same name.
         """
         names = []
         for place, part in enumerate(self._parts):
@@ -88,7 +97,7 @@ def _fill(part: Sequence[Piece], values: Mapping[str, str], ending: str) -> str:
         return "".join(text + texts[field] for text, field in part)
 
     fields = [field for field in texts if field not in (None, "folder")]
-    if fields and (excess := _size(filled().rpartition("/")[2] + ending) - LONGEST) > 0:
+    if fields and (excess := _size(filled().rpartition("/")[2] + ending) - MAX_NAME_BYTES) > 0:
         longest = max(fields, key=lambda field: _size(texts[field]))
         keep = max(1, _size(texts[longest]) - excess)
         texts[longest] = _encoded(texts[longest])[:keep].decode(errors="ignore").rstrip(" .")
@@ -116,19 +125,23 @@ def _pieces(part: str) -> Iterator[Piece]:
             name = f"{{{field}}}{did_you_mean(field, FIELDS)}"
             raise ValueError(f"has the unknown field {name}: choose from {', '.join(FIELDS)}")
         if spec or conversion:
-            raise ValueError(f"has more than a name in {{{field}}}")
+            raise ValueError(f"contains more than a name in {{{field}}}")
         yield text, field
 
 
 def safe_name(value: str, ending: str = "") -> str:
-    """The value as the name of one file or folder on any disk; never empty. ending: what will follow it.
+    """Return a text as the name of a file or folder that is safe on any disk; never empty.
+
+    Args:
+        value: Any text.
+        ending: Text that will be added to the name, which counts for its length.
 
     >>> safe_name("AC/DC: Live?"), safe_name("..."), safe_name("con.wav")
     ('AC_DC_ Live_', '_', '_con.wav')
     """
     name = UNSAFE.sub("_", unicodedata.normalize("NFC", value)).strip().lstrip(". ")
     name = f"_{name}" if RESERVED.match(name) else name
-    return name.encode()[: LONGEST - len(ending.encode())].decode(errors="ignore").rstrip(" .") or "_"
+    return name.encode()[: MAX_NAME_BYTES - len(ending.encode())].decode(errors="ignore").rstrip(" .") or "_"
 
 
 def mix_name(gains_db: Mapping[str, float], preset: str | None = None, automation: str | None = None) -> str:
@@ -154,17 +167,21 @@ def mix_name(gains_db: Mapping[str, float], preset: str | None = None, automatio
 
 
 def song_fields(place: str, folder: str, tags: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """What a template may say of a song, as it is: its place (path or URL), the folder to mirror, and its tags.
+    """Return the values of template fields that depend on the song.
 
-    tags: lower-case names of Vorbis comments -> values. The first of a track's numbers counts, in two digits at least;
-    of a date the year.
+    A track number such as 3/12 becomes 03, and a date becomes its year.
+
+    Args:
+        place: Path or URL of the song.
+        folder: Folder to mirror, with slashes.
+        tags: Lower-case names of Vorbis comments to values.
     """
     name = PurePosixPath(file_name(place)).stem
-    said = {field: ", ".join(tags[tag]) for field, tag in TAGS.items() if tags.get(tag)}
+    tagged = {field: ", ".join(tags[tag]) for field, tag in TAGS.items() if tags.get(tag)}
     for field in ("track", "disc"):
-        if number := re.match(r"\s*(\d+)", said.pop(field, "")):
-            said[field] = f"{int(number[1]):0{len(MISSING[field])}}"
-    if year := re.search(r"\d{4}", said.pop("year", "")):
-        said["year"] = year[0]
-    said.setdefault("albumartist", said.get("artist", MISSING["artist"]))
-    return {**MISSING, "title": name, **said, "name": name, "folder": folder}
+        if number := re.match(r"\s*(\d+)", tagged.pop(field, "")):
+            tagged[field] = f"{int(number[1]):0{len(MISSING_TAGS[field])}}"
+    if year := re.search(r"\d{4}", tagged.pop("year", "")):
+        tagged["year"] = year[0]
+    tagged.setdefault("albumartist", tagged.get("artist", MISSING_TAGS["artist"]))
+    return {**MISSING_TAGS, "title": name, **tagged, "name": name, "folder": folder}

@@ -1,4 +1,4 @@
-"""What is to be done in a batch: which songs, what their outputs are called, and what is done already."""
+"""The plan of a batch: its songs, the names of their outputs, and which of them are done already."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -17,9 +17,17 @@ from .sources import Source, identity
 class Planned:
     """A song of a batch.
 
-    key: in the journal. names: of the outputs, below the output folder. number: among results with the same name.
-    size, stamp: of the song, see places.state. may_replace: whether the outputs may be there already. report: planned,
-    skipped or failed.
+    Attributes:
+        source: The song.
+        job: The work on it.
+        report: Its state: planned, skipped or failed.
+        size: Size of the song in bytes.
+        stamp: A text that changes when the song does, see `storage.state`.
+        fields: Values of the fields of the name template.
+        key: Its key in the journal.
+        names: Names of the outputs below the output folder.
+        number: Its number among results with the same name.
+        may_replace: Whether outputs may exist and be replaced.
     """
 
     source: Source
@@ -35,34 +43,53 @@ class Planned:
 
     @property
     def settings(self) -> dict[str, object]:
-        """All that shapes the result, as JSON has it."""
+        """All settings that change the result, as JSON values."""
         suffix = self.fields["ext"]
         return {**self.job.settings, **self.job.coding_of(suffix), "format": suffix}
 
     def named(self, number: int) -> tuple[str, ...]:
-        """Return the outputs' names with this number."""
+        """Return names of the outputs.
+
+        Args:
+            number: Number of the result among those with the same name.
+        """
         stems = self.job.stems or ("",)
         return tuple(self.job.template.name({**self.fields, "stem": stem}, number) for stem in stems)
 
     def fail(self, reason: str) -> None:
-        """This song cannot be rendered."""
+        """Mark the song as failed.
+
+        Args:
+            reason: Why, in one line.
+        """
         self.report = replace(self.report, outcome="failed", reason=reason)
 
 
 def make_plan(
     sources: Iterable[Source], jobs: Iterable[Job], journal: Journal, output: str, *, overwrite: bool
 ) -> list[Planned]:
-    """What is to be done for each song. Raises OSError if the output folder cannot be read."""
+    """Return the plan for each song.
+
+    Args:
+        sources: The songs.
+        jobs: The work on each.
+        journal: The open journal.
+        output: Path or URL of the output folder.
+        overwrite: Replace existing files that the batch did not write, and results with other settings.
+
+    Raises:
+        OSError: The output folder cannot be read.
+    """
     plan = [
         Planned(source, job, SongReport(source.place, (), "planned")) for source, job in zip(sources, jobs, strict=True)
     ]
     for song in plan:
         _look_at(song)
-    there = [song for song in plan if song.report.outcome != "failed"]
+    readable = [song for song in plan if song.report.outcome != "failed"]
     state_of = states_below(output)
-    _name(there, journal, state_of, overwrite=overwrite)
+    _name(readable, journal, state_of, overwrite=overwrite)
     songs = {song.source.identity for song in plan}
-    for song in there:
+    for song in readable:
         outputs = tuple(join(output, name) for name in song.names)
         song.report = replace(song.report, outputs=outputs)
         found = {name: seen for name in song.names if (seen := state_of(name))}
@@ -71,7 +98,7 @@ def make_plan(
 
 
 def _look_at(song: Planned) -> None:
-    """Find out what the song is called, and whether it is there at all."""
+    """Find out the name and the state of a song, and whether it exists at all."""
     place = song.source.place
     if song.source.failure:
         return song.fail(song.source.failure)
@@ -79,7 +106,7 @@ def _look_at(song: Planned) -> None:
         song.size, song.stamp = state(place)
         tags = _tags(place) if song.job.template.fields & set(TAGS) else {}
     except (OSError, ValueError) as error:  # ValueError: a URL that fsspec cannot open
-        return song.fail(one_line(error).removeprefix(f"{place}: "))
+        return song.fail(one_line(error).removeprefix(place).removeprefix(":").lstrip())
     known = song_fields(place, song.source.folder, tags)
     song.fields = {**known, **song.job.words, "ext": song.job.suffix(place)}
     base = song.job.template.name({**song.fields, "stem": "{stem}"})
@@ -98,9 +125,9 @@ def _tags(place: str) -> dict[str, list[str]]:
 
 
 def _name(songs: list[Planned], journal: Journal, state_of: Callable[[str], object | None], *, overwrite: bool) -> None:
-    """Give each song output names that no other result has: those of an earlier run, else new ones with a number.
+    """Give each song output names that no other result has: those of an earlier run, or new ones with a number.
 
-    With `overwrite` a song may replace its own results with other settings.
+    With `overwrite`, a song may replace its own results with other settings.
     """
     taken = {name.casefold(): key for name, (key, _) in journal.owned.items() if state_of(name)}
     following: dict[str, int] = {}
@@ -136,12 +163,12 @@ def _decide(
     songs: set[str],
     overwrite: bool,
 ) -> None:
-    """Whether the song is skipped, planned, or cannot be done. found: the outputs that exist, with size and stamp."""
+    """Decide whether a song is skipped, planned or failed. `found` are existing outputs, with size and stamp."""
     entry = journal.entries.get(song.key, Entry())
     for name in found:
         place = join(output, name)
         if identity(place) in songs or (not is_url(output) and _same_file(place, song.source.place)):
-            return song.fail(f"{place} is itself a song of this batch; choose another folder or name for the outputs")
+            return song.fail(f"{place} is also a song of this batch; choose another folder or name for the outputs")
 
     def is_as_written(name: str, written: Seen | None) -> bool:
         return name in found and written is not None and _is_as_written(join(output, name), found[name], written)
@@ -155,7 +182,7 @@ def _decide(
         if owner == song.key and (written is None or is_as_written(name, written)):
             continue
         if not overwrite:
-            why = "exists already" if owner is None else "is not as it was written"
+            why = "exists already" if owner is None else "was changed after the batch wrote it"
             return song.fail(f"{join(output, name)} {why}; move it away, or overwrite it with --force")
     song.may_replace = overwrite or bool(found)
 
@@ -168,7 +195,7 @@ def _same_file(one: str, other: str) -> bool:
 
 
 def _is_as_written(place: str, found: tuple[int, str], written: Seen) -> bool:
-    """By its time, or else its content; at a URL by its size alone."""
+    """Return whether an output is unchanged: by its time, or else by its content; at a URL only by its size."""
     size, stamp = found
     return size == written.size and (is_url(place) or stamp == written.stamp or _has(place, written.checksum))
 
@@ -181,8 +208,8 @@ def _unchanged(song: Planned, entry: Entry) -> bool:
 
 
 def _has(path: str, known: str) -> bool:
-    """Whether this is the checksum of a file."""
+    """Return whether a file has this checksum."""
     try:
         return checksum(path) == known
-    except OSError:  # rendering it, or writing it, will say why
+    except OSError:  # rendering or writing it will fail with the reason
         return False

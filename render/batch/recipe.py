@@ -1,4 +1,4 @@
-"""A batch as a TOML file."""
+"""Recipes: batches as TOML files."""
 
 import os
 import re
@@ -15,26 +15,33 @@ KINDS: dict[str, type[RemixFiles | SeparateFiles]] = {"remix": RemixFiles, "sepa
 
 
 def load_recipe(path: str | os.PathLike[str], job: Literal["remix", "separate"] = "remix") -> dict[str, Any]:
-    """The arguments that a TOML file gives for a batch: `remix_files(**load_recipe("night.toml"))`.
+    """Return the arguments that a TOML file gives for a batch: `remix_files(**load_recipe("night.toml"))`.
 
-    Keys are those of remix_files, or with job="separate" of separate_files; all may be left out, and then given beside
-    the recipe's. `[[song]]` tables are the overrides. Paths are relative to the file's folder.
-    Raises ValueError (one line) for a file that is no TOML, an unknown key or a value of the wrong type; OSError.
+    The keys are the arguments of remix_files or separate_files. Any of them may be left out, and given to the function
+    instead. `[[song]]` tables are the overrides. Paths are relative to the file's folder.
+
+    Args:
+        path: The TOML file.
+        job: "remix" for remix_files, "separate" for separate_files.
+
+    Raises:
+        ValueError: The file is not valid TOML, or has an unknown key or a value of the wrong type.
+        OSError: The file cannot be read.
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
             values = tomllib.load(file)
     except OSError as error:
-        raise OSError(f"{path}: the recipe cannot be read: {error.strerror}") from error
+        raise OSError(f"recipe {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: is no TOML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{path} is not valid TOML: {' '.join(str(error).split())}; correct it") from error
     keys = keys_of(KINDS[job])
     songs = values.pop("song", [])
     check_table(values, keys, str(path))
     if not isinstance(songs, list) or not all(isinstance(song, dict) for song in songs):
-        raise ValueError(f"{path}: song = {songs!r} does not work; give tables, each begun by [[song]]")
-    match = {"match": keys["output"]}  # a text too
+        raise ValueError(f"{path}: song = {songs!r} does not work; give tables that begin with [[song]]")
+    match = {"match": keys["output"]}  # also a text
     for number, song in enumerate(songs, 1):
         check_table(song, match | song_keys(KINDS[job]), f"{path}, [[song]] {number}")
     arguments = _placed(values, path.parent)
@@ -44,13 +51,13 @@ def load_recipe(path: str | os.PathLike[str], job: Literal["remix", "separate"] 
 
 
 def _placed(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The values with paths that are relative to `folder`."""
+    """Return the values, with paths relative to `folder` made usable."""
 
     def place(text: str) -> str:
         return text if is_url(text) else os.path.join(folder, text)
 
     def name_or_place(text: str) -> str:
-        # As in load_preset, load_map and load_model: what has a suffix or a separator is a file.
+        # As in load_preset, load_map and load_model, a text with a suffix or a separator is a file.
         return place(text) if re.search(r"[/\\]|\.(json|onnx)$", text) else text
 
     placed = dict(values)

@@ -1,4 +1,4 @@
-"""The songs of a plan, given to workers, and what comes of them noted in the journal."""
+"""Work on a plan: songs go to workers, and their results to the journal."""
 
 import os
 import secrets
@@ -25,25 +25,33 @@ def render_planned(
     model: Model,
     batch: RemixFiles | SeparateFiles,
 ) -> None:
-    """Render all that is planned, and note what comes of it."""
+    """Render all planned songs, and record the results in the plan and the journal.
+
+    Args:
+        plan: All songs.
+        journal: The open journal.
+        output: Path or URL of the output folder.
+        model: The model that separates the songs.
+        batch: The settings of the batch.
+    """
     watcher = batch.watcher
     planned = [number for number, song in enumerate(plan) if song.report.outcome == "planned"]
-    # What a run was at when it was killed comes last: it may be what killed it.
+    # Songs that a killed run was working on come last, because one of them may have killed it.
     planned.sort(key=lambda number: bool(journal.entries.get(plan[number].key, Entry()).claimed))
     tasks = [_task(number, plan[number], journal, output, model, batch) for number in planned]
     one_at_a_time = Lock()
     raised: list[Exception] = []
 
-    def hear(number: int, step: str, fraction: float | None) -> None:
+    def on_progress(number: int, step: str, fraction: float | None) -> None:
         with one_at_a_time:
             if watcher and not raised:
                 try:
                     watcher.working(plan[number].report.source, step, fraction)
-                except Exception as error:  # out of here it would be the song's failure, or end a thread
+                except Exception as error:  # raised here, it would count as the song's failure, or end a thread
                     raised.append(error)
 
-    # Closed whatever happens: no worker outlives the run.
-    with closing(_results(tasks, batch, journal, partial(_begin, plan, journal), hear)) as results:
+    # Always closed, so that no worker outlives the run.
+    with closing(_results(tasks, batch, journal, partial(_begin, plan, journal), on_progress)) as results:
         for result in results:
             song = plan[result.number]
             _note(song, result, journal)
@@ -57,8 +65,8 @@ def render_planned(
 
 
 def _note(song: Planned, result: Result, journal: Journal) -> None:
-    """Put what came of a song into the journal and the plan."""
-    # Places are named as the user named them; the worker has absolute paths.
+    """Record the result of a song in the journal and the plan."""
+    # The worker has absolute paths; reports have the user's.
     outputs = dict(zip(result.report.outputs, song.report.outputs, strict=True))
     reason = result.report.reason
     for absolute, name in outputs.items():
@@ -87,7 +95,7 @@ def _task(
     def absolute(place: str) -> str:
         return place if is_url(place) else os.path.abspath(place)
 
-    # Elsewhere only what all machines share is the same.
+    # Workers of a cluster may not reach this machine's folders.
     scratch = None if batch.dask is not None and is_url(output) else str(journal.scratch.absolute())
     return Task(
         number,
@@ -110,20 +118,25 @@ def _results(
     batch: RemixFiles | SeparateFiles,
     journal: Journal,
     begin: Callable[[Task], None],
-    hear: Callable[[int, str, float | None], None],
+    on_progress: Callable[[int, str, float | None], None],
 ) -> Generator[Result, None, None]:
     if not tasks:
         return
     if batch.dask is not None:
-        yield from render_on_dask(tasks, batch.dask, f"stembridge-{secrets.token_hex(8)}", begin, hear)
+        yield from render_on_dask(tasks, batch.dask, f"stembridge-{secrets.token_hex(8)}", begin, on_progress)
     elif batch.jobs == 1:
-        yield from render_here(tasks, begin, hear)
+        yield from render_here(tasks, begin, on_progress)
     else:
-        yield from render_on_cores(tasks, batch.jobs, journal.scratch, begin, hear)
+        yield from render_on_cores(tasks, batch.jobs, journal.scratch, begin, on_progress)
 
 
 def remove_empty_folders(plan: Sequence[Planned], output: str) -> None:
-    """Those that were made for songs that failed or were stopped."""
+    """Remove folders that were made for songs that failed or were stopped.
+
+    Args:
+        plan: All songs.
+        output: Path or URL of the output folder.
+    """
     if is_url(output):
         return
     top = os.path.abspath(output)

@@ -1,4 +1,4 @@
-"""Which songs are meant: files, folders, globs, playlists and URLs, each song once."""
+"""Songs of a batch: found in files, folders, globs, playlists and URLs, each song once."""
 
 import os
 import re
@@ -14,21 +14,24 @@ from ...core.places import as_place, is_url
 from ..storage import file_name, one_line, system_of
 from .globs import is_glob, literal_brackets, matching, may_lead_to, names_suffix
 
-# Suffixes that are taken from folders. Files whose name or suffix the user gives are tried whatever they are.
+# Suffixes of songs in folders. Files whose name or suffix the user gives are always tried.
 AUDIO = frozenset([
     ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".bwf", ".caf", ".dff", ".dsf", ".dts", ".eac3",
     ".flac", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".mpc", ".mpga", ".oga", ".ogg", ".opus", ".rf64", ".shn", ".snd",
     ".spx", ".tak", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".wma", ".wv",
 ])  # fmt: skip
 STEM_FILE = ".stem.mp4"  # a song with its stems, whose first stream is the mix
-MOST_SUFFIXES = 8  # in the line that says what was left out
+MAX_SUFFIXES = 8  # in the line about files that were left out
 
 
 @dataclass(frozen=True)
 class Source:
-    """A song. place: its path or URL. folder: where it lies below the argument that named it, with slashes, or "".
+    """A song.
 
-    failure: why it cannot be rendered, if that is known already, else "".
+    Attributes:
+        place: Its path or URL.
+        folder: Its folder below the argument that named it, with slashes, or "".
+        failure: Why it cannot be rendered, if that is known already, else "".
     """
 
     place: str
@@ -37,18 +40,22 @@ class Source:
 
     @cached_property
     def identity(self) -> str:
-        """The same for every way to name the same file."""
+        """A text that is the same for all names of the same file."""
         return identity(self.place)
 
 
 def identity(place: str) -> str:
-    """The real path of a file or folder, or its URL."""
+    """Return the real path of a file or folder, or its URL.
+
+    Args:
+        place: A path or URL.
+    """
     return place.rstrip("/") if is_url(place) else os.path.realpath(place)
 
 
 @dataclass
 class LeftOut:
-    """What a batch leaves out of folders and globs.
+    """Files and folders that a batch leaves out of folders and globs.
 
     Attributes:
         files: Files without an audio suffix.
@@ -59,13 +66,13 @@ class LeftOut:
     folders: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> tuple[str, ...]:
-        """Describe it to a user: a line for each folder that cannot be read, and one for all files."""
+        """Return lines for a user: one for each folder that cannot be read, and one for all files."""
         lines = [f"left out the folder {folder}: {why}" for folder, why in self.folders.items()]
         if self.files:
             suffixes = Counter(_suffix(file) or "without a suffix" for file in self.files)
             ordered = sorted(suffixes.items(), key=lambda item: (-item[1], item[0]))
-            counts = [f"{count:,} {suffix}" for suffix, count in ordered[:MOST_SUFFIXES]]
-            if others := sum(count for _, count in ordered[MOST_SUFFIXES:]):
+            counts = [f"{count:,} {suffix}" for suffix, count in ordered[:MAX_SUFFIXES]]
+            if others := sum(count for _, count in ordered[MAX_SUFFIXES:]):
                 counts.append(f"{others:,} others")
             files = "1 file" if len(self.files) == 1 else f"{len(self.files):,} files"
             lines.append(f"left out {files} without an audio suffix: {', '.join(counts)}")
@@ -75,12 +82,12 @@ class LeftOut:
 def find_songs(
     arguments: Iterable[str | os.PathLike[str]], output: str, is_ours: Callable[[str], bool] = lambda identity: False
 ) -> tuple[list[Source], LeftOut]:
-    """Find the songs that arguments name, in that order; songs of a folder or glob in natural order (2 before 10).
+    """Find the songs that arguments name, in their order. Songs of a folder or glob are in natural order (2 before 10).
 
     Args:
         arguments: Files, folders, globs, playlists and URLs.
         output: The output folder. If a folder or glob contains it, files in it are not songs.
-        is_ours: Whether the file with this identity is an output; folders and globs leave outputs out.
+        is_ours: Returns whether the file with this identity is an output; folders and globs leave outputs out.
 
     Returns:
         The songs, each once, and what was left out.
@@ -100,7 +107,7 @@ def find_songs(
         elif (listed := _listed(argument, here)) is None:
             found = [Source(argument)]
         else:
-            # Where the outputs go into the very folder of the songs, only what is known to be ours is left out.
+            # If the outputs go into the folder of the songs itself, only known outputs are left out.
             above = identity(listed.base).rstrip("/") + "/"
             skipped = (outputs,) if outputs.startswith(above) and outputs != above else ()
             found = []
@@ -114,7 +121,7 @@ def find_songs(
                     found.append(Source(place, _folder(place, listed.base)))
                 else:
                     here.files.add(name)
-        # A folder that is there and cannot be read is no reason to stop; one that is not there is.
+        # An existing folder that cannot be read does not stop the batch; a missing one does.
         unreadable = bool(here.folders) and not here.files and listed is not None and os.path.isdir(listed.base)
         if not found and not unreadable:
             raise ValueError(_nothing_in(argument, here))
@@ -125,15 +132,15 @@ def find_songs(
     if not songs and left_out.folders:
         raise ValueError(_nothing_in(argument, left_out))
     if not songs:
-        raise ValueError("no song is named; give audio files, folders, globs, playlists or URLs")
-    left_out.files -= songs.keys()  # which another argument names
+        raise ValueError("no songs are given; give audio files, folders, globs, playlists or URLs")
+    left_out.files -= songs.keys()  # another argument names these
     return list(songs.values()), left_out
 
 
 def _nothing_in(argument: str, left_out: LeftOut) -> str:
     line = "; ".join([f"{argument}: no song found", *left_out.lines()])
     if suffix := next(filter(None, map(_suffix, sorted(left_out.files))), ""):
-        return f"{line}; to take files with another suffix, name the suffix in a glob, such as '**/*{suffix}'"
+        return f"{line}; to use files with another suffix, name the suffix in a glob, such as '**/*{suffix}'"
     bracket = " (in a glob, write [[] for a bracket in a name)" if "[" in argument else ""
     return f"{line}; name audio files, or folders or playlists that contain some{bracket}"
 
@@ -170,7 +177,7 @@ def _listed(argument: str, left_out: LeftOut) -> _Listed | None:
     base = "/".join(parts[:fixed]) or ("/" if argument.startswith("/") else "")
     wild = tuple(part for part in parts[fixed:] if part not in ("", "."))
     paths = list(_walk(base or ".", wild, left_out))
-    # A folder that the glob fits stands for all files in it.
+    # If the glob matches a folder, all files in it count.
     folders = {path[:depth]: None for path in paths for depth in range(1, len(path))}
     matched = matching("/".join(wild), folders | ({} if argument.endswith("/") else dict.fromkeys(paths)))
     named = names_suffix(argument)
@@ -197,7 +204,7 @@ def _walk(base: str, wild: tuple[str, ...], left_out: LeftOut) -> Iterator[tuple
 
     Args:
         base: The folder.
-        wild: Parts of a glob that paths must fit. Hidden files and folders are skipped unless the part begins with a
+        wild: Parts of a glob that paths must match. Hidden files and folders are skipped unless the part begins with a
             dot.
         left_out: Receives folders that cannot be read.
 
@@ -241,7 +248,7 @@ def _listed_at_url(url: str) -> _Listed | None:
     except (ValueError, FileNotFoundError):
         raise ValueError(f"{url}: no such file or folder") from None
     except Exception as error:  # every kind of storage fails in its own way
-        raise OSError(f"{url}: cannot be listed: {one_line(error)}; check the address") from error
+        raise OSError(f"{url} cannot be listed: {one_line(error)}; check the address") from error
 
     def as_url(name: str) -> str:
         first, chained, rest = url.partition("::")
@@ -255,7 +262,7 @@ def _listed_at_url(url: str) -> _Listed | None:
 
 
 def _matched_at_url(system: Any, path: str) -> tuple[str, list[str]]:
-    """Return the folder above all wildcards, and the files that a glob fits."""
+    """Return the folder above all wildcards, and the files that a glob matches."""
     # Try brackets as part of the name first, as in matching().
     for pattern, wildcard in (literal_brackets(path), "[*?]"), (path, "[*?[]"):
         if first := re.search(wildcard, path):
@@ -276,14 +283,14 @@ def _suffix(place: str) -> str:
 
 
 def _folder(place: str, base: str) -> str:
-    """Where a file lies below a folder, both paths or both URLs, with slashes."""
+    """Return the folder of a file below another folder, with slashes; both are paths, or both URLs."""
     inner, base = place.partition("::")[0] if is_url(place) else place, base.partition("::")[0]
     inside = inner[len(base) :] if is_url(place) else os.path.relpath(inner, base)
     return inside.strip("/").rpartition("/")[0]
 
 
 def _as_people_sort(place: str) -> list[tuple[int, int | str]]:
-    """A key by which `2.flac` goes before `10.flac`."""
+    """Return a sort key that puts `2.flac` before `10.flac`."""
     pieces = re.split(r"(\d+)", place.casefold())
     return [(0, int(piece)) if piece.isdecimal() else (1, piece) for piece in pieces]
 
@@ -299,9 +306,9 @@ def _bytes_of(playlist: str) -> bytes:
             with open(playlist, "rb") as file:
                 return file.read()
         except OSError as error:
-            raise OSError(f"{playlist}: the playlist cannot be read: {error.strerror}") from error
+            raise OSError(f"playlist {playlist} cannot be read: {error.strerror}") from error
     system, path = system_of(playlist)
     try:
         return bytes(system.cat_file(path))
     except Exception as error:
-        raise OSError(f"{playlist}: the playlist cannot be read: {one_line(error)}") from error
+        raise OSError(f"playlist {playlist} cannot be read: {one_line(error)}") from error

@@ -1,4 +1,4 @@
-"""One song of a batch, in whichever process it is rendered."""
+"""One song of a batch, rendered in this process or a worker."""
 
 import os
 import secrets
@@ -21,20 +21,28 @@ from ..settings import Progress
 from ..song.song import UNTOUCHED, Rendered, remix_file, separate_file
 from ..storage import Seen, checksum, deliver, fetch, one_line, seen
 
-ORPHANED = 1.0  # seconds between two looks whether the run still lives
-ATTEMPTS = 2  # at a song that its workers do not survive
-DIED = "its worker died twice: too little memory, or a file that crashes a library; try it alone, with one job"
+PARENT_CHECK_INTERVAL_S = 1.0  # between two checks that the main process still runs
+MAX_ATTEMPTS = 2  # for a song whose workers die
+WORKER_DIED = "its worker died twice: too little memory, or a file that crashes a library; try it alone, with one job"
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker needs to know of a song, all paths absolute.
+    """Everything that a worker needs to render a song. All paths are absolute.
 
-    number: of the song in its batch. outputs: paths or URLs. job: "remix" or "separate"; arguments: of remix_file or
-    separate_file. suffix: of all outputs. model: a name or path; model_checksum: its SHA-256 at
-    this quality. threads: of ONNX Runtime.
-    overwrite: whether the outputs may exist. scratch: a folder for what is temporary, on the outputs' file system if
-    these are files; None for the worker's own.
+    Attributes:
+        number: Number of the song in its batch.
+        source: Path or URL of the song.
+        outputs: Paths or URLs.
+        job: "remix" or "separate".
+        arguments: Arguments of remix_file or separate_file.
+        suffix: Suffix of all outputs, without the dot.
+        model: Name or path.
+        model_checksum: SHA-256 of the model at this quality.
+        quality: Overlap of an imported network's segments.
+        threads: Processor cores for the network.
+        overwrite: Whether the outputs may exist.
+        scratch: Folder for temporary files, on the outputs' file system if these are files; None for the worker's own.
     """
 
     number: int
@@ -53,7 +61,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a task. checksum: the song's SHA-256. outputs: as they were written. overview: its to_dict()."""
+    """Result of a task.
+
+    Attributes:
+        number: Number of the song in its batch.
+        report: What is reported about the song.
+        checksum: SHA-256 of the song.
+        outputs: The files as they were written.
+        overview: Data for a picture, from `Overview.to_dict`.
+    """
 
     number: int
     report: SongReport
@@ -63,15 +79,23 @@ class Result:
 
 
 def render_task(task: Task, progress: Progress | None = None) -> Result:
-    """Render a song and put its outputs in their places. Whatever goes wrong is in the report, in one line."""
+    """Render a song, and move its outputs to their places.
+
+    Args:
+        task: The song.
+        progress: Receives progress updates.
+
+    Returns:
+        The result. If rendering fails, its report has the reason in one line.
+    """
     began = time.monotonic()
     report = SongReport(task.source, task.outputs, "failed")
-    names: dict[str, str] = {}  # of temporary places, as the user knows them
+    names: dict[str, str] = {}  # temporary paths to those that the user knows
 
-    def said(text: str) -> str:
+    def for_user(text: str) -> str:
         for place, name in names.items():
             text = text.replace(place, name)
-        return text.removeprefix(task.source).removeprefix(":").lstrip()  # the report says of which song it is
+        return text.removeprefix(task.source).removeprefix(":").lstrip()  # the report names the song anyway
 
     try:
         with _own_folder(task) as folder:
@@ -92,12 +116,12 @@ def render_task(task: Task, progress: Progress | None = None) -> Result:
             took=time.monotonic() - began,
             before=rendered.before,
             after=rendered.after,
-            warnings=tuple(said(warning) for warning in [*rendered.warnings, *_untouched(task, rendered)]),
+            warnings=tuple(for_user(warning) for warning in [*rendered.warnings, *_untouched(task, rendered)]),
         )
         overview = rendered.overview.to_dict() if rendered.overview else None
         return Result(task.number, report, known, outputs, overview)
-    except Exception as error:  # one song's failure, of whatever kind, is no reason to stop the others
-        return Result(task.number, replace(report, reason=said(one_line(error)), took=time.monotonic() - began))
+    except Exception as error:  # any failure of one song must not stop the others
+        return Result(task.number, replace(report, reason=for_user(one_line(error)), took=time.monotonic() - began))
 
 
 def _render(task: Task, song: Path, folder: Path, progress: Progress | None) -> Rendered:
@@ -110,13 +134,13 @@ def _render(task: Task, song: Path, folder: Path, progress: Progress | None) -> 
 
 
 def _untouched(task: Task, rendered: Rendered) -> list[str]:
-    """Return a warning if none of the settings changes the song."""
+    """Return a warning if no setting changes the song."""
     level = task.arguments.get("normalize") or task.arguments.get("loudness") is not None
     return [UNTOUCHED] if rendered.untouched and not level else []
 
 
 def _parts(task: Task, folder: Path) -> list[Path]:
-    """Where the outputs are written before they are delivered."""
+    """Return the temporary paths of the outputs."""
     if task.job == "remix":
         return [folder / f"remix.{task.suffix}"]
     return [folder / "stems" / f"{stem}.{task.suffix}" for stem in task.arguments["stems"]]
@@ -124,10 +148,10 @@ def _parts(task: Task, folder: Path) -> list[Path]:
 
 @lru_cache(maxsize=1)
 def _network(name: str, model_checksum: str, quality: str, threads: int) -> tuple[Model, Any]:
-    """The model and its open session, which all songs of this process share as long as it is kept here."""
+    """Return the model and its open session, which the songs of this process share until `forget_network`."""
     model = load_model(name, quality)
     if model.card.sha256 != model_checksum:
-        raise ValueError(f"{name} is another model here than where the batch was started; install the same on both")
+        raise ValueError(f"the worker has another model named {name}; install the same one on all machines")
     return model, open_session(model, threads)
 
 
@@ -138,14 +162,14 @@ def forget_network() -> None:
 
 @contextmanager
 def _own_folder(task: Task) -> Iterator[Path]:
-    """A folder for all that is temporary of this task. Where the run has ended and its folder is gone, it fails."""
+    """Yield a folder for temporary files of this task. If the run has ended and its folder is gone, raise OSError."""
     if task.scratch is None:
         folder = Path(tempfile.mkdtemp(prefix="stembridge-"))
     else:
         of_song = Path(task.scratch, str(task.number))
         of_song.mkdir(exist_ok=True)
-        if len(left_behind(of_song)) >= ATTEMPTS:
-            raise OSError(DIED)
+        if len(unfinished_attempts(of_song)) >= MAX_ATTEMPTS:
+            raise OSError(WORKER_DIED)
         folder = of_song / secrets.token_hex(4)
         folder.mkdir()
     try:
@@ -154,13 +178,17 @@ def _own_folder(task: Task) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def left_behind(of_song: Path) -> list[Path]:
-    """What workers leave of a song in its folder when they die."""
+def unfinished_attempts(of_song: Path) -> list[Path]:
+    """Return the folders of attempts at a song whose workers died.
+
+    Args:
+        of_song: The song's folder in the run's scratch folder.
+    """
     return [path for path in of_song.iterdir() if path.is_dir()] if of_song.exists() else []
 
 
 def _deliver(task: Task, rendered: Rendered, folder: Path) -> None:
-    overwrite = True  # where a folder is not shared, nobody knows whether an earlier attempt came this far
+    overwrite = True  # without a shared folder, an earlier attempt may have written the outputs already
     if task.scratch is not None:
         mark = folder.parent / "delivering"
         overwrite = task.overwrite or mark.exists()
@@ -169,15 +197,16 @@ def _deliver(task: Task, rendered: Rendered, folder: Path) -> None:
 
 
 @lru_cache(maxsize=1)
-def die_with(driver: int) -> None:
-    """Make this worker end soon after the process that started it is killed; the next run tidies up.
+def exit_with_parent(parent: int) -> None:
+    """End this worker soon after the process that started it is killed; the next run tidies up.
 
-    driver: The id of that process, which must be this process's parent.
+    Args:
+        parent: Id of that process, which must be this process's parent.
     """
 
     def watch() -> None:
-        while os.getppid() == driver:
-            time.sleep(ORPHANED)
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK_INTERVAL_S)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

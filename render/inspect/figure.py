@@ -1,4 +1,4 @@
-"""The picture of a song, drawn by matplotlib: PNG, SVG, or an HTML page that is light or dark as its reader likes."""
+"""The picture of a song, drawn by matplotlib: PNG, SVG, or an HTML page with a light and a dark theme."""
 
 import base64
 import io
@@ -24,19 +24,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ".png", ".svg", ".html"
-SIZE = 16.0, 10.0  # inches
+SIZE_INCHES = 16.0, 10.0  # inches
 DPI = 100  # of PNG
-STEM_RANGE_DB = 45.0  # of the stems' levels, which have one scale
-RANGE_DB = 75.0  # of the spectrogram, below its loudest
-LONGEST = 70  # letters of a name, which fit
+STEM_RANGE_DB = 45.0  # from top to bottom of the levels of stems, which share one scale
+SPECTRUM_RANGE_DB = 75.0  # of the spectrogram, below its loudest point
+MAX_TITLE_LETTERS = 70  # of a file name
 
-# Colours that the colour-blind can tell apart: Okabe and Ito, https://jfly.uni-koeln.de/color/
+# Colours that colour-blind people can tell apart: Okabe and Ito, https://jfly.uni-koeln.de/color/
 HUES = "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a picture. heat: matplotlib's name of the spectrogram's, with even steps of lightness."""
+    """Colours of a picture.
+
+    Attributes:
+        ground: Background of the picture.
+        panel: Background of a panel.
+        ink: Text.
+        dim: Less important text, and lines.
+        wave: Waveform.
+        heat: Spectrogram: the name of a colour map of matplotlib with even steps of lightness.
+        hues: Stems.
+    """
 
     ground: str
     panel: str
@@ -64,16 +74,31 @@ def draw_file(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Inspection:
-    """Write the picture of a song to `target`, a .png, .svg or .html file, and return what is in it.
+    """Write the picture of a song to a file. If it fails, no file is half-written.
 
-    Raises ValueError or OSError, one line, and leaves nothing half-written.
+    Args:
+        source: Path of the song.
+        target: A .png, .svg or .html file.
+        model: Separates the song: a model, its name, or the path of an .onnx file.
+        dark: Use the dark theme. HTML pages follow the browser's setting.
+        stream: Number of the audio stream, from 1; None for the default one.
+        overwrite: Replace an existing file.
+        threads: Processor cores for the network.
+        progress: Receives progress updates.
+
+    Returns:
+        The measurements that the picture shows.
+
+    Raises:
+        ValueError: The song or an argument cannot be used.
+        OSError: A file cannot be read or written.
     """
     target = Path(target)
     kind = target.suffix.lower()
     if kind not in KINDS:
-        raise ValueError(f"{target} is no kind of picture; name it {', '.join(KINDS)}")
+        raise ValueError(f"{target}: unsupported picture format; use {', '.join(KINDS)}")
     if dark and kind == ".html":
-        raise ValueError(f"{target} is light or dark as its reader likes; leave --dark out")
+        raise ValueError(f"{target} follows the browser's light or dark theme; leave --dark out")
     if find_spec("matplotlib") is None:
         raise ValueError(f"pictures need matplotlib: {install_extra('inspect')}")
     with Outputs([target], Path(source), overwrite=overwrite) as outputs:
@@ -84,7 +109,13 @@ def draw_file(
 
 
 def draw_figure(inspection: Inspection, kind: str, *, dark: bool = False) -> bytes:
-    """The picture as the bytes of a file. kind: its suffix, .png, .svg or .html, which is both light and dark."""
+    """Return the picture as the content of a file.
+
+    Args:
+        inspection: The measurements to show.
+        kind: ".png", ".svg" or ".html".
+        dark: Use the dark theme. An .html page always has both.
+    """
     inspection = replace(inspection, name=_title(inspection.name))
     if kind == ".html":
         return _page(inspection).encode()
@@ -110,7 +141,7 @@ def _drawn(inspection: Inspection, theme: Theme, format: str) -> bytes:
     }
     with mpl.rc_context(style), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # signs that the font lacks are boxes
-        figure = Figure(figsize=SIZE, facecolor=theme.ground)
+        figure = Figure(figsize=SIZE_INCHES, facecolor=theme.ground)
         _compose(figure, inspection, theme)
         file = io.BytesIO()
         metadata = {"Date": None} if format == "svg" else {}
@@ -161,7 +192,7 @@ def _draw_waveform(axes: "Axes", inspection: Inspection, theme: Theme) -> None:
 
 def _draw_spectrum(axes: "Axes", inspection: Inspection, theme: Theme) -> Any:
     loudest = max(float(inspection.spectrum.max()), -60.0)
-    faintest = max(loudest - RANGE_DB, FLOOR_DB)
+    faintest = max(loudest - SPECTRUM_RANGE_DB, FLOOR_DB)
     image = axes.imshow(
         inspection.spectrum, cmap=theme.heat, vmin=faintest, vmax=loudest, origin="lower", aspect="auto",
         extent=(0, inspection.seconds, 0, len(inspection.spectrum)), interpolation="antialiased",
@@ -202,14 +233,14 @@ def _times(inspection: Inspection) -> Any:
 
 
 def _seconds_to_mark(seconds: float) -> list[float]:
-    """Round times, seven to fifteen of them."""
+    """Return seven to fifteen round times to label."""
     steps = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
     step = next((step for step in steps if seconds / step <= 15), seconds / 10)
     return [step * mark for mark in range(int(seconds / step) + 1)]
 
 
 def _page(inspection: Inspection) -> str:
-    """A page without scripts: the two pictures, of which the browser shows one, and the numbers as a table."""
+    """Return a page without scripts: both pictures, of which the browser shows one, and a table of the numbers."""
     light, dark = (
         "data:image/svg+xml;base64," + base64.b64encode(_drawn(inspection, theme, "svg")).decode()
         for theme in (LIGHT, DARK)
@@ -251,14 +282,14 @@ def _facts(inspection: Inspection) -> str:
     length = clock(inspection.seconds, 0 if inspection.seconds >= 10 else 2)
     return (
         f"{length}, {inspection.sample_rate / 1000:g} kHz {channels}.  "
-        f"Level of each stem in dB of full scale (RMS), as the network {inspection.model} hears them."
+        f"Level of each stem in dBFS (RMS), as separated by the network {inspection.model}."
     )
 
 
 def _title(name: str) -> str:
-    """A file's name, which may be anything, in one line that fits."""
+    """Return any file name as one line that fits."""
     name = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return name if len(name) <= MAX_TITLE_LETTERS else f"{name[: MAX_TITLE_LETTERS - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _signed(number: object) -> str:

@@ -1,4 +1,4 @@
-"""What is in a song: waveform, spectrum, its stems' levels over time and their loudness, in constant memory."""
+"""Measurements of a song in constant memory: waveform, spectrum, and the levels and loudness of its stems."""
 
 import math
 from dataclasses import dataclass, field
@@ -13,25 +13,29 @@ from ...engine import compensate_latency
 from ...engine.fifo import Fifo
 from ...models import Model
 from ..settings import Progress
-from ..song.overview import join_by_twos
-from ..song.song import REPAIR, hear_song, read_with_progress, stem_processor
+from ..song.overview import join_pairs
+from ..song.song import REPAIR_REMEDY, hear_song, read_with_progress, stem_processor
 
 Block = NDArray[np.float32]
 
-COLUMNS = 1024  # at least, of a song that has as many, and less than twice that
+MIN_COLUMNS = 1024  # songs have this many to twice as many columns, short ones fewer
 FLOOR_DB = -100.0
-WINDOW_SECONDS = 0.093  # of the spectrum, so that a bass's notes are lines: 4096 samples at 44.1 kHz
-HOP_SECONDS = 0.0116  # the shortest column
-BANDS = 160
+WINDOW_S = 0.093  # of the spectrum, 4096 samples at 44.1 kHz: long enough to show bass notes as lines
+HOP_S = 0.0116  # the shortest column
+NUM_BANDS = 160
 LOWEST_HZ, HIGHEST_HZ = 40.0, 16000.0
-SILENT_DB = -70.0  # what is fainter has no loudness (EBU R128)
+SILENT_DB = -70.0  # fainter sound has no loudness (EBU R128)
 
 
 @dataclass(frozen=True)
 class Loud:
-    """How loud something is. lufs: integrated (EBU R128), None for silence and for less than 0.4 s.
+    """Loudness of a song or a stem.
 
-    peak_db: dBFS; share: of the energy, 0..1; true_peak_db: in dBTP, None where it was not measured.
+    Attributes:
+        lufs: Integrated loudness (EBU R128); None for silence and for less than 0.4 s.
+        peak_db: The largest sample in dBFS.
+        share: Share of the energy of all stems, 0 to 1.
+        true_peak_db: True peak in dBTP; None if it was not measured.
     """
 
     lufs: float | None
@@ -40,7 +44,7 @@ class Loud:
     true_peak_db: float | None = None
 
     def __str__(self) -> str:
-        """The loudness, or the peak of what is too short or too sparse to have one.
+        """Return the loudness, or the peak if the sound is too short or too sparse to have a loudness.
 
         >>> str(Loud(-14.2, -1.0)), str(Loud(None, -6.0)), str(Loud(None, -90.0))
         ('-14.2 LUFS', 'peak -6.0 dBFS', 'silent')
@@ -51,7 +55,10 @@ class Loud:
 
 
 def decibels(value: float) -> str:
-    """A number of dB, to a tenth.
+    """Return a number of dB as text, with one decimal.
+
+    Args:
+        value: In dB, also infinite.
 
     >>> decibels(-14.23), decibels(-0.04), decibels(-math.inf)
     ('-14.2', '0.0', '-∞')
@@ -61,11 +68,22 @@ def decibels(value: float) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What is in a song, in columns of equal length.
+    """Measurements of a song, in columns of equal length.
 
-    waveform: (2, columns), the least and the greatest sample of each, of the mean of the channels. spectrum: (bands,
-    columns), the loudest tone of each band, in dB of one at full scale, from -100; edges_hz: (bands + 1,). levels:
-    (stems, columns), RMS in dB of full scale, from -100. song, stems: how loud it is, and each of them.
+    Attributes:
+        name: File name without its suffix.
+        model: Name of the model that separated the song.
+        seconds: Length.
+        sample_rate: In Hz.
+        num_channels: 1 or 2.
+        song: Loudness of the song.
+        stems: Loudness of each stem.
+        warning: About the file, "" if there is none.
+        waveform: Shape (2, columns): the lowest and the highest sample of each column, of the mean of the channels.
+        spectrum: Shape (bands, columns): level of the loudest tone in each band, -100 or more; a tone at full scale
+            has 0 dB.
+        edges_hz: Frequencies between the bands, shape (bands + 1,).
+        levels: RMS level of each stem in dBFS, -100 or more, shape (stems, columns).
     """
 
     name: str
@@ -90,9 +108,18 @@ def inspect_audio(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Inspection:
-    """Separate a song and measure it and its stems. Raises ValueError or OSError, one line.
+    """Separate a song, and measure it and its stems.
 
-    stream: The audio stream to read, as in `remix_file`.
+    Args:
+        source: Path of the song.
+        model: A model, its name, or the path of an .onnx file.
+        stream: Number of the audio stream, from 1; None for the default one.
+        threads: Processor cores for the network.
+        progress: Receives progress updates.
+
+    Raises:
+        ValueError: The song or an argument cannot be used.
+        OSError: The song cannot be read.
     """
     from ...audio.loudness import Loudness
 
@@ -115,9 +142,9 @@ def inspect_audio(
                 energies += np.square(separated).sum(axis=(1, 2), dtype=np.float64)
                 columns.push(mix.mean(axis=0), np.square(separated).mean(axis=1))
         if not columns.position:
-            raise AudioError(reader.warning or f"{reader.path}: holds no audio")
+            raise AudioError(reader.warning or f"{reader.path} contains no audio; give another file")
         if reader.outliers:
-            raise AudioError(f"{reader.path}: {reader.outliers}; {REPAIR}")
+            raise AudioError(f"{reader.path}: {reader.outliers}; {REPAIR_REMEDY}")
         shares = energies / (energies.sum() or 1)
         waveform, spectrum, levels = columns.finish()
         return Inspection(
@@ -139,13 +166,13 @@ def inspect_audio(
 
 
 class _Columns:
-    """Collects a song in columns, which are joined by twos whenever there are too many."""
+    """Collects a song in columns. Whenever there are too many, pairs are joined."""
 
     def __init__(self, sample_rate: int, stems: int) -> None:
-        self.position = 0  # samples taken
-        self.edges_hz = np.geomspace(LOWEST_HZ, min(HIGHEST_HZ, sample_rate / 2), BANDS + 1)
-        self._hop = round(HOP_SECONDS * sample_rate)
-        window = 2 ** round(math.log2(WINDOW_SECONDS * sample_rate))
+        self.position = 0  # samples collected
+        self.edges_hz = np.geomspace(LOWEST_HZ, min(HIGHEST_HZ, sample_rate / 2), NUM_BANDS + 1)
+        self._hop = round(HOP_S * sample_rate)
+        window = 2 ** round(math.log2(WINDOW_S * sample_rate))
         self._window = np.hanning(window + 1)[:-1].astype(np.float32)
         self._bins = np.minimum(self.edges_hz * window / sample_rate, window // 2).astype(int)
         self._lead = (window - self._hop) // 2  # samples of a window before its column
@@ -153,27 +180,27 @@ class _Columns:
         self._waiting.push_zeros(self._lead)
         self._span = 1  # hops in a column
         self._hops = 0
-        self._extremes = np.full((2, 2 * COLUMNS), -np.inf)  # minus the least sample, and the greatest
-        self._powers = np.zeros((BANDS + stems, 2 * COLUMNS))
+        self._extremes = np.full((2, 2 * MIN_COLUMNS), -np.inf)  # minus the lowest sample, and the highest
+        self._powers = np.zeros((NUM_BANDS + stems, 2 * MIN_COLUMNS))
 
     def push(self, mono: Block, powers: Block) -> None:
-        """Take the song (n,) and the power of each stem (stems, n)."""
+        """Collect samples of the song (n,) and the power of each stem (stems, n)."""
         self.position += mono.shape[-1]
         self._waiting.push(np.concatenate([mono[None], powers]))
         self._take()
 
     def finish(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """The waveform (2, columns), and powers by band and by stem, (bands, columns) and (stems, columns)."""
+        """Return the waveform (2, columns), and powers by band and by stem, (bands, columns) and (stems, columns)."""
         whole = -(-self.position // self._hop)
         self._waiting.push_zeros(self._hop + len(self._window))
         self._take(whole - self._hops)
         columns = -(-whole // self._span)
         hops = np.minimum(self._span, whole - self._span * np.arange(columns))
-        bands, stems = np.split(self._powers[:, :columns] / hops, [BANDS])
+        bands, stems = np.split(self._powers[:, :columns] / hops, [NUM_BANDS])
         return self._extremes[:, :columns] * [[-1], [1]], bands, stems
 
     def _take(self, most: int | None = None) -> None:
-        """Turn what waits into columns, hop by hop."""
+        """Turn waiting samples into columns, hop by hop."""
         hop, window = self._hop, len(self._window)
         n = max(0, (len(self._waiting) - window) // hop + 1)
         n = n if most is None else min(n, most)
@@ -185,7 +212,7 @@ class _Columns:
         power = np.square(np.abs(spectrum) / (self._window.sum() / 2))
         bands = np.maximum.reduceat(power, self._bins, axis=1)[:, :-1]
         heard = data[:, self._lead : self._lead + n * hop].reshape(-1, n, hop)
-        while self._hops + n > self._span * 2 * COLUMNS:
+        while self._hops + n > self._span * 2 * MIN_COLUMNS:
             self._join()
         columns = (self._hops + np.arange(n)) // self._span
         for row, extreme in zip(self._extremes, (-heard[0].min(-1), heard[0].max(-1)), strict=True):
@@ -197,8 +224,8 @@ class _Columns:
 
     def _join(self) -> None:
         self._span *= 2
-        join_by_twos(self._extremes, np.maximum, -np.inf)
-        join_by_twos(self._powers, np.add, 0.0)
+        join_pairs(self._extremes, np.maximum, -np.inf)
+        join_pairs(self._powers, np.add, 0.0)
 
 
 def _decibels(power: NDArray[Any]) -> Block:

@@ -1,7 +1,7 @@
-"""A batch as one page to look over: what failed, and of each song its waveform, stems and loudness, before and after.
+"""The report of a batch as one HTML page: failures first, then each song's waveform, stems and loudness.
 
-The page stands alone: no script, no network, pictures inside. What it shows may come from strangers (names, tags), so
-the template escapes all of it, and a content security policy keeps the browser from loading or running anything.
+The page is self-contained: it has no scripts, and loads nothing. It shows names and tags that may come from strangers,
+so the template escapes them, and a content security policy keeps the browser from loading or running anything.
 """
 
 import json
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from .report import Report, SongReport
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; media-src 'self' file:"
-GLANCE_HEIGHT = 24  # units, above and below the line
-GLANCE_LU = 12.0  # change of loudness that fills the picture of all songs
+CHANGES_HEIGHT = 24  # of the chart of all songs, above its line and below, in units
+CHANGES_LU = 12.0  # change of loudness that fills the chart
 KINDS = {"failed": "failed", "warned": "with warnings", "done": "done", "skipped": "done before", "planned": "planned"}
 
 
@@ -36,10 +36,14 @@ def write_page(report: "Report", path: Path) -> None:
 
     Songs are written one by one, so memory does not grow with their number.
 
+    Args:
+        report: The report.
+        path: The .html file.
+
     Raises:
         OSError: The file cannot be written.
     """
-    # File names may have bytes that are not text.
+    # File names may contain bytes that are not text.
     with new_file(path) as part, open(part, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(_template().generate(_values(report, path.absolute().parent)))
 
@@ -58,7 +62,7 @@ def _template() -> Any:
 
 
 def _values(report: "Report", folder: Path) -> dict[str, Any]:
-    """Return what the template shows."""
+    """Return the values that the template shows."""
     order = list(KINDS)
     numbered = sorted(enumerate(report.songs), key=lambda item: order.index(_kind(item[1])))
     failures, others = numbered[: len(report.failed)], numbered[len(report.failed) :]
@@ -74,8 +78,8 @@ def _values(report: "Report", folder: Path) -> dict[str, Any]:
         ],
         "changes": [_bar(number, song, change) for number, song in enumerate(report.songs)
                     if (change := _change(song)) is not None],
-        "half": GLANCE_HEIGHT,
-        "full_lu": GLANCE_LU,
+        "half": CHANGES_HEIGHT,
+        "full_lu": CHANGES_LU,
         "kinds": kinds.items(),
         "words": KINDS,
         "songs": (_song(number, song, report.overview(song), folder) for number, song in others),
@@ -96,7 +100,7 @@ def _kind(song: "SongReport") -> str:
 
 def _outcome(report: "Report") -> str:
     if report.planned:
-        return f"{len(report.planned)} of them to be rendered"
+        return f"{len(report.planned)} to do"
     return f"{len(report.failed)} failed" if report.failed else "all well"
 
 
@@ -110,9 +114,9 @@ def _speed(report: "Report") -> str:
 
 
 def _bar(number: int, song: "SongReport", change: float) -> dict[str, Any]:
-    """Return the bar that shows how much louder or quieter a song became; it leads to the song."""
-    height = min(abs(change) / GLANCE_LU, 1) * GLANCE_HEIGHT
-    top = GLANCE_HEIGHT - (height if change > 0 else 0)
+    """Return the bar of a song in the chart, which shows its change of loudness and links to the song."""
+    height = min(abs(change) / CHANGES_LU, 1) * CHANGES_HEIGHT
+    top = CHANGES_HEIGHT - (height if change > 0 else 0)
     return {"number": number, "name": _name(song), "change": change, "top": top, "height": max(height, 0.5)}
 
 
@@ -142,7 +146,7 @@ def _pictures(overview: Overview) -> dict[str, Any]:
 
 
 def _levels(song: "SongReport") -> list[tuple[str, str]]:
-    """Return what can be said in numbers: before, after, and what changed."""
+    """Return the measurements of a song: names and texts with the values before and after."""
     pairs = [("length", clock(song.seconds))] if song.seconds is not None else []
     if song.before and len(song.after) == 1:
         change = _change(song)
@@ -165,7 +169,7 @@ def _change(song: "SongReport") -> float | None:
 
 
 def _file(text: str, folder: Path) -> dict[str, str]:
-    """Return a file's name, and the way to it from the page, quoted so that it can only be a relative path."""
+    """Return a file's name, and a link to it from the page, quoted so that it can only be a relative path."""
     return {"text": text, "link": "" if is_url(text) else quote(os.fsencode(os.path.relpath(text, folder)))}
 
 

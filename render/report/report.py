@@ -1,4 +1,4 @@
-"""Reports of a batch and of each of its songs, as JSON, CSV or a page to look over."""
+"""Reports of a batch and of each of its songs, as JSON, CSV or an HTML page."""
 
 import csv
 import io
@@ -14,9 +14,9 @@ from ..song.level import Level
 from ..song.overview import Overview
 
 Outcome = Literal["done", "skipped", "failed", "planned"]
-KINDS = (".json", ".csv", ".html")  # what a report can be written as
+KINDS = (".json", ".csv", ".html")  # suffixes of reports
 LEVELS = ("lufs", "peak_db", "true_peak_db")
-# How reports begin, by suffix, so that other files are not overwritten.
+# The first bytes of reports, by suffix, so that other files are not overwritten.
 STARTS = {
     ".json": b'{"stembridge": "report"',
     ".csv": b"source,output,outcome,reason,",
@@ -28,11 +28,16 @@ STARTS = {
 class SongReport:
     """The result of one song.
 
-    source: its path or URL. outputs: the files that were or will be written. outcome: "done"; "skipped", because an
-    earlier run rendered it and nothing has changed; "failed"; or "planned". reason: one line that says why it failed,
-    else empty.
-    seconds: length of the song. took: duration of the work, in seconds. before, after: levels of the song and of each
-    output, in their order. warnings: one line each. For a skipped song, all of these are from the earlier run.
+    Attributes:
+        source: Its path or URL.
+        outputs: The files that were or will be written.
+        outcome: "done"; "skipped", because an earlier run rendered it and nothing has changed; "failed"; or "planned".
+        reason: One line that says why it failed, else "".
+        seconds: Length of the song. For a skipped song, this and all that follows are from the earlier run.
+        took: Duration of the work, in seconds.
+        before: Level of the song.
+        after: Level of each output.
+        warnings: One line each.
     """
 
     source: str
@@ -51,7 +56,11 @@ class SongReport:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the result from what `to_dict` returned."""
+        """Return the result that `to_dict` stored.
+
+        Args:
+            values: What `to_dict` returned.
+        """
         lists = {name: tuple(values[name]) for name in ("outputs", "warnings")}
         before = values["before"] and Level(**values["before"])
         return cls(**{**values, **lists, "before": before, "after": tuple(Level(**level) for level in values["after"])})
@@ -62,7 +71,14 @@ def _no_overview(song: SongReport) -> Overview | None:
 
 
 def is_report(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file is a report. Raises OSError."""
+    """Return whether a file is a report.
+
+    Args:
+        path: A file with a suffix of reports.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     start = STARTS[Path(path).suffix.lower()]
     with open(path, "rb") as file:
         return file.read(len(start)) == start
@@ -72,10 +88,13 @@ def is_report(path: str | os.PathLike[str]) -> bool:
 class Report:
     """The results of a batch.
 
-    songs: in the order in which they were given. took: duration of the whole run, in seconds. settings: its settings,
-    as JSON values. left_out: lines about files and folders that were left out of folders and globs.
-    unwritten: why report.json could not be written, else empty. overview: the picture of a song that was rendered, read
-    when it is asked for, or None.
+    Attributes:
+        songs: In the order in which they were given.
+        took: Duration of the whole run, in seconds.
+        settings: Settings of the batch, as JSON values.
+        left_out: Lines about files and folders that were left out of folders and globs.
+        unwritten: Why report.json could not be written, else "".
+        overview: Returns the data for a picture of a song, or None if it was not rendered.
     """
 
     songs: tuple[SongReport, ...]
@@ -92,7 +111,7 @@ class Report:
 
     @property
     def skipped(self) -> tuple[SongReport, ...]:
-        """The songs that were done before and have not changed."""
+        """The songs that an earlier run rendered and that have not changed."""
         return self._with("skipped")
 
     @property
@@ -102,18 +121,26 @@ class Report:
 
     @property
     def planned(self) -> tuple[SongReport, ...]:
-        """The songs that would be rendered, or will be."""
+        """The songs that are still to be rendered."""
         return self._with("planned")
 
     def _with(self, outcome: Outcome) -> tuple[SongReport, ...]:
         return tuple(song for song in self.songs if song.outcome == outcome)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write it to a .json, .csv or .html file, whole or not at all. Raises ValueError (another suffix), OSError."""
+        """Write the report to a file, whole or not at all.
+
+        Args:
+            path: A .json, .csv or .html file.
+
+        Raises:
+            ValueError: The file has another suffix.
+            OSError: The file cannot be written.
+        """
         path = Path(path)
         kind = path.suffix.lower()
         if kind not in KINDS:
-            raise ValueError(f"{path} is no kind of report; name it {', '.join(KINDS)}")
+            raise ValueError(f"{path}: unsupported report format; use {', '.join(KINDS)}")
         try:
             if kind == ".html":
                 from .page import write_page
@@ -121,7 +148,7 @@ class Report:
                 write_page(self, path)
             else:
                 text = self._json() if kind == ".json" else self._csv()
-                write_whole(path, text.encode(errors="backslashreplace"))  # file names may not be text
+                write_whole(path, text.encode(errors="backslashreplace"))  # file names may not be valid text
         except OSError as error:
             raise OSError(f"cannot write {path}: {error.strerror}; make room or choose another folder") from error
 
@@ -133,7 +160,7 @@ class Report:
         return f'{json.dumps(head, ensure_ascii=False)[:-1]}, "songs": [\n  {songs}\n]}}\n'
 
     def _csv(self) -> str:
-        """A line an output, or a song that has none."""
+        """Return a table with a line for each output, and for each song without outputs."""
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         levels = [f"{name}_{when}" for when in ("before", "after") for name in LEVELS]
@@ -148,7 +175,7 @@ class Report:
 
 
 def _rounded(value: Any) -> Any:
-    """Numbers to a thousandth, also in lists and dicts."""
+    """Return a value with its numbers rounded to three decimals, also in lists and dicts."""
     if isinstance(value, dict):
         return {name: _rounded(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,6 +1,7 @@
 """Pictures of a song as SVG: its waveform, and the levels of its stems, before and after.
 
-Filled outlines in whole units and relative steps, about four bytes a point. Their colours are in the page's style.
+They are filled outlines in whole units and relative steps, about four bytes for each point. The colours are in the
+page's style.
 """
 
 from html import escape
@@ -13,18 +14,22 @@ from ..song.overview import Overview
 
 WAVE_HEIGHT, STEM_HEIGHT = 48, 18  # units; a column is one unit wide
 STEM_COLUMNS = 120
-FLOOR_DB = -50.0  # where the picture of a stem begins
+FLOOR_DB = -50.0  # the bottom of the picture of a stem
 SILENT_DB = -80.0
-QUIET = 0.1  # a song that stays below this is drawn small
-COLOURS = 6
+QUIET_PEAK = 0.1  # a song whose peak is lower is not drawn at full height
+NUM_COLOURS = 6  # in the page's style
 Points = NDArray[np.int_]
 
 
 def draw_waveform(overview: Overview) -> str:
-    """Before, and over it after, on one scale: the louder of the two fills the height unless both are quiet."""
+    """Draw the waveform before and, over it, after. The louder of the two fills the height unless both are quiet.
+
+    Args:
+        overview: The song.
+    """
     loudest = max(float(np.abs(wave).max(initial=0)) for wave in (overview.before, overview.after))
     half = WAVE_HEIGHT // 2
-    scale = half / min(max(loudest, QUIET), 1)
+    scale = half / min(max(loudest, QUIET_PEAK), 1)
     paths = []
     for name, wave in ("before", overview.before), ("after", overview.after):
         low, high = (half - np.clip(np.round(scale * wave), -half, half).astype(int)).T
@@ -33,14 +38,18 @@ def draw_waveform(overview: Overview) -> str:
 
 
 def draw_stems(overview: Overview) -> str:
-    """A row a stem: its level before, and over it after."""
+    """Draw a row for each stem: its level before and, over it, after.
+
+    Args:
+        overview: The song.
+    """
     labels, paths = [], []
     for row, (stem, before, after) in enumerate(
         zip(overview.stems, overview.stems_before, overview.stems_after, strict=True)
     ):
         labels.append(f"<li><span>{escape(stem)}</span><span>{_fader(before, after)}</span></li>")
         floor = STEM_HEIGHT * (row + 1)
-        for name, levels in ("before", before), (f"c{row % COLOURS}", after):
+        for name, levels in ("before", before), (f"c{row % NUM_COLOURS}", after):
             part = np.clip(1 - _fewer(levels) / FLOOR_DB, 0, 1)
             tops = floor - np.round((STEM_HEIGHT - 2) * part).astype(int)
             paths.append(f'<path class="{name}" d="{_outline(tops, np.full_like(tops, floor))}"/>')
@@ -50,7 +59,7 @@ def draw_stems(overview: Overview) -> str:
 
 
 def _fewer(levels: NDArray[np.floating]) -> NDArray[np.floating]:
-    """At most STEM_COLUMNS columns: the loudest of those that are put together."""
+    """Join neighbouring columns to at most STEM_COLUMNS, each with the loudest level."""
     group = -(-len(levels) // STEM_COLUMNS)
     padded = np.pad(levels, (0, -len(levels) % group), constant_values=SILENT_DB)
     loudest: NDArray[np.floating] = padded.reshape(-1, group).max(1)
@@ -58,7 +67,7 @@ def _fewer(levels: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def _fader(before: NDArray[np.floating], after: NDArray[np.floating]) -> str:
-    """How much a stem changed over the whole song, by its energy."""
+    """Return how much the energy of a stem changed over the whole song, as text."""
     old, new = (10 * np.log10(np.mean(10 ** (levels / 10))) for levels in (before, after))
     if new <= SILENT_DB + 1:
         return "silent"
@@ -66,7 +75,7 @@ def _fader(before: NDArray[np.floating], after: NDArray[np.floating]) -> str:
 
 
 def _outline(upper: Points, lower: Points) -> str:
-    """The data of a path: along `upper`, one column a unit, and back along `lower`."""
+    """Return the data of a path that goes along `upper`, one unit for each column, and back along `lower`."""
     last = len(upper) - 1
     there = _steps(upper, 1)
     back = _steps(lower[::-1], -1)
@@ -74,7 +83,7 @@ def _outline(upper: Points, lower: Points) -> str:
 
 
 def _steps(heights: Points, direction: int) -> str:
-    """Relative steps from point to point; where the slope stays, one step."""
+    """Return relative steps from point to point, with one step for points of the same slope."""
     text = ""
     for rise, run in groupby(np.diff(heights).tolist()):
         n = len(list(run))

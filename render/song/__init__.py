@@ -1,1 +1,1 @@
-"""One song: a file in, its remix or its stems out."""
+"""One song: read a file, write its remix or its stems."""

@@ -1,4 +1,4 @@
-"""Where the faders of a remix stand and how they move: presets and files, read before the work."""
+"""Gains and automation of a remix, read from presets and files before the work."""
 
 import os
 from collections.abc import Mapping
@@ -17,6 +17,9 @@ R = TypeVar("R", bound=RemixSettings)
 def read_faders(settings: R) -> R:
     """Return settings in which the gains include the preset's, and the automation is read from its file.
 
+    Args:
+        settings: Settings of a remix.
+
     Raises:
         ControlError: The automation or the map cannot be used.
         PresetError: The preset cannot be used.
@@ -29,12 +32,28 @@ def read_faders(settings: R) -> R:
 
 
 def read_automation(path: str | os.PathLike[str], midi_map: Any, gains_db: Mapping[str, float]) -> Automation:
-    """Read a .csv file, or a MIDI file through a map, from where the faders stand. Raises ControlError."""
+    """Read a .csv file, or a MIDI file with a map.
+
+    Args:
+        path: The file.
+        midi_map: The map's name, the path of a .json file, or a MidiMap.
+        gains_db: Where the faders start, stem to dB.
+
+    Raises:
+        ControlError: The file or the map cannot be used.
+    """
     return Automation.from_midi(path, midi_map, gains_db=gains_db) if is_midi(path) else Automation.from_csv(path)
 
 
 def is_midi(path: str | os.PathLike[str]) -> bool:
-    """Return whether an automation is a MIDI file: by its name, or where that tells nothing by its first bytes."""
+    """Return whether an automation is a MIDI file, by its suffix, or if that is unusual by its first bytes.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     if (suffix := Path(path).suffix.lower()) in (".csv", ".mid", ".midi"):
         return suffix != ".csv"
     with open(path, "rb") as file:

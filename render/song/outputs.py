@@ -12,7 +12,7 @@ from typing import Self
 
 from ...core.atomic import final_path, final_paths, publish
 
-FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # which come without a name while a file is written
+DISK_FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # such errors have no file name
 
 
 class Outputs:
@@ -34,7 +34,7 @@ class Outputs:
         replaces_source: Whether a target is the song.
 
     Raises:
-        OSError: The targets cannot be written, or a disk error occurs later. One line.
+        OSError: The targets cannot be written, or a disk error occurs later.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Outputs:
         self._own_disk = beside is not None  # `beside` must be on the targets' disk, or each output would be copied
         self._beside = beside or final_path(self.targets[0]).parent
         self.scratch = self._beside / f".stembridge-{secrets.token_hex(6)}"
-        # In a folder of their own: a target may have any name.
+        # In their own folder, because a target may have any name.
         self.parts = [self.scratch / "parts" / target.name for target in targets]
 
     def __enter__(self) -> Self:
@@ -84,13 +84,15 @@ class Outputs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._remove()
-        if isinstance(error, OSError) and (error.errno in FULL or str(error.filename).startswith(str(self.scratch))):
+        if isinstance(error, OSError) and (
+            error.errno in DISK_FULL or str(error.filename).startswith(str(self.scratch))
+        ):
             names = dict(zip(map(str, self.parts), self.targets, strict=True))
             only = self.targets[0] if error.filename is None and len(self.targets) == 1 else self._beside
             place = names.get(str(error.filename), only)
             line = f"cannot write {place}: {error.strerror}; make room or choose another folder"
             raise OSError(line) from error
-        if isinstance(error, ValueError):  # what a container cannot hold: say the name that the user knows
+        if isinstance(error, ValueError):  # a container that cannot hold something: use the name that the user knows
             line = str(error)
             for part, target in zip(self.parts, self.targets, strict=True):
                 line = line.replace(str(part), str(target))

@@ -1,4 +1,4 @@
-"""Any processor in the place of a StemProcessor: made ready, watched, and explained in one line where it fails."""
+"""A user's processor in place of a StemProcessor: prepared, checked, and explained in one line if it fails."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,9 +20,21 @@ def prepared(
     gains_db: Mapping[str, float],
     automation: Automation | None,
 ) -> Callable[[Block], Block]:
-    """What processes the consecutive blocks of a song with `processor`, which is reset here.
+    """Prepare and reset a processor for a song.
 
-    Raises ValueError, in one line, then and there, for all that goes wrong in it, and for what it cannot do.
+    Args:
+        processor: A `Processor`.
+        sample_rate: In Hz.
+        num_channels: 1 or 2.
+        gains_db: Where the faders start, stem to dB.
+        automation: Moves of the faders.
+
+    Returns:
+        A function that processes the consecutive blocks of the song. Like this function it raises ValueError, in one
+        line, for whatever goes wrong in the processor.
+
+    Raises:
+        ValueError: The processor fails, or lacks something.
     """
     check_processor(processor)
     kind = type(processor).__name__
@@ -42,13 +54,15 @@ def prepared(
         with _explained(kind):
             out = np.asarray(process(block), np.float32)
         if out.shape != block.shape:
-            raise ValueError(f"the {kind} made {out.shape} of a block of shape {block.shape}; it must keep the shape")
-        if not np.isfinite(out).all():  # which would silence the song, or go to loudspeakers
-            raise ValueError(f"the {kind} made samples that are no numbers, or infinite; look for what divides by zero")
+            raise ValueError(
+                f"the {kind} returned shape {out.shape} for a block of shape {block.shape}; it must keep the shape"
+            )
+        if not np.isfinite(out).all():  # such samples would silence the song, or reach loudspeakers
+            raise ValueError(f"the {kind} returned NaN or infinite samples; look for a division by zero in it")
         if processor.latency_samples != latency:
             raise ValueError(
-                f"the {kind}'s latency_samples went from {latency} to {processor.latency_samples} in the middle of the "
-                "song; it must stay"
+                f"the {kind}'s latency_samples changed from {latency} to {processor.latency_samples} during the song; "
+                "it must stay the same"
             )
         return out
 
@@ -56,14 +70,22 @@ def prepared(
 
 
 def check_processor(processor: Any) -> None:
-    """Raise ValueError for what lacks something that a Processor has."""
+    """Check that an object is a processor.
+
+    Args:
+        processor: Any object.
+
+    Raises:
+        ValueError: It has no `process`, `reset` or `latency_samples`.
+    """
     if missing := [name for name in ("process", "reset", "latency_samples") if not hasattr(processor, name)]:
-        raise ValueError(f"a {type(processor).__name__} is no processor: it has no {missing[0]}")
+        kind = type(processor).__name__
+        raise ValueError(f"{kind} is not a processor: it has no {missing[0]}; give it process, reset, latency_samples")
 
 
 @contextmanager
 def _explained(kind: str) -> Iterator[None]:
-    """Whatever is raised is the processor's, and no fault of StemBridge's."""
+    """Turn all exceptions of the processor into one line that names it, because the fault is not in StemBridge."""
     try:
         yield
     except ValueError as error:

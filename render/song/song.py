@@ -1,4 +1,4 @@
-"""One song: a file in, its remix or its stems out."""
+"""One song: read a file, write its remix or its stems."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,20 +31,27 @@ if TYPE_CHECKING:
     from ...audio.loudness import Loudness
 
 Block = NDArray[np.float32]
-BLOCK = 65536  # samples
+BLOCK_SAMPLES = 65536  # samples
 UNTOUCHED = "all faders stay at 0 dB, so no stem was changed"
 NOTHING_TO_DO = "all faders stay at 0 dB; move one, for example with --vocals -80, or copy the song with --force"
-REPAIR = "repair the file, for example by clipping it: ffmpeg -i SONG -c:a pcm_s24le repaired.wav"
+REPAIR_REMEDY = "repair the file, for example by clipping it: ffmpeg -i SONG -c:a pcm_s24le repaired.wav"
 _LOWEST_FACTOR = 0.01  # -40 dB; if a few samples need a lower factor, they are errors, and the song would be inaudible
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """The written files. factor: the factor by which all of them were multiplied; warnings: one line each.
+    """The written files.
 
-    before: level of the song. after: levels of the files, in the order of paths. overview: data for a picture. These
-    three are only there if they were asked for. untouched: whether all faders stayed at 0 dB, so that no network ran.
-    replaced_song: whether the file was written in place of the song.
+    Attributes:
+        paths: Their paths.
+        seconds: Length of the song.
+        factor: Factor by which all of them were multiplied.
+        warnings: One line each.
+        before: Level of the song, if it was measured.
+        after: Levels of the files, in the order of `paths`, if they were measured.
+        overview: Data for a picture, if it was measured.
+        untouched: Whether all faders stayed at 0 dB, so that no network ran.
+        replaced_song: Whether the file was written in place of the song.
     """
 
     paths: tuple[Path, ...]
@@ -62,14 +69,13 @@ class Rendered:
 def remix_file(settings: RemixFile) -> Rendered:
     """Write a song with other gains of its stems, or a video with the remixed sound.
 
-    The target has the source's length, rate, channels and tags; its suffix chooses the format. It may be the source,
-    which is then replaced once the result is complete, if `overwrite` is set. A .mp4, .m4v, .mov, .mkv
-    or .webm is a copy of the video with new sound. Without a sample format it has the source's own; an .m4a or .mp4
-    with int16 or int24 is ALAC. An output that would clip is turned down as a whole, with a warning. With `loudness`,
-    the true peak stays at or below -1 dBTP; if the loudness falls short because of that, a warning says by how much.
-    Levels and an overview need the stems of a model, so they cannot be measured with a processor of your own. If all
-    faders stay at 0 dB, the network does not run. Memory does not grow with the song. If the call is stopped, no file
-    is half-written.
+    The target has the source's length, rate, channels and tags; its suffix chooses the format. If `overwrite` is set,
+    it may be the source, which is then replaced once the result is complete. A .mp4, .m4v, .mov, .mkv or .webm file is
+    a copy of the video with new sound. Without `sample_format` it has the source's own; an .m4a or .mp4 file with int16
+    or int24 is ALAC. An output that would clip is turned down as a whole, with a warning. With `loudness`, the true
+    peak stays at or below -1 dBTP; if the loudness falls short because of that, a warning says by how much. Levels and
+    an overview need the stems of a model, so they cannot be measured with your own processor. If all faders stay at 0
+    dB, the network does not run. Memory does not grow with the song. If the call is stopped, no file is half-written.
 
     Returns:
         The written file, its levels and warnings.
@@ -79,7 +85,7 @@ def remix_file(settings: RemixFile) -> Rendered:
         OSError: A file cannot be read or written.
     """
     if settings.measure and settings.processor is not None:
-        raise ValueError("measure needs the stems of a model, and a processor of your own shows none; leave one out")
+        raise ValueError("measure needs the stems of a model, which your own processor does not have; leave one out")
     settings = read_faders(settings)
     gains_db, automation = read_gains(settings.gains_db), cast("Automation | None", settings.automation)
     with open_audio(settings.source, settings.stream) as reader:
@@ -108,7 +114,7 @@ def remix_file(settings: RemixFile) -> Rendered:
 
 
 def _shown_to(envelope: Envelope, process: Callable[[Block], Block]) -> Callable[[Block], Block]:
-    """Return `process`, which has no latency, with its output also sent to the envelope as the only stem."""
+    """Return `process`, which has no latency, changed to send its output to the envelope too, as the only stem."""
     gain = np.ones((1, 1), np.float32)
 
     def shown(block: Block) -> Block:
@@ -121,10 +127,17 @@ def _shown_to(envelope: Envelope, process: Callable[[Block], Block]) -> Callable
 
 @arguments_from(SeparateFile)
 def separate_file(settings: SeparateFile) -> Rendered:
-    """Write stems of a song to a folder, each to <stem><suffix>; the folder is made if only its last part is missing.
+    """Write stems of a song to a folder, each to <stem><suffix>. The folder is made if its parent exists.
 
-    All stems together sum to the song, to 1 LSB a stem in integer formats. All files appear at once. Everything else is
-    as in `remix_file`.
+    All stems sum to the song; in integer formats the error is up to 1 LSB for each stem. All files appear at once.
+    Everything else is as in `remix_file`.
+
+    Returns:
+        The written files, their levels and warnings.
+
+    Raises:
+        ValueError: The song or a setting cannot be used.
+        OSError: A file cannot be read or written.
     """
     with open_audio(settings.source, settings.stream) as reader:
         processor = stem_processor(reader, None, load_model(settings.model, settings.quality), settings.threads)
@@ -153,28 +166,45 @@ def _outputs(settings: RemixFile | SeparateFile, targets: list[Path], **more: bo
 def stem_processor(
     reader: AudioReader, gains_db: dict[str, float] | None, model: str | PathLike[str] | Model, threads: int
 ) -> StemProcessor:
-    """A processor for the audio of `reader`. Raises ValueError for more than two channels, or a rate out of range."""
+    """Return a processor for a song.
+
+    Args:
+        reader: The song.
+        gains_db: Stem to gain in dB.
+        model: A model, its name, or the path of an .onnx file.
+        threads: Processor cores for the network.
+
+    Raises:
+        ValueError: The song has more than two channels, or its sample rate is out of range.
+        ModelError: The model cannot be used.
+    """
     _check_channels_and_rate(reader)
     return StemProcessor(model, reader.sample_rate, reader.num_channels, gains_db, threads=threads)
 
 
 def hear_song(processor: StemProcessor, source: str | PathLike[str], stream: int | None) -> None:
-    """Let a processor measure a song before it processes it, if that makes its stems better."""
+    """Let a processor measure a song before it processes it, if its network needs that.
+
+    Args:
+        processor: The processor.
+        source: Path of the song.
+        stream: Number of its audio stream, from 1; None for the default one.
+    """
     if processor.wants_song:
         with open_audio(source, stream) as reader:
-            processor.hear_song(reader.blocks(BLOCK))
+            processor.hear_song(reader.blocks(BLOCK_SAMPLES))
 
 
 def _check_channels_and_rate(reader: AudioReader) -> None:
     if reader.num_channels > 2:
         raise ValueError(
-            f"{reader.path} has {reader.num_channels} channels and StemBridge takes mono and stereo; "
+            f"{reader.path} has {reader.num_channels} channels, but StemBridge works with mono and stereo only; "
             "mix it down first, for example: ffmpeg -i SONG -ac 2 stereo.wav"
         )
     if not MIN_RATE_HZ <= reader.sample_rate <= MAX_RATE_HZ:
         raise ValueError(
-            f"{reader.path} has a sample rate of {reader.sample_rate} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz work; "
-            "resample it first, for example: ffmpeg -i SONG -ar 48000 song48.wav"
+            f"{reader.path} has a sample rate of {reader.sample_rate} Hz, but StemBridge works with {MIN_RATE_HZ} to "
+            f"{MAX_RATE_HZ} Hz only; resample it first, for example: ffmpeg -i SONG -ar 48000 song48.wav"
         )
 
 
@@ -186,10 +216,15 @@ def _render(
     envelope: Envelope | None,
     settings: RemixFile | SeparateFile,
 ) -> Rendered:
-    """Render the song to a scratch file, because the factor needs the peak of it all, and from there to the outputs.
+    """Render the song to a scratch file, find the factor from its peak, and write the outputs.
 
-    compute: a block (channels, n) -> (outputs, channels, n), later by `latency` samples.
-    envelope: one that looks on, where levels and an overview are wanted.
+    Args:
+        reader: The song.
+        latency: Latency of `compute`, in samples.
+        compute: Returns (outputs, channels, n) for a block (channels, n).
+        outputs: The files to write.
+        envelope: Collects the overview inside `compute`, if levels and an overview are wanted.
+        settings: All settings.
     """
     loudness = settings.loudness if isinstance(settings, RemixFile) else None
     progress = settings.progress
@@ -201,7 +236,7 @@ def _render(
     files = [_meter(reader) for _ in outputs.parts] if measured else []
     frames, peak = 0, 0.0
     with ExitStack() as stack:
-        # Before the work: what a container cannot hold is known now.
+        # Opened before the work, so that a container that cannot hold something fails now.
         writers = [stack.enter_context(_create(part, reader, settings)) for part in outputs.parts]
         with create_audio(scratch, rate, num_files * num_channels, "float32") as writer:
             for block in compensate_latency(read_with_progress(reader, song, progress), compute, latency):
@@ -211,7 +246,7 @@ def _render(
                 if remix:
                     remix.push(block[0])
         if not frames:
-            raise AudioError(reader.warning or f"{reader.path}: holds no audio")
+            raise AudioError(reader.warning or f"{reader.path} contains no audio; give another file")
         before = Level.measured(song) if song else None
         level = Level.measured(remix, true_peak=True) if remix else None
         if before and level and loudness is not None:
@@ -223,11 +258,11 @@ def _render(
         if reader.outliers and factor < _LOWEST_FACTOR:
             raise AudioError(
                 f"{reader.path}: {reader.outliers}, and the song would be turned down by {-20 * log10(factor):.0f} dB; "
-                f"{REPAIR}"
+                f"{REPAIR_REMEDY}"
             )
         done = 0
         with open_audio(scratch) as rendered:
-            for block in rendered.blocks(BLOCK):
+            for block in rendered.blocks(BLOCK_SAMPLES):
                 parts = np.float32(factor) * block.reshape(num_files, num_channels, -1)
                 for part, writer in zip(parts, writers, strict=True):
                     writer.write(part)
@@ -261,9 +296,9 @@ def _create(part: Path, reader: AudioReader, settings: SongSettings) -> AudioWri
     kind = kind_of(part.suffix)
     container = CONTAINERS.get(kind) or VIDEO_CONTAINERS.get(kind)
     if container and sample_format and not container.sample_formats:
-        raise ValueError(f"{part.suffix} files have no bits a sample to choose; leave that out or write .wav or .flac")
+        raise ValueError(f"{part.suffix} files have no choice of bits per sample; leave it out, or use .wav or .flac")
     if container and sample_format is None and reader.sample_format != "lossy":
-        # An M4A may be lossless, and stays what it is unless it is to be smaller.
+        # A lossless M4A file stays lossless unless a bitrate or a quality is given.
         is_kept = reader.path.suffix.lower() == part.suffix.lower() and (bitrate, quality) == (None, None)
         if container.sample_formats and (is_kept or not container.is_lossy):
             own = reader.sample_format
@@ -274,7 +309,7 @@ def _create(part: Path, reader: AudioReader, settings: SongSettings) -> AudioWri
 
 
 def _copy_tags(source: Path, part: Path) -> str | None:
-    """Copy tags to an output; a video has its chapters, and its tags too unless it is an MP4."""
+    """Copy tags to an output. Videos already have their chapters, and except MP4 their tags."""
     kind = kind_of(part.suffix)
     if kind in VIDEO_CONTAINERS and kind != ".mp4":
         return None
@@ -282,15 +317,21 @@ def _copy_tags(source: Path, part: Path) -> str | None:
 
 
 def _meter(reader: AudioReader, *, true_peak: bool = False) -> "Loudness":
-    from ...audio.loudness import Loudness  # not earlier: FFmpeg takes a while to load
+    from ...audio.loudness import Loudness  # here, because FFmpeg takes a while to load
 
     return Loudness(reader.sample_rate, reader.num_channels, true_peak=true_peak)
 
 
 def read_with_progress(reader: AudioReader, meter: "Loudness | None", progress: Progress | None) -> Iterator[Block]:
-    """The blocks of a song, shown to a meter, and telling how much of it has been read."""
+    """Yield the blocks of a song, and report progress.
+
+    Args:
+        reader: The song.
+        meter: Receives each block.
+        progress: Receives the step "rendering" and its fraction.
+    """
     done = 0
-    for block in reader.blocks(BLOCK):
+    for block in reader.blocks(BLOCK_SAMPLES):
         if meter is not None:
             meter.push(block)
         yield block

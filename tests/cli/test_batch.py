@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 import soundfile
-from stembridge.cli.batch import MOST_LINES
+from stembridge.cli.batch import MAX_TABLE_ROWS
 from stembridge.cli.table import printable
 from stembridge.engine import remix
 
@@ -206,7 +206,7 @@ def test_without_worker_processes_one_job_does_the_work(desk, songs):
     )
     assert result.returncode == 0
     assert result.stderr.startswith(
-        "stembridge: warning: cannot start worker processes, so songs are rendered one at a "
+        "stembridge: warning: worker processes cannot be started, so songs are rendered one at a "
     )
     assert result.stderr.count("\n") == 1
     assert len(outputs(desk)) == 3
@@ -235,8 +235,8 @@ def test_loudness_of_one_song(desk):
         (["remix"], "SONG"),
         (["remix", "songs", "-o", "out"], "all faders stay at 0 dB; move one"),
         (["remix", "--vocals=-6", "songs"], "--output"),
-        (["remix", "--vocals=-6", "songs", "-o", "out.flac"], "out.flac is a file's name"),
-        (["remix", "--vocals=-6", "songs/one.wav", "songs/two.flac", "-o", "out.wav"], "out.wav is a file's name"),
+        (["remix", "--vocals=-6", "songs", "-o", "out.flac"], "out.flac is the name of a file"),
+        (["remix", "--vocals=-6", "songs/one.wav", "songs/two.flac", "-o", "out.wav"], "out.wav is the name of a file"),
         (["remix", "--vocals=-6", "songs/one.wav", "-o", "out.wav", "--format", "flac"], "--format"),
         (["remix", "--vocals=-6", "songs/one.wav", "-o", "out.wav", "--loudness", "loud"], "loud"),
         (["remix", "--vocals=-6", "songs/one.wav", "-o", "out.wav", "--loudness", "3"], "3"),
@@ -312,13 +312,13 @@ def test_what_ends_a_batch_on_the_way_is_no_bad_command_line(desk, songs, monkey
 
 def test_the_table_is_short(desk):
     (desk.folder / "songs").mkdir()
-    for k in range(MOST_LINES + 5):
+    for k in range(MAX_TABLE_ROWS + 5):
         desk.make_song(f"songs/{k}.wav", seconds=0.02)
     result = desk.call("remix", "--vocals=-6", "songs", "-o", "out", "--model", desk.model)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert sum(line.startswith("done ") for line in lines) == MOST_LINES + 5
-    assert sum(line.startswith("songs/") for line in lines) == MOST_LINES
+    assert sum(line.startswith("done ") for line in lines) == MAX_TABLE_ROWS + 5
+    assert sum(line.startswith("songs/") for line in lines) == MAX_TABLE_ROWS
     assert lines[-2] == "... and 5 more"
 
 

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from stembridge import __version__
 from stembridge.audio.containers import ALIASES, CONTAINERS, VIDEO_CONTAINERS
-from stembridge.cli.batch import FILES
+from stembridge.cli.batch import SUFFIXES
 from stembridge.engine import remix
 from stembridge.presets import preset_names, read_preset
 from stembridge.render.settings import Format
@@ -117,7 +117,7 @@ def test_an_instrumental(desk):
 
 def test_the_formats_are_those_that_can_be_written():
     assert [f".{format}" for format in get_args(Format)] == list(CONTAINERS)
-    assert set(FILES) == {*CONTAINERS, *VIDEO_CONTAINERS, *ALIASES}
+    assert set(SUFFIXES) == {*CONTAINERS, *VIDEO_CONTAINERS, *ALIASES}
 
 
 def test_what_would_clip_is_one_warning(desk):

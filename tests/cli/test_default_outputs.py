@@ -114,7 +114,7 @@ def test_stems_go_to_a_folder_named_after_the_song(desk):
 
 def test_stems_do_not_go_to_a_file(desk):
     line = desk.refused("separate", desk.make_song(), "-o", "out.wav", "--model", desk.model, here=True)
-    assert "out.wav is a file's name" in line
+    assert "out.wav is the name of a file" in line
 
 
 @pytest.mark.parametrize("options", [[], ["--vocals", "0"], ["--bits", "24"]])

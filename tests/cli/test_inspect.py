@@ -49,7 +49,7 @@ def test_what_exists_is_kept_unless_forced(desk):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["song.wav", "-o", "song.jpg"], "song.jpg is no kind of picture; name it .png, .svg, .html"),
+        (["song.wav", "-o", "song.jpg"], "song.jpg: unsupported picture format; use .png, .svg, .html"),
         (["song.wav", "-o", "song.html", "--dark"], "leave --dark out"),
         (["nowhere.wav", "-o", "song.png"], "nowhere.wav"),
         (["song.wav", "-o", "nowhere/song.png"], "the folder nowhere does not exist"),

@@ -54,7 +54,7 @@ def test_the_ports_of_this_machine_or_why_there_are_none(desk):
     assert [line.split() for line in result.stdout.splitlines()[2:]] == [["Nano", "20:0", "yes", "yes"], ["Amp", "yes"]]
     (desk.folder / "driver.py").write_text("def get_devices(**_): return []")
     result = desk.run("midi", "ports", env=there)
-    assert result.stdout == "there are no MIDI ports; plug a device in, or use HOST:PORT for one over the network\n"
+    assert result.stdout == "no MIDI ports found; plug a device in, or use HOST:PORT for one over the network\n"
 
 
 def test_monitor_shows_messages_and_what_the_map_makes_of_them(desk, midi_device):
@@ -126,17 +126,17 @@ def test_learn_writes_a_map_of_what_was_moved(desk, midi_device):
     process = desk.start(*arguments, stdin=subprocess.PIPE)
     line = process.stdout.readline
     assert line() == f"listening to {midi_device.name}; Ctrl-C ends without a map\n"
-    assert line() == "vocals: move its fader or knob all the way up and down (Enter: none)\n"
+    assert line() == "vocals: move its fader or knob all the way up and down (Enter skips it)\n"
     midi_device.send(*press(60), mido.Message("clock"))
-    assert line() == "  that is not it; try again\n"
+    assert line() == "  that was not recognised; try again\n"
     midi_device.send(*(cc(16, value, 2) for value in TRAVEL))
     assert line() == "  channel 3, type cc, number 16\n"
-    assert line() == "vocals: press the button that mutes it (Enter: none)\n"
+    assert line() == "vocals: press the button that mutes it (Enter skips it)\n"
     midi_device.send(*press(60))
     assert line() == "  channel 1, mode toggle, type note, number 60\n"
     assert line().startswith("lead guitar: move")
     midi_device.send(*(cc(16, value, 2) for value in TRAVEL))
-    assert line() == "  that one is taken; try another\n"
+    assert line() == "  that control is taken; try another\n"
     midi_device.send(*(cc(20, value) for value in (1, 1, 1, 127, 127, 127)))
     assert line() == "  channel 1, type relative, number 20, encoding twos\n"
     assert line().startswith("lead guitar: press")
@@ -170,7 +170,7 @@ def test_learn_of_nothing_writes_nothing(desk, midi_device):
     process = desk.start("midi", "learn", "-o", "my.json", "--port", midi_device.name, stdin=subprocess.PIPE)
     out, err = process.communicate("\n" * 8, timeout=60)
     assert (process.returncode, out.count("Enter")) == (2, 8)
-    assert err == "stembridge: nothing was learned, so there is no map to write\n"
+    assert err == "stembridge: no control was learned, so no map was written; start again and move a control\n"
     assert desk.files() == {}
 
 
@@ -182,9 +182,9 @@ def test_learn_of_nothing_writes_nothing(desk, midi_device):
         (["monitor", "localhost:1"], "MIDI port localhost:1: Connection refused"),
         (["learn", "-o", "there.json", "--port", "localhost:1"], "there.json exists already"),
         (["learn", "-o", "there.json", "--force", "--port", "localhost:1"], "Connection refused"),
-        (["learn", "-o", "my.txt", "--port", "localhost:1"], "a map's name ends in .json"),
-        (["learn", "-o", "no/my.json", "--port", "localhost:1"], "no: no such folder"),
-        (["learn", "-o", "my.json", "--stems", "vocals,,drums"], "--stems vocals,,drums: give names"),
+        (["learn", "-o", "my.txt", "--port", "localhost:1"], "a map is a .json file; let its name end in .json"),
+        (["learn", "-o", "no/my.json", "--port", "localhost:1"], "the folder no does not exist; make it first"),
+        (["learn", "-o", "my.json", "--stems", "vocals,,drums"], "--stems vocals,,drums does not work; give names"),
         (["learn", "-o", "my.json", "--stems", "vocals,vocals"], "each once"),
     ],
 )

@@ -280,7 +280,7 @@ def test_where_no_song_plays_its_keys_say_so(mixer, tiny_live_model):
 
 def test_moves_are_undone_one_by_one(mixer, monkeypatch):
     live = mixer.live
-    monkeypatch.setattr(undo, "ONE_MOVE", 60)  # as if the machine were never busy
+    monkeypatch.setattr(undo, "ONE_MOVE_S", 60)  # as if the machine were never busy
 
     async def talk(app, pilot):
         drums = list(app.query(ChannelStrip))[1]
@@ -306,7 +306,7 @@ def test_moves_are_undone_one_by_one(mixer, monkeypatch):
         for state in steps:
             await pilot.press("u")
             await until(pilot, lambda state=state: (live.gains_db, live.muted, live.soloed) == state)
-        monkeypatch.setattr(undo, "ONE_MOVE", 0)
+        monkeypatch.setattr(undo, "ONE_MOVE_S", 0)
         await pilot.press("down", "down", "u")
         await until(pilot, lambda: live.gains_db["drums"] == -1)
         await pilot.press("u")

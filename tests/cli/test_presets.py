@@ -13,7 +13,7 @@ def listed(result):
     """Name -> its line."""
     assert (result.returncode, result.stderr) == (0, "")
     head, _, *lines = result.stdout.splitlines()
-    assert head.split() == ["name", "gains", "in", "dB", "what", "for"]
+    assert head.split() == ["name", "gains", "in", "dB", "description"]
     return {next(name for name in preset_names() if line.startswith(f"{name}  ")): line for line in lines}
 
 

@@ -61,19 +61,19 @@ def test_a_rack_is_what_its_boards_do(studio, place, gain_db):
 @pytest.mark.parametrize(
     ("place", "line"),
     [
-        ("racks.py", "--rack racks.py: give a file and a name in it, like rack.py:rack"),
-        ("racks.py:", "give a file and a name in it"),
-        ("nowhere.py:rack", "--rack nowhere.py:rack: there is no such file"),
-        ("nowhere:rack", "--rack nowhere:rack: there is no module 'nowhere'; check the name"),
+        ("racks.py", "--rack racks.py does not work; give FILE.py:NAME or package.module:NAME, like rack.py:rack"),
+        ("racks.py:", "give FILE.py:NAME or package.module:NAME"),
+        ("nowhere.py:rack", "--rack nowhere.py:rack: the file does not exist"),
+        ("nowhere:rack", "--rack nowhere:rack: module 'nowhere' was not found; check the name"),
         (
             "racks.py:wreck",
-            "--rack racks.py:wreck: there is no 'wreck'; choose from rack, loud, broken, forgetful, leaving, Rack\n",
+            "--rack racks.py:wreck: no 'wreck' in it; choose from rack, loud, broken, forgetful, leaving, Rack\n",
         ),
-        ("racks.py:Rack.wreck", "there is no 'wreck', nor any processor"),
+        ("racks.py:Rack.wreck", "no 'wreck' in it; it contains no processor"),
         ("racks.py:broken", "--rack racks.py:broken: ZeroDivisionError: division by zero"),
         ("racks.py:forgetful", "--rack racks.py:forgetful: is None; name a processor, or a function that returns one"),
         ("racks.py:leaving", "--rack racks.py:leaving: SystemExit"),
-        ("racks.py:number", "a int is no processor: it has no process"),
+        ("racks.py:number", "int is not a processor: it has no process;"),
         ("text.py:rack", "SyntaxError"),
     ],
 )
@@ -85,4 +85,6 @@ def test_what_is_wrong_is_one_line(studio, place, line):
 
 def test_the_rack_chooses_the_model(studio):
     arguments = "remix", "song.wav", "--rack", "racks.py:rack", "-o", "out.wav", "--model", "live"
-    assert "--model is for the rack to choose, in racks.py:rack; leave it out" in studio.refused(*arguments, here=True)
+    assert "--model has no effect on a rack; set it in racks.py:rack, and leave the option out" in studio.refused(
+        *arguments, here=True
+    )

@@ -255,7 +255,7 @@ def test_a_full_disk_is_told(write, monkeypatch):
     monkeypatch.setattr(song, "_file", SimpleNamespace(write=full, close=lambda: None))
     song.decode()
     assert song.complete
-    assert "song.wav: its decoded sound does not fit into" in str(song.failure)
+    assert "song.wav: the decoded sound does not fit into" in str(song.failure)
     assert "No space left on device; make room there" in str(song.failure)
 
 
@@ -339,21 +339,21 @@ def test_what_cannot_be_asked(tiny_live_model, write, tmp_path):
     assert not live.transport.paused
     with live:
         for call, said in (
-            (lambda: live.transport.seek(-1), "-1 seconds is no time in a song"),
-            (lambda: live.transport.seek(float("nan")), "nan seconds is no time"),
+            (lambda: live.transport.seek(-1), "-1 seconds is not a time in a song"),
+            (lambda: live.transport.seek(float("nan")), "nan seconds is not a time"),
             (lambda: live.transport.skip(float("inf")), "inf seconds cannot be skipped"),
             (lambda: live.transport.set_loop(2, 2.05), "a loop from 2 to 2.05 s is too short"),
-            (lambda: live.transport.play(1), "there is no song 1; give 0 to 0"),
+            (lambda: live.transport.play(1), "song 1 does not exist; give 0 to 0"),
         ):
             with pytest.raises(ValueError, match=said):
                 call()
     (tmp_path / "empty.m3u").write_text("# nothing\n")
     (tmp_path / "folder").mkdir()
     for songs, said in (
-        ([tmp_path / "empty.m3u"], r"empty.m3u: no song is named; give audio files, or playlists"),
+        ([tmp_path / "empty.m3u"], r"empty.m3u: no song to play; give audio files, or playlists"),
         (["gone.wav", "none"], "gone.wav: no such file"),
         (tmp_path / "folder", "folder: is a folder; name the songs in it"),
-        ([], "no song is named"),
+        ([], "no song to play"),
     ):
         with pytest.raises(LiveError, match=said):
             Live(songs, "none", model=tiny_live_model)

@@ -185,8 +185,8 @@ def _belongs(pid, session):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "there is nothing to learn from; give songs with stems to --data, or others to --songs"),
-        (["--songs", "a"], "--songs needs a model that finds the songs' stems; name one with --teacher"),
+        ([], "no songs to learn from; give songs with stems to --data, or songs without to --songs"),
+        (["--songs", "a"], "--songs needs a model that separates the songs; name one with --teacher"),
         (["--teacher", "studio"], "--teacher needs songs; give folders of songs without stems to --songs"),
         (["--teacher", "studio", "--data", "a"], "--teacher needs songs"),
         (["--data", "a", "--songs-share", "0.5"], "--songs-share needs both --data and --songs; leave it out"),

@@ -321,7 +321,10 @@ def test_ctrl_c_keeps_what_was_learnt(songs_folder, tmp_path):
         (["--minutes", 1, "--lookahead", 4], "--lookahead is for streaming networks; add --mode streaming"),
         (["--minutes", 1, "--mode", "streaming", "--lookahead", 24], "lookahead"),
         (["--minutes", 1, "--init", "studio", "--lookahead", 4], "leave --lookahead out"),
-        (["--minutes", 1, "--init", "studio", "--mode", "chunked"], "--mode is that of the model that --init names"),
+        (
+            ["--minutes", 1, "--init", "studio", "--mode", "chunked"],
+            "--mode cannot differ from the model of --init; leave it out",
+        ),
     ],
 )
 def test_bad_options_are_one_line(songs_folder, tmp_path, arguments, named):

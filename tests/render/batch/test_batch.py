@@ -260,7 +260,9 @@ def test_an_output_that_somebody_changed_is_not_overwritten(songs, remix):
     Path("out/a.wav").write_text("mine")
     report = remix()
     assert outcomes(report) == ["failed", "skipped", "skipped"]
-    assert report.failed[0].reason == ("out/a.wav is not as it was written; move it away, or overwrite it with --force")
+    assert report.failed[0].reason == (
+        "out/a.wav was changed after the batch wrote it; move it away, or overwrite it with --force"
+    )
     assert Path("out/a.wav").read_text() == "mine"
     assert outcomes(remix(overwrite=True)) == ["done", "skipped", "skipped"]
     assert soundfile.info("out/a.wav").frames == 9000
@@ -274,7 +276,7 @@ def test_an_output_that_was_changed_is_not_overwritten_even_if_it_has_its_size(s
     Path("out/a.wav").write_bytes(changed)
     report = remix()
     assert outcomes(report) == ["failed", "skipped", "skipped"]
-    assert "is not as it was written" in report.failed[0].reason
+    assert "was changed after the batch wrote it" in report.failed[0].reason
     assert outcomes(remix(gains_db={"vocals": -80})) == ["done"] * 3
     assert Path("out/a.wav").read_bytes() == changed
 
@@ -313,7 +315,7 @@ def test_the_songs_are_never_the_outputs(songs, remix, here, overwrite):
     before = files("in")
     report = remix(output="in", overwrite=overwrite)
     assert outcomes(report) == ["failed"] * 3
-    assert all("is itself a song of this batch" in song.reason for song in report.songs)
+    assert all("is also a song of this batch" in song.reason for song in report.songs)
     (here / "link").symlink_to("in")
     os.makedirs("hard")
     os.link("in/a.wav", "hard/a.wav")
@@ -421,7 +423,7 @@ def test_reasons_name_files_as_the_user_does(here, make_song, remix):
     make_song("in/c.flac")
     report = remix(sample_format="float32")
     assert [song.reason.partition(";")[0] for song in report.failed] == [
-        "has 6 channels and StemBridge takes mono and stereo",
+        "has 6 channels, but StemBridge works with mono and stereo only",
         "out/c.flac: .flac cannot hold float32 samples",
     ]
 
@@ -552,25 +554,25 @@ def test_automation_from_files(songs, remix):
         ({"songs": "gone"}, "gone: no such file"),
         ({"songs": []}, "no song"),
         ({"output": "in/a.wav"}, "output in/a.wav is a file"),
-        ({"output": "memory://a::b"}, "is no folder"),
+        ({"output": "memory://a::b"}, "is not a folder"),
         ({"gains_db": {"flute": 0}}, "unknown stem 'flute'"),
         ({"gains_db": {"vocals": 99}}, "out of range"),
         ({"preset": "nonsense"}, "nonsense"),
         ({"preset": "flute.json"}, "preset flute.json: unknown stem 'flute'; the stems are vocals, drums"),
-        ({"output": "o\0ut"}, "is no folder"),
+        ({"output": "o\0ut"}, "is not a folder"),
         ({"model": "nonsense"}, "unknown model 'nonsense'"),
         ({"automation": "gone.csv"}, "gone.csv"),
         ({"name": "{nmae}.{ext}"}, "unknown field {nmae}"),
         ({"name": "{stem}.{ext}"}, "a remix is one file"),
         ({"format": "mp4"}, "format 'mp4' does not work; give one of wav, flac"),
-        ({"format": "mp3", "sample_format": "int24"}, "mp3 files cannot be int24"),
+        ({"format": "mp3", "sample_format": "int24"}, "mp3 files cannot hold int24"),
         ({"sample_format": "int8"}, "sample_format 'int8' does not work; give one of int16"),
         ({"loudness": 3}, "loudness"),
         ({"loudness": -14, "normalize": True}, "loudness and normalize"),
         ({"jobs": 0}, "jobs 0 does not work"),
         ({"jobs": 1.5}, "jobs 1.5 does not work"),
         ({"threads": 0}, "threads 0 does not work"),
-        ({"overrides": [{"match": "x*"}]}, "override 1: 'x*' matches none of the 3 songs"),
+        ({"overrides": [{"match": "x*"}]}, "override 1: 'x*' matches no song (of 3)"),
     ],
 )
 def test_what_cannot_work_is_said_before_any_work(songs, remix, options, says):
@@ -588,7 +590,7 @@ def test_what_cannot_work_is_said_before_any_work(songs, remix, options, says):
     [
         ({"stems": ["flute"]}, "unknown stem 'flute'"),
         ({"stems": []}, "no stem"),
-        ({"name": "{name}.{ext}"}, "4 stems would be one file"),
+        ({"name": "{name}.{ext}"}, "4 stems would have the same name"),
         ({"overrides": [{"match": "*", "preset": "karaoke"}]}, "unknown key 'preset'"),
     ],
 )
@@ -601,7 +603,7 @@ def test_what_cannot_work_with_stems(songs, tiny_live_model, options, says):
 def test_a_report_that_is_not_ours_is_not_overwritten(songs, remix):
     Path("out").mkdir()
     Path("out/report.json").write_text('{"mine": true}')
-    with pytest.raises(ValueError, match=r"out/report\.json is not ours"):
+    with pytest.raises(ValueError, match=r"out/report\.json is not a report of StemBridge"):
         remix()
     assert Path("out/report.json").read_text() == '{"mine": true}'
 
@@ -620,7 +622,7 @@ def test_reports(songs, remix, here):
     assert [row["source"] for row in rows] == [song.source for song in report.songs]
     assert rows[3]["reason"] == report.failed[0].reason
     assert float(rows[0]["lufs_after"] or 0) == pytest.approx(report.songs[0].after[0].lufs or 0, abs=0.001)
-    with pytest.raises(ValueError, match=r"report\.txt is no kind of report"):
+    with pytest.raises(ValueError, match=r"report\.txt: unsupported report format"):
         report.write("report.txt")
     with pytest.raises(OSError, match=r"cannot write gone/report\.csv"):
         report.write("gone/report.csv")
@@ -651,7 +653,7 @@ def test_urls(songs, remix, memory, here):
     memory.pipe("/out/b/c.ogg", b"mine")
     report = remix("memory://in", "memory://out")
     assert outcomes(report) == ["done", "skipped", "failed"]
-    assert "not as it was written" in report.failed[0].reason
+    assert "was changed after the batch wrote it" in report.failed[0].reason
     assert outcomes(remix("in/a.wav", "memory://other")) == ["done"]
     assert outcomes(remix("memory://in/b", "out2")) == ["done"] * 2
     assert not list(here.rglob("run-*"))
@@ -675,7 +677,7 @@ def test_an_output_that_cannot_be_written(songs, remix, memory, monkeypatch):
     monkeypatch.setattr(memory, "makedirs", refuse)
     monkeypatch.setattr(type(memory), "makedirs", refuse)
     report = remix("in/a.wav", "memory://out")
-    assert report.failed[0].reason == "memory://out/a.wav: cannot be written: Permission denied"
+    assert report.failed[0].reason == "memory://out/a.wav cannot be written: Permission denied"
 
 
 def test_a_worker_that_dies_takes_no_other_song_along(here, make_song, remix):
@@ -716,7 +718,9 @@ def test_jobs_without_workers(songs, remix, monkeypatch, where):
 
     with monkeypatch.context() as patch:
         patch.setattr({"_launch": Popen, "__init__": ProcessPoolExecutor}[where], where, refuse)
-        with pytest.warns(RuntimeWarning, match="cannot start worker processes, so songs are rendered one at a time"):
+        with pytest.warns(
+            RuntimeWarning, match="worker processes cannot be started, so songs are rendered one at a time"
+        ):
             assert outcomes(remix(jobs=2)) == ["done"] * 3
     assert outcomes(remix(gains_db={"vocals": -80}, output="out2", jobs=2)) == ["done"] * 3
 
@@ -740,7 +744,7 @@ def test_jobs_in_a_daemon(songs, tiny_live_model):
     """A daemon process may not start child processes."""
     done = subprocess.run([sys.executable, "-c", DAEMON, tiny_live_model], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "3\n")
-    assert done.stderr.count("cannot start worker processes") == 1
+    assert done.stderr.count("worker processes cannot be started") == 1
 
 
 def test_what_many_songs_need_is_imported_when_it_is_needed():

@@ -159,7 +159,7 @@ def test_a_song_that_dask_gives_up(run, bad_songs, tiny_live_model, tmp_path, mo
     nanny, _ = run("worker", match[1], "--nthreads", "1", "--no-dashboard", says="Starting established connection")
     output = f"local://{tmp_path}/out"
     report = remix_files(bad_songs[1:2], output, model=tiny_live_model, dask=match[1], watcher=Killer(nanny))
-    assert report.failed[0].reason.startswith("Dask gave it up")
+    assert report.failed[0].reason.startswith("Dask gave up")
     report = remix_files(bad_songs[1:], output, model=tiny_live_model, dask=match[1])
     assert [song.outputs for song in report.done] == [(f"{output}/1 (remix).wav",), (f"{output}/2 (remix).wav",)]
     assert sorted(os.listdir("out")) == ["1 (remix).wav", "2 (remix).wav"]
@@ -170,7 +170,7 @@ def test_a_scheduler_that_dies(run, songs, tiny_live_model):
     command = "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
     scheduler, match = run(*command, says=r"at: +(tcp://\S+)")
     run("worker", match[1], "--nthreads", "1", "--no-nanny", "--no-dashboard", says="Starting established connection")
-    with pytest.raises(OSError, match=f"{match[1]} answers no more"):
+    with pytest.raises(OSError, match=f"{match[1]} does not answer any more"):
         remix_files("in", "out", model=tiny_live_model, dask=match[1], watcher=Watcher(lambda count: scheduler.kill()))
     report = remix_files("in", "out", model=tiny_live_model)
     assert report.skipped
@@ -178,7 +178,7 @@ def test_a_scheduler_that_dies(run, songs, tiny_live_model):
 
 
 def test_no_cluster(songs, tiny_live_model, monkeypatch):
-    monkeypatch.setattr("stembridge.render.batch.executors.PATIENCE", 1)
+    monkeypatch.setattr("stembridge.render.batch.executors.CLUSTER_TIMEOUT_S", 1)
     for address in ["tcp://127.0.0.1:9", "nonsense"]:
         with pytest.raises(OSError, match=f"no Dask scheduler answers at {address}; start one"):
             remix_files("in", "out", model=tiny_live_model, dask=address)
@@ -187,6 +187,6 @@ def test_no_cluster(songs, tiny_live_model, monkeypatch):
 
 def test_a_cluster_without_workers(run, songs, tiny_live_model, monkeypatch):
     _, match = run("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", says=r"at: +(tcp://\S+)")
-    monkeypatch.setattr("stembridge.render.batch.executors.PATIENCE", 1)
+    monkeypatch.setattr("stembridge.render.batch.executors.CLUSTER_TIMEOUT_S", 1)
     with pytest.raises(OSError, match=f"{match[1]} has no workers; start some with `dask worker"):
         remix_files("in", "out", model=tiny_live_model, dask=match[1])

@@ -132,7 +132,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
 def test_a_second_run_is_refused_while_the_first_works(tmp_path):
     with Journal(str(tmp_path)) as journal:
         with (
-            pytest.raises(OSError, match=r"another run works in .*; wait for its end") as caught,
+            pytest.raises(OSError, match=r"another run works in .*; wait until it ends") as caught,
             Journal(str(tmp_path)),
         ):
             pass

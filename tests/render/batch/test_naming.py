@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from stembridge.render.batch.naming import FIELDS, LONGEST, Template, safe_name, song_fields
+from stembridge.render.batch.naming import FIELDS, MAX_NAME_BYTES, Template, safe_name, song_fields
 
 TAGS = {
     "artist": ["AC/DC", "Friends"], "album": ["Live?"], "title": ["T.N.T."], "tracknumber": ["3"], "discnumber": ["1"],
@@ -29,7 +29,7 @@ def check_part(part):
     assert part not in ("", ".", "..")
     assert not part.startswith(".")
     assert not part.endswith((".", " "))
-    assert len(part.encode()) <= LONGEST
+    assert len(part.encode()) <= MAX_NAME_BYTES
     assert unicodedata.is_normalized("NFC", part)
     assert not set(part) & set('/\\:*?"<>|')
     assert not any(unicodedata.category(sign) in ("Cc", "Cs") for sign in part)
@@ -74,7 +74,7 @@ def test_the_number_of_a_second_song_of_one_name():
     assert name("{folder}/{name}/{stem}.{ext}", "a", 3) == "a/tnt.live (3)/vocals.flac"
     assert name("{name} {stem}.{ext}", "a", 3) == "a/tnt.live vocals (3).flac"
     assert name("{stem}.{ext}", "a", 3) == "a/vocals (3).flac"
-    assert len(name("{title}.{ext}", number=12, title="x" * 300).encode()) == LONGEST
+    assert len(name("{title}.{ext}", number=12, title="x" * 300).encode()) == MAX_NAME_BYTES
 
 
 def test_of_a_name_that_is_too_long_the_longest_field_is_cut():
@@ -82,8 +82,11 @@ def test_of_a_name_that_is_too_long_the_longest_field_is_cut():
         for number in 1, 12:
             made = name("{title} ({preset}).{ext}", number=number, title=title)
             assert made.endswith(" (karaoke).flac" if number == 1 else " (karaoke) (12).flac")
-            assert LONGEST - 5 <= len(made.encode()) <= LONGEST
-    assert name("{artist}/{title} ({preset}).{ext}", artist="A" * 300, title="T") == f"{'A' * LONGEST}/T (karaoke).flac"
+            assert MAX_NAME_BYTES - 5 <= len(made.encode()) <= MAX_NAME_BYTES
+    assert (
+        name("{artist}/{title} ({preset}).{ext}", artist="A" * 300, title="T")
+        == f"{'A' * MAX_NAME_BYTES}/T (karaoke).flac"
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,8 +95,8 @@ def test_of_a_name_that_is_too_long_the_longest_field_is_cut():
         ("", "does not end in .{ext}"),
         ("{name}", "does not end in .{ext}"),
         ("{name}.wav", "does not end in .{ext}"),
-        (".{ext}", "names no file"),
-        ("{album}/.{ext}", "names no file"),
+        (".{ext}", "has no file name"),
+        ("{album}/.{ext}", "has no file name"),
         ("/{name}.{ext}", "begins with a slash"),
         ("../{name}.{ext}", "leads out"),
         ("a/../../{name}.{ext}", "leads out"),

@@ -113,11 +113,11 @@ def test_an_empty_recipe_says_nothing(write):
         ("loudness = 'loud'", 'give LUFS from -70 to 0, such as -14, or "match"'),
         ("loudness = true", "give LUFS"),
         ("preset = 1", "preset = 1 does not work; give text"),
-        ("song = 1", "give tables, each begun by [[song]]"),
+        ("song = 1", "give tables that begin with [[song]]"),
         ("[[song]]\nmatch = 'a'\nmodel = 'live'", "[[song]] 1: unknown key 'model'; choose from match, gains_db"),
         ("[[song]]\nmatch = 'a'\n[[song]]\nmatch = 1", "[[song]] 2: match = 1 does not work"),
-        ("jobs = ", "is no TOML"),
-        ("jobs = 1\njobs = 2", "is no TOML"),
+        ("jobs = ", "is not valid TOML"),
+        ("jobs = 1\njobs = 2", "is not valid TOML"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(write, text, says):
@@ -130,10 +130,10 @@ def test_what_is_wrong_is_said_in_one_line(write, text, says):
 
 
 def test_a_recipe_that_cannot_be_read(tmp_path):
-    with pytest.raises(OSError, match=r"gone\.toml: the recipe cannot be read: No such file"):
+    with pytest.raises(OSError, match=r"recipe .*gone\.toml cannot be read: No such file"):
         load_recipe(tmp_path / "gone.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match="is no TOML"):
+    with pytest.raises(ValueError, match="is not valid TOML"):
         load_recipe(tmp_path / "bytes.toml")
 
 
@@ -197,7 +197,7 @@ def test_a_match_is_a_glob_of_a_path_or_its_end(chosen, match, fits):
     if fits:
         assert chosen(["/music/a/b/song.flac"], overrides)[0]["gains_db"] == {"vocals": -80}
     else:
-        with pytest.raises(ValueError, match="matches none of the 1 songs"):
+        with pytest.raises(ValueError, match="matches no song"):
             chosen(["/music/a/b/song.flac"], overrides)
 
 
@@ -241,5 +241,5 @@ def test_brackets_in_a_match(chosen):
     for match in "01 song [abc123].flac", "[0-9]? song [abc123].flac", "Live [2019]/*", "*[[]abc123].flac", "*[[]*":
         assert fits(match) == [0]
     assert fits("01 song [ab].flac") == [1], "a set, where nothing is called so"
-    with pytest.raises(ValueError, match=r"matches none of the 3 songs; .*write \[\[\] for a bracket"):
+    with pytest.raises(ValueError, match=r"matches no song .of 3.; .*write \[\[\] for a bracket"):
         fits("01 song [xyz].flac")

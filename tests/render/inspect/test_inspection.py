@@ -8,7 +8,7 @@ import soundfile
 from stembridge.audio.loudness import Loudness
 from stembridge.engine import separate
 from stembridge.models import load_model
-from stembridge.render.inspect.inspection import COLUMNS, inspect_audio
+from stembridge.render.inspect.inspection import MIN_COLUMNS, inspect_audio
 
 RATE = 44100
 
@@ -74,7 +74,7 @@ def test_columns_of_long_songs_are_joined(write, tiny_live_model):
     audio = np.stack([ramp, ramp]) * np.where(np.arange(n) % 2, 1, -1)
     seen = inspect_audio(write(0.5 * audio), tiny_live_model)
     columns = seen.waveform.shape[1]
-    assert COLUMNS <= columns < 2 * COLUMNS
+    assert MIN_COLUMNS <= columns < 2 * MIN_COLUMNS
     expected = 0.5 * np.arange(1, columns + 1) / columns
     np.testing.assert_allclose(seen.waveform, [-expected, expected], atol=0.001)
     assert np.isfinite(seen.spectrum).all()

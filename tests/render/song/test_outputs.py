@@ -268,7 +268,7 @@ def test_outputs_have_the_permissions_of_any_new_file(song, tmp_path, tiny_live_
 @pytest.mark.parametrize("num_channels", [3, 6])
 def test_surround_is_refused_with_a_remedy(make_song, tmp_path, tiny_live_model, num_channels):
     song = make_song(num_channels=num_channels)
-    with pytest.raises(ValueError, match=rf"{num_channels} channels .* mix it down"):
+    with pytest.raises(ValueError, match=rf"{num_channels} channels.* mix it down"):
         remix_file(song, tmp_path / "out.wav", {}, tiny_live_model)
 
 

@@ -164,7 +164,7 @@ def packed(size):
 )
 def test_rubbish_is_refused_in_one_line(values):
     assert Overview.from_dict(GOOD).to_dict() == GOOD
-    with pytest.raises(ValueError, match="no overview of a song") as caught:
+    with pytest.raises(ValueError, match="the overview of a song is damaged") as caught:
         Overview.from_dict(values)
     assert "\n" not in str(caught.value)
 
