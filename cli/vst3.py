@@ -1,4 +1,4 @@
-"""`stembridge vst3`: StemBridge, or any Python processor, in programs that load VST3 plugins."""
+"""`stembridge vst3`: StemBridge, or any Python processor, as a VST3 plugin."""
 
 import os
 import re
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from ..plugin import HostedPlugin
     from ..plugin.bridge.descriptor import Descriptor
 
-STANDARD = Path("~/.vst3")
-RATES = 44100, 48000  # Hz, at which a plugin is checked
-SECONDS = 1  # of noise
-TOLERANCE = 1e-6  # peak of what may be left when the noise is taken from itself; full scale is 1
+STANDARD_FOLDER = Path("~/.vst3")
+CHECK_RATES_HZ = 44100, 48000
+CHECK_SECONDS = 1  # length of the noise
+TOLERANCE = 1e-6  # the largest difference between the noise and its copy; full scale is 1
 
 app = typer.Typer(cls=Group, epilog=EXAMPLES["vst3"])
 
@@ -30,7 +30,7 @@ Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where hosts 
 
 @app.callback(invoke_without_command=True)
 def _vst3(context: typer.Context) -> None:
-    """Install StemBridge, or a Python processor of your own, as a VST3 plugin."""
+    """Install StemBridge, or your own Python processor, as a VST3 plugin."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -41,14 +41,14 @@ def install_plugin(
         str | None, typer.Argument(metavar="[PROCESSOR]", help="Your own processor, as package.module:factory.")
     ] = None,
     model: ModelName = "live",
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="What hosts call it.")] = None,
-    folder: Folder = STANDARD,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name in hosts.")] = None,
+    folder: Folder = STANDARD_FOLDER,
 ) -> None:
-    """Write a plugin that hosts find. It makes its sound in the Python environment that this command runs in."""
+    """Write a plugin where hosts find it. Its sound is made by the Python environment of this command."""
     from dataclasses import replace
 
     from ..plugin.bridge.bundle import home_folders, write_bundle
-    from ..plugin.bridge.descriptor import RATES as USUAL_RATES
+    from ..plugin.bridge.descriptor import RATES_HZ
     from ..plugin.bridge.factory import find_timings
     from ..plugin.hosted import describe_processor, find_processor
     from ..plugin.stemmix import describe_stem_mix
@@ -62,12 +62,12 @@ def install_plugin(
         descriptor = describe_stem_mix(loaded, usual if name is None else name, folders)
     else:
         if model != "live":
-            raise ValueError(f"--model {model} is for StemBridge itself; leave it out with {processor}")
+            raise ValueError(f"--model {model} has no effect on your processor {processor}; leave it out")
         sys.path.append(os.getcwd())
         factory = find_processor(processor)
         folders += home_folders(re.split("[.:]", processor)[0])
         descriptor, _ = describe_processor(processor, {}, folders, name)
-        timings = find_timings(factory, {}, USUAL_RATES)
+        timings = find_timings(factory, {}, RATES_HZ)
         descriptor = replace(descriptor, latencies=timings, shows_status=True)
     bundle = folder.expanduser() / f"{descriptor.name}.vst3"
     write_bundle(bundle, descriptor)
@@ -75,8 +75,8 @@ def install_plugin(
 
 
 @app.command("list", cls=Command, epilog=EXAMPLES["vst3 list"])
-def list_plugins(folder: Folder = STANDARD, as_json: AsJson = False) -> None:
-    """List the plugins that `install` wrote."""
+def list_plugins(folder: Folder = STANDARD_FOLDER, as_json: AsJson = False) -> None:
+    """List the installed plugins."""
     from .table import print_json, print_table
 
     rows = [
@@ -103,12 +103,14 @@ def remove_plugin(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", autocompletion=beginning(lambda: installed_plugins(STANDARD)), help="As in the list."
+            metavar="NAME",
+            autocompletion=beginning(lambda: installed_plugins(STANDARD_FOLDER)),
+            help="Name in the list.",
         ),
     ],
-    folder: Folder = STANDARD,
+    folder: Folder = STANDARD_FOLDER,
 ) -> None:
-    """Remove a plugin that `install` wrote."""
+    """Remove an installed plugin."""
     from ..plugin.bridge.bundle import remove_bundle
 
     bundle = _installed_bundle(name, folder)
@@ -122,15 +124,16 @@ def check_plugin(
         str | None,
         typer.Argument(
             metavar="[NAME]",
-            autocompletion=beginning(lambda: installed_plugins(STANDARD)),
-            help="As in the list, or the path of a .vst3; default: StemBridge, installed or not.",
+            autocompletion=beginning(lambda: installed_plugins(STANDARD_FOLDER)),
+            help="Name in the list, or the path of a .vst3 (default: StemBridge, installed or not).",
         ),
     ] = None,
-    folder: Folder = STANDARD,
+    folder: Folder = STANDARD_FOLDER,
 ) -> None:
-    """Load a plugin as a host does; show its parameters and latency, and whether audio comes back aligned.
+    """Load a plugin as a host does, show its parameters and latency, and check that audio comes back aligned.
 
-    The faders of StemBridge are at 0 dB for that; a processor of your own is bypassed. Exit code 1 if it does not.
+    For the check the faders of StemBridge are at 0 dB, and your own processor is bypassed. If the check fails, the exit
+    code is 1.
     """
     from ..plugin import HostedPlugin, StemMix
     from ..plugin.bridge.bundle import read_bundle
@@ -146,11 +149,11 @@ def check_plugin(
     print_table(["parameter", "from", "to", "default", "value", "unit"], rows)
     if bundle is not None and not read_bundle(bundle).identity.startswith("model "):
         plugin.bypass = True
-    differences = [_difference(plugin, rate) for rate in RATES]
+    differences = [_difference(plugin, rate) for rate in CHECK_RATES_HZ]
     if plugin.dropouts:
         problem = f"{plugin.dropouts} blocks went out dry, for the reason above"
     elif max(differences) > TOLERANCE:
-        problem = "audio does not come back as it went in"
+        problem = "audio comes back changed"
     else:
         return
     print(f"stembridge: {plugin.name}: {problem}", file=sys.stderr)
@@ -158,7 +161,7 @@ def check_plugin(
 
 
 def _bundle(name: str | None, folder: Path) -> Path | None:
-    """Return the bundle of a name or path; without one StemBridge's, None if that is not installed."""
+    """Return the bundle of a name or path, or by default that of StemBridge, None if it is not installed."""
     if name is None:
         usual = folder.expanduser() / "StemBridge.vst3"
         return usual if usual.exists() else None
@@ -170,21 +173,21 @@ def _installed_bundle(name: str, folder: Path) -> Path:
     from ..core.suggest import did_you_mean
 
     installed = installed_plugins(folder)
-    if name not in installed:  # looked up, never joined to the folder: no name can lead out of it
-        there = f"choose from {', '.join(installed)}" if installed else "none are installed there"
-        raise ValueError(f"no StemBridge plugin {name!r}{did_you_mean(name, installed)} in {folder}; {there}")
+    if name not in installed:  # so a name such as ../x cannot lead out of the folder
+        remedy = f"choose from {', '.join(installed)}" if installed else "install one with stembridge vst3 install"
+        raise ValueError(f"no StemBridge plugin named {name!r}{did_you_mean(name, installed)} in {folder}; {remedy}")
     return folder.expanduser() / f"{name}.vst3"
 
 
 def _difference(plugin: "HostedPlugin", rate: int) -> float:
-    """Peak of what is left of noise when the plugin's output is taken from it."""
+    """Send noise through a plugin, and return the peak of the difference between output and noise."""
     import warnings
 
     import numpy as np
 
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, SECONDS * rate)).astype(np.float32)
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, CHECK_SECONDS * rate)).astype(np.float32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of dropouts, which are counted at the end
+        warnings.simplefilter("ignore", RuntimeWarning)  # dropouts are counted at the end
         out = plugin(noise, rate)
     latency = plugin.reported_latency_samples
     difference = float(np.abs(out - noise).max()) if out.shape == noise.shape else float("inf")
@@ -204,7 +207,7 @@ def _state(bundle: Path, descriptor: "Descriptor") -> str:
 
     interpreter = descriptor.arguments[0]
     if not bundle_library(bundle).is_file():
-        return "no, it was renamed or is not whole; install it again"
+        return "no, it was renamed or is incomplete; install it again"
     if not os.access(interpreter, os.X_OK):
         return "no, its interpreter is gone; install it again"
     if interpreter == sys.executable and descriptor.version != __version__:
@@ -213,7 +216,14 @@ def _state(bundle: Path, descriptor: "Descriptor") -> str:
 
 
 def installed_plugins(folder: Path) -> "dict[str, Descriptor]":
-    """Our plugins in a folder, by the names of their bundles; those of others are passed over."""
+    """Return the StemBridge plugins in a folder, name to descriptor. Other plugins are skipped.
+
+    Args:
+        folder: The folder; "~" is the home folder.
+
+    Raises:
+        ValueError: It is a file.
+    """
     from ..core.errors import BridgeError
     from ..plugin.bridge.bundle import read_bundle
 

@@ -1,4 +1,4 @@
-"""Doors into hosts: StemMix and any other Python processor as a real pedalboard plugin."""
+"""Plugins for hosts: StemMix, StemRack, and any other Python processor as a real pedalboard plugin."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .rack import StemRack
     from .stemmix import StemMix
 
-# Imported on first use: the process that makes the sound goes through here and needs no host.
+# Imported on first use, because the process that makes the sound imports this package and needs no pedalboard.
 __getattr__, __dir__ = lazy_names(
     __name__, {"hosted": "HostedPlugin load_processor", "rack": "StemRack", "stemmix": "StemMix"}
 )

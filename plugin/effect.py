@@ -1,4 +1,4 @@
-"""StemProcessor as the plugin's sound: its faders are parameters, and a mute is exact to the sample too."""
+"""StemProcessor as the plugin's processor: its faders are parameters, and mutes are exact to the sample too."""
 
 import math
 import re
@@ -15,17 +15,24 @@ from ..engine.kinds import separator_timing
 from ..models import Card
 from .bridge.factory import Timing
 
-PRE_FADER = "stems_pre_fader"  # the parameter that takes the stems' outputs from before their faders
+PRE_FADER = "stems_pre_fader"  # the parameter that makes the stems' outputs pre-fader
 FALL_DB_PER_S = 20.0  # of a level meter
 
 
 def parameter_prefixes(stems: Sequence[str]) -> dict[str, str]:
-    """Stem -> what the names of its parameters begin with.
+    """Return the first part of the names of each stem's parameters.
+
+    Args:
+        stems: Names of the stems.
+
+    Returns:
+        Stem to prefix.
+
+    Raises:
+        ValueError: Two stems would have the same prefix.
 
     >>> parameter_prefixes(["vocals", "lead__guitar_"])
     {'vocals': 'vocals', 'lead__guitar_': 'lead_guitar'}
-
-    Raises ValueError if two stems come to the same.
     """
     prefixes: dict[str, str] = {}
     for stem in stems:
@@ -40,9 +47,16 @@ def parameter_prefixes(stems: Sequence[str]) -> dict[str, str]:
 
 
 def stem_parameters(stems: Sequence[str]) -> dict[str, tuple[float, float, float] | bool]:
-    """The parameters of a model with these stems: `<stem>_db`, `<stem>_mute` and `<stem>_solo`.
+    """Return the parameters of a model: `<stem>_db`, `<stem>_mute` and `<stem>_solo`.
 
-    Raises ValueError if two stems would have the same.
+    Args:
+        stems: Names of the stems.
+
+    Returns:
+        Name to (minimum, maximum, default), or to a bool.
+
+    Raises:
+        ValueError: Two stems would have the same parameters.
     """
     prefixes = parameter_prefixes(stems).values()
     gains = {f"{prefix}_db": (SILENCE_DB, MAX_DB, 0.0) for prefix in prefixes}
@@ -51,12 +65,24 @@ def stem_parameters(stems: Sequence[str]) -> dict[str, tuple[float, float, float
 
 
 def stem_meters(stems: Sequence[str]) -> dict[str, tuple[float, float, float]]:
-    """The level meters of a model with these stems: `<stem>_level_db`, (minimum, maximum, default)."""
+    """Return the level meters of a model: `<stem>_level_db`.
+
+    Args:
+        stems: Names of the stems.
+
+    Returns:
+        Name to (minimum, maximum, default), in dB.
+    """
     return {f"{prefix}_level_db": (SILENCE_DB, MAX_DB, SILENCE_DB) for prefix in parameter_prefixes(stems).values()}
 
 
 def stem_timing(card: Card, sample_rate: float) -> Timing:
-    """Return the timing that a StemEffect with this model would have."""
+    """Return the timing that a StemEffect with this model would have.
+
+    Args:
+        card: The model's card.
+        sample_rate: In Hz.
+    """
     timing = separator_timing(card, sample_rate)
     return Timing(timing.latency, timing.hop, timing.tail)
 
@@ -64,21 +90,22 @@ def stem_timing(card: Card, sample_rate: float) -> Timing:
 class StemEffect:
     """A StemProcessor whose faders and buttons are attributes and moves, for a host to set by name.
 
-    It has an output for each stem besides the main one: see `process_outputs`.
+    Besides the main output it has one for each stem, see `process_outputs`.
 
     Args:
         sample_rate: In Hz, 8000 to 192000.
         num_channels: 1 or 2.
         model: A shipped model's name, or the path of an .onnx file.
-        measure: Keep the stems' levels in the attributes that `meters` names.
+        measure: Measure the level of each stem.
 
     Attributes:
-        parameters: Name to (minimum, maximum, default), or to a bool. Attributes of those names hold the values.
-        meters: Name to (minimum, maximum, default), likewise; empty without `measure`. A level is the peak of a stem
-            after its fader, in dB; it falls by FALL_DB_PER_S.
+        parameters: Name to (minimum, maximum, default), or to a bool. The values are attributes with these names.
+        meters: Name to (minimum, maximum, default), in the same way; empty without `measure`. A level is the peak of a
+            stem after its fader, in dB; it falls by FALL_DB_PER_S.
 
     Raises:
-        ModelError, ValueError: As StemProcessor does.
+        ModelError: The model cannot be used.
+        ValueError: Sample rate or channels cannot be used.
     """
 
     def __init__(self, sample_rate: float, num_channels: int, model: str = "live", measure: bool = False) -> None:
@@ -98,12 +125,12 @@ class StemEffect:
 
     @property
     def latency_samples(self) -> int:
-        """How many samples the output comes after the input."""
+        """Samples by which the output is later than the input."""
         return self._processor.latency_samples
 
     @property
     def hop_samples(self) -> int:
-        """How many samples are worked on at a time."""
+        """Samples that the network processes at a time."""
         return self._processor.hop_samples
 
     @property
@@ -117,11 +144,11 @@ class StemEffect:
 
     @property
     def tail_samples(self) -> int:
-        """After silence as long as this and the latency, the output is silent and no sound is left inside."""
+        """After silence as long as this and the latency, the output is silent, and no sound remains inside."""
         return self._processor.tail_samples
 
     def reset(self) -> None:
-        """Forget all audio; faders jump to where the attributes are."""
+        """Forget all audio; faders jump to the values of the attributes."""
         self._processor.set_gains_db(**{stem: self._gain_db(stem) for stem in self._processor.stems})
         self._processor.reset()
         self._pre_fader = float(getattr(self, PRE_FADER))
@@ -129,27 +156,35 @@ class StemEffect:
             setattr(self, name, lowest)
 
     def process(self, block: NDArray[Any], moves: Iterable[tuple[int, str, float]] = ()) -> NDArray[Any]:
-        """Remix a block: see StemProcessor.process.
+        """Remix a block, as StemProcessor.process does.
 
-        moves: (offset in the block, parameter, value), in the order they act. Raises ValueError for an unknown one.
+        Args:
+            block: Samples, shape (channels, n).
+            moves: (offset in the block, parameter, value), in the order in which they act.
+
+        Returns:
+            Samples of the same shape.
+
+        Raises:
+            ValueError: A parameter is unknown, or the block cannot be used.
         """
         before = {name: getattr(self, name) for name in self.parameters}
         try:
             return self._processor.process(block, [made for move in moves for made in self._moves(*move)])
         except BaseException:
-            vars(self).update(before)  # this block's moves do not count
+            vars(self).update(before)  # undo the moves of this block
             raise
 
     def process_outputs(self, block: NDArray[Any], moves: Iterable[tuple[int, str, float]] = ()) -> NDArray[np.float32]:
-        """Remix a block as `process` does, and keep the stems apart as well.
+        """Remix a block as `process` does, and return the stems too.
 
         Args:
-            block: (channels, n).
+            block: Samples, shape (channels, n).
             moves: As for `process`.
 
         Returns:
-            (1 + stems, channels, n): the mix, and then each stem after its fader and buttons. These sum to the mix.
-            With `stems_pre_fader` they are the stems as they were before.
+            Samples, shape (1 + stems, channels, n): the mix, and then each stem after its fader and buttons. The stems
+            sum to the mix. With `stems_pre_fader` they are the stems before their faders.
         """
         outputs, done = np.empty((1 + len(self._prefixes), *np.shape(block)), np.float32), 0
 
@@ -170,7 +205,7 @@ class StemEffect:
         return outputs
 
     def _glide(self, n: int) -> NDArray[np.float32]:
-        """The crossfade from post-fader to pre-fader in the next n samples, as long as that of a fader."""
+        """Return the crossfade from post-fader to pre-fader for n samples; it takes as long as a fader's glide."""
         target = float(getattr(self, PRE_FADER))
         steps = np.arange(1, n + 1, dtype=np.float32) / (GLIDE_S * self._processor.sample_rate)
         start = self._pre_fader
@@ -189,7 +224,7 @@ class StemEffect:
     def _moves(self, offset: int, name: str, value: float) -> list[tuple[int, str, float]]:
         """Set a parameter, and return the moves of the faders that it moves."""
         if name not in self.parameters:
-            raise ValueError(f"unknown parameter {name!r}; there are {', '.join(self.parameters)}")
+            raise ValueError(f"unknown parameter {name!r}; choose from {', '.join(self.parameters)}")
         setattr(self, name, value >= 0.5 if isinstance(self.parameters[name], bool) else value)
         moved = [self._stems[name]] if name in self._stems else []
         if name.endswith("_solo"):
@@ -197,7 +232,7 @@ class StemEffect:
         return [(offset, stem, self._gain_db(stem)) for stem in moved]
 
     def _gain_db(self, stem: str) -> float:
-        """Where the fader of a stem goes: while any stem is soloed the others are silent, and a mute is stronger."""
+        """Return the gain of a stem. While any stem is soloed, the others are silent; a mute overrides a solo."""
         prefix = self._prefixes[stem]
         soloed = [other for other in self._prefixes.values() if getattr(self, f"{other}_solo")]
         silent = getattr(self, f"{prefix}_mute") or (soloed and prefix not in soloed)

@@ -24,39 +24,47 @@ from .bridge.descriptor import BYPASS, Descriptor
 from .bridge.factory import Toggle, declared_parameters, find_factory, refuse_while_importing
 from .loading import WrongThreadError, load
 
-# Held while a plugin is loaded, so that "the one made last" is known. No fork happens then: pedalboard, too, holds
-# locks while it loads, and a child would find them locked for ever.
+# Held while a plugin is loaded, so that the newest instance in the library is that plugin's. Forks wait for it too,
+# because pedalboard holds locks while it loads, and in a forked child they would stay locked for ever.
 _loading = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release)
 
 
 class HostedPlugin(VST3Plugin):
-    """A pedalboard plugin whose sound a Python processor makes, in a process of its own.
+    """A pedalboard plugin whose sound is made by a Python processor in its own process.
 
-    Its parameters are attributes, as with any plugin of pedalboard, exact and checked; `bypass` is one of them.
-    Whenever audio has passed through dry though it should not have, the next call here raises a RuntimeWarning.
+    Its parameters are attributes, as in any plugin of pedalboard, but exact and checked; `bypass` is one of them. If
+    audio went out dry although it should not have, the next use of the plugin gives a RuntimeWarning.
 
-    bundle: path of a .vst3 that stembridge has written. parameters: where they start.
-    Raises BridgeError for a bundle that cannot be used, ValueError for a value, TypeError for an unknown parameter.
+    Args:
+        bundle: Path of a .vst3 that StemBridge has written.
+        parameters: Values at the start, by name.
+
+    Raises:
+        BridgeError: The bundle cannot be used.
+        ValueError: A value is out of range.
+        TypeError: A parameter is unknown.
     """
 
-    _shown_as: str | None = None  # in place of the class's name
+    _shown_as: str | None = None  # name in the repr, in place of the class's
 
     def __init__(self, bundle: str | os.PathLike[str], /, **parameters: float | bool) -> None:
         refuse_while_importing()
         path = Path(os.path.abspath(bundle))
         self._descriptor = read_bundle(path)
         if not bundle_library(path).is_file():
-            raise BridgeError(f"{path}: its library is missing, as after renaming the bundle; install it again")
-        # The class whose constructor makes one like this, and its arguments but for the parameters.
-        self._made: tuple[type[HostedPlugin], tuple[Any, ...], dict[str, Any]] = HostedPlugin, (str(path),), {}
+            raise BridgeError(
+                f"{path}: the library is missing, perhaps because the bundle was renamed; install it again"
+            )
+        # How to make another plugin like this: the class, and its arguments except the parameters.
+        self._recipe: tuple[type[HostedPlugin], tuple[Any, ...], dict[str, Any]] = HostedPlugin, (str(path),), {}
         values = {self._check_name(name): self._checked(name, value) for name, value in parameters.items()}
         with _loading:
             try:
                 load(lambda: VST3Plugin.__init__(self, str(path)))
             except ImportError as error:
-                hint = "if its folder is mounted noexec, set TMPDIR to another"
+                hint = "if its folder is mounted noexec, set TMPDIR to another folder"
                 raise BridgeError(f"{path} cannot be loaded; {hint} ({_line(error)})") from error
             except WrongThreadError as error:
                 raise RuntimeError(f"{type(self).__name__} cannot be made on this thread: {error}") from error
@@ -64,18 +72,18 @@ class HostedPlugin(VST3Plugin):
             library.stembridge_newest.restype = library.stembridge_dropouts.restype = ctypes.c_int64
             instance = ctypes.c_int64(library.stembridge_newest())
         self._count_dropouts: Callable[[], int] = lambda: library.stembridge_dropouts(instance)
-        self._told = self._at_first = self._count_dropouts()  # loading sends audio through, which nobody hears
+        self._reported = self._at_first = self._count_dropouts()  # not 0, because loading sends some audio through
         for name, value in values.items():
             self._set(name, value)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """The parameters as pedalboard shows them, name -> parameter."""
-        # Not as soon as a plugin is made: pedalboard's parameters hold their plugin, and it them, as long as both live.
+        """The parameters as pedalboard shows them, name to parameter."""
+        # Only when asked for, because pedalboard's parameters and their plugin keep each other alive.
         shown: Mapping[str, Any] = super().parameters  # type: ignore[misc]  # the stubs lack it
         lowest = {name: self._declared(name) or self._descriptor.meters[name] for name in self._descriptor.lowest}
         minimums = {self._descriptor.titles[name][0]: declared.minimum for name, declared in lowest.items()}
-        for parameter in shown.values():  # pedalboard takes the texts of values for numbers, "-inf" too
+        for parameter in shown.values():  # pedalboard reads the texts of values as numbers, even "-inf"
             if parameter.name in minimums:
                 parameter.min_value = minimums[parameter.name]
                 parameter.range = (parameter.min_value, *parameter.range[1:])
@@ -83,25 +91,33 @@ class HostedPlugin(VST3Plugin):
 
     @property
     def dropouts(self) -> int:
-        """Blocks that went out dry though they should not have; stderr says why."""
+        """Number of blocks that went out dry although they should not have; stderr has the reason."""
         count: int = self._count_dropouts() - self._at_first
         return count
 
     def process(self, *arguments: Any, **options: Any) -> NDArray[np.float32]:
-        """Run audio through this plugin, as any of pedalboard: `process(audio, sample_rate, buffer_size, reset)`."""
+        """Process audio as any plugin of pedalboard does: `process(audio, sample_rate, buffer_size, reset)`.
+
+        Args:
+            arguments: Those of pedalboard's Plugin.process.
+            options: Its keyword arguments.
+
+        Returns:
+            Samples of the same shape.
+        """
         out = super().process(*arguments, **options)
-        self._tell_dropouts()
+        self._report_dropouts()
         return out
 
     def __call__(self, *arguments: Any, **options: Any) -> NDArray[np.float32]:
-        """The same as `process`."""
+        """Process audio, the same as `process`."""
         out = super().__call__(*arguments, **options)
-        self._tell_dropouts()
+        self._report_dropouts()
         return out
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("_"):
-            self._tell_dropouts()
+            self._report_dropouts()
         return super().__getattribute__(name)
 
     def __getattr__(self, name: str) -> Any:
@@ -115,7 +131,7 @@ class HostedPlugin(VST3Plugin):
         if name.startswith("_"):
             object.__setattr__(self, name, value)
             return
-        self._tell_dropouts()
+        self._report_dropouts()
         if self._declared(name) is not None:
             self._set(name, self._checked(name, value))
         elif hasattr(type(self), name):
@@ -124,8 +140,8 @@ class HostedPlugin(VST3Plugin):
             raise AttributeError(self._unknown(name))
 
     def __repr__(self) -> str:
-        self._tell_dropouts()
-        _, arguments, kwargs = self._made
+        self._report_dropouts()
+        _, arguments, kwargs = self._recipe
         settings = dict(kwargs)
         for name in self._names():
             value, declared = self._get(name), self._declared(name)
@@ -136,14 +152,14 @@ class HostedPlugin(VST3Plugin):
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = {name: self._exact(name) for name in self._names()}
-        own = {name: value for name, value in vars(self).items() if name not in _OURS}
-        return _make_again, (type(self), *self._made, values), own or None
+        own = {name: value for name, value in vars(self).items() if name not in _INTERNAL_ATTRIBUTES}
+        return _make_again, (type(self), *self._recipe, values), own or None
 
     def _names(self) -> list[str]:
         return [*self._descriptor.parameters, BYPASS]
 
     def _declared(self, name: str) -> Any:
-        """The parameter, or None for what is no parameter."""
+        """Return the declaration of a parameter, None if there is no such parameter."""
         return Toggle(False) if name == BYPASS else self._descriptor.parameters.get(name)
 
     def _check_name(self, name: str) -> str:
@@ -157,14 +173,14 @@ class HostedPlugin(VST3Plugin):
         return f"{type(self).__name__} has no parameter or attribute {name!r}; {hint}"
 
     def _checked(self, name: str, value: Any) -> float | bool:
-        """The value as the parameter can have it. Raises ValueError."""
+        """Return a value as the parameter's type. Raises ValueError if the parameter cannot have it."""
         declared = self._declared(name)
         if isinstance(declared, Toggle):
             if not (isinstance(value, bool | np.bool_) or (isinstance(value, numbers.Real) and value in (0, 1))):
-                raise ValueError(f"{name}: {value!r} is neither True nor False")
+                raise ValueError(f"{name}: {value!r} does not work; give True or False")
             return bool(value)
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
-            raise ValueError(f"{name}: {value!r} is not a number")
+            raise ValueError(f"{name}: {value!r} is not a number; give one")
         if not declared.minimum <= value <= declared.maximum:
             raise ValueError(f"{name}: {value:g} is out of range; give {declared.minimum:g} to {declared.maximum:g}")
         return float(value)
@@ -181,7 +197,7 @@ class HostedPlugin(VST3Plugin):
         return declared.minimum if text == self._descriptor.lowest.get(name) else float(text)
 
     def _exact(self, name: str) -> float | bool:
-        """The value without the rounding of its text."""
+        """Return the value without the rounding of its text."""
         raw, declared = float(self._parameter(name).raw_value), self._declared(name)
         if isinstance(declared, Toggle):
             return raw >= 0.5
@@ -194,26 +210,26 @@ class HostedPlugin(VST3Plugin):
             value = (value - declared.minimum) / (declared.maximum - declared.minimum)
         self._parameter(name).raw_value = float(value)
 
-    def _tell_dropouts(self) -> None:
-        """Warn, once, of blocks that went out dry since the last time. To be called by what the user calls."""
-        if "_told" not in vars(self) or self._count_dropouts() == self._told:
+    def _report_dropouts(self) -> None:
+        """Warn about blocks that went out dry since the last warning, with the line that called a public method."""
+        if "_reported" not in vars(self) or self._count_dropouts() == self._reported:
             return
         with _loading:
             count = self._count_dropouts()
-            new, self._told = count - self._told, count
+            new, self._reported = count - self._reported, count
         if new:
             blocks = "1 block" if new == 1 else f"{new} blocks"
-            # With the sum in it no two texts are the same: Python shows the same warning only once.
-            text = f"{blocks} went out dry ({count - self._at_first} in all); stderr says why"
+            # The total makes each text different, because Python shows the same warning only once.
+            text = f"{blocks} went out dry ({count - self._at_first} in all); stderr has the reason"
             warnings.warn(f"{self._descriptor.name}: {text}", RuntimeWarning, stacklevel=3)
 
 
-# What is no attribute of a subclass's own: ours, and what pedalboard keeps.
-_OURS = {
+# Attributes of this class and of pedalboard; all others belong to subclasses.
+_INTERNAL_ATTRIBUTES = {
     "_descriptor",
-    "_made",
+    "_recipe",
     "_count_dropouts",
-    "_told",
+    "_reported",
     "_at_first",
     "__python_parameter_cache__",
     "__python_to_cpp_names__",
@@ -227,7 +243,7 @@ def _make_again(
     kwargs: dict[str, Any],
     values: dict[str, float | bool],
 ) -> HostedPlugin:
-    """Undo __reduce__. kind: may be a user's subclass of `base`, whose own constructor takes who knows what."""
+    """Make a plugin from the result of __reduce__. `kind` may be a subclass of `base` with another constructor."""
     plugin = kind.__new__(kind)
     base.__init__(plugin, *arguments, **kwargs)
     for name, value in values.items():
@@ -238,10 +254,14 @@ def _make_again(
 def load_processor(factory: str, /, **kwargs: Any) -> HostedPlugin:
     """Load a Python processor as a pedalboard plugin: `load_processor("package.module:factory", depth=0.5)`.
 
-    factory: makes an object with `process(block)`, `reset()`, `latency_samples` and `parameters`; see docs/plugin.md.
-    kwargs: one that the factory takes goes there, as a JSON value; one that names a parameter sets it.
-    Raises ValueError, in one line, for what is no such processor or no such value, and TypeError for an argument that
-    is missing or that nobody takes.
+    Args:
+        factory: A class or function that makes an object with `process(block)`, `reset()`, `latency_samples` and
+            `parameters`; see docs/plugin.md.
+        kwargs: JSON values for the factory's arguments, and values of parameters at the start.
+
+    Raises:
+        ValueError: The factory or a value cannot be used.
+        TypeError: An argument is missing or unknown.
     """
     return _Processor(factory, **kwargs)
 
@@ -252,15 +272,24 @@ class _Processor(HostedPlugin):
     def __init__(self, factory: str, /, **kwargs: Any) -> None:
         descriptor, starts = describe_processor(factory, kwargs, import_folders())
         super().__init__(temporary_bundles.get(descriptor), **starts)
-        self._made = _Processor, (factory,), kwargs
+        self._recipe = _Processor, (factory,), kwargs
 
 
 def describe_processor(
     path: str, kwargs: Mapping[str, Any], folders: list[str], name: str | None = None
 ) -> tuple[Descriptor, dict[str, Any]]:
-    """The descriptor of a processor, and where its parameters start: see `load_processor`.
+    """Return the descriptor of a processor, and the values of its parameters at the start.
 
-    folders: where its modules are found besides the interpreter's own places. name: in hosts, by default the factory's.
+    Args:
+        path: The factory, see `load_processor`.
+        kwargs: Arguments of the factory, and values of parameters.
+        folders: Folders to import modules from, after the interpreter's own.
+        name: Name in hosts, by default the factory's.
+
+    Raises:
+        BridgeError: The factory cannot be used.
+        ValueError: An argument cannot be used.
+        TypeError: An argument is missing or unknown.
     """
     factory = find_processor(path)
     try:
@@ -269,48 +298,55 @@ def describe_processor(
         raise TypeError(f"{path}: {error}") from None
     for argument, value in made.items():
         if argument in ("sample_rate", "num_channels"):
-            raise ValueError(f"{path}: {argument} is for the host to say; leave it out")
+            raise ValueError(f"{path}: {argument} is set by the host; leave it out")
         if not _is_json(value):
             raise ValueError(
-                f"{path}: the argument {argument!r} is {value!r}; give what JSON has: text, numbers, True, False, "
-                "None, lists, and dicts of these"
+                f"{path}: the argument {argument!r} is {value!r}; give a JSON value: text, a number, True, False, "
+                "None, or a list or dict of these"
             )
     try:
         parameters = declared_parameters(factory, made)
     except Exception as error:
         raise BridgeError(f"{path}: {_line(error)}") from error
     if taken := [name for name in parameters if hasattr(HostedPlugin, name)]:
-        raise BridgeError(f"{path}: a parameter cannot be called {taken[0]!r}, as every plugin has that; rename it")
+        raise BridgeError(f"{path}: a parameter cannot be called {taken[0]!r}, a name that all plugins use; rename it")
     starts = {argument: value for argument, value in kwargs.items() if argument in parameters or argument == BYPASS}
     for argument in kwargs.keys() - made.keys() - starts.keys():
         near = difflib.get_close_matches(argument, [*parameters, BYPASS, *inspect.signature(factory).parameters], 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise TypeError(f"{path} has no parameter and takes no argument {argument!r}{hint}")
+        raise TypeError(f"{path} has no parameter or argument {argument!r}{hint}")
     title = name or re.sub(r"[^A-Za-z0-9_]", "_", path.rpartition(":")[2])[:63]
     arguments = worker_arguments(path, made, parameters, folders)
     return Descriptor(title, __version__, arguments, parameters, f"processor {path}"), starts
 
 
 def find_processor(path: str) -> Callable[..., Any]:
-    """Import the factory that "package.module:factory" names. Raises BridgeError, in one line, if that fails."""
+    """Import a factory.
+
+    Args:
+        path: "package.module:factory".
+
+    Raises:
+        BridgeError: It cannot be imported, or is not a factory.
+    """
     if not isinstance(path, str) or path.startswith("__main__:"):
-        raise BridgeError(f"{path!r} is nothing that another process could import; give 'package.module:factory'")
+        raise BridgeError(f"{path!r} cannot be imported by another process; give 'package.module:factory'")
     try:
         factory = find_factory(path)
-    except Exception as error:  # whatever a module raises
+    except Exception as error:  # modules may raise anything
         line = _line(error) if str(error).startswith(repr(path)) else f"{path!r} cannot be imported: {_line(error)}"
         raise BridgeError(line) from error
     for method in ("process", "reset"):
         if isinstance(factory, type) and not callable(getattr(factory, method, None)):
-            raise BridgeError(f"{path!r} has no method {method!r}, so it is no processor")
+            raise BridgeError(f"{path!r} is not a processor: it has no method {method!r}; add one")
     return factory
 
 
 def _arguments_for(factory: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that go to the factory: what it names, and what only its ** can take. TypeError if one is missing."""
+    """Return the arguments for the factory: those that it names, and those for its **. TypeError if one is missing."""
     try:
         signature = inspect.signature(factory)
-    except (TypeError, ValueError):  # of a builtin
+    except (TypeError, ValueError):  # a builtin has no signature
         return dict(kwargs)
     takes = signature.parameters.values()
     named = {taken.name for taken in takes if taken.kind in (taken.POSITIONAL_OR_KEYWORD, taken.KEYWORD_ONLY)}
@@ -324,7 +360,7 @@ def _arguments_for(factory: Callable[..., Any], kwargs: Mapping[str, Any]) -> di
 
 
 def _is_json(value: Any) -> bool:
-    """Whether a value comes back from JSON as it went in: a tuple would be a list."""
+    """Return whether JSON keeps a value as it is. A tuple, for example, would become a list."""
     try:
         back = json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError, RecursionError):

@@ -1,8 +1,8 @@
 """Load VST3 plugins on a thread on which pedalboard can load them.
 
 pedalboard loads plugins only on JUCE's message thread: the thread that loaded the first plugin that still exists. If
-that thread has ended, no thread can load plugins. So plugins made on the main thread are loaded there, like plugins of
-other makers, and all others on one background thread that never ends.
+that thread has ended, no thread can load plugins. So plugins made on the main thread are loaded there, like other
+makers' plugins. All others are loaded on one background thread that never ends.
 """
 
 import os
@@ -19,9 +19,13 @@ class WrongThreadError(RuntimeError):
 
 
 def load(make: Callable[[], None]) -> None:
-    """Call `make`, which loads a plugin, on a thread on which pedalboard can load it.
+    """Call `make` on a thread on which pedalboard can load plugins.
 
-    Raises WrongThreadError, in one line, if that is neither this thread nor the background thread.
+    Args:
+        make: Loads a plugin.
+
+    Raises:
+        WrongThreadError: That is neither this thread nor the background thread.
     """
     places: list[Callable[[Callable[[], None]], None]] = [_on_loader, _here]
     if threading.current_thread() is threading.main_thread():

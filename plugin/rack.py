@@ -1,4 +1,4 @@
-"""StemRack: every stem through a pedalboard of its own, and together again to the sample."""
+"""StemRack: sends each stem through its own pedalboard, and sums them again, aligned to the sample."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,9 +23,9 @@ Block = NDArray[np.float32]
 
 @runtime_checkable
 class Effect(Protocol):
-    """An effect for a stem: float32 (channels, n) to the same shape, delayed by `latency_samples`.
+    """An effect for a stem: `process` takes float32 (channels, n), and returns the same shape, `latency_samples` later.
 
-    If it has `prepare(sample_rate, num_channels)` too, that is called first.
+    If it also has `prepare(sample_rate, num_channels)`, that is called first.
     """
 
     @property
@@ -35,17 +35,30 @@ class Effect(Protocol):
 
 
 class StemRack(FaderSurface):
-    """A desk with a channel for each stem: the stem goes through its effects, then its fader, and all are summed.
+    """A desk with a channel for each stem: the stem goes through its effects and its fader, and all are summed.
 
-    effects: by stem, `StemRack(vocals=Pedalboard([Reverb()]), drums=Compressor())`: a plugin or a board of pedalboard,
-    a list of plugins, or an Effect. A stem that is not named stays dry. Branches are aligned to the sample.
-    model, gains_db, threads: as for StemProcessor. Mono and stereo at any rate: `prepare` says which, at first it is
-    44.1 kHz stereo. Faders, mutes and solos come after the effects, so that they silence a reverb with its tail.
-    MidiControl moves it, and automation too.
+    `StemRack(vocals=Pedalboard([Reverb()]), drums=Compressor())` has a reverb on the vocals and a compressor on the
+    drums. The channels are aligned to the sample. Faders, mutes and solos come after the effects, so a mute also
+    silences the tail of a reverb. MidiControl and automation can move the faders.
 
-    The output goes on as long as the input does: feed silence to hear the tails out.
-    Plugins' parameters may be changed at any time; `prepare` again after adding or removing a plugin.
-    Raises ModelError or ValueError, in one line, for a model, stem, gain or effect that it cannot use.
+    It works with mono and stereo at 8000 to 192000 Hz: call `prepare` first, unless it is stereo at 44100 Hz. The
+    output is as long as the input: to hear the tails at the end, feed silence. Parameters of plugins may be changed at
+    any time. After adding or removing a plugin, call `prepare` again.
+
+    Args:
+        model: A model, its name, or the path of an .onnx file.
+        gains_db: Gains at the start, stem to dB, or a preset.
+        threads: Processor cores for the network.
+        effects: Stem to its effects: a plugin or a board of pedalboard, a list of plugins, or an `Effect`. Other stems
+            stay dry.
+
+    Attributes:
+        sample_rate: In Hz.
+        num_channels: 1 or 2.
+
+    Raises:
+        ModelError: The model cannot be used.
+        ValueError: A stem, a gain or an effect cannot be used.
     """
 
     def __init__(
@@ -67,7 +80,7 @@ class StemRack(FaderSurface):
 
     @property
     def latency_samples(self) -> int:
-        """How many samples the output comes after the input, exactly: the model's latency and the slowest board's."""
+        """Samples by which the output is later than the input: the model's latency and the longest of the effects."""
         return self._processor.latency_samples + max(self._late.values(), default=0)
 
     def __repr__(self) -> str:
@@ -75,9 +88,14 @@ class StemRack(FaderSurface):
         return f"StemRack({', '.join(about)})"
 
     def prepare(self, sample_rate: float, num_channels: int) -> None:
-        """Prepare for a stream of 8000 to 192000 Hz and 1 or 2 channels: measure latencies, then reset.
+        """Prepare for a stream: measure latencies, then reset. If it fails, call it again before `process`.
 
-        Raises ValueError if the model or an effect cannot be used so; then call `prepare` again before `process`.
+        Args:
+            sample_rate: In Hz, 8000 to 192000.
+            num_channels: 1 or 2.
+
+        Raises:
+            ValueError: The model or an effect cannot be used with them.
         """
         before = self.sample_rate, self.num_channels
         self.sample_rate, self.num_channels = 0.0, 0  # until all is ready
@@ -100,7 +118,7 @@ class StemRack(FaderSurface):
         self.reset()
 
     def reset(self) -> None:
-        """Forget all audio, tails and moves not yet heard. Faders stay where they are, without a glide."""
+        """Forget all audio, tails, and moves that were not heard yet. Faders stay where they are, without a glide."""
         self._stale = True  # until the reset is complete, because Ctrl-C may come at any moment
         self._processor.reset()
         self._faders.reset(self.latency_samples)
@@ -109,17 +127,25 @@ class StemRack(FaderSurface):
             effect.reset()
         for stem, delay in self._delays.items():
             delay.push_zeros(self.latency_samples - self._late.get(stem, 0))
-        self._early = self._processor.latency_samples  # what comes before a song; effects begin with its first sample
+        self._early = self._processor.latency_samples  # samples before the song; effects begin with its first sample
         self._stale = False
 
     def process(self, block: NDArray[Any], moves: Iterable[Move] = ()) -> Block:
-        """Send a block through the rack, delayed by `latency_samples`; block and moves as for StemProcessor.process.
+        """Send a block through the rack.
 
         After an error in the rack or an effect, or Ctrl-C, the stream starts again, as after `reset`. An invalid block
-        or move is refused first, and changes nothing.
+        or move changes nothing.
 
-        Raises ValueError as StemProcessor.process does, and if an effect changes the shape of a block; RuntimeError if
-        an effect's latency has changed.
+        Args:
+            block: Samples, shape (channels, n) or (n,), as for StemProcessor.process.
+            moves: (offset in the block, stem, gain in dB), heard `latency_samples` later.
+
+        Returns:
+            Samples of the same shape, `latency_samples` later.
+
+        Raises:
+            ValueError: The block or a move cannot be used, or an effect changes the shape of a block.
+            RuntimeError: An effect's latency has changed, or the last `prepare` failed.
         """
         if not self.sample_rate:
             raise RuntimeError("the last prepare() failed or was interrupted; call it again before process()")
@@ -145,7 +171,7 @@ class StemRack(FaderSurface):
         early, self._early = self._early, max(0, self._early - n)
         for stem, gain, dry in zip(self.stems, self._faders.advance(n), stems[..., early:], strict=True):
             self._delays[stem].push(self._wet(stem, dry))
-            if gain.any():  # what an effect makes may not even be a number, and a fader that is down silences it
+            if gain.any():  # not 0 * wet, because an effect may return NaN, which a fader at silence must remove
                 out += gain * self._delays[stem].peek(n)
             self._delays[stem].drop(n)
 
@@ -154,13 +180,17 @@ class StemRack(FaderSurface):
             return dry
         wet = np.asarray(effect.process(dry))
         if wet.dtype.kind != "f":
-            raise ValueError(f"{stem}: its effect made {wet.dtype} of a block of {dry.dtype}; it must make floats")
+            raise ValueError(
+                f"{stem}: the effect returned {wet.dtype} for a block of {dry.dtype}; it must return floats"
+            )
         if wet.shape != dry.shape:
-            raise ValueError(f"{stem}: its effect made {wet.shape} of a block of shape {dry.shape}")
+            raise ValueError(
+                f"{stem}: the effect returned shape {wet.shape} for a block of shape {dry.shape}; these must be equal"
+            )
         if effect.latency_samples != self._late[stem]:
             raise RuntimeError(
-                f"{stem}: its effect's latency went from {self._late[stem]} to {effect.latency_samples} samples; "
-                "call prepare() again after what changes it"
+                f"{stem}: the effect's latency changed from {self._late[stem]} to {effect.latency_samples} samples; "
+                "call prepare() again after such a change"
             )
         return wet
 
@@ -173,7 +203,7 @@ def _as_effect(stem: str, given: Any) -> Effect:
     if isinstance(given, Effect) and not isinstance(given, type):
         return given
     raise ValueError(
-        f"{stem}: {given!r} is no effect; give a pedalboard, a plugin, a list of plugins, "
+        f"{stem}: {given!r} is not an effect; give a pedalboard, a plugin, a list of plugins, "
         "or an object with process, reset and latency_samples"
     )
 
@@ -181,18 +211,18 @@ def _as_effect(stem: str, given: Any) -> Effect:
 def _latency(stem: str, effect: Effect) -> int:
     latency = effect.latency_samples
     if not isinstance(latency, int | np.integer) or latency < 0:
-        raise ValueError(f"{stem}: its effect's latency_samples is {latency!r}; it must be a whole number, 0 or more")
+        raise ValueError(f"{stem}: the effect's latency_samples is {latency!r}; it must be a whole number, 0 or more")
     return int(latency)
 
 
 def _refuse_shared(effects: Mapping[str, Any]) -> None:
-    """Raise ValueError if one effect is in two places, where each would hear the other's past."""
+    """Raise ValueError if two stems share an effect, because each would hear the other's earlier sound."""
     owners: dict[int, str] = {}
     for stem, effect in effects.items():
         for part in _parts(effect):
             owner = owners.setdefault(id(part), stem)
             if owner != stem:
-                raise ValueError(f"{owner} and {stem} share the same {type(part).__name__}; give each one of its own")
+                raise ValueError(f"{owner} and {stem} share the same {type(part).__name__}; give each its own")
 
 
 def _parts(effect: Any) -> Iterator[Any]:

@@ -15,20 +15,28 @@ from ..core.version import __version__
 from ..models import Model, load_model
 from ..presets import load_preset, preset_names
 from .bridge.bundle import import_folders, temporary_bundles, worker_arguments
-from .bridge.descriptor import RATES, Descriptor
+from .bridge.descriptor import RATES_HZ, Descriptor
 from .bridge.factory import Parameter, read_parameters
 from .effect import PRE_FADER, parameter_prefixes, stem_meters, stem_parameters, stem_timing
 from .hosted import HostedPlugin
 
 
 class StemMix(HostedPlugin):
-    """Faders on the stems of the audio that passes through, as a plugin for pedalboard.
+    """Faders on the stems of a song, as a plugin for pedalboard.
 
-    model: name of a shipped or imported model, or the path of an .onnx file. preset: gains by name, or from a .json
-    file.
-    parameters: `<stem>_db` in dB, up to +20, where -80 or below is silence; `<stem>_mute`; `<stem>_solo`; `bypass`.
-    Parameters override the preset. All of them are attributes: `mix.vocals_db = -6`.
-    Raises ModelError, PresetError or another ValueError, in one line, and TypeError for an unknown parameter.
+    All parameters are attributes: `mix.vocals_db = -6`.
+
+    Args:
+        model: Name of a shipped or imported model, or the path of an .onnx file.
+        preset: Gains by name, or from a .json file.
+        parameters: `<stem>_db` in dB, up to 20, where -80 or below is silence; `<stem>_mute`; `<stem>_solo`; `bypass`.
+            They override the preset.
+
+    Raises:
+        ModelError: The model cannot be used.
+        PresetError: The preset cannot be used.
+        ValueError: A value is out of range.
+        TypeError: A parameter is unknown.
     """
 
     def __init__(
@@ -44,7 +52,7 @@ class StemMix(HostedPlugin):
         gains = {} if preset is None else _preset_parameters(preset, self._stems)
         descriptor = describe_stem_mix(loaded, "StemMix", import_folders(), for_pedalboard=True)
         super().__init__(temporary_bundles.get(descriptor), **(gains | parameters))
-        self._made = StemMix, (), {"model": self._model}
+        self._recipe = StemMix, (), {"model": self._model}
 
     @property
     def model(self) -> str:
@@ -63,10 +71,13 @@ class StemMix(HostedPlugin):
 
 
 def describe_stem_mix(model: Model, name: str, folders: list[str], for_pedalboard: bool = False) -> Descriptor:
-    """The descriptor of a StemMix with this model.
+    """Return the descriptor of a StemMix.
 
-    name: in hosts. folders: where stembridge is found, if not in the interpreter's own places. for_pedalboard: without
-    stem outputs, meters and status, which pedalboard cannot use.
+    Args:
+        model: The model.
+        name: Name in hosts.
+        folders: Folders to import stembridge from, after the interpreter's own.
+        for_pedalboard: Leave out stem outputs, meters and status, which pedalboard cannot use.
     """
     card = model.card
     declared = stem_parameters(card.stems)
@@ -80,11 +91,11 @@ def describe_stem_mix(model: Model, name: str, folders: list[str], for_pedalboar
         worker_arguments("stembridge.plugin.effect:StemEffect", kwargs, parameters, folders),
         parameters,
         " ".join(f"model {card.name} {card.version} {card.sha256}".split()),
-        {float(rate): stem_timing(card, rate) for rate in RATES},
+        {float(rate): stem_timing(card, rate) for rate in RATES_HZ},
         categories=("Fx", "Tools"),
     )
     if for_pedalboard:
-        return descriptor  # pedalboard reads the texts of values as numbers, so the lowest must not read -inf
+        return descriptor  # without `lowest`, because pedalboard reads the texts of values as numbers, even -inf
     meters = {name: Parameter(*fields) for name, fields in stem_meters(card.stems).items()}
     faders = [f"{prefix}_db" for prefix in parameter_prefixes(card.stems).values()]
     return replace(
@@ -99,13 +110,13 @@ def describe_stem_mix(model: Model, name: str, folders: list[str], for_pedalboar
 
 
 def _presets(stems: Sequence[str]) -> dict[str, dict[str, float]]:
-    """The presets for a model with these stems, as values of all faders. Those with other stems are left out."""
+    """Return the presets for a model with these stems, as values of all faders, without presets for other stems."""
     prefixes = parameter_prefixes(stems)
     loaded = {}
     for name in preset_names():
         try:
             loaded[name] = load_preset(name)
-        except PresetError as error:  # in a file of the user's, which must not keep the plugin from being installed
+        except PresetError as error:  # a broken file of the user must not prevent the installation
             say(f"{error}; the plugin leaves it out")
     return {
         name: {f"{prefixes[stem]}_db": gains_db.get(stem, 0.0) for stem in stems}
@@ -115,7 +126,7 @@ def _presets(stems: Sequence[str]) -> dict[str, dict[str, float]]:
 
 
 def _controllers(stems: Sequence[str]) -> dict[int, str]:
-    """The MIDI control changes of the general map, and the faders they move."""
+    """Return the MIDI control changes of the general map, number to the parameter that it moves."""
     prefixes = parameter_prefixes(stems)
     return {
         binding.control.number: f"{prefixes[binding.stem]}_db"

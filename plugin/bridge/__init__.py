@@ -1,1 +1,1 @@
-"""Between a host and Python: the native shell, the bundles it lives in, and the process that makes the sound."""
+"""Between a host and Python: the native shell, its bundles, and the process that makes the sound."""

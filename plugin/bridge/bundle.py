@@ -1,4 +1,4 @@
-"""Bundles: the native shell in a .vst3 folder, with a descriptor of the processor it stands for."""
+"""Bundles: .vst3 folders with the native shell and the descriptor of a processor."""
 
 import json
 import os
@@ -18,19 +18,27 @@ from .descriptor import Descriptor, module_info, parse_descriptor
 from .factory import Parameter, Toggle
 
 HERE = Path(__file__).parent
-PREFIX = "stembridge-"  # of folders in the temporary one
+FOLDER_PREFIX = "stembridge-"  # of this module's temporary folders
 
 
 def worker_arguments(
     factory: str, kwargs: Mapping[str, Any], parameters: Mapping[str, Parameter | Toggle], folders: Iterable[str]
 ) -> tuple[str, ...]:
-    """How to start the process that hosts "package.module:factory", in this interpreter and whatever environment.
+    """Return the command that starts a process for a processor, in this interpreter and any environment.
 
-    kwargs: JSON values. parameters: as in the descriptor, whose order is how the shell numbers them.
-    folders: where modules are looked for besides the interpreter's own places, and after them.
+    Args:
+        factory: "package.module:factory".
+        kwargs: Arguments of the factory, as JSON values.
+        parameters: Declarations by name, in the order of their numbers.
+        folders: Folders to import modules from, after the interpreter's own.
+
+    Raises:
+        BridgeError: The path of this Python interpreter is not known.
     """
     if not sys.executable:
-        raise BridgeError("this program does not know its Python interpreter, so no plugin can start it")
+        raise BridgeError(
+            "the path of this Python interpreter is unknown, so that no plugin can start it; run it by path"
+        )
     bootstrap = f"""
 import sys
 sys.path += [folder for folder in {list(folders)!a} if folder not in sys.path]
@@ -47,13 +55,17 @@ main()
 
 
 def import_folders() -> list[str]:
-    """Where this process finds its modules, for a process that must find the same."""
+    """Return the folders from which this process imports modules, for a process that must find the same modules."""
     folders = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]
     return list(dict.fromkeys(folder for folder in folders if os.path.exists(folder)))
 
 
 def home_folders(package: str) -> list[str]:
-    """Where an imported top-level module or package was found; nothing for one that an import hook has mapped."""
+    """Return the folders in which a module was found; none if an import hook has mapped it to another name.
+
+    Args:
+        package: Name of an imported top-level module or package.
+    """
     module = sys.modules[package]
     places = getattr(module, "__path__", None) or [getattr(module, "__file__", None) or ""]
     return [
@@ -62,7 +74,11 @@ def home_folders(package: str) -> list[str]:
 
 
 def shell_library() -> Path:
-    """The native shell that setuptools built. Raises BridgeError if it did not."""
+    """Return the path of the native shell.
+
+    Raises:
+        BridgeError: It was not built.
+    """
     for suffix in EXTENSION_SUFFIXES:
         library = HERE / f"_shell{suffix}"
         if library.is_file():
@@ -75,7 +91,11 @@ def shell_library() -> Path:
 
 
 def bundle_library(bundle: Path) -> Path:
-    """Where a bundle has its copy of the shell."""
+    """Return the path of a bundle's copy of the shell.
+
+    Args:
+        bundle: Path of the bundle.
+    """
     return bundle / "Contents" / f"{platform.machine()}-linux" / f"{bundle.stem}.so"
 
 
@@ -84,22 +104,28 @@ def _descriptor_file(bundle: Path) -> Path:
 
 
 def write_bundle(path: str | os.PathLike[str], descriptor: Descriptor) -> None:
-    """Write a bundle, whole or not at all; one of ours at that place is replaced.
+    """Write a bundle, whole or not at all. An existing bundle of StemBridge is replaced.
 
-    path: ends in .vst3. Raises BridgeError if something else is there, it cannot be written, or there is no shell.
+    Args:
+        path: Path that ends in .vst3.
+        descriptor: The processor.
+
+    Raises:
+        BridgeError: The path has another suffix, something else exists there, the bundle cannot be written, or the
+            shell was not built.
     """
     path = Path(os.path.abspath(path))
     if path.suffix != ".vst3":
-        raise BridgeError(f"{path}: hosts look for folders that end in .vst3; name it so")
+        raise BridgeError(f"{path} does not end in .vst3, as hosts require; rename it")
     library = shell_library()
     if os.path.lexists(path):
         read_bundle(path)
     scratch = path.parent / f".stembridge-{secrets.token_hex(6)}"
-    new, old = scratch / "new", scratch / "old"  # no host that looks for .vst3 finds these
+    new, old = scratch / "new", scratch / "old"  # hosts do not find these, because they do not end in .vst3
     copy = new / bundle_library(path).relative_to(path)
     try:
         copy.parent.mkdir(parents=True)
-        shutil.copyfile(library, copy)  # no link: a library is loaded once a file
+        shutil.copyfile(library, copy)  # not a link, because a process loads each library file only once
         _descriptor_file(new).parent.mkdir()
         _descriptor_file(new).write_text(descriptor.text(), "utf-8", "surrogateescape", "\n")
         _descriptor_file(new).with_name("moduleinfo.json").write_text(module_info(descriptor), "utf-8", newline="\n")
@@ -118,34 +144,48 @@ def write_bundle(path: str | os.PathLike[str], descriptor: Descriptor) -> None:
 
 
 def read_bundle(path: str | os.PathLike[str]) -> Descriptor:
-    """Return the descriptor of a bundle. Raises BridgeError if it is missing or not made by StemBridge."""
+    """Return the descriptor of a bundle.
+
+    Args:
+        path: Path of the bundle.
+
+    Raises:
+        BridgeError: It does not exist, or was not made by StemBridge.
+    """
     path = Path(path)
     if not os.path.lexists(path):
-        raise BridgeError(f"{path}: there is no such bundle; `stembridge vst3 list` shows those that are installed")
+        raise BridgeError(f"{path} does not exist; `stembridge vst3 list` shows installed bundles")
     try:
         return parse_descriptor(_descriptor_file(path).read_text("utf-8", "surrogateescape"))
     except (OSError, LookupError, ValueError) as error:
         reason = f": {error}" if isinstance(error, BridgeError) else ""
-        raise BridgeError(f"{path} is no plugin of stembridge{reason}") from error
+        raise BridgeError(f"{path} was not made by StemBridge{reason}; choose another path") from error
 
 
 def remove_bundle(path: Path) -> None:
-    """Remove a bundle, whole or not at all. Raises BridgeError if StemBridge did not make it, or if that fails."""
+    """Remove a bundle, whole or not at all.
+
+    Args:
+        path: Path of the bundle.
+
+    Raises:
+        BridgeError: StemBridge did not make it, or it cannot be removed.
+    """
     read_bundle(path)
     scratch = path.parent / f".stembridge-{secrets.token_hex(6)}"
     try:
         scratch.mkdir()
         os.rename(path, scratch / "old")
     except OSError as error:
-        raise BridgeError(f"cannot remove {path}: {error.strerror}") from error
+        raise BridgeError(f"cannot remove {path}: {error.strerror}; check the permissions of its folder") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 class TemporaryBundles:
-    """The bundles that this process made on the fly, one for each descriptor, in a folder that goes when it ends.
+    """Bundles of this process, one for each descriptor, in a folder that is deleted when the process ends.
 
-    Safe to use from any thread, and in a forked child, which makes its own.
+    They may be used from any thread. A forked child makes its own.
     """
 
     def __init__(self) -> None:
@@ -153,20 +193,27 @@ class TemporaryBundles:
         self._owner = 0
         self._folder = Path()
         self._bundles: dict[str, Path] = {}  # by the descriptor's text
-        if hasattr(os, "register_at_fork"):  # no child may find it locked by a thread it does not have
+        if hasattr(os, "register_at_fork"):  # otherwise a child could find it locked by a thread that it does not have
             os.register_at_fork(
                 before=self._lock.acquire, after_in_parent=self._lock.release, after_in_child=self._lock.release
             )
 
     def get(self, descriptor: Descriptor) -> Path:
-        """The bundle for a descriptor, made if there is none yet or somebody has cleaned it away."""
+        """Return the path of the bundle for a descriptor. If it does not exist, or was deleted, make it.
+
+        Args:
+            descriptor: The processor.
+
+        Raises:
+            BridgeError: The bundle cannot be written, or the shell was not built.
+        """
         text = descriptor.text()
         with self._lock:
             if self._owner != os.getpid() or not self._folder.is_dir():
                 self._open_folder()
             bundle = self._bundles.get(text)
             if bundle is None or not (bundle_library(bundle).is_file() and _descriptor_file(bundle).is_file()):
-                # Always a new path: who still has an old library loaded would take it for this one.
+                # Always a new path, because a process that still has the old library loaded would use that one.
                 folder = self._folder / secrets.token_hex(6)
                 folder.mkdir()
                 bundle = folder / f"{descriptor.name}.vst3"
@@ -175,11 +222,11 @@ class TemporaryBundles:
             return bundle
 
     def _open_folder(self) -> None:
-        # Unlike atexit it also acts in the children of multiprocessing, and only in the process that asked for it.
+        # Unlike atexit, it also works in children of multiprocessing, and only in the process that called it.
         from multiprocessing.util import Finalize
 
         _remove_orphans()
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
         self._owner = os.getpid()
         self._bundles.clear()
         Finalize(None, shutil.rmtree, (self._folder, True), exitpriority=-1)
@@ -187,8 +234,8 @@ class TemporaryBundles:
 
 def _remove_orphans() -> None:
     """Remove the folders of processes that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*-*"):
+        owner = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
         if owner.isdecimal() and not _runs(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -198,7 +245,7 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # another user's
+    except OSError:  # another user's process
         pass
     return True
 

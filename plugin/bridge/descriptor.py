@@ -1,4 +1,4 @@
-"""Descriptors, which tell the shell about a processor, as in the bundle's descriptor.txt."""
+"""Descriptors: they describe a processor for the native shell, in the bundle's descriptor.txt."""
 
 import json
 import re
@@ -12,12 +12,13 @@ from .factory import Parameter, Timing, Toggle
 
 FORMAT = 1
 UNITS = {"_db": "dB", "_hz": "Hz", "_ms": "ms"}
-RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000, 128000, 176400, 192000)
-BYPASS = "bypass"  # the shell's own parameter
-MAX_ARGUMENT = 100_000  # Linux lets no argument of a program be longer than 131,071 bytes
-MAX_NAME, MAX_TITLE, MAX_PARAMETERS = 63, 127, 1000  # what a VST3 host has room for, and one packet to the worker
-MAX_EXTRAS = 64  # outputs besides the main one, and meters
-SDK = "VST 3.7.2"  # the version of the format that the shell speaks
+RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000, 128000, 176400, 192000)
+BYPASS = "bypass"  # a parameter that the shell adds
+MAX_ARGUMENT_LENGTH = 100_000  # Linux limits an argument of a program to 131,071 bytes
+MAX_NAME_LENGTH, MAX_TITLE_LENGTH = 63, 127  # limits of VST3 hosts
+MAX_PARAMETERS = 1000  # the values of all must fit into one packet to the worker
+MAX_EXTRAS = 64  # outputs besides the main one; also meters
+SDK = "VST 3.7.2"  # the version of the format that the shell uses
 VENDOR = "StemBridge", "no web site yet", "no e-mail address yet"  # name, URL, e-mail
 
 
@@ -25,20 +26,24 @@ VENDOR = "StemBridge", "no web site yet", "no e-mail address yet"  # name, URL, 
 class Descriptor:
     """Describes a processor for the shell.
 
-    name: what hosts show; it stands for the plugin in their projects. version: of what made this.
-    arguments: how to start the process that makes the sound, first the program.
-    parameters: by name, in the order in which the shell numbers them.
-    identity: what is kept in saved states, one line.
-    latencies: sample rate in Hz -> timing, known before the process runs. At any other rate the host has to wait for
-    the process.
-    lowest: parameter or meter -> text that stands for its lowest value, if not a number.
-    categories: what kind of plugin it is, in VST3's words.
-    outputs: names of the outputs besides the main one, which hosts may use or not.
-    meters: what the processor measures and hosts show, by name.
-    shows_status: hosts show whether the processor runs, in a parameter that cannot be set.
-    presets: name -> parameter -> value. Hosts list them as programs; choosing one moves these parameters.
-    controllers: number of a MIDI control change, 0 to 127 -> the parameter that it moves.
-    Raises BridgeError for what a host has no room for.
+    Attributes:
+        name: Name in hosts, which identifies the plugin in their projects.
+        version: Version of the program that made this.
+        arguments: Command that starts the process that makes the sound.
+        parameters: Declarations by name, in the order of their numbers.
+        identity: A line that is kept in saved states.
+        latencies: Sample rate in Hz to the timing, if it is known before the process runs. At other rates the host has
+            to wait for the process.
+        lowest: Parameter or meter to a text for its lowest value, if that is not shown as a number.
+        categories: Kinds of plugin, in VST3's words.
+        outputs: Names of the outputs besides the main one, which hosts may use.
+        meters: Meters that hosts show, by name.
+        shows_status: Whether hosts show that the processor runs, in a parameter that cannot be set.
+        presets: Name to values by parameter. Hosts list them as programs; choosing one moves these parameters.
+        controllers: Number of a MIDI control change, 0 to 127, to the parameter that it moves.
+
+    Raises:
+        BridgeError: A text is too long or not allowed, or there are too many parameters, outputs or meters.
     """
 
     name: str
@@ -56,39 +61,44 @@ class Descriptor:
     controllers: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9 ._+-]*[A-Za-z0-9_+-])?", self.name) or len(self.name) > MAX_NAME:
+        if (
+            not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9 ._+-]*[A-Za-z0-9_+-])?", self.name)
+            or len(self.name) > MAX_NAME_LENGTH
+        ):
             raise BridgeError(
-                f"{self.name!r} cannot be a plugin's name; use up to {MAX_NAME} letters, digits, spaces and . _ + -"
+                f"{self.name!r} cannot be a plugin's name; use up to {MAX_NAME_LENGTH} letters, digits, spaces . _ + -"
             )
         for text in (self.version, self.identity, *self.arguments, *self.outputs, *self.presets):
             if re.search(r"[\t\r\n\0]", text):
-                raise BridgeError(f"{text!r} has a tab or a line break in it, which no descriptor can hold; rename it")
-            if len(text) > MAX_ARGUMENT:
+                raise BridgeError(f"{text!r} contains a tab or a line break, which a descriptor cannot hold; rename it")
+            if len(text) > MAX_ARGUMENT_LENGTH:
                 raise BridgeError(
-                    f"{self.name}: its arguments take {len(text)} characters; give at most {MAX_ARGUMENT}"
+                    f"{self.name}: the arguments have {len(text)} characters; give at most {MAX_ARGUMENT_LENGTH}"
                 )
         if twice := self.parameters.keys() & self.meters.keys():
             raise BridgeError(f"{self.name}: {min(twice)!r} is both a parameter and a meter; rename one")
         for name in (*(name for values in self.presets.values() for name in values), *self.controllers.values()):
             if name not in self.parameters:
                 raise BridgeError(f"{self.name}: a preset or controller moves {name!r}, which is not a parameter")
-        for what, items in (("outputs", self.outputs), ("meters", self.meters)):
+        for kind, items in (("outputs", self.outputs), ("meters", self.meters)):
             if len(items) > MAX_EXTRAS:
-                raise BridgeError(f"{self.name}: {len(items)} {what}; declare at most {MAX_EXTRAS}")
+                raise BridgeError(f"{self.name} has {len(items)} {kind}; declare at most {MAX_EXTRAS}")
         if len(self.parameters) > MAX_PARAMETERS:
-            raise BridgeError(f"{self.name}: {len(self.parameters)} parameters; declare at most {MAX_PARAMETERS}")
+            raise BridgeError(f"{self.name} has {len(self.parameters)} parameters; declare at most {MAX_PARAMETERS}")
         for name, (title, _) in self.titles.items():
-            if len(title) > MAX_TITLE:
-                raise BridgeError(f"{self.name}: the parameter's name {name!r} is too long; use {MAX_TITLE} characters")
+            if len(title) > MAX_TITLE_LENGTH:
+                raise BridgeError(
+                    f"{self.name}: the parameter's name {name!r} is too long; use up to {MAX_TITLE_LENGTH} characters"
+                )
 
     @property
     def uid(self) -> str:
-        """32 hexadecimal digits by which hosts know the plugin: the same in every version."""
+        """32 hexadecimal digits that identify the plugin in hosts, the same in every version."""
         return md5(f"stembridge:{self.name}".encode(), usedforsecurity=False).hexdigest()
 
     @cached_property
     def titles(self) -> dict[str, tuple[str, str]]:
-        """Parameter or meter -> (title, unit), as hosts show it; no title twice, and none is the shell's own.
+        """Parameter or meter to (title, unit), as hosts show it. All titles differ, also from the shell's parameters.
 
         >>> Descriptor("Tremolo", "1", (), {"rate_hz": Parameter(0.1, 20, 5), "soft_knee": Toggle(True)}).titles
         {'rate_hz': ('Rate', 'Hz'), 'soft_knee': ('Soft knee', '')}
@@ -104,7 +114,7 @@ class Descriptor:
         return titles
 
     def text(self) -> str:
-        """As in the bundle's descriptor.txt: a key and its values a line, with tabs between."""
+        """Return the content of descriptor.txt. Each line has a key and values, with tabs between."""
         lines: list[tuple[str, ...]] = [("descriptor", str(FORMAT)), ("name", self.name), ("uid", self.uid)]
         lines += [("version", self.version), ("vendor", *VENDOR), ("categories", "|".join(self.categories))]
         lines += [("argument", argument) for argument in self.arguments]
@@ -132,17 +142,26 @@ class Descriptor:
 
 
 def _title(name: str) -> str:
-    # pedalboard shows no parameter that is called P and three digits.
+    # pedalboard hides parameters that are called P and three digits.
     return name.replace("_", " ") if re.match(r"p\d\d\d", name) else name.replace("_", " ").capitalize()
 
 
 def _number(value: float) -> str:
-    """The shortest text that is exactly this number."""
+    """Return the shortest text that means exactly this number."""
     return repr(float(value)).removesuffix(".0")
 
 
 def parse_descriptor(text: str) -> Descriptor:
-    """The Descriptor whose `text` this is. Raises ValueError or LookupError if it is of none."""
+    """Return the descriptor that a text describes.
+
+    Args:
+        text: Content of descriptor.txt.
+
+    Raises:
+        BridgeError: A newer version wrote it.
+        ValueError: A value is wrong.
+        LookupError: A value is missing.
+    """
     single: dict[str, str] = {}
     arguments: list[str] = []
     outputs: list[str] = []
@@ -177,7 +196,7 @@ def parse_descriptor(text: str) -> Descriptor:
         elif values:
             single[key] = values[0]
     if int(single["descriptor"]) > FORMAT:
-        raise BridgeError("a newer version wrote it; update stembridge")
+        raise BridgeError("a newer version of StemBridge wrote it; update StemBridge")
     return Descriptor(
         single["name"],
         single["version"],
@@ -196,7 +215,11 @@ def parse_descriptor(text: str) -> Descriptor:
 
 
 def module_info(descriptor: Descriptor) -> str:
-    """Return the text of moduleinfo.json, which describes the plugin to hosts that do not load its library."""
+    """Return the content of moduleinfo.json, which describes the plugin to hosts that do not load its library.
+
+    Args:
+        descriptor: The processor.
+    """
     vendor, url, email = VENDOR
     plugin_class = {
         "CID": descriptor.uid.upper(),

@@ -1,4 +1,4 @@
-"""From "package.module:factory" to a processor, and what parameters it declares."""
+"""Processors made by a "package.module:factory", and the parameters that they declare."""
 
 import inspect
 import math
@@ -11,7 +11,13 @@ from typing import Any, NamedTuple
 
 
 class Parameter(NamedTuple):
-    """A number that can be set, or is measured: its range, and where it starts."""
+    """A number that can be set, or is measured.
+
+    Attributes:
+        minimum: Lowest value.
+        maximum: Highest value.
+        default: Value at the start.
+    """
 
     minimum: float
     maximum: float
@@ -19,17 +25,21 @@ class Parameter(NamedTuple):
 
 
 class Toggle(NamedTuple):
-    """A switch, and whether it is on at first."""
+    """A switch.
+
+    Attributes:
+        default: Whether it is on at the start.
+    """
 
     default: bool
 
 
 class Timing(NamedTuple):
-    """How late a processor's output is, in samples.
+    """Timing of a processor, in samples.
 
     Attributes:
-        latency: How many samples the output comes after the input.
-        hop: How many samples are worked on at a time; 0 if that is not known.
+        latency: Samples by which the output is later than the input.
+        hop: Samples that are processed at a time; 0 if that is not known.
         tail: After silence as long as this and the latency, the output is silent; -1 if it may go on for ever.
     """
 
@@ -39,7 +49,15 @@ class Timing(NamedTuple):
 
 
 def timing_of(processor: Any) -> Timing:
-    """Return a processor's timing. Raises ValueError or TypeError if it is not made of whole numbers from 0 on."""
+    """Return the timing of a processor.
+
+    Args:
+        processor: Has `latency_samples`, and perhaps `hop_samples` and `tail_samples`.
+
+    Raises:
+        ValueError: A number is negative.
+        TypeError: A number is not whole.
+    """
     timing = Timing(
         index(processor.latency_samples),
         index(getattr(processor, "hop_samples", 0)),
@@ -53,22 +71,30 @@ def timing_of(processor: Any) -> Timing:
     return timing
 
 
-_importing = ""  # the module with a processor that is just being imported
+_importing = ""  # name of the module that is being imported for its processor
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 def find_factory(path: str) -> Callable[..., Any]:
-    """Return the factory that "package.module:factory" names. Raises ValueError, in one line, if it is not callable."""
+    """Import a factory.
+
+    Args:
+        path: "package.module:factory".
+
+    Raises:
+        ValueError: There is no such module, or no such factory in it.
+        Exception: Whatever the module raises.
+    """
     module_name, colon, name = path.partition(":")
     if not (colon and module_name and name):
-        raise ValueError(f"{path!r} names no processor; give 'package.module:factory'")
+        raise ValueError(f"{path!r} does not name a processor; give 'package.module:factory'")
     global _importing
     outer, _importing = _importing, module_name
     try:
         found: Any = import_module(module_name)
     except ModuleNotFoundError as error:
-        raise ValueError(f"{path!r}: no module named {error.name!r} here; check the name, and sys.path") from error
+        raise ValueError(f"{path!r}: no module named {error.name!r} was found; check the name, and sys.path") from error
     finally:
         _importing = outer
     for part in name.split("."):
@@ -80,22 +106,42 @@ def find_factory(path: str) -> Callable[..., Any]:
 
 
 def refuse_while_importing() -> None:
-    """Raise ValueError if a plugin is loaded by a module that is just being imported for its processor."""
+    """Refuse to load a plugin in a module that is being imported for its processor.
+
+    Raises:
+        ValueError: Such a module is being imported.
+    """
     if _importing:
         raise ValueError(
-            f"{_importing} loads a plugin when it is imported, and the process that makes its sound would do the same, "
-            'without end; put what loads it under `if __name__ == "__main__":`'
+            f"{_importing} loads a plugin when it is imported, and the process that makes its sound would do the same "
+            'again and again; put the code that loads it under `if __name__ == "__main__":`'
         )
 
 
 def make_processor(factory: Callable[..., Any], kwargs: Mapping[str, Any], sample_rate: float, channels: int) -> Any:
-    """factory(**kwargs), told the rate in Hz and the number of channels if it wants to know."""
+    """Return factory(**kwargs), with sample_rate and num_channels too if the factory has such arguments.
+
+    Args:
+        factory: Makes the processor.
+        kwargs: Its arguments.
+        sample_rate: In Hz.
+        channels: 1 or 2.
+    """
     audio = {"sample_rate": sample_rate, "num_channels": channels}
     return factory(**{name: value for name, value in audio.items() if _takes(factory, name)} | dict(kwargs))
 
 
 def find_timings(factory: Callable[..., Any], kwargs: Mapping[str, Any], rates: Iterable[float]) -> dict[float, Timing]:
-    """Make a processor at each rate in Hz, and return its timing. Rates at which this fails are left out."""
+    """Make a processor at each sample rate, and return the timings. Rates at which this fails are left out.
+
+    Args:
+        factory: Makes the processor.
+        kwargs: Its arguments.
+        rates: In Hz.
+
+    Returns:
+        Sample rate to timing.
+    """
     timings = {}
     for rate in rates:
         with suppress(Exception):
@@ -104,33 +150,49 @@ def find_timings(factory: Callable[..., Any], kwargs: Mapping[str, Any], rates: 
 
 
 def takes_moves(processor: Any) -> bool:
-    """Whether the processor follows moves by itself: `process(block, moves)`."""
+    """Return whether a processor follows moves itself, by `process(block, moves)`.
+
+    Args:
+        processor: The processor.
+    """
     return _takes(processor.process, "moves")
 
 
 def _takes(function: Callable[..., Any], name: str) -> bool:
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # of a builtin
+    except (TypeError, ValueError):  # a builtin has no signature
         return False
     return any(parameter.name == name or parameter.kind == parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def declared_parameters(factory: Callable[..., Any], kwargs: Mapping[str, Any]) -> dict[str, Parameter | Toggle]:
-    """The parameters in order, as the factory declares them in `parameters`, or else what it makes.
+    """Return the parameters in order, as the factory or its processor declares them in `parameters`.
 
-    Raises ValueError for what cannot be a parameter.
+    Args:
+        factory: Makes the processor.
+        kwargs: Its arguments.
+
+    Raises:
+        ValueError: A declaration cannot be used.
     """
     declared = getattr(factory, "parameters", None)
     if not isinstance(declared, Mapping):
         declared = getattr(make_processor(factory, kwargs, 44100.0, 2), "parameters", {})
     if not isinstance(declared, Mapping):
-        raise ValueError(f"parameters are {declared!r}; declare a mapping of name -> (minimum, maximum, default)")
+        raise ValueError(f"parameters are {declared!r}; declare a mapping of name to (minimum, maximum, default)")
     return read_parameters(declared)
 
 
 def read_parameters(declared: Mapping[str, Any]) -> dict[str, Parameter | Toggle]:
-    """Read a processor's declaration: name -> (minimum, maximum, default), or a bool. Raises ValueError."""
+    """Return the parameters that a processor declares.
+
+    Args:
+        declared: Name to (minimum, maximum, default), or to a bool.
+
+    Raises:
+        ValueError: A declaration cannot be used.
+    """
     return {name: _checked(name, value) for name, value in declared.items()}
 
 
@@ -144,5 +206,5 @@ def _checked(name: Any, value: Any) -> Parameter | Toggle:
     except (TypeError, ValueError):
         raise ValueError(f"parameter {name!r} is {value!r}; give (minimum, maximum, default), or a bool") from None
     if not (minimum <= default <= maximum and minimum < maximum and math.isfinite(maximum - minimum)):
-        raise ValueError(f"parameter {name!r}: {value!r} is not (minimum, maximum, default) with the default between")
+        raise ValueError(f"parameter {name!r} is {value!r}; give (minimum, maximum, default) with the default between")
     return Parameter(minimum, maximum, default)

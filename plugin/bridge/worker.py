@@ -1,7 +1,7 @@
 """The process that makes the sound: a Python processor behind the native shell.
 
 The shell starts it with a socket as descriptor 3 and shared memory as descriptor 4; native/protocol.h has the layout of
-both. Nothing is imported that the processor does not need: what this takes to start, loading a plugin takes.
+both. Only modules that the processor needs are imported, because a plugin loads only as fast as this process starts.
 """
 
 import json
@@ -34,20 +34,20 @@ LONGEST_RING = 1 << 21  # samples
 MOVE = struct.Struct("@iid")  # offset, parameter, value
 MAX_PACKET = PACKET.size + 1024 * MOVE.size
 MAX_TEXT, MAX_METERS = 500, 64
-BEAT = 0.1  # seconds
-OFFLINE = "offline"  # the attribute of a processor that says whether it is in real time
-WARM_UP, WARM_BLOCK = 0.05, 256  # least seconds of silence; samples in a block if there is no hop
-AWAKE = 200e-6  # seconds; to be woken on another core takes 50 to 100 us
+BEAT_INTERVAL_S = 0.1
+OFFLINE = "offline"  # the attribute that tells a processor whether it works offline, not in real time
+WARM_UP_S, WARM_UP_BLOCK = 0.05, 256  # minimum length of silence; samples in a block if the hop is not known
+AWAKE_S = 200e-6  # how long to stay awake for the next packet; waking up on another core takes 50 to 100 us
 
 Move = tuple[int, str, float | bool]
 
 
 def main() -> None:
     """Serve the shell until it hangs up."""
-    # Ctrl-C is meant for the host; this process ends when the host does. The shell has blocked the signal until now.
+    # Ctrl-C is meant for the host, and this process ends with it. The shell has blocked the signal until now.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    os.closerange(MEMORY + 1, 1 << 16)  # what the host had open is not ours
+    os.closerange(MEMORY + 1, 1 << 16)  # inherited files of the host
     connection = socket.socket(fileno=SOCKET)
     memory = mmap.mmap(MEMORY, 0)
     os.close(MEMORY)
@@ -60,12 +60,12 @@ def main() -> None:
     except _HungUp:
         code = 0
     except BaseException as error:  # a processor may raise SystemExit or KeyboardInterrupt
-        _tell(connection, error)
+        _send_failure(connection, error)
     finally:
         with suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(code)  # at once: the host waits
+        os._exit(code)  # at once, because the host waits
 
 
 class _HungUp(Exception):
@@ -86,7 +86,7 @@ class _Connection:
             raise _HungUp from error
 
     def receive(self, incoming: bytearray, eager: bool) -> int:
-        """Wait for a packet and return its size. eager: stay awake for a while, because the next one comes soon."""
+        """Wait for a packet, and return its size. If `eager`, stay awake for a while, because it will come soon."""
         try:
             size = _receive(self._socket, incoming, eager)
         except OSError as error:
@@ -96,7 +96,7 @@ class _Connection:
         return size
 
 
-def _tell(connection: socket.socket, error: BaseException) -> None:
+def _send_failure(connection: socket.socket, error: BaseException) -> None:
     """Send the shell the reason why this process ends."""
     try:
         text = _one_line(error)
@@ -108,13 +108,13 @@ def _tell(connection: socket.socket, error: BaseException) -> None:
 
 
 def _beat(beats: memoryview, parent: int) -> None:
-    """Show that this process runs, and end it when the host is gone, whatever the main thread does."""
+    """Show that this process runs, and end it when the host is gone, even if the main thread hangs."""
     hung_up = select.poll()
     hung_up.register(SOCKET, 0)
     while True:
         beats[0] += 1
-        # A fork of the host may still hold the other end of the socket: the parent's number tells.
-        if hung_up.poll(1000 * BEAT) or os.getppid() != parent:
+        # A fork of the host may still hold the other end of the socket, so check the parent's id too.
+        if hung_up.poll(1000 * BEAT_INTERVAL_S) or os.getppid() != parent:
             os._exit(0)
 
 
@@ -159,7 +159,7 @@ def _set_realtime_priority(on: bool) -> None:
 
 
 def _receive(connection: socket.socket, incoming: bytearray, eager: bool) -> int:
-    until = time.perf_counter() + AWAKE
+    until = time.perf_counter() + AWAKE_S
     while eager and time.perf_counter() < until:
         try:
             return connection.recv_into(incoming, 0, socket.MSG_DONTWAIT)
@@ -169,9 +169,11 @@ def _receive(connection: socket.socket, incoming: bytearray, eager: bool) -> int
 
 
 class _Stage:
-    """The processor, and the shared memory that its audio comes from and goes to.
+    """The processor, and the shared memory with its audio.
 
-    hosted: the factory's path, its kwargs, and the declared parameters in the order the shell numbers them.
+    Args:
+        memory: Shared with the shell.
+        hosted: The factory's path, its arguments, and the declared parameters in the order of their numbers.
     """
 
     def __init__(self, memory: mmap.mmap, hosted: dict[str, Any]) -> None:
@@ -183,7 +185,7 @@ class _Stage:
         self._processor: Any = None
 
     def moves(self, packet: bytearray, size: int) -> list[Move]:
-        """The moves behind a packet's head."""
+        """Return the moves in a packet."""
         moves: list[Move] = []
         for offset, index, value in MOVE.iter_unpack(memoryview(packet)[PACKET.size : size]):
             name, declared = self._parameters[index]
@@ -191,7 +193,7 @@ class _Stage:
         return moves
 
     def configure(self, sample_rate: float, channels: int) -> Timing:
-        """Make the processor, and run it on silence so that its first block takes no longer than the others."""
+        """Make the processor, and run it on silence, so that the first block takes no longer than the others."""
         processor = make_processor(self._factory, self._kwargs, sample_rate, channels)
         self._processor, self._channels = processor, channels
         self._process = processor.process if takes_moves(processor) else self._process_cut
@@ -199,24 +201,24 @@ class _Stage:
         self._meters = list(getattr(processor, "meters", ()))[:MAX_METERS]
         self._hears_offline = hasattr(processor, OFFLINE) and OFFLINE not in dict(self._parameters)
         self.reset(1, [(0, name, declared.default) for name, declared in self._parameters])
-        block = timing.hop or WARM_BLOCK
-        for _ in range(ceil(max(timing.latency, WARM_UP * sample_rate) / block)):
+        block = timing.hop or WARM_UP_BLOCK
+        for _ in range(ceil(max(timing.latency, WARM_UP_S * sample_rate) / block)):
             self._process(np.zeros((channels, block), np.float32), [])
         return timing
 
     def reset(self, ring: int, moves: list[Move]) -> None:
-        """Forget all audio; from now on a ring has that many samples, and the parameters these values."""
+        """Forget all audio, and set the size of the rings and the values of parameters."""
         self._ring = ring
         for _, name, value in moves:
             setattr(self._processor, name, value)
         self._processor.reset()
 
     def process(self, position: int, length: int, moves: list[Move], *, offline: bool, all_outputs: bool) -> None:
-        """Process the block at that position of the stream, which does not cross the ring's end."""
+        """Process the block at a position of the stream. It does not cross the end of the ring."""
         if self._hears_offline:
             setattr(self._processor, OFFLINE, offline)
         at = slice(position % self._ring, position % self._ring + length)
-        block = self._input[: self._channels, at].copy()  # the processor may keep it, and the ring comes round
+        block = self._input[: self._channels, at].copy()  # the processor may keep it, but the ring will be overwritten
         if all_outputs:
             name, process = "process_outputs", self._processor.process_outputs
             shape = (len(self._outputs), *block.shape)
@@ -225,7 +227,7 @@ class _Stage:
             name, process, shape, wanted = "process", self._process, block.shape, self._outputs[0, : self._channels, at]
         out = process(block, moves)
         if np.shape(out) != shape:
-            raise ValueError(f"{name} returned the shape {np.shape(out)} for a block of {block.shape}, not {shape}")
+            raise ValueError(f"{name} returned shape {np.shape(out)} for a block of shape {block.shape}, not {shape}")
         wanted[:] = out
 
     def meters(self) -> list[float]:
@@ -233,7 +235,7 @@ class _Stage:
         return [float(getattr(self._processor, name)) for name in self._meters]
 
     def _process_cut(self, block: NDArray[np.float32], moves: list[Move]) -> NDArray[np.float32]:
-        """For a processor that takes no moves: its block ends where a parameter moves."""
+        """Process a block with a processor that takes no moves: cut the block wherever a parameter moves."""
         done, pieces = 0, []
         for offset, name, value in moves:
             if offset > done:

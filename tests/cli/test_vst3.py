@@ -130,7 +130,7 @@ def test_what_does_not_null_is_said(desk):
     arguments = worker_arguments("louder:Louder", {}, parameters, [str(desk.folder)])
     write_bundle(desk.folder / "Wrong.vst3", Descriptor("Wrong", "1", arguments, parameters, "model wrong"))
     result = desk.call("vst3", "check", "Wrong.vst3")
-    assert (result.returncode, result.stderr) == (1, "stembridge: Wrong: audio does not come back as it went in\n")
+    assert (result.returncode, result.stderr) == (1, "stembridge: Wrong: audio comes back changed\n")
 
 
 def test_a_plugin_whose_environment_is_gone(desk):
@@ -161,7 +161,7 @@ def test_plugins_of_others_are_passed_over_and_left_alone(desk):
     assert rows(desk.call("vst3", "list", "--dir", "plugins")) == []
     assert "'Foreign'" in desk.refused("vst3", "remove", "Foreign", "--dir", "plugins", here=True)
     install = ["vst3", "install", "--dir", "plugins", "--name", "Foreign"]
-    assert "Foreign.vst3 is no plugin of stembridge" in desk.refused(*install, here=True)
+    assert "Foreign.vst3 was not made by StemBridge" in desk.refused(*install, here=True)
 
 
 @pytest.mark.parametrize("name", ["../StemBridge", "..", ".", "", "/etc", "StemBridge.vst3/..", "stembridge"])
@@ -181,8 +181,11 @@ def test_names_to_remove_never_leave_the_folder(desk, name):
         (["install", "os:getcwd", "--model", "studio"], "--model studio"),
         (["install", "--dir", "/dev/null/plugins"], "/dev/null/plugins"),
         (["check", "missing.vst3"], "missing.vst3"),
-        (["check", "missing"], "no StemBridge plugin 'missing' in ~/.vst3; none are installed there"),
-        (["check", "."], "no plugin of stembridge"),
+        (
+            ["check", "missing"],
+            "no StemBridge plugin named 'missing' in ~/.vst3; install one with stembridge vst3 install",
+        ),
+        (["check", "."], "was not made by StemBridge"),
         (["remove"], "NAME"),
         (["uninstall"], "uninstall"),
     ],

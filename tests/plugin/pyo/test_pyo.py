@@ -349,7 +349,8 @@ def test_an_error_leaves_a_buffer_silent_and_is_told_once(patch):
             heard.append([np.abs(tape.audio()).max() for tape in tapes])
         saved["heard"] = heard
         said, sys.stderr = sys.stderr.getvalue(), sys.__stderr__
-        assert said == "StemMix in pyo left a buffer silent (MemoryError: too little); the sound goes on\\n"
+        assert said.startswith("StemMix in pyo: a buffer was silent because of an error (MemoryError: too little); the")
+        assert said.count("\\n") == 1
         close(server)
     """)
     mix, drums = saved["heard"].T
