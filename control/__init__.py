@@ -1,4 +1,4 @@
-"""Moves of the faders over time: the automation timeline, MIDI maps, MIDI and CSV files, MIDI ports."""
+"""Move the faders over time: automation, MIDI and CSV files, MIDI maps, MIDI ports."""
 
 from typing import TYPE_CHECKING
 

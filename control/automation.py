@@ -1,4 +1,4 @@
-"""One timeline of fader moves: steps and ramps for each stem."""
+"""Automation: steps and ramps of each stem's gain over time."""
 
 import math
 import operator
@@ -27,13 +27,22 @@ if TYPE_CHECKING:
 
 
 class Automation:
-    """Gains that change in time.
+    """Gains that change over time.
 
-    points: Point or a tuple like it, in any order; of a stem's points at one time the last counts. unit: of all times,
-    "seconds", counted as round(seconds * rate) samples, or "samples". Until its first point a stem is where it starts,
-    from where a ramp to that point begins too: 0 dB, if `starting` does not say otherwise. -80 dB or below is silence.
-    Raises ControlError, in one line, for a time that is negative or no number, a gain that is NaN or above +20 dB, and
-    an unknown shape.
+    Before its first point a stem has its start gain, from which a ramp to that point begins. The start gain is 0 dB
+    unless `starting` sets another.
+
+    Args:
+        points: (time, stem, gain in dB) or (time, stem, gain in dB, shape), in any order; `Point` describes the shapes.
+            Gains are at most +20 dB, and -80 dB or below is silence. If a stem has several points at one time, the last
+            one counts.
+        unit: Unit of all times: "samples", or "seconds", which are rounded to samples.
+
+    Attributes:
+        unit: "seconds" or "samples".
+
+    Raises:
+        ControlError: A time, gain, stem, shape or the unit cannot be used.
     """
 
     def __init__(self, points: Iterable[tuple[Any, ...]] = (), unit: str = "seconds") -> None:
@@ -41,7 +50,7 @@ class Automation:
             raise ControlError(f"unit {unit!r} is unknown; give {' or '.join(UNITS)}")
         self.unit = unit
         self._lanes: dict[str, list[Point]] = {}
-        self._sources: dict[str, str] = {}  # stem -> what named it first
+        self._sources: dict[str, str] = {}  # stem -> file or line that named it first
         self._about = "this automation", "; it has no points"  # for warnings: its name, and why it is empty
         self._drawn: tuple[float, dict[str, Curve]] | None = None
         for point in sorted((check_point(self.unit, *_values(point)) for point in points), key=attrgetter("at")):
@@ -56,9 +65,15 @@ class Automation:
 
     @classmethod
     def from_array(cls, gains_db: "ArrayLike", stems: Sequence[str], points_per_second: float) -> Self:
-        """Curves: gains_db is (stems, n) in dB, the first column at time 0, and straight in dB between columns.
+        """Return automation whose gains are curves. Between points, gains change in a straight line in dB.
 
-        Raises ControlError for another shape, or a gain as in the class.
+        Args:
+            gains_db: Gains in dB, shape (stems, n). The first column is at time 0.
+            stems: Name of each row.
+            points_per_second: Number of columns per second.
+
+        Raises:
+            ControlError: The array has another shape, or a gain is out of range.
         """
         import numpy as np
 
@@ -67,7 +82,7 @@ class Automation:
         except ValueError:
             raise ControlError("gains in rows of different lengths are not (stems, n)") from None
         if gains.dtype.kind not in "iuf":
-            raise ControlError(f"gains of type {gains.dtype} are no real numbers; give dB")
+            raise ControlError(f"gains of type {gains.dtype} are not real numbers; give dB")
         if gains.ndim != 2 or len(gains) != len(stems):
             raise ControlError(f"gains of shape {gains.shape} are not (stems, n) with {len(stems)} stems")
         if len(set(stems)) < len(stems):
@@ -82,13 +97,17 @@ class Automation:
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a CSV file with the header `seconds,stem,gain_db` or `samples,stem,gain_db`, optionally with `shape`.
+        """Read a CSV file, as docs/automation.md describes it.
 
-        Lines are in order of time; a missing or empty shape is "step". Columns may also be separated by semicolons, or
-        by tabs, which give a UserWarning; numbers may then have decimal commas. See docs/automation.md.
+        Columns may also be separated by semicolons, or by tabs, which give a UserWarning. Numbers may then have decimal
+        commas.
+
+        Args:
+            path: A file with the header `seconds,stem,gain_db` or `samples,stem,gain_db`, optionally with `shape`, and
+                lines in order of time. A missing or empty shape means "step".
 
         Raises:
-            ControlError: Names the file and the line.
+            ControlError: The file cannot be read or is not valid; the error names the file and the line.
         """
         table = read_table(path)
         if table.has_tabs:
@@ -106,18 +125,19 @@ class Automation:
         *,
         gains_db: Mapping[str, float] | None = None,
     ) -> Self:
-        """Read a MIDI file through a map.
+        """Read a MIDI file through a map. docs/automation.md describes the supported files.
 
-        Mutes and solos become -80 dB. A solo silences the other stems that the map or `gains_db` names. A file with
-        faults that other programs tolerate gives a UserWarning. docs/automation.md describes the supported files.
+        Mutes become -80 dB, and so do, during a solo, the other stems that the map or `gains_db` names. A file with
+        faults that other programs tolerate gives a UserWarning.
 
         Args:
             path: A standard MIDI file.
             map: Name of a shipped map, path of a .json file, or a MidiMap.
-            gains_db: Where the faders stand when the file begins, stem to dB; 0 dB if not named.
+            gains_db: Positions of the faders at the start of the file, stem to dB; 0 dB if not named.
 
         Raises:
-            ControlError: Names the file, and the invalid event and its track if there is one.
+            ControlError: The file cannot be read or is not valid; the error names the file, and the invalid event and
+                its track if there is one.
         """
         from .midi_points import points_of
         from .midifile import describe, read
@@ -149,38 +169,73 @@ class Automation:
         return tuple(merge(*self._lanes.values(), key=attrgetter("at")))
 
     def step(self, stem: str, at: float, gain_db: float) -> Self:
-        """The stem has this gain from `at` on; the fader gets there in 20 ms. Returns self.
+        """Set a stem to a gain at a time. The fader gets there in 20 ms. A ramp that is under way goes on from there.
 
-        In a ramp it is a jump, from where the ramp goes on.
+        Args:
+            stem: Name of the stem.
+            at: The time.
+            gain_db: The gain in dB.
+
+        Returns:
+            This automation.
+
+        Raises:
+            ControlError: The time or gain is out of range.
         """
         return self._begin(check_point(self.unit, at, stem, gain_db))
 
     def ramp(
         self, stem: str, start: float, stop: float, to_db: float, *, from_db: float | None = None, shape: str = "db"
     ) -> Self:
-        """The stem goes in a straight line, in dB or for shape="linear" in gain, and is at `to_db` at `stop`.
+        """Move a stem in a straight line. Its earlier points between `start` and `stop` are removed.
 
-        from_db: where the line begins, by default where the stem is then. A ramp of 20 ms or more is on time; a
-        shorter one takes 20 ms. What the stem had between start and stop goes. Returns self.
+        A ramp of less than 20 ms takes 20 ms.
+
+        Args:
+            stem: Name of the stem.
+            start: When the ramp begins.
+            stop: When it ends, not before `start`.
+            to_db: Gain at its end, in dB.
+            from_db: Gain at its beginning, in dB; by default the stem's gain at that time.
+            shape: "db" for a straight line in dB, "linear" for one as a factor.
+
+        Returns:
+            This automation.
+
+        Raises:
+            ControlError: A time or gain is out of range, or `stop` is before `start`.
         """
         end = check_point(self.unit, stop, stem, to_db, shape)
         begin = check_point(self.unit, start, stem, from_db, "hold" if from_db is None else "step")
         if end.at < begin.at:
-            raise ControlError(f"{stem}: a ramp from {begin.at:.15g} to {end.at:.15g} {self.unit} goes back in time")
+            raise ControlError(
+                f"{stem}: a ramp from {begin.at:.15g} to {end.at:.15g} {self.unit} goes back in time; "
+                "give the earlier time first"
+            )
         self._begin(begin)
         lane = self._lanes[stem]
         first = bisect_right(lane, begin.at, key=attrgetter("at"))
-        # Before what the stem does from there on: a jump at the ramp's end comes after it.
+        # The ramp's end goes before other points at the same time, such as a jump from there.
         lane[first : max(first, bisect_left(lane, end.at, key=attrgetter("at")))] = [end]
         return self
 
     def morph(
         self, a: str | Path | Mapping[str, float], b: str | Path | Mapping[str, float], start: float, stop: float
     ) -> Self:
-        """All stems that either preset names go from `a` to `b`, straight in dB, as `presets.morph`. Returns self.
+        """Move all stems that either preset names from `a` to `b`, in a straight line in dB, as `presets.morph` does.
 
-        A stem that has no point before starts at `a`. a, b: a name, a path, or gains in dB. Raises PresetError for one
-        that cannot be used.
+        Args:
+            a: Gains in dB, or a preset: its name or path. Stems without an earlier point start at these gains.
+            b: The same.
+            start: When the move begins.
+            stop: When it ends, not before `start`.
+
+        Returns:
+            This automation.
+
+        Raises:
+            PresetError: A preset cannot be used.
+            ControlError: A time is out of range, or `stop` is before `start`.
         """
         end_db = morph(a, b, 1)
         for stem, gain_db in morph(a, b, 0).items():
@@ -192,7 +247,11 @@ class Automation:
         return self
 
     def moves_faders(self, gains_db: Mapping[str, float]) -> bool:
-        """Return whether any fader moves from its gain in `gains_db`, stem to dB; stems not named are at 0 dB."""
+        """Return whether any fader ever leaves its gain in `gains_db`.
+
+        Args:
+            gains_db: Stem to dB; stems that are not named are at 0 dB.
+        """
         return any(
             point.gain_db != max(gains_db.get(stem, 0.0), SILENCE_DB)
             for stem, lane in self._lanes.items()
@@ -202,7 +261,7 @@ class Automation:
     def starting(self, gains_db: Mapping[str, float]) -> Self:
         """Return the same automation for faders that start at given gains. Stems with a point at time 0 start there.
 
-        If it moves none of the faders, it gives a UserWarning.
+        If the automation never moves a fader, this gives a UserWarning.
 
         Args:
             gains_db: Stem to dB, for all stems of the song.
@@ -225,7 +284,7 @@ class Automation:
         return started
 
     def initial(self) -> dict[str, float]:
-        """Where faders start, stem -> dB: those that have a point at 0, or whose first point is no step."""
+        """Return the gains at which faders start, stem to dB, for stems that start with a point at time 0 or a ramp."""
         gains = {}
         for stem, lane in self._lanes.items():
             at_zero = bisect_right(lane, 0, key=attrgetter("at"))
@@ -237,9 +296,17 @@ class Automation:
         return gains
 
     def moves(self, start: int, stop: int, sample_rate: float) -> list[tuple[int, str, float]]:
-        """Moves for StemProcessor.process of the input samples start to stop: (offset from start, stem, dB), sorted.
+        """Return the moves for a block of `StemProcessor.process`, the same however the song is cut into blocks.
 
-        However a stream is cut, its moves are the same. Points at time 0 are no moves, but `initial`.
+        Points at time 0 are not moves; `initial` returns them.
+
+        Args:
+            start: First input sample of the block.
+            stop: The sample after its last.
+            sample_rate: In Hz.
+
+        Returns:
+            (offset from `start` in samples, stem, gain in dB), in order of time.
         """
         if self._drawn is None or self._drawn[0] != sample_rate:
             self._drawn = sample_rate, self._curves(sample_rate)
@@ -249,11 +316,18 @@ class Automation:
         return sorted(found, key=operator.itemgetter(0))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write all points, whole or not at all, so that `from_csv` reads the same. Raises ControlError."""
+        """Write all points to a CSV file that `from_csv` can read.
+
+        Args:
+            path: The file. An older one is replaced.
+
+        Raises:
+            ControlError: The file cannot be written; nothing has changed.
+        """
         write_table(path, self.unit, self.points)
 
     def _begin(self, point: Point) -> Self:
-        """Add a step; a ramp that it divides goes there first."""
+        """Add a step. If it divides a ramp, add a point first that keeps the ramp's first part as it was."""
         here = self._point_at(point.at, point.stem)
         if here.shape != "step":
             self._add(here)
@@ -265,7 +339,7 @@ class Automation:
         return self
 
     def _point_at(self, at: float, stem: str) -> Point:
-        """A point that changes nothing: where the stem is at a time."""
+        """Return a point that can be added without changing anything: the stem's gain at a time."""
         lane = list(known_gains(self._lanes.get(stem, ()), 0.0))
         i = bisect_right(lane, at, key=attrgetter("at"))
         before = lane[i - 1] if i else Point(0, stem, 0.0)
@@ -294,5 +368,7 @@ class Automation:
 def _values(point: Any) -> tuple[Any, ...]:
     """Return a tuple that was given as a point. Raises ControlError if it has another length."""
     if not isinstance(point, tuple) or not 3 <= len(point) <= 4:
-        raise ControlError(f"point {shortened(point)} is not (time, stem, gain in dB) or that and a shape")
+        raise ControlError(
+            f"point {shortened(point)} does not work; give (time, stem, gain in dB) or (time, stem, gain in dB, shape)"
+        )
     return point

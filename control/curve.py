@@ -1,4 +1,4 @@
-"""The curve between the points of a stem, and the moves that make faders follow it."""
+"""Turn the points of a stem into moves that make its fader follow them."""
 
 import math
 from bisect import bisect_left
@@ -8,21 +8,32 @@ from operator import attrgetter
 from ..core.gains import MAX_DB, SILENCE_DB
 from .point import Point
 
-GLIDE_S = 0.02  # in which the engine's faders go to each move, in a straight line
+GLIDE_S = 0.02  # time in which the engine's faders make each move, in a straight line
 
 
 def gain_between(before_db: float, after: Point, share: float) -> float:
-    """The gain in dB after a share of the way to a point, 0 to 1."""
+    """Return the gain on the way to a point, in dB.
+
+    Args:
+        before_db: Gain at the start of the way, in dB.
+        after: The point.
+        share: Share of the way, 0 to 1.
+    """
     if after.shape == "db":
         gain_db = (1 - share) * before_db + share * after.gain_db
     else:
         gain = (1 - share) * _linear(before_db) + share * _linear(after.gain_db)
         gain_db = 20 * math.log10(gain) if gain else SILENCE_DB
-    return min(max(gain_db, SILENCE_DB), MAX_DB)  # rounding leads beyond
+    return min(max(gain_db, SILENCE_DB), MAX_DB)  # rounding may lead beyond
 
 
 def known_gains(points: Iterable[Point], start_db: float) -> Iterator[Point]:
-    """The points of one stem, in order, where those that hold are steps to the gain that they hold."""
+    """Yield the points of a stem, with steps to a known gain in place of those that hold.
+
+    Args:
+        points: Points of one stem, in order of time.
+        start_db: Gain before the first point, in dB.
+    """
     gain = start_db
     for point in points:
         if point.shape == "hold":
@@ -34,7 +45,10 @@ def known_gains(points: Iterable[Point], start_db: float) -> Iterator[Point]:
 class Curve:
     """The moves of one stem.
 
-    start_db: its gain at sample 0. points: after that, in order, with times in samples.
+    Args:
+        start_db: Gain at sample 0, in dB.
+        points: Later points in order of time, with times in samples.
+        sample_rate: In Hz.
     """
 
     def __init__(self, start_db: float, points: Iterable[Point], sample_rate: float) -> None:
@@ -48,7 +62,7 @@ class Curve:
                 self._stretches.append(_Stretch(knots, glide))
             else:
                 knots.append(point)
-                # Faders cannot follow what is faster than their glide: such points share a stretch.
+                # Faders cannot follow points that are closer together than a glide: such points share a stretch.
                 if point.at - knots[0].at >= glide:
                     self._add(knots, glide)
                     knots = [point]
@@ -57,7 +71,7 @@ class Curve:
         self._stops = [stretch.stop for stretch in self._stretches]
 
     def moves(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
-        """Moves in the samples start to stop: (sample, gain in dB)."""
+        """Yield the moves from sample `start` to before `stop`: (sample, gain in dB)."""
         for stretch in self._stretches[bisect_left(self._stops, start) : bisect_left(self._starts, stop)]:
             yield from stretch.moves(start, stop)
 
@@ -67,17 +81,17 @@ class Curve:
 
 
 class _Stretch:
-    """A step, which has one knot, or a ramp through knots."""
+    """A step, which has one knot, or a ramp through several knots."""
 
     def __init__(self, knots: list[Point], glide: int) -> None:
         self._knots, self._glide = tuple(knots), glide
         self.start, self.stop = int(knots[0].at), int(knots[-1].at)
 
     def moves(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
-        """Moves in the samples start to stop: (sample, gain in dB).
+        """Yield the moves from sample `start` to before `stop`: (sample, gain in dB).
 
-        A ramp's are one glide apart, each aimed at where the ramp is one glide later, so that the glides join into it.
-        The first glide is cut short by the second, so that the last one ends with the ramp.
+        The moves of a ramp are one glide apart. Each aims at the gain that the ramp has one glide later, so the glides
+        join to form the ramp. The second move cuts the first glide short, so that the last glide ends with the ramp.
         """
         first = self.start + (self.stop - self.start) % self._glide
         if (first > self.start or self.start == self.stop) and start <= self.start < stop:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files whole or not at all, with errors that suit control."""
 
 import os
 
@@ -7,7 +7,15 @@ from ..core.errors import ControlError
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file, replacing an older one. If it raises ControlError, nothing has changed."""
+    """Write a file, replacing an older one.
+
+    Args:
+        path: The file.
+        content: Its new content.
+
+    Raises:
+        ControlError: The file cannot be written; nothing has changed.
+    """
     try:
         atomic.write_whole(path, content)
     except OSError as error:

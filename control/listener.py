@@ -1,4 +1,4 @@
-"""A thread that receives the messages of a MIDI port for as long as it is wanted."""
+"""Receive the messages of a MIDI port in a thread."""
 
 import threading
 import time
@@ -8,28 +8,29 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import ControlError
 from ..core.log import say
-from .connections import CONNECT, Receive
-from .ports import RETRY, source_of
+from .connections import CONNECT_TIMEOUT_S, Receive
+from .ports import RETRY_INTERVAL_S, source_of
 
 if TYPE_CHECKING:
     from mido import Message
 
 
 class Listener:
-    """Messages from a port, between `start` and `close`. A port that vanishes or fails is opened again.
+    """Receives the messages of a port between `start` and `close`. A port that vanishes or fails is opened again.
 
     Args:
-        port: The name of a port of this machine, or a part of it; "host:port" for a server of mido.sockets; ":port" to
-            be such a server; an object like mido's ports, which stays open; or None for this machine's first device.
-        receive: Called with each message, on a thread of the port.
+        port: Name of a port of this machine, or a part of it; "host:port" to connect to a server of mido.sockets;
+            ":port" to be such a server; an open port of mido, or an object like it, which stays open; or None for this
+            machine's first device.
+        receive: Called with each message, in a thread of the port.
         connected: Called whenever a device connects.
-        report: Called with a line when the port vanishes, fails or is back, and for the first error of each type from
-            `receive`, `connected`, `disconnected` or `send`. Such errors do not stop the listener.
+        report: Called with a line when the port vanishes, fails or is back, and about the first error of each type from
+            `receive`, `connected`, `disconnected` or `send`. These errors do not stop the listener.
         disconnected: Called whenever the device disconnects or the port is closed.
         sends: Whether `send` will be used.
 
     Raises:
-        ControlError: The port is not there.
+        ControlError: The port does not exist or cannot be opened.
     """
 
     def __init__(
@@ -47,18 +48,18 @@ class Listener:
         self._closed = threading.Event()
         self._lost = False
         self._reported: set[str] = set()
-        self._sending = threading.Lock()  # so that nothing is closed under a message on its way
+        self._sending = threading.Lock()  # so that the port is not closed while a message is sent
         self._source = source_of(port, self._received, self._closed, sends)
         self._source.open()
         self._thread = threading.Thread(target=self._run, name=f"MIDI {self.name}", daemon=True)
 
     @property
     def name(self) -> str:
-        """The port's whole name."""
+        """Full name of the port."""
         return self._source.name
 
     def start(self) -> None:
-        """Listen from now on."""
+        """Start listening."""
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -69,39 +70,38 @@ class Listener:
         self.close()
 
     def send(self, message: "Message") -> None:
-        """Send a message back; where nobody is there, it is lost."""
+        """Send a message to the device. If no device is connected, the message is lost."""
         with self._sending, self._going_on("sending"), suppress(OSError, ValueError):
             self._source.send(message)  # ValueError: a mido port that was closed
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._closed.set()
         self._source.interrupt()
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            self._thread.join(CONNECT)
+            self._thread.join(CONNECT_TIMEOUT_S)
 
     def _run(self) -> None:
         while not self._closed.is_set():
             began = time.monotonic()
-            what = "is gone; it is picked up when it returns"
+            event = "is gone; it will be opened again when it returns"
             try:
                 self._source.listen(self._found)
             except OSError:  # the connection broke
                 pass
             except Exception as error:  # a driver may raise anything
-                what = f"failed ({named(error)}); it is opened again"
+                event = f"failed ({error_text(error)}); it will be opened again"
             self._close_source()
             with self._going_on("disconnecting"):
                 self._disconnected()
             if self._closed.is_set():
                 return
             self._lost = True
-            self._tell(what)
-            self._closed.wait(
-                began + RETRY - time.monotonic()
-            )  # so that a port that fails at once is not retried in a tight loop
+            self._report_event(event)
+            # Wait, so that a port that fails at once is not retried in a tight loop.
+            self._closed.wait(began + RETRY_INTERVAL_S - time.monotonic())
             while not self._reopened():
-                if self._closed.wait(RETRY):
+                if self._closed.wait(RETRY_INTERVAL_S):
                     return
         self._close_source()
 
@@ -116,7 +116,7 @@ class Listener:
     def _found(self) -> None:
         if self._lost:
             self._lost = False
-            self._tell("is back")
+            self._report_event("is back")
         with self._going_on("connecting"):
             self._connected()
 
@@ -129,10 +129,10 @@ class Listener:
             kind = f"{doing} {type(error).__name__}"
             if kind not in self._reported:
                 self._reported.add(kind)
-                self._tell(f"goes on after an error while {doing} ({named(error)})")
+                self._report_event(f"goes on after an error while {doing} ({error_text(error)})")
 
-    def _tell(self, what: str) -> None:
-        tell(self._report, f"MIDI port {self.name} {what}")
+    def _report_event(self, event: str) -> None:
+        report_safely(self._report, f"MIDI port {self.name} {event}")
 
     def _reopened(self) -> bool:
         """Try to open the port; return whether it is open."""
@@ -143,14 +143,19 @@ class Listener:
         return opened
 
 
-def tell(report: Callable[[str], None], line: str) -> None:
-    """Report a line; if that fails, which must end nothing, log it."""
+def report_safely(report: Callable[[str], None], line: str) -> None:
+    """Report a line. If `report` fails, log the line, because a failing report must not stop anything.
+
+    Args:
+        report: Called with the line.
+        line: The line.
+    """
     try:
         report(line)
     except Exception as error:
         say(f"{line} ({type(error).__name__} in report: {' '.join(str(error).split())})")
 
 
-def named(error: Exception) -> str:
-    """Return an error's type and text in one line."""
+def error_text(error: Exception) -> str:
+    """Return the type and text of an error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

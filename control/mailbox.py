@@ -1,27 +1,28 @@
-"""Values handed from any thread to one that uses them."""
+"""Hand values from any thread to one thread that uses them."""
 
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .listener import named, tell
+from .listener import error_text, report_safely
 
 Key = tuple[str, str | None]  # kind and stem of a change; a preset has no stem
 
-REST = 0.001  # seconds between two uses, so that what comes in a flood is used in few of them
-PATIENCE = 2.0  # seconds to wait for whoever uses the values to come back
+USE_INTERVAL_S = 0.001  # least time between two uses, so that a flood of values is used in a few batches
+CLOSE_TIMEOUT_S = 2.0  # longest time to wait at the end for a use that is under way
 
 
 class Mailbox:
-    """A table of the latest value of each key, and a thread that takes all there are as soon as there are any.
+    """Keeps the latest value of each key until a thread uses them all together.
 
-    It does so a thousand times a second at most, and the table is as large as there are keys, however fast values come.
+    The thread does this at most a thousand times a second. However fast values come, there is one for each key.
 
     Args:
-        use: Called with the table. If it raises an error, these values are lost, and the thread goes on.
-        name: The thread's name.
-        report: Called with a line for the first error of each type from `use`.
+        use: Called in the thread with a table of values. If it raises an error, these values are lost, and the thread
+            goes on.
+        name: Name of the thread.
+        report: Called with a line about the first error of each type from `use`.
     """
 
     def __init__(self, use: Callable[[dict[Key, Any]], None], name: str, report: Callable[[str], None]) -> None:
@@ -35,7 +36,11 @@ class Mailbox:
         self._thread.start()
 
     def put(self, values: Mapping[Key, Any]) -> None:
-        """Hand over values; those that were not taken yet are replaced. Never waits for their use."""
+        """Hand over values, without waiting for their use.
+
+        Args:
+            values: Key to value. They replace values of the same keys that were not used yet.
+        """
         with self._changed:
             if not self._table:
                 self._changed.notify()
@@ -43,17 +48,17 @@ class Mailbox:
 
     @property
     def pending(self) -> dict[Key, Any]:
-        """The values that are not used yet or are being used now."""
+        """Values that were not used yet or are being used now."""
         with self._changed:
             return self._in_use | self._table
 
     def close(self) -> None:
-        """Let the thread take what there is, and end."""
+        """Wait until the thread has used all values, and end it."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         if threading.current_thread() is not self._thread:
-            self._thread.join(PATIENCE)
+            self._thread.join(CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
         while True:
@@ -67,7 +72,7 @@ class Mailbox:
             except Exception as error:
                 if type(error) not in self._reported:
                     self._reported.add(type(error))
-                    tell(self._report, f"{self._name}: an error was ignored ({named(error)})")
+                    report_safely(self._report, f"{self._name}: an error was ignored ({error_text(error)})")
             with self._changed:
                 self._in_use = {}
-            time.sleep(REST)
+            time.sleep(USE_INTERVAL_S)

@@ -1,4 +1,4 @@
-"""A MIDI controller moves the faders of what is playing."""
+"""Move faders by MIDI while audio plays."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ from ..core.protocols import Target
 from ..core.stems import check_stems
 from ..presets import load_preset
 from ..presets.gains import checked_gains
-from .listener import Listener, named, tell
+from .listener import Listener, error_text, report_safely
 from .mailbox import Key, Mailbox
 from .maps.midimap import MidiMap, load_map
 from .maps.translator import Change, Translator
@@ -26,22 +26,28 @@ SETTERS = {"gain": "set_gains_db", "mute": "mute", "solo": "solo"}
 
 
 class MidiControl:
-    """Moves a target's faders by MIDI, between `start` and `close`, or in a `with` block.
+    """Moves a target's faders by MIDI, between `start` and `close` or in a `with` block.
 
-    target: a StemProcessor, or an object with its set_gains_db, mute and solo; or an object with attributes
-    `<stem>_db`, and perhaps `<stem>_mute` and `<stem>_solo`, such as a StemMix. map: a shipped one's name, a .json
-    file, or a MidiMap. port: the name of a MIDI port, or a part of it; "host:port" or ":port" for a network (see
-    docs/midi.md); an open port of mido; None for the first device.
-    position: returns how many samples have been processed so far. If it is given, `recording` keeps the moves, at that
-    position minus latency_samples. By default latency_samples is the target's own if the target has set_gains_db, which
-    acts on the output, and 0 if it has attributes, which act on the input.
-    report: called with a line when the port vanishes, when it is back, and when the target refuses a value for the
-    first time; by default it goes to stderr.
+    A program that also moves faders itself should do so through `load_preset`, `set_gains_db`, `mute` and `solo`, so
+    that the controls follow. Neither the port nor the audio ever waits: messages leave the latest value of each fader
+    in a table, and a thread sets them on the target.
 
-    A program that moves faders itself should do so through `load_preset`, `set_gains_db`, `mute` and `solo`, so that
-    the controls follow. Neither the port nor the audio ever waits: messages leave the latest value of each fader in a
-    table, from where a thread sets them. The map's presets are read when this is made. Raises ControlError or
-    PresetError, in one line.
+    Args:
+        target: A StemProcessor, or an object with the same `set_gains_db`, `mute` and `solo`; or an object with
+            attributes `<stem>_db`, and optionally `<stem>_mute` and `<stem>_solo`, such as a StemMix.
+        map: Name of a shipped map, path of a .json file, or a MidiMap. Its presets are read at once.
+        port: Name of a MIDI port, or a part of it; "host:port" or ":port" for MIDI over a network (see docs/midi.md);
+            an open port of mido; or None for the first device.
+        position: Returns how many samples have been processed so far. If it is given, `recording` keeps the moves, at
+            this position minus `latency_samples`.
+        latency_samples: By default, the target's own if it has `set_gains_db`, which acts on the output, and 0 if it
+            has attributes, which act on the input.
+        report: Called with a line when the port vanishes or is back, and when the target refuses a value for the first
+            time. By default the line is logged.
+
+    Raises:
+        ControlError: The map, the target or a stem in a preset cannot be used.
+        PresetError: A preset of the map cannot be loaded.
     """
 
     def __init__(
@@ -65,7 +71,7 @@ class MidiControl:
         self._translator = Translator(
             self._map, self._target.stems, self._target.gains_db, self._target.muted, self._target.soloed
         )
-        self._lock = threading.Lock()  # held while a message is understood, and no longer
+        self._lock = threading.Lock()  # held only while a message is translated
         self._position = position
         self._latency_samples, self._delayed = latency_samples, target if outputs else None
         self._recording = None if position is None else Recording(self._map, self._target, self._presets)
@@ -75,7 +81,11 @@ class MidiControl:
         self._listener: Listener | None = None
 
     def start(self) -> None:
-        """Open the port. Raises ControlError if it is not there."""
+        """Open the port and start to move faders.
+
+        Raises:
+            ControlError: The port does not exist or cannot be opened, or this has been started already.
+        """
         if self._listener is not None:
             raise ControlError("this MidiControl has been started already; close it first")
         self._listener = Listener(
@@ -86,7 +96,7 @@ class MidiControl:
         self._listener.start()
 
     def close(self) -> None:
-        """Close the port, release momentary buttons and apply pending changes. The recording stays."""
+        """Close the port, release momentary buttons and apply pending changes. The recording is kept."""
         if self._listener is not None:
             self._listener.close()
         self._release()
@@ -109,38 +119,53 @@ class MidiControl:
 
     @property
     def port(self) -> str:
-        """The port's whole name. Raises ControlError before the start."""
+        """Full name of the port.
+
+        Raises:
+            ControlError: This has not been started.
+        """
         if self._listener is None:
-            raise ControlError("there is no port before the start; use `with`, or start()")
+            raise ControlError("this MidiControl has no port until it is started; use `with`, or call start()")
         return self._listener.name
 
     @property
     def recording(self) -> Recording:
-        """The moves since this MidiControl was made. Raises ControlError if no `position` was given."""
+        """All moves since this MidiControl was made.
+
+        Raises:
+            ControlError: No `position` was given.
+        """
         if self._recording is None:
-            raise ControlError("nothing was recorded; give MidiControl a position, which counts the samples")
+            raise ControlError(
+                "nothing was recorded; give MidiControl a `position`, a function that returns the samples processed"
+            )
         return self._recording
 
     @property
     def gains_db(self) -> dict[str, float]:
-        """The last gain sent to each fader, stem to dB, from any source. The target may still have to follow."""
+        """Last gain sent to each fader from any source, stem to dB. The target may not have followed yet."""
         pending = self._pending("gain")  # first, so that a change done in between is read from the target
         return dict(self._target.gains_db) | pending
 
     @property
     def muted(self) -> tuple[str, ...]:
-        """The stems that are muted, or will be once the target has followed."""
+        """Stems that are muted, or will be once the target has followed."""
         return self._switched_on("mute")
 
     @property
     def soloed(self) -> tuple[str, ...]:
-        """The stems that are soloed, or will be once the target has followed."""
+        """Stems that are soloed, or will be once the target has followed."""
         return self._switched_on("solo")
 
     def load_preset(self, preset: str | os.PathLike[str] | Mapping[str, float]) -> None:
-        """Bring all faders to a preset: a name, a .json file, or gains in dB, 0 dB where a stem is not named.
+        """Move all faders to a preset. The controls follow, as with `set_gains_db`.
 
-        As with `set_gains_db`, the controls know of it. Raises PresetError or ControlError.
+        Args:
+            preset: Name of a preset, path of a .json file, or stem to dB. Stems that are not named go to 0 dB.
+
+        Raises:
+            PresetError: The preset cannot be used.
+            ControlError: A stem is unknown, or this has not been started.
         """
         self._check_started()
         name = None if isinstance(preset, Mapping) else os.fspath(preset)
@@ -150,10 +175,17 @@ class MidiControl:
             self._want(self._loaded(name, gains))
 
     def set_gains_db(self, **gains_db: float) -> None:
-        """Move faders from the program, stem=dB.
+        """Move faders from the program, as in `set_gains_db(vocals=-6.0)`.
 
-        Unlike gains that the target is given, the controls know of it: with pickup they hold off until they pass the
-        gain, motor faders move, and it is recorded. Raises PresetError or ControlError.
+        Unlike with the target's own method, the controls follow: with pickup they wait until they have passed the new
+        gain, motor faders move, and the move is recorded.
+
+        Args:
+            gains_db: Gains in dB, at most +20; -80 or below is silence.
+
+        Raises:
+            PresetError: A gain is out of range.
+            ControlError: A stem is unknown, or this has not been started.
         """
         self._check_started()
         gains = checked_gains(gains_db)
@@ -163,11 +195,19 @@ class MidiControl:
             self._want({("gain", stem): gain for stem, gain in gains.items()})
 
     def mute(self, stem: str, on: bool = True) -> None:
-        """Mute a stem, or end that, from the program; buttons and lights know of it. Raises ControlError."""
+        """Mute a stem from the program, or unmute it with `on=False`. Buttons and lights follow.
+
+        Raises:
+            ControlError: The stem is unknown, or this has not been started.
+        """
         self._switch("mute", stem, on)
 
     def solo(self, stem: str, on: bool = True) -> None:
-        """Solo a stem, or end that, from the program; buttons and lights know of it. Raises ControlError."""
+        """Solo a stem from the program, or end its solo with `on=False`. Buttons and lights follow.
+
+        Raises:
+            ControlError: The stem is unknown, or this has not been started.
+        """
         self._switch("solo", stem, on)
 
     def _switch(self, kind: str, stem: str, on: bool) -> None:
@@ -219,10 +259,10 @@ class MidiControl:
 
     def _check_started(self) -> None:
         if self._wanted is None:
-            raise ControlError("this MidiControl moves nothing before the start and after the close; use `with`")
+            raise ControlError("this MidiControl is not running; use `with`, or call start()")
 
     def _apply(self, wanted: dict[Key, Any]) -> None:
-        """Set values on the target, all faders at once, or each alone if one of them is refused."""
+        """Set values on the target: all faders at once, or one by one if the target refuses them together."""
         at = self._heard_at()
         done: dict[Key, Any] = {PRESET: wanted[PRESET]} if PRESET in wanted else {}
         gains = {stem: value for (kind, stem), value in wanted.items() if kind == "gain" and stem is not None}
@@ -232,7 +272,7 @@ class MidiControl:
             if kind in ("mute", "solo") and self._tried(kind, stem, value):
                 done[kind, stem] = value
         if self._recording is not None and at is not None:
-            held = self._target.gains_db  # it may round
+            held = self._target.gains_db  # the target may have rounded them
             for (kind, stem), value in done.items():
                 if value is not None:
                     self._recording.add(at, kind, stem, held[stem] if kind == "gain" and stem is not None else value)
@@ -240,34 +280,34 @@ class MidiControl:
             self._shown.put(done)
 
     def _heard_at(self) -> int | None:
-        """The sample of the song that is heard now; None if nobody can say it."""
+        """Return the sample of the song that is heard now; None if it is not known."""
         if self._position is None:
             return None
         try:
             latency = self._latency_samples
-            if latency is None:  # asked each time: some know it only when they have begun
+            if latency is None:  # read each time, because some targets do not know it before audio plays
                 latency = getattr(self._delayed, "latency_samples", 0)
             return max(0, int(self._position()) - latency)
         except Exception as error:
-            self._report_once("position", f"MIDI: the position is unknown, and nothing recorded: {named(error)}")
+            self._report_once("position", f"MIDI: the position is unknown, so nothing is recorded: {error_text(error)}")
             return None
 
     def _tried(self, kind: str, /, *arguments: Any, **gains_db: float) -> bool:
-        """Whether the target took it; if not, that is told once for each kind."""
+        """Set a value on the target. Return whether it was accepted; if not, report the first error of each kind."""
         try:
             getattr(self._target, SETTERS[kind])(*arguments, **gains_db)
         except Exception as error:
-            self._report_once(kind, f"MIDI: a {kind} could not be set: {named(error)}")
+            self._report_once(kind, f"MIDI: a {kind} could not be set: {error_text(error)}")
             return False
         return True
 
     def _report_once(self, kind: str, line: str) -> None:
         if kind not in self._reported:
             self._reported.add(kind)
-            tell(self._report, line)
+            report_safely(self._report, line)
 
     def _show_all(self) -> None:
-        """A device that has just come learns where all faders and lights are."""
+        """Send the state of all faders and lights to a device that has just connected."""
         if self._shown is not None:
             self._shown.put(state_of(self._target))
 

@@ -1,4 +1,4 @@
-"""The points of a timeline that the messages of a MIDI file make."""
+"""Turn the messages of a MIDI file into points of automation."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,17 @@ def points_of(
     midi_map: MidiMap,
     gains_db: Mapping[str, float],
 ) -> list[Point]:
-    """Return the points that a MIDI file's messages make of faders that start at `gains_db`. Raises ControlError."""
+    """Return the points to which the messages of a MIDI file move the faders.
+
+    Args:
+        path: Path of the file, for errors.
+        messages: (seconds from the start, message), in order of time.
+        midi_map: The map through which the messages are read.
+        gains_db: Gains at which the faders start, stem to dB; 0 dB if not named.
+
+    Raises:
+        ControlError: A preset of the map cannot be loaded.
+    """
     faders: dict[str, float] = dict.fromkeys(midi_map.stems, 0.0) | dict(gains_db)
     switched: dict[str, set[str]] = {"mute": set(), "solo": set()}
     translator = Translator(midi_map, midi_map.stems, faders)

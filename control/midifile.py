@@ -1,4 +1,4 @@
-"""MIDI files as messages in seconds, and back."""
+"""Read the messages of MIDI files with their times in seconds, and write them."""
 
 import io
 import math
@@ -16,13 +16,13 @@ from .miditrack import Event, read_track
 if TYPE_CHECKING:
     from mido import Message
 
-DEFAULT_TEMPO = 500_000  # microseconds a beat, 120 beats a minute
-# Frames a second by what a file says, as a fraction: 29 stands for the 29.97 of NTSC.
+DEFAULT_TEMPO_US = 500_000  # microseconds per beat: 120 beats a minute
+# Number in a file to SMPTE frames per second, as a fraction. 29 stands for the 29.97 of NTSC.
 FRAME_RATES = {24: (24, 1), 25: (25, 1), 29: (30_000, 1001), 30: (30, 1)}
-BEATS = (2, 1, 4, 8)  # a second, of which what is written has the first that makes ticks of samples
-FINEST = 32_767  # ticks a beat that a file can have
-LONGEST = (1 << 28) - 1  # ticks between two events that a file can hold
-TRACK = b"MTrk"
+BEATS_PER_SECOND = (2, 1, 4, 8)  # `write` uses the first of these with which a tick can be a sample
+MAX_TICKS_PER_BEAT = 32_767
+MAX_DELTA_TICKS = (1 << 28) - 1  # most ticks between two events
+TRACK_MAGIC = b"MTrk"
 
 
 def read(path: str | os.PathLike[str]) -> "list[tuple[float, Message]]":
@@ -34,6 +34,9 @@ def read(path: str | os.PathLike[str]) -> "list[tuple[float, Message]]":
 
     A file with faults that other programs tolerate is read too, with one UserWarning: a wrong number of tracks in the
     header, wrong lengths, a missing end, data bytes above 0x7f (taken as 0x7f).
+
+    Args:
+        path: A standard MIDI file.
 
     Returns:
         (seconds from the start, message), in order of time.
@@ -61,7 +64,7 @@ def read(path: str | os.PathLike[str]) -> "list[tuple[float, Message]]":
         frames, seconds = FRAME_RATES[256 - (division >> 8)]
         units_a_tick, units_a_second = seconds, frames * (division & 0xFF)
     else:
-        units_a_tick, units_a_second = DEFAULT_TEMPO, 1_000_000 * division
+        units_a_tick, units_a_second = DEFAULT_TEMPO_US, 1_000_000 * division
     messages, base = [], 0
     for events, end in tracks:
         last, now, units = 0, base, units_a_tick
@@ -76,7 +79,10 @@ def read(path: str | os.PathLike[str]) -> "list[tuple[float, Message]]":
 
 
 def describe(messages: "Iterable[Message]") -> str:
-    """Describe in a few words what kinds of messages there are, with numbers as in maps.
+    """Describe in a few words which kinds of messages there are, with numbers as in maps.
+
+    Args:
+        messages: Channel messages and system resets.
 
     >>> from mido import Message
     >>> describe([Message("control_change", control=n) for n in (0, 1, 2, 7)] + [Message("note_on", note=60)])
@@ -93,9 +99,9 @@ def describe(messages: "Iterable[Message]") -> str:
         elif message.type == "reset":  # of the whole system: it has no channel
             numbers.setdefault("system reset", set())
         else:
-            what = "pitch bend on channel" if message.type == "pitchwheel" else "aftertouch on channel"
-            numbers.setdefault(what, set()).add(message.channel + 1)
-    kinds = [f"{what}{'s' if len(found) > 1 else ''} {_ranges(found)}".rstrip() for what, found in numbers.items()]
+            kind = "pitch bend on channel" if message.type == "pitchwheel" else "aftertouch on channel"
+            numbers.setdefault(kind, set()).add(message.channel + 1)
+    kinds = [f"{kind}{'s' if len(found) > 1 else ''} {_ranges(found)}".rstrip() for kind, found in numbers.items()]
     return ", ".join(kinds)
 
 
@@ -112,34 +118,45 @@ def _ranges(numbers: set[int]) -> str:
 
 
 def has_midi_header(start: bytes) -> bool:
-    """Return whether a file's first 12 bytes are those of a MIDI file, plain or in RIFF (.rmi)."""
+    """Return whether a file is a MIDI file, plain or in RIFF (.rmi).
+
+    Args:
+        start: The first 12 bytes of the file.
+    """
     return start[:4] == b"MThd" or (start[:4] == b"RIFF" and start[8:12] == b"RMID")
 
 
 def write(path: str | os.PathLike[str], messages: "Iterable[tuple[int, Message]]", sample_rate: float) -> None:
-    """Write (sample, message) as a MIDI file of type 0, whole or not at all.
+    """Write a MIDI file of type 0, in which a tick is a sample.
 
-    A tick is a sample, at 120 beats a minute if the rate allows: 22,050 ticks a beat at 44.1 kHz. Of rates that no
-    number of ticks a beat fits, such as a fraction of a Hz, it is 4 microseconds.
-    Raises ControlError for a sample that is negative, a rate that is none, or a file that cannot be written.
+    The tempo is 120 beats a minute if the rate allows it: at 44.1 kHz, a beat has 22,050 ticks. For rates at which a
+    tick cannot be a sample, such as a fraction of a Hz, a tick is 4 microseconds.
+
+    Args:
+        path: The file. An older one is replaced.
+        messages: (sample, message), in any order.
+        sample_rate: In Hz.
+
+    Raises:
+        ControlError: A sample is negative, the rate is not above 0, or the file cannot be written; nothing has changed.
     """
     from mido import MetaMessage, MidiFile, MidiTrack
 
     if not isinstance(sample_rate, Real) or not 0 < sample_rate < math.inf:
-        raise ControlError(f"sample rate {sample_rate!r} is none; give it in Hz")
-    fitting = (beats for beats in BEATS if not sample_rate % beats and sample_rate / beats <= FINEST)
-    beats = next(fitting, None)
+        raise ControlError(f"sample rate {sample_rate!r} does not work; give a rate in Hz, above 0")
+    exact = (beats for beats in BEATS_PER_SECOND if not sample_rate % beats)
+    beats = next((beats for beats in exact if sample_rate / beats <= MAX_TICKS_PER_BEAT), None)
     ticks_per_beat, tempo = (30_000, 120_000) if beats is None else (int(sample_rate / beats), 1_000_000 // beats)
     ticks_per_sample = 1_000_000 / tempo * ticks_per_beat / sample_rate
     track = MidiTrack([MetaMessage("set_tempo", tempo=tempo)])
     last = 0
     for sample, message in sorted(messages, key=lambda item: item[0]):
         if sample < 0:
-            raise ControlError(f"{path}: a message at sample {sample} cannot be written; samples go from 0 on")
+            raise ControlError(f"{path}: a message at sample {sample} cannot be written; give samples from 0 on")
         tick = round(sample * ticks_per_sample)
-        while tick - last > LONGEST:
-            track.append(MetaMessage("text", time=LONGEST))
-            last += LONGEST
+        while tick - last > MAX_DELTA_TICKS:
+            track.append(MetaMessage("text", time=MAX_DELTA_TICKS))
+            last += MAX_DELTA_TICKS
         track.append(message.copy(time=tick - last))
         last = tick
     content = io.BytesIO()
@@ -166,7 +183,7 @@ def _content(path: str | os.PathLike[str]) -> bytes:
 
 
 def _header(data: bytes, path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
-    """Type, number of tracks, what a tick is, and where the header ends."""
+    """Return the type, the number of tracks, the division into ticks, and the position of the header's end."""
     length = int.from_bytes(data[4:8])
     if len(data) < 14 or length < 6:
         raise ControlError(f"{path} is cut short in its header; save or download it again")
@@ -191,11 +208,11 @@ def _tracks(data: bytes, start: int, path: str | os.PathLike[str]) -> tuple[list
     while start < len(data):
         length = int.from_bytes(data[start + 4 : start + 8])
         stated = start + 8 + length
-        if data[start : start + 4] != TRACK:
+        if data[start : start + 4] != TRACK_MAGIC:
             if _is_chunk(data, start) and stated <= len(data):  # not a track; skip it
                 start = stated
                 continue
-            following = data.find(TRACK, start)
+            following = data.find(TRACK_MAGIC, start)
             if following < 0 and tracks:
                 faults.append(f"{_count(len(data) - start, 'byte')} after the last track are not a track")
             if following < 0:
@@ -206,7 +223,7 @@ def _tracks(data: bytes, start: int, path: str | os.PathLike[str]) -> tuple[list
         name = f"track {len(tracks) + 1}"
         # A length is right if it leads to another chunk or the file's end.
         believed = stated == len(data) or _is_chunk(data, stated)
-        following = stated if believed else data.find(TRACK, start + 8)
+        following = stated if believed else data.find(TRACK_MAGIC, start + 8)
         track = read_track(data[start + 8 : following if following > 0 else len(data)], f"{path}, {name}")
         clipped += track.clipped
         tracks.append((track.events, track.end))

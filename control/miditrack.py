@@ -1,4 +1,4 @@
-"""The events in the bytes of one track of a MIDI file."""
+"""Read the events in one track of a MIDI file."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -7,13 +7,21 @@ from ..core.errors import ControlError
 if TYPE_CHECKING:
     from mido import Message
 
-HIGHEST = 0x7F  # the largest data byte
+MAX_DATA_BYTE = 0x7F  # the largest data byte
 
 
 class Event(NamedTuple):
+    """An event in a track.
+
+    Attributes:
+        tick: Its time.
+        tempo: Microseconds per beat from here on; None for a message.
+        message: A channel message or system reset; None for a tempo.
+    """
+
     tick: int
-    tempo: int | None  # microseconds a beat
-    message: "Message | None"  # a channel message or system reset; None for a tempo
+    tempo: int | None
+    message: "Message | None"
 
 
 class _MalformedError(Exception):
@@ -24,8 +32,9 @@ class Track(NamedTuple):
     """A track that was read.
 
     Attributes:
+        events: Its events.
         end: Its last tick.
-        length: Bytes that its events take.
+        length: Length of its events in bytes.
         ended: Whether it has an end event.
         whole: Number of complete events.
         broken: Whether its bytes end within an event.
@@ -64,7 +73,7 @@ def read_track(data: bytes, where: str) -> Track:
                 if meta == 0x51:
                     tempo = int.from_bytes(content)
                     if length != 3 or not tempo:
-                        raise _MalformedError("it is a tempo of no length")
+                        raise _MalformedError("its tempo is not valid")
                     events.append(Event(tick + delta, tempo, None))
             elif first in (0xF0, 0xF7):
                 length, at = _variable(data, at + 1)
@@ -75,10 +84,10 @@ def read_track(data: bytes, where: str) -> Track:
                 if first >= 0x80:
                     status, at = first, at + 1
                 if not 0x80 <= status < 0xF0:
-                    raise _MalformedError(f"byte 0x{first:02x} begins no event")
+                    raise _MalformedError(f"byte 0x{first:02x} does not begin an event")
                 content, at = _take(data, at, 1 if status >> 4 in (0xC, 0xD) else 2)
-                clipped += sum(byte > HIGHEST for byte in content)
-                message = Message.from_bytes([status, *(min(byte, HIGHEST) for byte in content)])
+                clipped += sum(byte > MAX_DATA_BYTE for byte in content)
+                message = Message.from_bytes([status, *(min(byte, MAX_DATA_BYTE) for byte in content)])
                 events.append(Event(tick + delta, None, message))
             start, tick = at, tick + delta
     except IndexError:
@@ -89,7 +98,7 @@ def read_track(data: bytes, where: str) -> Track:
 
 
 def _variable(data: bytes, start: int) -> tuple[int, int]:
-    """A number of up to four bytes, and where it ends."""
+    """Return a number of up to four bytes, and the position of its end."""
     value = 0
     for i in range(start, start + 4):
         value = value << 7 | data[i] & 0x7F
@@ -99,7 +108,7 @@ def _variable(data: bytes, start: int) -> tuple[int, int]:
 
 
 def _take(data: bytes, start: int, length: int) -> tuple[bytes, int]:
-    """So many bytes, and where they end."""
+    """Return `length` bytes, and the position of their end."""
     if start + length > len(data):
         raise IndexError
     return data[start : start + length], start + length

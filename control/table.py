@@ -1,4 +1,4 @@
-"""Automation as a table: CSV files of points."""
+"""Read and write automation as a table of points, in CSV files."""
 
 import codecs
 import csv
@@ -13,15 +13,15 @@ from ..core.errors import ControlError
 from .files import write_whole
 from .point import Point, check_point
 
-HEADER = "seconds,stem,gain_db or samples,stem,gain_db, and if there are ramps a column shape"
+HEADER_REMEDY = "use seconds,stem,gain_db or samples,stem,gain_db, and a column shape for ramps"
 
 
 class Table(NamedTuple):
-    """What a CSV file says.
+    """The content of a CSV file.
 
     Attributes:
         unit: Unit of all times, "seconds" or "samples".
-        points: In the order of the lines.
+        points: The points in order of time.
         first_lines: Stem to the number of the first line that names it.
         has_tabs: Whether tabs separate the columns.
     """
@@ -33,7 +33,14 @@ class Table(NamedTuple):
 
 
 def read_table(path: str | os.PathLike[str]) -> Table:
-    """Read a CSV file. Raises ControlError, which names the file and the line."""
+    """Read a CSV file of points.
+
+    Args:
+        path: The file, as `Automation.from_csv` describes it.
+
+    Raises:
+        ControlError: The file cannot be read, or a line is not valid; the error names the file and the line.
+    """
     text = _text(path)
     # Spreadsheets separate columns with semicolons or tabs if the comma is the decimal separator.
     header = next((line for line in text.split("\n") if line.strip()), "")
@@ -70,7 +77,16 @@ def read_table(path: str | os.PathLike[str]) -> Table:
 
 
 def write_table(path: str | os.PathLike[str], unit: str, points: Iterable[Point]) -> None:
-    """Write a CSV file, whole or not at all, so that `read_table` reads the same. Raises ControlError."""
+    """Write points to a CSV file that `read_table` can read.
+
+    Args:
+        path: The file. An older one is replaced.
+        unit: Unit of all times, "seconds" or "samples".
+        points: The points in order of time.
+
+    Raises:
+        ControlError: The file cannot be written; nothing has changed.
+    """
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow([unit, *Point._fields[1:]])
@@ -102,8 +118,8 @@ def _unit(columns: list[str]) -> str:
     unit = "samples" if "samples" in columns else "seconds"
     missing = [name for name in (unit, "stem", "gain_db") if name not in columns]
     if missing:
-        raise ControlError(f"the header has no column {missing[0]!r}; it is {HEADER}")
+        raise ControlError(f"the header has no column {missing[0]!r}; {HEADER_REMEDY}")
     extra = sorted({name for name in columns if columns.count(name) > 1 or name not in (unit, *Point._fields[1:])})
     if extra:
-        raise ControlError(f"the header has a column {extra[0][:40]!r} too many; it is {HEADER}")
+        raise ControlError(f"the header has an unknown or repeated column {extra[0][:40]!r}; {HEADER_REMEDY}")
     return unit

@@ -1,4 +1,4 @@
-"""The targets of MIDI control: a StemProcessor, or any object whose attributes are its faders."""
+"""Targets of MIDI control: a StemProcessor, or any object whose attributes are its faders."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,14 @@ from .mailbox import Key
 
 
 def state_of(target: Target) -> dict[Key, float | bool]:
-    """All faders, mutes and solos: (kind "gain", "mute" or "solo", stem) -> value."""
+    """Return the state of all faders, mutes and solos.
+
+    Args:
+        target: The target.
+
+    Returns:
+        ("gain", "mute" or "solo", stem) to gain in dB or bool.
+    """
     return {
         **{("gain", stem): gain for stem, gain in target.gains_db.items()},
         **{("mute", stem): stem in target.muted for stem in target.stems},
@@ -20,10 +27,17 @@ def state_of(target: Target) -> dict[Key, float | bool]:
 
 
 class AttributeFaders:
-    """An object's attributes `<stem>_db`, `<stem>_mute` and `<stem>_solo` as a Target.
+    """Makes a Target of an object's attributes `<stem>_db`, `<stem>_mute` and `<stem>_solo`.
 
-    Without `<stem>_solo` a solo mutes the other stems; without `<stem>_mute` a mute is -80 dB. stems: those to look
-    for if the object has no `stems` that says them. Raises ControlError if there is no `<stem>_db`.
+    If there is no `<stem>_solo`, a solo mutes the other stems. If there is no `<stem>_mute`, a mute sets `<stem>_db` to
+    -80.
+
+    Args:
+        target: The object.
+        stems: Names of stems to look for, if the object has no attribute `stems`.
+
+    Raises:
+        ControlError: The object has no attribute `<stem>_db`.
     """
 
     def __init__(self, target: Any, stems: Iterable[str]) -> None:
@@ -44,25 +58,25 @@ class AttributeFaders:
 
     @property
     def gains_db(self) -> dict[str, float]:
-        """Where the faders stand, stem -> dB."""
+        """Positions of the faders, stem to dB."""
         return {
             stem: self._gains_db[stem] if self._hides(stem) else float(self._get(stem, "db")) for stem in self.stems
         }
 
     def set_gains_db(self, **gains_db: float) -> None:
-        """Move faders."""
+        """Move faders, as in `set_gains_db(vocals=-6.0)`."""
         for stem, gain in gains_db.items():
             self._gains_db[stem] = gain
             if not self._hides(stem):
                 self._set(stem, "db", gain)
 
     def mute(self, stem: str, on: bool = True) -> None:
-        """Mute a stem, or end that."""
+        """Mute a stem, or unmute it with `on=False`."""
         (self.muted.add if on else self.muted.discard)(stem)
         self._silence()
 
     def solo(self, stem: str, on: bool = True) -> None:
-        """Solo a stem, or end that."""
+        """Solo a stem, or end its solo with `on=False`."""
         (self.soloed.add if on else self.soloed.discard)(stem)
         if self._has(stem, "solo"):
             self._set(stem, "solo", on)
@@ -70,7 +84,7 @@ class AttributeFaders:
             self._silence()
 
     def _silence(self) -> None:
-        """Bring all mutes up to date."""
+        """Set the attributes of all stems whose silence has changed."""
         solos = {stem for stem in self.soloed if not self._has(stem, "solo")}
         silent = self.muted | (set(self.stems) - solos if solos else set())
         for stem in silent ^ self._silent:
@@ -81,7 +95,7 @@ class AttributeFaders:
         self._silent = silent
 
     def _hides(self, stem: str) -> bool:
-        """Whether the attribute is at silence and not where the fader stands."""
+        """Return whether `<stem>_db` is at silence because of a mute or solo, and so does not show the fader."""
         return stem in self._silent and not self._has(stem, "mute")
 
     def _has(self, stem: str, kind: str) -> bool:
@@ -95,5 +109,5 @@ class AttributeFaders:
 
 
 def _prefix(target: Any, stem: str) -> str:
-    """Return the prefix of a stem's attributes; plugins have no doubled or outer underscores in names."""
+    """Return the prefix of a stem's attributes. Plugins leave out doubled and outer underscores."""
     return stem if hasattr(target, f"{stem}_db") else re.sub("_+", "_", stem).strip("_")

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control.listener import tell
+from ..control.listener import report_safely
 from ..core.errors import LiveError
 from ..core.gains import SILENCE_DB, check_gain_db
 from ..core.log import say
@@ -96,7 +96,7 @@ class Live:
             seconds,
             driver,
             realtime,
-            lambda line: tell(report, line),
+            lambda line: report_safely(report, line),
         )
         self.stems = tuple(self.settings.gains_db)
         self._report = report
@@ -168,7 +168,7 @@ class Live:
         else:
             self._end()
             if self._failure is not None and not self._raised:
-                tell(self._report, str(self._failure))  # an exception is already being raised
+                report_safely(self._report, str(self._failure))  # an exception is already being raised
 
     def _end(self) -> None:
         if self._process is None:
@@ -235,7 +235,7 @@ class Live:
                 if not self._ready.is_set():
                     value += '; a script that starts it needs `if __name__ == "__main__":`'
             if kind == "report":
-                tell(self._report, value)
+                report_safely(self._report, value)
             elif kind == "recorded":
                 self._recorded = value
             elif kind in ("failed", "broken"):

@@ -1,1 +1,1 @@
-"""MIDI maps: what a controller's messages mean, and how a map is learned from them."""
+"""MIDI maps: how a controller's messages move the faders, and how to learn a map from messages."""

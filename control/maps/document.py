@@ -1,4 +1,4 @@
-"""What a MIDI map's file may hold. `map.schema.json` is made from this."""
+"""The content of a MIDI map's file. `map.schema.json` is made from this."""
 
 from typing import Annotated, Literal
 
@@ -24,7 +24,7 @@ class ControlChange(_Part):
 
 
 class FineControlChange(_Part):
-    """A controller below 32 and, 32 above it, its fine part."""
+    """A controller below 32, with its fine part on the controller 32 above it."""
 
     type: Literal["cc14"]
     number: Annotated[int, Field(ge=0, le=31)]
@@ -38,12 +38,12 @@ class Parameter(_Part):
 
 
 class Encoder(_Part):
-    """A controller that tells of turns."""
+    """A controller that sends turns instead of positions."""
 
     type: Literal["relative"]
     number: SevenBits
     encoding: Literal["twos", "offset", "sign"]
-    step_db: Annotated[float, Field(ge=-MAX_DB, le=MAX_DB, description="gain of one turn")] = 0.5
+    step_db: Annotated[float, Field(ge=-MAX_DB, le=MAX_DB, description="change of the gain by one turn")] = 0.5
 
 
 class Note(_Part):
@@ -54,7 +54,7 @@ class Note(_Part):
 
 
 class PitchBend(_Part):
-    """A fader that is a pitch bend."""
+    """A fader that sends pitch bend."""
 
     type: Literal["pitchbend"]
     channel: Channel
@@ -79,7 +79,7 @@ class _Binding(_Part):
     def _check_channel(self) -> "_Binding":
         own = getattr(getattr(self, "control", None), "channel", None)
         if self.channel != own and None not in (self.channel, own):
-            raise ValueError(f"channel {self.channel} is not its control's, {own}; give one of them")
+            raise ValueError(f"channel {self.channel} differs from channel {own} of its control; give only one of them")
         return self
 
 
@@ -90,10 +90,10 @@ class GainBinding(_Binding):
     action: Literal["gain"]
     stem: Text
     curve: Annotated[
-        Literal["unity", "straight"], Field(description="both are straight in dB; unity has 0 dB at 100 of 127")
+        Literal["unity", "straight"], Field(description="both are linear in dB; unity has 0 dB at 100 of 127")
     ] = "unity"
     range_db: Annotated[
-        tuple[GainDb, GainDb], Field(description="gain with the control at its lowest and highest")
+        tuple[GainDb, GainDb], Field(description="gains at the lowest and highest position of the control")
     ] = (SILENCE_DB, 12.0)  # fmt: skip
 
     @field_validator("range_db")
@@ -103,7 +103,7 @@ class GainBinding(_Binding):
         if not low < high:
             raise ValueError(f"{low:g} is not below {high:g}")
         if others.data.get("curve") == "unity" and not low < 0 < high:
-            raise ValueError(f"0 dB is not between {low:g} and {high:g}, which the curve 'straight' allows")
+            raise ValueError(f"0 dB is not between {low:g} and {high:g}; only the curve 'straight' allows that")
         return range_db
 
 
@@ -134,14 +134,14 @@ class MapDocument(_Part):
 
     name: Text
     description: str
-    channel: Annotated[Channel | None, Field(description="null listens on all")] = None
+    channel: Annotated[Channel | None, Field(description="null for all channels")] = None
     takeover: Literal["jump", "pickup", "pickup-after-preset"] = "pickup-after-preset"
-    feedback: Annotated[bool, Field(description="tell the device of changes: motor faders, lights")] = False
+    feedback: Annotated[bool, Field(description="send changes to the device: motor faders, lights")] = False
     bindings: Annotated[list[AnyBinding], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _check_bindings(self) -> "MapDocument":
         for i, binding in enumerate(self.bindings):
             if binding in self.bindings[:i]:
-                raise ValueError(f"bindings.{i} is there twice")
+                raise ValueError(f"bindings.{i} repeats an earlier binding; remove one of them")
         return self

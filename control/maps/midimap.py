@@ -1,4 +1,4 @@
-"""MIDI maps, which say how a controller's messages move the faders: those that ship and the user's own."""
+"""Load MIDI maps, which say how a controller's messages move the faders: shipped ones and the user's own."""
 
 import os
 from dataclasses import dataclass
@@ -12,20 +12,22 @@ from ...core.suggest import did_you_mean
 if TYPE_CHECKING:
     from .document import AnyBinding
 
-FOLDER = Path(__file__).parent
-UNITY = 100  # the 7-bit value at 0 dB
-FULL = 127
-# The largest value of each control that has a position.
-HIGHEST = {"cc": 127, "cc14": 16383, "nrpn": 16383, "pitchbend": 16383}
+SHIPPED_FOLDER = Path(__file__).parent
+UNITY_POSITION, FULL_POSITION = 100, 127  # 7-bit values at 0 dB and at the highest gain
+# The highest value of each type of control that has a position.
+HIGHEST_VALUES = {"cc": 127, "cc14": 16383, "nrpn": 16383, "pitchbend": 16383}
 
 
 @dataclass(frozen=True)
 class Control:
     """A control on the device.
 
-    type: cc, cc14 (a controller below 32 and, 32 above it, its fine part), nrpn, relative (a cc that sends turns),
-    note, pitchbend or program. number: number of the controller, parameter, note or program, from 0; 0 for pitchbend.
-    encoding: how turns are sent: twos, offset or sign. step_db: change of the gain by one turn.
+    Attributes:
+        type: "cc", "cc14" (a controller below 32, with its fine part on the controller 32 above it), "nrpn", "relative"
+            (a controller that sends turns), "note", "pitchbend" or "program".
+        number: Number of the controller, parameter, note or program, from 0; 0 for "pitchbend".
+        encoding: How turns are sent: "twos", "offset" or "sign".
+        step_db: Change of the gain by one turn, in dB.
     """
 
     type: str
@@ -36,12 +38,17 @@ class Control:
 
 @dataclass(frozen=True)
 class Binding:
-    """A control and what it does.
+    """A control and its action.
 
-    action: gain, mute, solo or preset. stem: of all but preset; preset: its name, or its path, in a file from the
-    folder that the map is in. channel: 1 to 16, None for
-    all. For gain, range_db: (lowest, highest), and curve: unity or straight. For mute and solo, mode: toggle or
-    momentary.
+    Attributes:
+        control: The control.
+        action: "gain", "mute", "solo" or "preset".
+        stem: Name of the stem; None for "preset".
+        preset: Name or path of the preset; None for other actions. In a map's file, a path is relative to its folder.
+        channel: 1 to 16, or None for all channels.
+        range_db: For "gain": gains at the lowest and highest position, in dB.
+        curve: For "gain": "unity", with 0 dB at 100 of 127, or "straight".
+        mode: For "mute" and "solo": "toggle" or "momentary".
     """
 
     control: Control
@@ -54,25 +61,29 @@ class Binding:
     mode: str = "toggle"
 
     def gain_db(self, value: int) -> float:
-        """The gain at a control's position, 0 to its highest value."""
+        """Return the gain at a position of the control, in dB.
+
+        Args:
+            value: The position, 0 to the highest value of the control.
+        """
         low, high = self.range_db
-        highest = HIGHEST[self.control.type]
+        highest = HIGHEST_VALUES[self.control.type]
         if self.curve == "straight":
-            return min(low + (high - low) * (value / highest), high)  # rounding leads beyond
-        # Compared as integers, so that unity is exact for fine controls too.
-        position, unity = value * FULL, UNITY * highest
+            return min(low + (high - low) * (value / highest), high)  # rounding may lead beyond
+        # Compare integers, so that 0 dB is exact for fine controls too.
+        position, unity = value * FULL_POSITION, UNITY_POSITION * highest
         if position <= unity:
             return low - low * (position / unity)
-        return high * ((position - unity) / (FULL * highest - unity))
+        return high * ((position - unity) / (FULL_POSITION * highest - unity))
 
     def position(self, gain_db: float) -> int:
-        """The control's position nearest to a gain."""
+        """Return the position of the control that is nearest to a gain in dB."""
         low, high = self.range_db
-        highest = HIGHEST[self.control.type]
+        highest = HIGHEST_VALUES[self.control.type]
         gain = min(max(gain_db, low), high)
         if self.curve == "straight":
             return round(highest * (gain - low) / (high - low))
-        unity = UNITY / FULL
+        unity = UNITY_POSITION / FULL_POSITION
         return round(highest * (unity * (1 - gain / low) if gain <= 0 else unity + (1 - unity) * gain / high))
 
 
@@ -80,9 +91,14 @@ class Binding:
 class MidiMap:
     """How a controller's messages move the faders.
 
-    channel: the channel of bindings without their own, 1 to 16, None for all. takeover: "jump", "pickup" or
-    "pickup-after-preset": whether a fader waits until its control passes its gain. feedback: whether changes are sent
-    to the device.
+    Attributes:
+        name: Name of the map.
+        description: A sentence for lists of maps.
+        channel: Channel of bindings that do not name one, 1 to 16, or None for all channels.
+        takeover: When a control moves its fader: "jump", at once; "pickup", once it has passed the fader's gain;
+            "pickup-after-preset", the same, but only after a preset or the program has moved the fader.
+        feedback: Whether changes are sent to the device.
+        bindings: The controls and their actions.
     """
 
     name: str
@@ -94,19 +110,23 @@ class MidiMap:
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """The stems that it moves."""
+        """Stems that the map moves."""
         return tuple(dict.fromkeys(binding.stem for binding in self.bindings if binding.stem is not None))
 
 
 def map_names() -> list[str]:
-    """The names of the maps that come with StemBridge, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.json") if not path.name.endswith(".schema.json"))
+    """Return the names of the maps that come with StemBridge, sorted."""
+    return sorted(path.stem for path in SHIPPED_FOLDER.glob("*.json") if not path.name.endswith(".schema.json"))
 
 
 def load_map(name_or_path: str | os.PathLike[str]) -> MidiMap:
-    """Load a map: a file if it ends in .json or has a folder separator, otherwise a map that ships, by its name.
+    """Load a MIDI map.
 
-    Raises ControlError: unknown name, missing or unreadable file, not JSON, not a map.
+    Args:
+        name_or_path: Name of a shipped map; or path of a file, which ends in .json or has a folder separator.
+
+    Raises:
+        ControlError: The map is unknown, cannot be read or is not valid.
 
     >>> load_map("general").stems
     ('vocals', 'drums', 'bass', 'other')
@@ -114,16 +134,16 @@ def load_map(name_or_path: str | os.PathLike[str]) -> MidiMap:
     text = os.fspath(name_or_path)
     if is_path(text):
         return _read(Path(text))
-    if text not in map_names():  # looked up, never joined to the folder: no name can lead out of it
+    if text not in map_names():  # the name is looked up before it is joined to the folder, so it cannot lead out of it
         raise ControlError(
             f"unknown MIDI map {text!r}{did_you_mean(text, map_names())}: choose from {', '.join(map_names())}, "
             "or give the path of a .json file"
         )
-    return _read(FOLDER / f"{text}.json")
+    return _read(SHIPPED_FOLDER / f"{text}.json")
 
 
 def _read(path: Path) -> MidiMap:
-    from .document import MapDocument  # not earlier: pydantic takes a while to load
+    from .document import MapDocument  # imported late, because pydantic takes a while to load
 
     name = f"MIDI map {str(path)!r}"
     data = read_json(path, name, ControlError)

@@ -1,4 +1,4 @@
-"""MIDI messages in, changes of faders out, and back."""
+"""Translate MIDI messages into changes of the faders, and back."""
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -8,16 +8,22 @@ from .midimap import Binding, MidiMap
 if TYPE_CHECKING:
     from mido import Message
 
-PRESSED = 64  # from this value on a controller that is a button is down
-DOWN, UP = 127, 0  # a key, however softly it is struck
-NULL = 127, 127  # the parameter number that means none
-# All sound off, reset all controllers, all notes off, and four mode messages that imply it. A device sends one when
-# releases of buttons may have been lost.
-RELEASING = 120, 121, 123, 124, 125, 126, 127
+PRESSED_FROM = 64  # a controller used as a button is down at this value and above
+DOWN, UP = 127, 0  # values of a key or button, whatever its velocity
+NULL_PARAMETER = 127, 127  # the parameter number that deselects
+# All sound off, reset all controllers, all notes off, and four mode messages that imply it. A device sends one of them
+# when releases of buttons may have been lost.
+RELEASE_ALL = 120, 121, 123, 124, 125, 126, 127
 
 
 class Change(NamedTuple):
-    """kind: gain (value in dB), mute or solo (value a bool), or preset (value its name, stem None)."""
+    """A change of a fader, mute or solo, or of all faders by a preset.
+
+    Attributes:
+        kind: "gain", "mute", "solo" or "preset".
+        stem: Name of the stem; None for "preset".
+        value: Gain in dB, a bool, or the name of a preset.
+    """
 
     kind: str
     stem: str | None
@@ -25,10 +31,14 @@ class Change(NamedTuple):
 
 
 class Translator:
-    """What the messages of one device do, with all that must be remembered from one to the next.
+    """Translates the messages of one device, and remembers the state that their meaning depends on.
 
-    map: says what moves what. stems: those of the target; bindings of others do nothing. gains_db: where the faders
-    stand, stem -> dB, 0 dB if not named. muted, soloed: the stems that are.
+    Args:
+        map: The map.
+        stems: Stems of the target. Bindings of other stems are ignored.
+        gains_db: Positions of the faders, stem to dB; 0 dB if not named.
+        muted: Stems that are muted.
+        soloed: Stems that are soloed.
     """
 
     def __init__(
@@ -46,12 +56,12 @@ class Translator:
         for binding in map.bindings:
             if binding.stem is None or binding.stem in self._gains_db:
                 self._bindings.setdefault((binding.control.type, binding.control.number), []).append(binding)
-        self._positions: dict[Binding, int] = {}  # where controls were last
-        self._waiting: set[Binding] = set()  # those that have yet to pass the gain
+        self._positions: dict[Binding, int] = {}  # last positions of controls
+        self._waiting: set[Binding] = set()  # bindings whose control has not passed the fader's gain yet
         self._held: list[tuple[Binding, int]] = []  # momentary buttons that are down, and their channels
         if map.takeover == "pickup":
-            self._let_go(self._gains_db)
-        # What coarse parts came last: of controllers, by channel and number; of parameters' data likewise.
+            self._require_pickup(self._gains_db)
+        # Last coarse parts of controllers and of parameters, by channel and number.
         self._coarse: dict[tuple[int, int], int] = {}
         self._parameter_coarse: dict[tuple[int, int], int] = {}
         self._parameter: dict[int, dict[int, int]] = {}  # channel -> controllers 99 and 98, which choose a parameter
@@ -59,15 +69,18 @@ class Translator:
     def feed(self, message: "Message") -> list[Change]:
         """Return the changes that a message makes; none if the map does not bind it.
 
-        The messages in RELEASING, such as all notes off, release the channel's momentary buttons, unless the map binds
-        that controller; a system reset releases all of them.
+        The messages in `RELEASE_ALL`, such as all notes off, release the momentary buttons of their channel, unless the
+        map binds that controller. A system reset releases all momentary buttons.
+
+        Args:
+            message: Any message; only channel messages and system resets make changes.
         """
         if getattr(message, "type", None) == "reset":
             return self.release()
         channel = getattr(message, "channel", None)
         if channel is None:
             return []
-        if message.type == "control_change" and message.control in RELEASING and not self._binds(message.control):
+        if message.type == "control_change" and message.control in RELEASE_ALL and not self._binds(message.control):
             return self.release(channel)
         changes = []
         for control, number, value in self._readings(message):
@@ -82,32 +95,58 @@ class Translator:
         return changes
 
     def release(self, channel: int | None = None) -> list[Change]:
-        """Release momentary buttons whose release message may be lost; return the changes.
+        """Release momentary buttons whose release message may be lost.
 
-        channel: 0 to 15, only buttons of this channel; None for all.
+        Args:
+            channel: 0 to 15, for buttons of this channel only; None for all buttons.
+
+        Returns:
+            The changes.
         """
         held = [(button, where) for button, where in self._held if channel in (None, where)]
         return [change for button, where in held if (change := self._press(button, where, UP)) is not None]
 
     def preset_loaded(self, gains_db: Mapping[str, float]) -> None:
-        """All faders now stand there, stem -> dB, 0 dB if not named; with pickup, controls must pass that first."""
+        """Note that a preset has moved all faders. With pickup, controls must first pass the new gains.
+
+        Args:
+            gains_db: Stem to dB; 0 dB if not named.
+        """
         self.faders_moved({stem: gains_db.get(stem, 0.0) for stem in self._gains_db})
 
     def faders_moved(self, gains_db: Mapping[str, float]) -> None:
-        """Something else moved these faders, stem -> dB; with pickup, their controls must pass that first."""
+        """Note that something else has moved faders. With pickup, their controls must first pass the new gains.
+
+        Args:
+            gains_db: Stem to dB.
+        """
         self._gains_db |= {stem: gain for stem, gain in gains_db.items() if stem in self._gains_db}
         if self._map.takeover != "jump":
-            self._let_go(gains_db)
+            self._require_pickup(gains_db)
 
     def switched(self, action: str, stem: str, on: bool) -> None:
-        """Note that something else has changed a mute or solo (`action`), so that no button holds it any more."""
+        """Note that something else has changed a mute or solo, so that no button holds it any longer.
+
+        Args:
+            action: "mute" or "solo".
+            stem: Name of the stem.
+            on: Whether it is on now.
+        """
         self._held = [held for held in self._held if (held[0].action, held[0].stem) != (action, stem)]
         (self._on[action].add if on else self._on[action].discard)(stem)
 
     def feedback(self, stem: str, kind: str, value: float | bool) -> "list[Message]":
-        """Messages that show a change of kind gain, mute or solo on the device: motor faders, lights.
+        """Return the messages that show a change on the device: motor faders, lights.
 
-        They go to a binding's channel, or to 1 where it listens on all; none if the map asks for none.
+        They are sent on the channel of the binding, or on channel 1 if it has none.
+
+        Args:
+            stem: Name of the stem.
+            kind: "gain", "mute" or "solo".
+            value: Gain in dB, or a bool.
+
+        Returns:
+            The messages; none if the map has no feedback.
         """
         if not self._map.feedback:
             return []
@@ -121,14 +160,14 @@ class Translator:
     def _binds(self, controller: int) -> bool:
         return ("cc", controller) in self._bindings or ("relative", controller) in self._bindings
 
-    def _let_go(self, stems: Container[str | None]) -> None:
+    def _require_pickup(self, stems: Container[str | None]) -> None:
         for bindings in self._bindings.values():
             self._waiting.update(
                 b for b in bindings if b.action == "gain" and b.stem in stems and b.control.type != "relative"
             )
 
     def _readings(self, message: "Message") -> Iterator[tuple[str, int, int]]:
-        """What a message of a channel may mean: (type of control, number, value)."""
+        """Yield the possible readings of a channel message: (type of control, number, value)."""
         if message.type == "control_change":
             yield from self._controller(message.channel, message.control, message.value)
         elif message.type == "note_on":
@@ -143,18 +182,18 @@ class Translator:
     def _controller(self, channel: int, control: int, value: int) -> Iterator[tuple[str, int, int]]:
         yield "cc", control, value
         yield "relative", control, value
-        if control < 32:  # as MIDI has it, the fine part is 0 until it comes
+        if control < 32:  # in MIDI, the fine part counts as 0 until it comes
             self._coarse[channel, control] = value
             yield "cc14", control, value << 7
         elif control < 64 and (channel, control - 32) in self._coarse:
             yield "cc14", control - 32, self._coarse[channel, control - 32] << 7 | value
         if control in (99, 98):
             self._parameter.setdefault(channel, {})[control] = value
-        elif control in (101, 100):  # a registered parameter is chosen instead, and data are for that
+        elif control in (101, 100):  # a registered parameter is chosen instead, which the next data belong to
             self._parameter.pop(channel, None)
         elif control in (6, 38):
             chosen = self._parameter.get(channel, {})
-            if len(chosen) < 2 or (chosen[99], chosen[98]) == NULL:
+            if len(chosen) < 2 or (chosen[99], chosen[98]) == NULL_PARAMETER:
                 return
             number = chosen[99] << 7 | chosen[98]
             if control == 6:
@@ -164,7 +203,7 @@ class Translator:
                 yield "nrpn", number, self._parameter_coarse[channel, number] << 7 | value
 
     def _turn(self, binding: Binding, value: int) -> Change | None:
-        """A fader or a knob has moved."""
+        """Return the change that a fader or knob makes, or None."""
         assert binding.stem is not None
         gain = self._gains_db[binding.stem]
         if binding.control.type == "relative":
@@ -172,7 +211,7 @@ class Translator:
             if not turns:
                 return None
             low, high = binding.range_db
-            # A gain that is out of the range already is not pulled into it.
+            # A gain that is already out of the range is not pulled into it.
             gain = min(max(gain + turns * binding.control.step_db, min(low, gain)), max(high, gain))
         else:
             last = self._positions.get(binding)
@@ -188,8 +227,8 @@ class Translator:
         return Change("gain", binding.stem, gain)
 
     def _press(self, binding: Binding, channel: int, value: int) -> Change | None:
-        """A button is down or up."""
-        pressed = value >= PRESSED
+        """Return the change that a button makes as it goes down or up, or None."""
+        pressed = value >= PRESSED_FROM
         if binding.action == "preset":
             return Change("preset", None, binding.preset) if pressed else None
         assert binding.stem is not None
@@ -204,7 +243,7 @@ class Translator:
 
 
 def _turns(encoding: str, value: int) -> int:
-    """How far a relative encoder was turned, in steps, to the right if above 0."""
+    """Return by how many steps a relative encoder was turned: above 0 to the right, below 0 to the left."""
     if encoding == "twos":
         return value - 128 if value > 63 else value
     if encoding == "offset":

@@ -11,7 +11,7 @@ from weakref import WeakMethod
 import numpy as np
 from numpy.typing import NDArray
 
-from ...control.listener import named
+from ...control.listener import error_text
 from ...core.extras import install_extra
 from ...core.gains import check_gain_db
 from ...core.log import say
@@ -172,7 +172,7 @@ class Stage:
                 raise
             if type(error) not in self._reported:
                 self._reported.add(type(error))
-                say(f"StemMix in pyo: a buffer was silent because of an error ({named(error)}); the sound goes on")
+                say(f"StemMix in pyo: a buffer was silent because of an error ({error_text(error)}); the sound goes on")
 
     def _fill(self) -> None:
         for reader in self._readers:

@@ -102,7 +102,7 @@ def test_monitor_tells_of_a_cable_that_is_pulled(desk, midi_device):
     assert midi_device.port
     midi_device.unplug()
     assert process.stderr.readline() == (
-        f"stembridge: MIDI port {midi_device.name} is gone; it is picked up when it returns\n"
+        f"stembridge: MIDI port {midi_device.name} is gone; it will be opened again when it returns\n"
     )
     midi_device.plug_in()
     assert process.stderr.readline() == f"stembridge: MIDI port {midi_device.name} is back\n"
@@ -177,7 +177,7 @@ def test_learn_of_nothing_writes_nothing(desk, midi_device):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["monitor", "localhost:0"], "0 is no port of a network"),
+        (["monitor", "localhost:0"], "0 is not a network port"),
         (["monitor", "localhost:1", "--map", "nosuch"], "unknown MIDI map 'nosuch'"),
         (["monitor", "localhost:1"], "MIDI port localhost:1: Connection refused"),
         (["learn", "-o", "there.json", "--port", "localhost:1"], "there.json exists already"),

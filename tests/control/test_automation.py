@@ -293,8 +293,8 @@ def test_a_wrong_array_says_why(curves, points_per_second, says):
     ("curves", "stems", "points_per_second", "says"),
     [
         ([[0.0], [0.0]], ["vocals", "vocals"], 1, "the stems vocals, vocals are not all different"),
-        ([["a"]], ["vocals"], 1, "gains of type <U1 are no real numbers"),
-        ([[1j]], ["vocals"], 1, "gains of type complex128 are no real numbers"),
+        ([["a"]], ["vocals"], 1, "gains of type <U1 are not real numbers"),
+        ([[1j]], ["vocals"], 1, "gains of type complex128 are not real numbers"),
         ([[0.0], [0.0, 1.0]], ["vocals", "drums"], 1, "rows of different lengths"),
         ([[0.0]], ["vocals"], "1", "'1' points per second do not work"),
     ],
@@ -320,10 +320,10 @@ def test_what_is_no_array_of_gains_says_why(curves, stems, points_per_second, sa
         ((1, "vocals", 20.1), "vocals: gain 20.1 dB is out of range"),
         ((1, "vocals", "loud"), "vocals: gain 'loud' is not a number"),
         ((1, "vocals", 0, "curved"), "vocals: shape 'curved' is unknown; give step, linear, db"),
-        ((1, "vocals"), r"point \(1, 'vocals'\) is not \(time, stem, gain in dB\)"),
-        ("1,vocals,0", "is not \\(time, stem, gain in dB\\)"),
-        ((1, "", 0), "stem '' is no name"),
-        ((1, 3, 0), "stem 3 is no name"),
+        ((1, "vocals"), r"point \(1, 'vocals'\) does not work; give \(time, stem, gain in dB\)"),
+        ("1,vocals,0", "does not work; give \\(time, stem, gain in dB\\)"),
+        ((1, "", 0), "stem '' is not a name"),
+        ((1, 3, 0), "stem 3 is not a name"),
     ],
 )
 def test_a_wrong_point_says_why_and_draws_nothing(point, says):

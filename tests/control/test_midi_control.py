@@ -51,7 +51,7 @@ def eventually(condition, what="it"):
 def soon(monkeypatch):
     """Ports are looked for often."""
     for module in (listener, ports):
-        monkeypatch.setattr(module, "RETRY", 0.02)
+        monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.02)
 
 
 @pytest.fixture
@@ -246,11 +246,11 @@ def test_a_fader_that_is_refused_takes_no_other_with_it(midi_device):
 )
 def test_before_the_start_and_after_the_close_nothing_can_be_moved(call):
     control = MidiControl(make_desk("db"), GENERAL, EchoPort())
-    with pytest.raises(ControlError, match="moves nothing before the start and after the close"):
+    with pytest.raises(ControlError, match="this MidiControl is not running"):
         call(control)
     with control:
         call(control)
-    with pytest.raises(ControlError, match="moves nothing"):
+    with pytest.raises(ControlError, match="is not running"):
         call(control)
 
 
@@ -330,13 +330,13 @@ def test_a_server_takes_one_connection_after_another():
                     pass
         eventually(lambda: len(lines) == 3)
     name = f"MIDI port :{number}"
-    gone = f"{name} is gone; it is picked up when it returns"
+    gone = f"{name} is gone; it will be opened again when it returns"
     assert lines == [gone, f"{name} is back", gone]
 
 
 @pytest.mark.parametrize("port", [9080, 3.5, object(), ["nano"], b"nano", {}])
 def test_what_is_no_port_is_refused(port):
-    with pytest.raises(ControlError, match="is no MIDI port; give a name, host:port, or an open port of mido"):
+    with pytest.raises(ControlError, match="is not a MIDI port; give a name, host:port, or an open port of mido"):
         MidiControl(make_desk("db"), GENERAL, port).start()
 
 
@@ -353,7 +353,7 @@ def test_a_cable_that_is_pulled_and_put_back(midi_device, times, caplog):
             midi_device.send(cc(17, value))
             eventually(lambda value=value: len(desk.sets) == 2 * value)
     line = f"MIDI port {midi_device.name} is"
-    assert caplog.messages == [f"{line} gone; it is picked up when it returns", f"{line} back"] * times
+    assert caplog.messages == [f"{line} gone; it will be opened again when it returns", f"{line} back"] * times
 
 
 def test_control_ends_while_a_cable_is_out(midi_device):
@@ -376,7 +376,7 @@ def test_it_is_started_once_and_a_failed_start_can_be_tried_again(midi_device):
     before = threading.active_count()
     with pytest.raises(ControlError, match=r"MIDI port localhost:\d+: Connection refused; is its server running\?"):
         control.start()
-    with pytest.raises(ControlError, match="there is no port before the start"):
+    with pytest.raises(ControlError, match="this MidiControl has no port until it is started"):
         control.port  # noqa: B018
     midi_device.plug_in()
     control.start()
@@ -390,8 +390,8 @@ def test_it_is_started_once_and_a_failed_start_can_be_tried_again(midi_device):
 @pytest.mark.parametrize(
     ("port", "says"),
     [
-        ("localhost:0", "0 is no port of a network"),
-        (":65536", "65536 is no port of a network"),
+        ("localhost:0", "0 is not a network port"),
+        (":65536", "65536 is not a network port"),
         ("no.such.host.invalid:9080", r"MIDI port no\.such\.host\.invalid:9080: "),
         ("a..b:9080", r"MIDI port a\.\.b:9080: "),
     ],
@@ -445,9 +445,9 @@ def test_a_port_that_fails_is_opened_again(error):
     with Listener(Port(), got.append, report=lines.append):
         eventually(lambda: len(got) == 3)
     text = " ".join(str(error).split())
-    failed = "is gone; it is picked up when it returns"
+    failed = "is gone; it will be opened again when it returns"
     if not isinstance(error, OSError):
-        failed = f"failed ({type(error).__name__}: {text}); it is opened again"
+        failed = f"failed ({type(error).__name__}: {text}); it will be opened again"
     assert [message.value for message in got] == [1, 2, 3]
     assert lines == [f"MIDI port desk {failed}", "MIDI port desk is back"] * 2
 
@@ -461,7 +461,7 @@ def test_a_port_that_always_fails_is_not_opened_all_the_time(monkeypatch):
             raise RuntimeError("out of order")
 
     for module in (listener, ports):
-        monkeypatch.setattr(module, "RETRY", 0.1)
+        monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.1)
     port, lines = Port(), []
     with Listener(port, print, report=lines.append):
         time.sleep(0.5)
@@ -570,7 +570,7 @@ def test_a_device_that_is_pulled_and_put_back_has_another_number(driver):
         eventually(lambda: desk.sets)
         eventually(lambda: cc(16, 50) in outputs["nano 24:0"].sent)
     assert lines == [
-        "MIDI port nano 20:0 is gone; it is picked up when it returns", "MIDI port nano 24:0 is back"
+        "MIDI port nano 20:0 is gone; it will be opened again when it returns", "MIDI port nano 24:0 is back"
     ]  # fmt: skip
 
 
@@ -594,17 +594,18 @@ def test_a_driver_that_fails_is_asked_again(driver, monkeypatch):
         inputs["nano 20:0"].callback(cc(16, 50))
     assert got == [cc(16, 50)]
     assert lines == [
-        "MIDI port nano 20:0 failed (RuntimeError: no sequencer); it is opened again", "MIDI port nano 20:0 is back"
-    ]  # fmt: skip
+        "MIDI port nano 20:0 failed (RuntimeError: no sequencer); it will be opened again",
+        "MIDI port nano 20:0 is back",
+    ]
 
 
 def test_a_name_that_is_not_there_names_those_that_are(driver):
-    with pytest.raises(ControlError, match=r"no MIDI port 'nano': there is none; plug one in"):
+    with pytest.raises(ControlError, match=r"no MIDI port 'nano': this machine has no MIDI ports; plug a device in"):
         Listener("nano", print)
     driver[0]["Midi Through 14:0"] = None
-    with pytest.raises(ControlError, match=r"no MIDI port 'nano': there are Midi Through 14:0"):
+    with pytest.raises(ControlError, match=r"no MIDI port 'nano': the ports are Midi Through 14:0"):
         Listener("nano", print)
-    with pytest.raises(ControlError, match=r"no MIDI port: there are Midi Through 14:0"):
+    with pytest.raises(ControlError, match=r"no MIDI device: the ports are Midi Through 14:0"):
         Listener(None, print)
 
 
@@ -622,15 +623,15 @@ def test_without_rtmidi_it_says_what_to_install(monkeypatch):
 
 @pytest.mark.parametrize("there", [False, True])
 def test_without_a_sequencer_it_says_so(monkeypatch, tmp_path, there):
-    monkeypatch.setattr(ports, "SEQUENCER", str(tmp_path / "seq"))
+    monkeypatch.setattr(ports, "ALSA_SEQUENCER", str(tmp_path / "seq"))
     monkeypatch.setattr(ports.os, "access", lambda *_: False)
     if there:
         (tmp_path / "seq").touch()
     before = mido.backend
     mido.set_backend("mido.backends.rtmidi")
     try:
-        says = "is not for you to use" if there else "is not there"
-        with pytest.raises(ControlError, match=f"need ALSA's sequencer, and .*seq {says}"):
+        says = "may not be opened by you" if there else "does not exist"
+        with pytest.raises(ControlError, match=f"need ALSA's sequencer, but .*seq {says}"):
             port_names()
     finally:
         mido.set_backend(before)
@@ -1164,7 +1165,7 @@ def test_a_flood_in_one_block_is_one_entry(midi_device, tiny_live_model):
 
 
 def test_without_a_position_nothing_is_recorded():
-    with pytest.raises(ControlError, match="give MidiControl a position"):
+    with pytest.raises(ControlError, match="give MidiControl a `position`"):
         MidiControl(make_desk("db"), GENERAL, EchoPort()).recording  # noqa: B018
 
 

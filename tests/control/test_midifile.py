@@ -82,10 +82,10 @@ def test_other_programs_read_it_alike(tmp_path):
     ("sample", "rate", "says"),
     [
         (-1, 44100, r"ride\.mid: a message at sample -1 cannot be written"),
-        (0, 0, "sample rate 0 is none; give it in Hz"),
-        (0, -1.5, "sample rate -1.5 is none"),
-        (0, float("nan"), "sample rate nan is none"),
-        (0, "44100", "sample rate '44100' is none"),
+        (0, 0, "sample rate 0 does not work; give a rate in Hz, above 0"),
+        (0, -1.5, "sample rate -1.5 does not work"),
+        (0, float("nan"), "sample rate nan does not work"),
+        (0, "44100", "sample rate '44100' does not work"),
     ],
 )
 def test_what_cannot_be_written_writes_nothing(tmp_path, sample, rate, says):
@@ -270,10 +270,10 @@ def test_a_file_in_riff_is_read(midi_file):
 @pytest.mark.parametrize(
     ("event", "says"),
     [
-        (b"\xf1\x10", "byte 0xf1 begins no event"),
-        (b"\xf8", "byte 0xf8 begins no event"),
-        (b"\xff\x51\x03\x00\x00\x00", "it is a tempo of no length"),
-        (b"\xff\x51\x02\x07\xa1", "it is a tempo of no length"),
+        (b"\xf1\x10", "byte 0xf1 does not begin an event"),
+        (b"\xf8", "byte 0xf8 does not begin an event"),
+        (b"\xff\x51\x03\x00\x00\x00", "its tempo is not valid"),
+        (b"\xff\x51\x02\x07\xa1", "its tempo is not valid"),
         (b"\xff\x01\xff\xff\xff\xff\x7f", "a time or length has more than four bytes"),
     ],
 )
@@ -286,7 +286,7 @@ def test_a_malformed_event_is_one_line_that_names_file_track_and_event(midi_file
 
 
 def test_a_track_that_begins_with_data_is_malformed(midi_file):
-    with pytest.raises(ControlError, match="track 1, event 1: byte 0x10 begins no event"):
+    with pytest.raises(ControlError, match="track 1, event 1: byte 0x10 does not begin an event"):
         read(midi_file([(0, b"\x10\x20")]))
 
 

@@ -178,7 +178,7 @@ def test_a_ride_goes_through_csv_unchanged(midi_file, tmp_path):
     [
         ([(480, program(1))], r"ride\.mid, at 0\.5 seconds: unknown preset 'nosuch'"),
         ([(480, program(2))], r"ride\.mid, at 0\.5 seconds: preset '.*piano\.json' cannot be read"),
-        ([(480, b"\x10\x20")], r"ride\.mid, track 1, event 1: byte 0x10 begins no event"),
+        ([(480, b"\x10\x20")], r"ride\.mid, track 1, event 1: byte 0x10 does not begin an event"),
     ],
 )
 def test_what_cannot_be_used_is_one_line_that_names_the_file(midi_file, stage, track, says):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stembridge.control import ControlError, load_map, map_names
 from stembridge.control.maps.document import MapDocument
-from stembridge.control.maps.midimap import FOLDER, HIGHEST, Binding, Control
+from stembridge.control.maps.midimap import HIGHEST_VALUES, SHIPPED_FOLDER, Binding, Control
 from stembridge.core.documents import schema_of
 
 STEMS = ("vocals", "drums", "bass", "other")
@@ -82,7 +82,7 @@ def test_a_file_says_all_there_is(make_map):
 @pytest.mark.parametrize("control", TYPES)
 def test_the_curve_is_straight_in_db_through_unity_at_100_of_127(make_map, control):
     (fader,) = make_map({**FADER, "control": {"type": control, **TYPES[control]}, "range_db": [-80, 12]}).bindings
-    highest = HIGHEST[control]
+    highest = HIGHEST_VALUES[control]
     unity = 100 * highest // 127
     assert fader.gain_db(0) == -80
     assert fader.gain_db(unity) == 0
@@ -97,7 +97,7 @@ def test_the_curve_is_straight_in_db_through_unity_at_100_of_127(make_map, contr
 @given(range_db=st.tuples(st.floats(-80, -0.1), st.floats(0.1, 20)))
 def test_each_position_has_a_gain_of_its_own_and_is_found_again(control, curve, range_db):
     fader = Binding(Control(control), "gain", "vocals", None, None, range_db, curve, "toggle")
-    highest = HIGHEST[control]
+    highest = HIGHEST_VALUES[control]
     positions = range(0, highest + 1, 1 if highest < 200 else 127)
     gains = [fader.gain_db(position) for position in positions]
     assert gains == sorted(set(gains))
@@ -137,12 +137,12 @@ def test_a_path_is_never_looked_up_among_the_shipped(path, tmp_path, monkeypatch
 def test_the_schema_is_valid_and_no_map():
     from jsonschema import Draft202012Validator
 
-    path = FOLDER / "map.schema.json"
+    path = SHIPPED_FOLDER / "map.schema.json"
     schema = json.loads(path.read_text())
     Draft202012Validator.check_schema(schema)
     assert schema == schema_of(MapDocument), "write it anew after the types have changed"
     for shipped in map_names():
-        Draft202012Validator(schema).validate(json.loads((FOLDER / f"{shipped}.json").read_text()))
+        Draft202012Validator(schema).validate(json.loads((SHIPPED_FOLDER / f"{shipped}.json").read_text()))
     with pytest.raises(ControlError, match="is not a map"):
         load_map(path)
 
@@ -161,7 +161,7 @@ def test_the_schema_is_valid_and_no_map():
         ({**PROGRAM, "stem": "vocals"}, "bindings.0: a preset has no 'stem'"),
         (
             {**FADER, "control": {"type": "pitchbend", "channel": 2}, "channel": 3},
-            "bindings.0: channel 3 is not its control's, 2; give one of them",
+            "bindings.0: channel 3 differs from channel 2 of its control; give only one of them",
         ),
         ({**FADER, "control": {"type": "knob", "number": 1}}, "bindings.0.control.type: 'knob' is not one of"),
         ({**FADER, "control": {"type": "note", "number": 1}}, "bindings.0.control.type: 'note' is not one of"),
@@ -238,7 +238,7 @@ def test_a_file_that_is_no_map_says_why(tmp_path, content, says):
 
 
 def test_two_bindings_that_are_one_are_a_mistake(make_map):
-    with pytest.raises(ControlError, match=r"bindings\.1 is there twice"):
+    with pytest.raises(ControlError, match=r"bindings\.1 repeats an earlier binding"):
         make_map(FADER, FADER)
 
 
