@@ -31,7 +31,11 @@ MESSAGES = {
     "tuple_type": "{input} is not of type 'array'",
     "string_too_short": "{input} should be non-empty",
     "too_short": "{input} should be non-empty",
+    "too_few": "{input} has fewer than {min_length} items",  # our name for too_short if more than one is wanted
     "too_long": "{input} has too many items",
+    "string_pattern_mismatch": "{input} does not match {pattern!r}",
+    "finite_number": "{input} is not of type 'number'",
+    "greater_than": "{input} is not above {gt:g}",
     "greater_than_equal": "{input} is less than {ge:g}",
     "less_than_equal": "{input} is greater than {le:g}",
     "value_error": "{error}",
@@ -67,7 +71,6 @@ def read_json(path: Path, name: str, error: type[StemBridgeError]) -> Any:
         return json.loads(
             path.read_text("utf-8-sig"),
             parse_int=_whole,
-            parse_float=_number,
             parse_constant=_refuse_constant,
             object_pairs_hook=_refuse_doubles,
         )
@@ -96,7 +99,7 @@ def check_document(data: Any, kind: type[T], name: str, error: type[StemBridgeEr
         data = {key: value for key, value in data.items() if key != "$schema"}
     try:
         # From JSON text, because pydantic then accepts an array as a tuple, but converts nothing else.
-        document: T = adapter_of(cast("Any", kind)).validate_json(json.dumps(data), strict=True)
+        document: T = adapter_of(cast("Any", kind)).validate_json(json.dumps(_with_whole_numbers(data)), strict=True)
     except ValidationError as problem:
         raise error(f"{name}: {_explained(problem.errors()[0], data, tags)}") from None
     return document
@@ -129,7 +132,8 @@ def _explained(problem: Any, data: Any, tags: Sequence[str]) -> str:
     if problem["type"] == "union_tag_invalid":
         place.append(context["discriminator"].strip("'"))
     field = place.pop() if problem["type"] in ("missing", "extra_forbidden", "unexpected_keyword_argument") else ""
-    text = MESSAGES.get(problem["type"], "{msg}")
+    few = problem["type"] == "too_short" and context["min_length"] > 1
+    text = MESSAGES.get("too_few" if few else problem["type"], "{msg}")
     if variant and problem["type"] == "extra_forbidden":
         text = f"a {variant} has no {{field!r}}"
     shown = problem["input"]
@@ -147,10 +151,13 @@ def _whole(text: str) -> float:
     return int(text) if len(text) < 20 else float(text)
 
 
-def _number(text: str) -> float:
-    """Return a JSON number; JSON makes no difference between 16.0 and 16."""
-    number = float(text)
-    return int(number) if number.is_integer() and abs(number) < 1e15 else number
+def _with_whole_numbers(value: Any) -> Any:
+    """Return a JSON value with 16 instead of 16.0, as JSON makes no difference between them."""
+    if isinstance(value, list):
+        return [_with_whole_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_whole_numbers(item) for key, item in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else value
 
 
 def _refuse_constant(constant: str) -> float:

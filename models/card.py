@@ -1,9 +1,9 @@
 """Read a model's card, which describes the network for the engine and for its user."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from ..core.documents import read_json
 from ..core.errors import ModelError
 from .mask_card import MaskCard
 from .stems_card import StemsCard
@@ -23,14 +23,9 @@ def read_card(path: Path) -> Any:
     Raises:
         ModelError: The file cannot be read or is not JSON.
     """
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ModelError(
-            f"{path}: cannot read the model card ({error.strerror}); it must be next to the .onnx file"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: the model card is not JSON ({error})") from error
+    if not path.exists():
+        raise ModelError(f"{path}: there is no model card; it must be next to the .onnx file")
+    return read_json(path, f"{path}: the model card", ModelError)
 
 
 def parse_card(values: Any, source: object) -> Card:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.documents import check_document
 from ..core.errors import ModelError
-from .schema import check_values
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,9 @@ class MaskCard:
         Raises:
             ModelError: The card is not valid.
         """
-        check_values(values, "mask_card", source)
+        from .documents import MaskDocument  # imported late, because pydantic takes a while to load
+
+        check_document(values, MaskDocument, f"{source}: not a valid model card", ModelError)
         card = MaskCard.from_valid(values)
         window, synthesis, hop, chunk = card.window, card.synthesis_window, card.hop, card.chunk
         # Windows of two hops or more overlap-add to 1. Multiples of the hop stay exact at every sample rate.
@@ -103,7 +105,8 @@ class MaskCard:
             values: A valid card's JSON object.
         """
         # In JSON, 256 and 256.0 are the same.
-        chunk = Chunk(**{key: int(number) for key, number in values["chunk"].items()}) if "chunk" in values else None
+        frames = values.get("chunk")
+        chunk = Chunk(**{key: int(number) for key, number in frames.items()}) if frames else None
         rate, window, synthesis, hop = (
             int(values[key]) for key in ("sample_rate", "window", "synthesis_window", "hop")
         )

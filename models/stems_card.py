@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, ClassVar, Literal
 
+from ..core.documents import check_document
 from ..core.errors import ModelError
-from .schema import check_values
 
 Holds = Literal["waveform", "spectrum", "real", "imaginary", "mask", "magnitude"]
 """The content of a tensor. `spectrum` and `mask` are complex, with an axis `part` of two: real, imaginary."""
@@ -157,8 +157,10 @@ class StemsCard:
         Raises:
             ModelError: The card is not valid.
         """
-        check_values(values, "stems_card", source)
-        for quality in ("normal", *values.get("quality", {})):
+        from .documents import StemsDocument  # imported late, because pydantic takes a while to load
+
+        check_document(values, StemsDocument, f"{source}: not a valid model card", ModelError)
+        for quality in ("normal", *_qualities(values)):
             card = _from_valid(_quality_values(values, quality))
             if problem := _problem(card):
                 raise ModelError(f"{source}: {problem}")
@@ -173,14 +175,19 @@ class StemsCard:
         Raises:
             ValueError: The card does not have this quality.
         """
-        if quality != "normal" and quality not in (known := self.values.get("quality", {})):
+        if quality != "normal" and quality not in (known := _qualities(self.values)):
             choices = ", ".join(each for each in ("fast", "normal", "best") if each in {"normal", *known})
             raise ValueError(f"model {self.name} has no quality {quality!r}; choose from: {choices}")
         return _from_valid(_quality_values(self.values, quality))
 
 
+def _qualities(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the changes of each quality other than "normal"."""
+    return {name: changes for name, changes in (values.get("quality") or {}).items() if changes is not None}
+
+
 def _quality_values(values: dict[str, Any], quality: str) -> dict[str, Any]:
-    changes = dict(values.get("quality", {}).get(quality, {}))
+    changes = {key: value for key, value in _qualities(values).get(quality, {}).items() if value is not None}
     if "overlap" in changes:
         changes["segment"] = values["segment"] | {"overlap": changes.pop("overlap")}
     return values | changes

@@ -170,7 +170,7 @@ def test_a_damaged_card_hides_no_other_model(desk, folder, guest):
     (folder / "notes.txt").write_text("hello")
     result = desk.call("models")
     assert listed(desk) == ["broken", "live", "my-guest", "studio"]
-    assert "the model card is not JSON" in result.stdout
+    assert "the model card is not valid JSON" in result.stdout
     assert desk.call("models", "remove", "my-guest").returncode == 0
     assert desk.call("models", "remove", "broken").returncode == 0
 

@@ -40,7 +40,7 @@ from unittest.mock import patch
 from stembridge import StemProcessor
 with patch("stembridge.engine.sessions.check_graph", side_effect=AssertionError):
     StemProcessor("live")
-sys.exit("jsonschema" in sys.modules)
+sys.exit("pydantic" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
