@@ -77,7 +77,10 @@ def _described(stream: AudioStream) -> str:
     title = metadata.get("title") or metadata.get("name") or metadata.get("handler_name", "")
     words = [title if title != "SoundHandler" else "", metadata.get("language", "").replace("und", "")]
     channels = codec.layout.nb_channels if codec else 0
-    words += [codec.name if codec else "unknown codec", f"{channels} channel{'s'[: channels != 1]}" if channels else ""]
+    words += [
+        codec.codec.canonical_name if codec else "unknown codec",
+        f"{channels} channel{'s'[: channels != 1]}" if channels else "",
+    ]
     return " ".join(", ".join(filter(None, words)).split())
 
 

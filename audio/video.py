@@ -131,7 +131,7 @@ class VideoEncoder:
         try:
             copy = self._target.add_stream_from_template(stream, opaque=True)
         except ValueError:
-            codec = stream.codec_context.name if stream.codec_context else "unknown codec"
+            codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown codec"
             path = self._reader.path
             raise AudioError(
                 f"{kind} cannot hold stream {stream.index + 1} of {path} ({stream.type}, {codec}); {self._remedy()}"

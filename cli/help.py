@@ -16,20 +16,29 @@ MAX_WIDTH = 100  # columns
 MAX_CHOICES_LENGTH = 20  # characters; longer lists of choices are not shown in the place of a value
 
 
-class Command(TyperCommand):
+class _OwnHelp:
+    """What commands and groups of commands share."""
+
+    def format_help(self, context: Any, formatter: Any) -> None:
+        """Print the help, as wide as the terminal."""
+        print_help(self, context)
+
+    def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
+        """Parse arguments; a usage error gets the context, so that it can name this command's help."""
+        try:
+            return super().parse_args(context, arguments)  # type: ignore[misc,no-any-return]
+        except Exception as error:
+            if getattr(error, "ctx", context) is None:
+                error.ctx = context  # type: ignore[attr-defined]
+            raise
+
+
+class Command(_OwnHelp, TyperCommand):
     """A command. Its epilog has its examples, one on each line."""
 
-    def format_help(self, context: Any, formatter: Any) -> None:
-        """Print the help, as wide as the terminal."""
-        print_help(self, context)
 
-
-class Group(TyperGroup):
+class Group(_OwnHelp, TyperGroup):
     """A command with commands. Its epilog has its examples, one on each line."""
-
-    def format_help(self, context: Any, formatter: Any) -> None:
-        """Print the help, as wide as the terminal."""
-        print_help(self, context)
 
     def resolve_command(self, context: Any, arguments: list[str]) -> Any:
         """Return the name of a command, the command, and its arguments; a usage error suggests another name."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.errors import ControlError
 from ..core.extras import install_extra
+from ..core.suggest import did_you_mean
 from .connections import Client, Receive, Server
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ class _Device:
         inputs, outputs = port_names()
         found = next(_matching(self._wanted, inputs), None)
         if found is None:
-            wanted = f"no MIDI port {self._wanted!r}" if self._wanted else "no MIDI device"
+            meant = did_you_mean(self._wanted, inputs) if self._wanted else ""
+            wanted = f"no MIDI port {self._wanted!r}{meant}" if self._wanted else "no MIDI device"
             there = f"the ports are {', '.join(inputs)}" if inputs else "this machine has no MIDI ports"
             raise ControlError(f"{wanted}: {there}; plug a device in, or give host:port")
         self.name = found

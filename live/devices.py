@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.errors import LiveError
 from ..core.extras import install_extra
+from ..core.suggest import did_you_mean
 from .sources_sinks import SUFFIXES, Sink, Source
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def check_driver(driver: str | None) -> Any:
     enabled = miniaudio.get_enabled_backends() - {miniaudio.Backend.CUSTOM}
     names = sorted(backend.name.lower() for backend in enabled)
     if driver is not None and driver not in names:
-        raise LiveError(f"unknown driver {driver!r}; choose from {', '.join(names)}")
+        raise LiveError(f"unknown driver {driver!r}{did_you_mean(driver, names)}; choose from {', '.join(names)}")
     return enabled
 
 
@@ -261,7 +262,8 @@ def _found(devices: Any, kind: str, wanted: str | None) -> Any:
     for name in [name for name in ids if name == wanted] + [name for name in ids if wanted.lower() in name.lower()]:
         return ids[name]
     file = "an existing file" if kind == "input" else f"a file name that ends in {', '.join(SUFFIXES)}"
-    raise LiveError(f"{wanted!r} is neither an {kind} device nor {file}; the devices are {', '.join(ids)}")
+    meant = did_you_mean(wanted, ids)
+    raise LiveError(f"{wanted!r} is neither an {kind} device nor {file}{meant}; the devices are {', '.join(ids)}")
 
 
 def _reason(error: Exception) -> str:

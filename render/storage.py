@@ -97,7 +97,7 @@ def join(root: str, name: str) -> str:
     >>> join("out", "album/song.flac"), join("s3://bucket/out/", "song.flac")
     ('out/album/song.flac', 's3://bucket/out/song.flac')
     """
-    return f"{root.rstrip('/')}/{name}" if is_url(root) else os.path.join(root, *name.split("/"))
+    return f"{root.rstrip('/')}/{name}" if is_url(root) else str(Path(root, name))
 
 
 def state(place: str) -> tuple[int, str]:
