@@ -71,7 +71,8 @@ def install_plugin(
         descriptor = replace(descriptor, latencies=timings, shows_status=True)
     bundle = folder.expanduser() / f"{descriptor.name}.vst3"
     write_bundle(bundle, descriptor)
-    print(f"wrote {bundle}: {_sound(descriptor)}; hosts see it when they scan for plugins")
+    others = f"; you can change to {', '.join(descriptor.alternatives)} in the host" if descriptor.alternatives else ""
+    print(f"wrote {bundle}: {_sound(descriptor)}{others}; hosts see it when they scan for plugins")
 
 
 @app.command("list", cls=Command, epilog=EXAMPLES["vst3 list"])

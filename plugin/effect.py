@@ -97,6 +97,7 @@ class StemEffect:
         num_channels: 1 or 2.
         model: A shipped model's name, or the path of an .onnx file.
         measure: Measure the level of each stem.
+        stems: The model's stems in the order of the outputs and meters; by default the model's own order.
 
     Attributes:
         parameters: Name to (minimum, maximum, default), or to a bool. The values are attributes with these names.
@@ -108,9 +109,18 @@ class StemEffect:
         ValueError: Sample rate or channels cannot be used.
     """
 
-    def __init__(self, sample_rate: float, num_channels: int, model: str = "live", measure: bool = False) -> None:
+    def __init__(
+        self,
+        sample_rate: float,
+        num_channels: int,
+        model: str = "live",
+        measure: bool = False,
+        stems: Sequence[str] | None = None,
+    ) -> None:
         self._processor = StemProcessor(model, sample_rate, num_channels)
-        stems = self._processor.stems
+        own = self._processor.stems
+        stems = own if stems is None else stems
+        self._rows = [own.index(stem) for stem in stems]  # of the outputs and meters, among the processor's stems
         self._prefixes = parameter_prefixes(stems)
         self.parameters = stem_parameters(stems) | {PRE_FADER: False}
         self.meters = stem_meters(stems) if measure else {}
@@ -192,7 +202,8 @@ class StemEffect:
             nonlocal done
             n = stems.shape[-1]
             pre_fader = self._glide(n)
-            outputs[1:, :, done : done + n] = stems * (gains + pre_fader * (1 - gains))[:, None]
+            faded = stems * (gains + pre_fader * (1 - gains))[:, None]
+            outputs[1:, :, done : done + n] = faded[self._rows]
             done += n
             if measure:
                 measure(stems, gains)
@@ -215,7 +226,7 @@ class StemEffect:
         return glide
 
     def _measure(self, stems: NDArray[np.float32], gains: NDArray[np.float32]) -> None:
-        peaks = np.abs(stems * gains[:, None]).max(axis=(1, 2), initial=0)
+        peaks = np.abs(stems * gains[:, None]).max(axis=(1, 2), initial=0)[self._rows]
         fall = FALL_DB_PER_S * stems.shape[-1] / self._processor.sample_rate
         for (name, (lowest, highest, _)), peak in zip(self.meters.items(), peaks.tolist(), strict=True):
             level = 20 * math.log10(peak) if peak > 0 else lowest

@@ -3,20 +3,21 @@
 import numbers
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from ..control.maps.midimap import load_map
-from ..core.errors import PresetError
+from ..core.errors import ModelError, PresetError
 from ..core.gains import SILENCE_DB, check_gain_db
 from ..core.log import say
 from ..core.stems import check_stems
 from ..core.version import __version__
-from ..models import Model, load_model
+from ..models import Card, Model, load_model, model_names
 from ..presets import load_preset, preset_names
 from .bridge.bundle import import_folders, temporary_bundles, worker_arguments
-from .bridge.descriptor import RATES_HZ, Descriptor
-from .bridge.factory import Parameter, read_parameters
+from .bridge.descriptor import RATES_HZ, Alternative, Descriptor
+from .bridge.factory import Parameter, Timing, read_parameters
 from .effect import PRE_FADER, parameter_prefixes, stem_meters, stem_parameters, stem_timing
 from .hosted import HostedPlugin
 
@@ -77,21 +78,31 @@ def describe_stem_mix(model: Model, name: str, folders: list[str], for_pedalboar
         model: The model.
         name: Name in hosts.
         folders: Folders to import stembridge from, after the interpreter's own.
-        for_pedalboard: Leave out stem outputs, meters and status, which pedalboard cannot use.
+        for_pedalboard: Leave out stem outputs, meters, status and other models: pedalboard cannot use them, or makes
+            another StemMix.
     """
     card = model.card
     declared = stem_parameters(card.stems)
     if not for_pedalboard:
         declared[PRE_FADER] = False
     parameters = read_parameters(declared)
-    kwargs = {"model": _lasting_name(model), "measure": not for_pedalboard}
+
+    def hosted(made: Model) -> Alternative:
+        kwargs = {"model": _lasting_name(made), "measure": not for_pedalboard, "stems": card.stems}
+        return Alternative(
+            worker_arguments("stembridge.plugin.effect:StemEffect", kwargs, parameters, folders),
+            " ".join(f"model {made.card.name} {made.card.version} {made.card.sha256}".split()),
+            _timings(made.card),
+        )
+
+    first = hosted(model)
     descriptor = Descriptor(
         name,
         __version__,
-        worker_arguments("stembridge.plugin.effect:StemEffect", kwargs, parameters, folders),
+        first.arguments,
         parameters,
-        " ".join(f"model {card.name} {card.version} {card.sha256}".split()),
-        {float(rate): stem_timing(card, rate) for rate in RATES_HZ},
+        first.identity,
+        first.latencies,
         categories=("Fx", "Tools"),
     )
     if for_pedalboard:
@@ -106,7 +117,32 @@ def describe_stem_mix(model: Model, name: str, folders: list[str], for_pedalboar
         shows_status=True,
         presets=_presets(card.stems),
         controllers=_controllers(card.stems),
+        model=model.path.stem,
+        alternatives={name: hosted(other) for name, other in _alternatives(model).items()},
     )
+
+
+def _timings(card: Card) -> dict[float, Timing]:
+    """Return the timing at each usual sample rate in Hz, without those at which the model cannot work."""
+    timings = {}
+    for rate in RATES_HZ:
+        with suppress(ModelError):
+            timings[float(rate)] = stem_timing(card, rate)
+    return timings
+
+
+def _alternatives(model: Model) -> dict[str, Model]:
+    """Return the other models that have the same stems, by name, without those that cannot be loaded."""
+    found = {}
+    for name in model_names():
+        try:
+            other = load_model(name)
+        except ModelError as error:  # in a user's model; it must not stop the installation
+            say(f"{error}; the plugin leaves it out")
+            continue
+        if set(other.card.stems) == set(model.card.stems) and name != model.path.stem:
+            found[name] = other
+    return found
 
 
 def _presets(stems: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,15 @@ VENDOR = "StemBridge", "no web site yet", "no e-mail address yet"  # name, URL, 
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """Describes another model that hosts may choose. The attributes are as in Descriptor."""
+
+    arguments: tuple[str, ...]
+    identity: str = ""
+    latencies: Mapping[float, Timing] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Descriptor:
     """Describes a processor for the shell.
 
@@ -41,6 +51,8 @@ class Descriptor:
         shows_status: Whether hosts show that the processor runs, in a parameter that cannot be set.
         presets: Name to values by parameter. Hosts list them as programs; choosing one moves these parameters.
         controllers: Number of a MIDI control change, 0 to 127, to the parameter that it moves.
+        model: Name of the model that makes the sound, "" if there is no choice.
+        alternatives: Name to another model with the same parameters, outputs and meters. A parameter chooses one.
 
     Raises:
         BridgeError: A text is too long or not allowed, or there are too many parameters, outputs or meters.
@@ -59,6 +71,8 @@ class Descriptor:
     shows_status: bool = False
     presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     controllers: Mapping[int, str] = field(default_factory=dict)
+    model: str = ""
+    alternatives: Mapping[str, Alternative] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (
@@ -68,13 +82,19 @@ class Descriptor:
             raise BridgeError(
                 f"{self.name!r} cannot be a plugin's name; use up to {MAX_NAME_LENGTH} letters, digits, spaces . _ + -"
             )
-        for text in (self.version, self.identity, *self.arguments, *self.outputs, *self.presets):
+        texts = [self.version, *self.outputs, *self.presets, self.model, *self.alternatives]
+        models: list[Descriptor | Alternative] = [self, *self.alternatives.values()]
+        for model in models:
+            texts += [model.identity, *model.arguments]
+        for text in texts:
             if re.search(r"[\t\r\n\0]", text):
                 raise BridgeError(f"{text!r} contains a tab or a line break, which a descriptor cannot hold; rename it")
             if len(text) > MAX_ARGUMENT_LENGTH:
                 raise BridgeError(
                     f"{self.name}: the arguments have {len(text)} characters; give at most {MAX_ARGUMENT_LENGTH}"
                 )
+        if self.model in self.alternatives:
+            raise BridgeError(f"{self.name}: {self.model!r} is the name of two models; rename one")
         if twice := self.parameters.keys() & self.meters.keys():
             raise BridgeError(f"{self.name}: {min(twice)!r} is both a parameter and a meter; rename one")
         for name in (*(name for values in self.presets.values() for name in values), *self.controllers.values()):
@@ -117,11 +137,14 @@ class Descriptor:
         """Return the content of descriptor.txt. Each line has a key and values, with tabs between."""
         lines: list[tuple[str, ...]] = [("descriptor", str(FORMAT)), ("name", self.name), ("uid", self.uid)]
         lines += [("version", self.version), ("vendor", *VENDOR), ("categories", "|".join(self.categories))]
-        lines += [("argument", argument) for argument in self.arguments]
-        if self.identity:
-            lines.append(("identity", self.identity))
-        for rate, timing in self.latencies.items():
-            lines.append(("latency", _number(rate), *map(str, timing)))
+        models: dict[str, Descriptor | Alternative] = {self.model: self, **self.alternatives}
+        for model, fields in models.items():
+            if model:
+                lines.append(("model", model))
+            lines += [("argument", argument) for argument in fields.arguments]
+            if fields.identity:
+                lines.append(("identity", fields.identity))
+            lines += [("latency", _number(rate), *map(str, timing)) for rate, timing in fields.latencies.items()]
         for name, declared in self.parameters.items():
             if isinstance(declared, Toggle):
                 lines.append(("toggle", name, self.titles[name][0], str(int(declared.default))))
@@ -129,8 +152,8 @@ class Descriptor:
                 lines.append(("parameter", *self._range_fields(name, declared)))
         lines += [("meter", *self._range_fields(name, declared)) for name, declared in self.meters.items()]
         for name, values in self.presets.items():
-            fields = [field for parameter, value in values.items() for field in (parameter, _number(value))]
-            lines.append(("preset", name, *fields))
+            moved = [field for parameter, value in values.items() for field in (parameter, _number(value))]
+            lines.append(("preset", name, *moved))
         lines += [("controller", str(number), name) for number, name in self.controllers.items()]
         lines += [("output", name) for name in self.outputs]
         lines.append(("status", str(int(self.shows_status))))
@@ -163,18 +186,26 @@ def parse_descriptor(text: str) -> Descriptor:
         LookupError: A value is missing.
     """
     single: dict[str, str] = {}
-    arguments: list[str] = []
+    model = ""  # that the next arguments, identity and latencies are of
+    arguments: dict[str, list[str]] = defaultdict(list)
+    identities: dict[str, str] = {}
+    latencies: dict[str, dict[float, Timing]] = defaultdict(dict)
     outputs: list[str] = []
     parameters: dict[str, Parameter | Toggle] = {}
     meters: dict[str, Parameter] = {}
-    latencies: dict[float, Timing] = {}
     lowest: dict[str, str] = {}
     presets: dict[str, dict[str, float]] = {}
     controllers: dict[int, str] = {}
     for line in text.split("\n"):
         key, *values = line.split("\t")
-        if key == "argument":
-            arguments.append(values[0])
+        if key == "model":
+            model = values[0]
+        elif key == "argument":
+            arguments[model].append(values[0])
+        elif key == "identity":
+            identities[model] = values[0]
+        elif key == "latency":
+            latencies[model][float(values[0])] = Timing(*map(int, values[1:]))
         elif key == "output":
             outputs.append(values[0])
         elif key == "preset":
@@ -191,19 +222,22 @@ def parse_descriptor(text: str) -> Descriptor:
                 meters[values[0]] = read
             if len(values) > 6:
                 lowest[values[0]] = values[6]
-        elif key == "latency":
-            latencies[float(values[0])] = Timing(*map(int, values[1:]))
         elif values:
             single[key] = values[0]
     if int(single["descriptor"]) > FORMAT:
         raise BridgeError("a newer version of StemBridge wrote it; update StemBridge")
+    models = {
+        name: Alternative(tuple(texts), identities.get(name, ""), latencies[name]) for name, texts in arguments.items()
+    }
+    model = next(iter(models), "")
+    first = models.pop(model)
     return Descriptor(
         single["name"],
         single["version"],
-        tuple(arguments),
+        first.arguments,
         parameters,
-        single.get("identity", ""),
-        latencies,
+        first.identity,
+        first.latencies,
         lowest,
         tuple(single.get("categories", "Fx").split("|")),
         tuple(outputs),
@@ -211,6 +245,8 @@ def parse_descriptor(text: str) -> Descriptor:
         single.get("status") == "1",
         presets,
         controllers,
+        model,
+        models,
     )
 
 

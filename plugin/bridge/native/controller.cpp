@@ -27,12 +27,20 @@ std::vector<Parameter> all_parameters(const Descriptor& descriptor) {
         all.back().flags |= kIsProgramChange;
     }
     if (descriptor.shows_status) {
-        Parameter status = Parameter::make_list(".status", "Status", {"Running", "Starting", "Dry", "Failed"});
+        std::vector<std::string> texts = {"Running", "Starting", "Dry", "Failed"};
+        if (descriptor.models.size() > 1) texts.insert(texts.end(), {"Changing model", "Other model"});
+        Parameter status = Parameter::make_list(".status", "Status", texts);
         status.flags = kIsReadOnly | kIsList;
         status.initial = static_cast<double>(Status::starting);
         all.push_back(status);
     }
     all.insert(all.end(), descriptor.meters.begin(), descriptor.meters.end());
+    if (descriptor.models.size() > 1) {
+        std::vector<std::string> names;
+        for (const Model& model : descriptor.models) names.push_back(model.name);
+        all.push_back(Parameter::make_list(".model", "Model", names));
+        all.back().flags = kIsList;  // not to be automated: a change takes seconds
+    }
     return all;
 }
 
@@ -95,7 +103,17 @@ Result VST3_CALL Controller::setParamNormalized(ParamId id, double value) {
         choose(program);
         notify(kParamValuesChanged);
     }
+    if (is_model(index)) set_model(value);
+    tell_latency();  // hosts call this often, and in a thread that may be told
     return kResultOk;
+}
+
+void Controller::set_model(double normalized) {
+    size_t model = static_cast<size_t>(parameters_.back().plain(normalized));
+    double before = normalized_.back().exchange(normalized);
+    if (model == static_cast<size_t>(parameters_.back().plain(before))) return;  // hosts repeat values
+    model_is_missing_ = false;
+    choose_model(model);
 }
 
 Result VST3_CALL Controller::getMidiControllerAssignment(int32_t bus, int16_t, int16_t controller, ParamId& id) {
@@ -114,7 +132,12 @@ Result VST3_CALL Controller::setComponentHandler(IComponentHandler* handler) {
 
 std::string Controller::write_state() const {
     std::string text = "state\t1\n";
-    if (!descriptor_.identity.empty()) text += "identity\t" + descriptor_.identity + "\n";
+    bool several = descriptor_.models.size() > 1;
+    size_t chosen = several ? static_cast<size_t>(parameters_.back().plain(normalized_.back())) : 0;
+    const Model& model = descriptor_.models[chosen];
+    const std::string& identity = model_is_missing_ ? missing_identity_ : model.identity;
+    if (!identity.empty()) text += "identity\t" + identity + "\n";
+    if (several) text += "model\t" + (model_is_missing_ ? missing_model_ : model.name) + "\n";
     std::vector<double> values = plain_values();
     for (size_t i = 0; i < values.size(); i++)
         text += "value\t" + parameters_[i].name + "\t" + number_text(values[i], 12) + "\n";
@@ -129,16 +152,19 @@ bool Controller::read_state(const std::string& text) {
     if (lines[0].rfind("state\t", 0) != 0) return false;
     std::vector<double> values;
     size_t program = 0;
+    std::string identity, model = descriptor_.models[0].name;  // states of earlier versions name none
     for (const Parameter& parameter : descriptor_.parameters) values.push_back(parameter.initial);
     for (const std::string& line : lines) {
         std::vector<std::string> fields = split(line, '\t');
-        if (fields.size() == 2 && fields[0] == "identity") compare_identity(fields[1]);
+        if (fields.size() == 2 && fields[0] == "identity") identity = fields[1];
+        if (fields.size() == 2 && fields[0] == "model" && !model.empty()) model = fields[1];
         for (size_t i = 0; fields.size() == 2 && fields[0] == "preset" && i < descriptor_.presets.size(); i++)
             if (descriptor_.presets[i].name == fields[1]) program = i + 1;
         if (fields.size() != 3 || fields[0] != "value") continue;
         for (size_t i = 0; i < values.size(); i++)
             if (parameters_[i].name == fields[1]) parse_number(fields[2], &values[i]);
     }
+    read_model(model, identity);
     if (has_presets()) choose(program);
     heard_program_ = program;
     for (size_t i = 0; i < values.size(); i++)
@@ -146,14 +172,33 @@ bool Controller::read_state(const std::string& text) {
     return true;
 }
 
-// Says once that a state comes from another model; its gains are taken all the same.
-void Controller::compare_identity(std::string saved) {
+// Choose the model that a state was saved with, or the first one if it is not there. The gains are taken all the same.
+void Controller::read_model(const std::string& saved, const std::string& identity) {
+    size_t model = 0, count = descriptor_.models.size();
+    while (model < count && descriptor_.models[model].name != saved) model++;
+    bool missing = model == count;
+    if (missing) {
+        missing_model_ = saved, missing_identity_ = identity, model = 0;  // to be saved again
+        say_once("this state was saved with the model " + saved + ", which this plugin does not have; " +
+                 descriptor_.models[0].name + " takes its place");
+    } else if (!identity.empty() && identity != descriptor_.models[model].identity) {
+        say_once("this state was saved with " + identity + ", and this plugin has " +
+                 descriptor_.models[model].identity);
+    }
+    if (count > 1) {
+        normalized_.back() = parameters_.back().normalized(static_cast<double>(model));
+        choose_model(model);
+    }
+    model_is_missing_ = missing && count > 1;
+}
+
+// Hosts load a state several times.
+void Controller::say_once(const std::string& what) {
+    std::string line = what;
     std::replace_if(
-        saved.begin(), saved.end(), [](unsigned char c) { return c < 32 || c > 126; }, '?');
-    if (saved != descriptor_.identity && saved != other_identity_)
-        std::fprintf(stderr, "stembridge: %s: this state was saved with %s, and this plugin has %s\n",
-                     descriptor_.name.c_str(), saved.c_str(), descriptor_.identity.c_str());
-    other_identity_ = saved;
+        line.begin(), line.end(), [](unsigned char c) { return c < 32 || c > 126; }, '?');
+    if (line != said_) std::fprintf(stderr, "stembridge: %s: %s\n", descriptor_.name.c_str(), line.c_str());
+    said_ = line;
 }
 
 std::vector<double> Controller::plain_values() const {
@@ -189,6 +234,7 @@ void Controller::take_moves(IParameterChanges* changes, int length) {
         if (is_preset(index)) take_preset(offset, static_cast<size_t>(parameters_[index].plain(value)));
     });
     take_moves(changes, length, [&](int index, int32_t offset, double value) {
+        if (is_model(index)) set_model(value);
         if (!can_be_set(index)) return;
         normalized_[index] = value;
         moves_.push_back({offset, index, parameters_[index].plain(value)});
@@ -217,10 +263,12 @@ void Controller::show(Status status, const std::vector<double>& meters, IParamet
         for (auto [moved, value] : descriptor_.presets[program - 1].values)
             add(changes, parameters_[moved].id, normalized_[moved]);
     if (has_presets()) index++;
+    if (status == Status::running && model_is_missing_) status = Status::other_model;
+    bool plays = status == Status::running || status == Status::changing || status == Status::other_model;
     if (descriptor_.shows_status) show(index++, static_cast<double>(status), changes);
     for (const Parameter& meter : descriptor_.meters) {
         // A plugin that does not run has nothing to measure.
-        double value = status == Status::running ? meters[&meter - descriptor_.meters.data()] : meter.initial;
+        double value = plays ? meters[&meter - descriptor_.meters.data()] : meter.initial;
         show(index++, std::isfinite(value) ? value : meter.initial, changes);
     }
 }

@@ -12,7 +12,7 @@
 namespace stembridge {
 
 // The part of the plugin that is about parameters. Those that the worker has come first, then the bypass, then the
-// preset, which moves others, then the read-only ones.
+// preset, which moves others, then the read-only ones, then the model if there are several.
 class Controller : public vst3::IEditController, public vst3::IMidiMapping {
 public:
     explicit Controller(const Descriptor& descriptor);
@@ -35,6 +35,10 @@ public:
 protected:
     ~Controller() { setComponentHandler(nullptr); }
 
+    // Let the stream change to another model of the descriptor. Any thread.
+    virtual void choose_model(size_t model) = 0;
+    // Tell the host if the latency is not what it was told. Not in a call that plays audio.
+    virtual void tell_latency() = 0;
     // Tell the host that something else than a parameter has changed.
     void notify(vst3::RestartFlags flag) {
         if (handler_) handler_->restartComponent(flag);
@@ -56,21 +60,28 @@ private:
         return index == static_cast<int>(descriptor_.parameters.size()) && has_presets();
     }
     bool has_presets() const { return !descriptor_.presets.empty(); }
+    bool is_model(int index) const {
+        return descriptor_.models.size() > 1 && index + 1 == static_cast<int>(parameters_.size());
+    }
+    void set_model(double normalized);
     void choose(size_t program);
     void take_preset(int32_t offset, size_t program);
     bool can_be_set(int index) const { return index >= 0 && index < static_cast<int>(descriptor_.parameters.size()); }
     template <typename Take>
     void take_moves(vst3::IParameterChanges* changes, int length, Take take);
     void show(size_t index, double plain, vst3::IParameterChanges* changes);
-    void compare_identity(std::string saved);
+    void read_model(const std::string& saved, const std::string& identity);
+    void say_once(const std::string& what);
 
     const Descriptor& descriptor_;
     std::vector<Parameter> parameters_;
     std::vector<std::atomic<double>> normalized_;
     std::vector<Move> moves_;
-    std::atomic<size_t> heard_program_{0};  // what process() was given last; 0 is no preset, 1 the first one
-    bool show_preset_ = false;              // what it moved
-    std::string other_identity_;
+    std::atomic<size_t> heard_program_{0};          // what process() was given last; 0 is no preset, 1 the first one
+    bool show_preset_ = false;                      // what it moved
+    std::string missing_model_, missing_identity_;  // that a state was saved with
+    std::atomic<bool> model_is_missing_{false};
+    std::string said_;
     vst3::IComponentHandler* handler_ = nullptr;
 };
 

@@ -79,15 +79,20 @@ bool Descriptor::read(const std::string& path, Descriptor* descriptor) {
         if (fields[0] == "descriptor") known = fields[1] == "1";
         if (fields[0] == "name") descriptor->name = fields[1];
         if (fields[0] == "version") descriptor->version = fields[1];
-        if (fields[0] == "identity") descriptor->identity = fields[1];
+        Model& model = descriptor->models.back();
+        if (fields[0] == "identity") model.identity = fields[1];
+        if (fields[0] == "argument") model.arguments.push_back(fields[1]);
+        if (fields[0] == "latency" && !parse_latency(fields, &model.latencies)) return false;
+        if (fields[0] == "model") {  // the lines above are of the model before
+            if (model.arguments.empty()) model.name = fields[1];
+            else descriptor->models.push_back({fields[1], {}, {}, {}});
+        }
         if (fields[0] == "categories") descriptor->categories = fields[1];
         if (fields[0] == "vendor" && fields.size() == 4)
             descriptor->vendor = fields[1], descriptor->url = fields[2], descriptor->email = fields[3];
         if (fields[0] == "status") descriptor->shows_status = fields[1] == "1";
         if (fields[0] == "output") descriptor->outputs.push_back(fields[1]);
-        if (fields[0] == "argument") descriptor->arguments.push_back(fields[1]);
         if (fields[0] == "uid" && !parse_uid(fields[1], &descriptor->uid)) return false;
-        if (fields[0] == "latency" && !parse_latency(fields, &descriptor->latencies)) return false;
         if (fields[0] == "controller" && !parse_controller(fields, &descriptor->controllers)) return false;
         if (fields[0] == "preset") {
             Preset preset;
@@ -109,7 +114,7 @@ bool Descriptor::read(const std::string& path, Descriptor* descriptor) {
     Parameter bypass = Parameter::make_toggle("bypass", "Bypass", false);
     bypass.flags |= vst3::kIsBypass;
     descriptor->parameters.push_back(bypass);
-    return known && !descriptor->name.empty() && !descriptor->arguments.empty();
+    return known && !descriptor->name.empty() && !descriptor->models.back().arguments.empty();
 }
 
 std::vector<std::string> split(const std::string& text, char separator) {

@@ -21,13 +21,20 @@ struct Preset {
     std::vector<std::pair<size_t, double>> values;  // index of a parameter, and its value
 };
 
-struct Descriptor {
-    std::string name, version, identity, categories, vendor, url, email;
-    vst3::Uid uid{};
+// What makes the sound.
+struct Model {
+    std::string name;                     // empty if there is no other to choose
+    std::string identity;                 // what is kept in saved states
     std::vector<std::string> arguments;   // of the worker
     std::map<double, Latency> latencies;  // by sample rate, if known before the worker runs
-    std::vector<Parameter> parameters;    // the last is `bypass`, which is the shell's own
-    std::vector<Parameter> meters;        // read-only, set by the worker
+};
+
+struct Descriptor {
+    std::string name, version, categories, vendor, url, email;
+    vst3::Uid uid{};
+    std::vector<Model> models = std::vector<Model>(1);  // the first is used unless a host chooses another
+    std::vector<Parameter> parameters;                  // the last is `bypass`, which is the shell's own
+    std::vector<Parameter> meters;                      // read-only, set by the worker
     std::vector<Preset> presets;
     std::map<int, vst3::ParamId> controllers;  // of MIDI, by number: the parameter each moves
     std::vector<std::string> outputs;          // names of those besides the main one

@@ -36,6 +36,8 @@ public:
     bool render(const Worker& worker, const Extent& extent, int64_t position, float* const* outputs, int length);
     // No sample of the last block was dry or fading.
     bool wet() const { return wetness_ == 1; }
+    // Nor is there a fade: it is all wet, or all bypassed.
+    bool settled() const { return !fading_out_ && wetness_ == (bypassed_ ? 0 : 1); }
 
 private:
     struct Switch {

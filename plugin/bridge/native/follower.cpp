@@ -23,6 +23,12 @@ void Follower::begin(int64_t origin, std::optional<int64_t> hops_from) {
     extent_ = {origin, origin, origin, origin};
 }
 
+void Follower::join(int64_t position, int64_t hops_from) {
+    begin(position, hops_from);
+    extent_.sound_from = INT64_MIN;
+    extent_.wet_from = INT64_MAX;
+}
+
 void Follower::hear(const Piece& piece) {
     // In real time a stream begins at its first sound, and so it does wherever the host starts to play: it may send silence
     // first, for as long as its other plugins take.

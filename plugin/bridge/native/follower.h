@@ -39,6 +39,8 @@ public:
     // A stream begins at `origin`. hops_from: where in the stream the host's timeline has a hop's start; then the worker
     // begins at the first sound in any mode. Without it, hops are counted from where the worker begins.
     void begin(int64_t origin, std::optional<int64_t> hops_from);
+    // Go along with a stream that has sounded before `position`. hops_from: a hop's start in the stream.
+    void join(int64_t position, int64_t hops_from);
     // No longer follow: the worker is another one, or has been set up anew.
     void lose_step() { in_step_ = false; }
     bool in_step() const { return in_step_; }

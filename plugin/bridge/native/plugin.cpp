@@ -117,6 +117,7 @@ Result VST3_CALL Plugin::setState(IBStream* state) {
     if (!read_state(read_all(state))) return kResultFalse;
     stream_.set_values(plain_values());
     notify(kParamValuesChanged);  // else hosts go on showing what was there before
+    tell_latency();
     return kResultOk;
 }
 
@@ -140,7 +141,16 @@ Result VST3_CALL Plugin::canProcessSampleSize(int32_t size) {
 
 uint32_t VST3_CALL Plugin::getLatencySamples() {
     if (!configured_) configure();
-    return static_cast<uint32_t>(set_up_ ? stream_.latency() : 0);
+    if (!set_up_) return 0;
+    told_latency_ = stream_.latency();
+    return static_cast<uint32_t>(told_latency_);
+}
+
+void Plugin::tell_latency() {
+    int64_t told = told_latency_, latency = stream_.latency();
+    if (!set_up_ || !configured_ || told == -1 || told == latency) return;
+    told_latency_ = latency;
+    notify(kLatencyChanged);
 }
 
 uint32_t VST3_CALL Plugin::getTailSamples() {
@@ -202,11 +212,11 @@ uint32_t VST3_CALL Plugin::getProcessContextRequirements() {
 // Nothing is started before the host has set a supported rate.
 void Plugin::configure() {
     if (!set_up_) return;
-    int64_t before = stream_.latency();
-    stream_.configure(setup_.sampleRate, buses_.channels(), setup_.maxSamplesPerBlock, setup_.processMode != kOffline);
+    stream_.configure(
+        {setup_.sampleRate, buses_.channels(), setup_.maxSamplesPerBlock, setup_.processMode != kOffline});
     bool first = !configured_;
     configured_ = true;
-    if (!first && stream_.latency() != before) notify(kLatencyChanged);
+    if (!first) tell_latency();
 }
 
 }  // namespace stembridge

@@ -58,6 +58,10 @@ public:
     vst3::Result VST3_CALL process(vst3::ProcessData* data) override;
     uint32_t VST3_CALL getTailSamples() override;
 
+    // Controller
+    void choose_model(size_t model) override { stream_.choose(model); }
+    void tell_latency() override;
+
     // IProcessContextRequirements
     uint32_t VST3_CALL getProcessContextRequirements() override;
 
@@ -72,6 +76,7 @@ private:
     Buses buses_;
     Transport transport_;
     Dropouts dropouts_;
+    std::atomic<int64_t> told_latency_{-1};  // what the host got when it last asked; -1 if it never did
     std::atomic<uint32_t> references_{1};
     vst3::ProcessSetup setup_{vst3::kRealtime, vst3::kSample32, 0, 0};
     bool initialized_ = false, active_ = false, processing_ = false;

@@ -16,12 +16,15 @@ public:
     // lost: the worker is lost, which is reported even if the sound was already dry for another reason.
     void dry(const std::string& why, bool lost = false);
     void wet() { reported_ = false; }
+    // Another model plays, and `model` is to take over: then only its losses are reported. "" if it plays itself.
+    void stand_by(const std::string& model) { waiting_ = model, reported_ = false; }
 
 private:
     const std::string& name_;  // of the plugin
     double seconds_ = 0;
     bool reported_ = false;
     std::string why_;
+    std::string waiting_;  // name of a model that stands by
     int64_t reported_ns_ = 0;
 };
 

@@ -1,28 +1,31 @@
-// A stream of audio through the worker, in step to the sample whatever becomes of it.
+// A stream of audio through an engine, in step to the sample whatever becomes of it.
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "drywet.h"
-#include "follower.h"
-#include "report.h"
-#include "supervisor.h"
+#include "engine.h"
 
 namespace stembridge {
 
-// Whether the worker makes the sound. The texts are in controller.cpp.
-enum class Status { running, starting, dry, failed };
+// Whether the worker makes the sound. changing: the model that was chosen is not ready yet, and another one plays.
+// other_model: it cannot be had, and another one plays. The texts are in controller.cpp.
+enum class Status { running, starting, dry, failed, changing, other_model };
 
 class Stream {
 public:
     explicit Stream(const Descriptor& descriptor);
+    ~Stream();
 
     // Call before audio flows. Starts a worker in the background, and waits for it only if the latency is not known
-    // otherwise; in real time not for long. `realtime` decides the latency; each block has its own mode.
-    void configure(double sample_rate, int channels, int longest_block, bool realtime);
+    // otherwise; in real time not for long.
+    void configure(const Setup& setup);
+    // Change to another of the descriptor's models. In the middle of a stream the one that plays goes on until the other
+    // is in step, and then fades over; offline the stream waits for the other. Any thread.
+    void choose(size_t model) { chosen_ = model; }
     // Forget all audio. The next block's parameters at offset 0 act at once, without a glide.
     void reset() { fresh_ = true, project_time_.reset(); }
     // The same where the host starts to play or jumps: the next block is at that position of its project, in samples. The
@@ -35,37 +38,42 @@ public:
     bool process(const float* const* inputs, float* const* outputs, int length, const std::vector<Move>& moves,
                  Mode mode);
 
-    int64_t latency() const { return latency_; }
-    int64_t tail() const { return tail_; }  // as Worker::tail
+    int64_t latency() const;                // of the model that was chosen last, in samples. Any thread
+    int64_t tail() const { return tail_; }  // as Worker::tail. Any thread
     Status status() const;                  // during the last block
-    const std::vector<double>& meters() const { return supervisor_.worker().meters(); }
+    const std::vector<double>& meters() const { return engine_->meters(); }
     // Play the input without the latency, for when that is not known.
     void pass_through(const float* const* inputs, float* const* outputs, int channels, int length) const;
 
 private:
-    bool find_latency(Latency* latency);
+    struct Farewell;  // ends an engine in a thread, because that may take a while
+
     void take_values(const std::vector<Move>& moves);
-    void begin_afresh(const std::vector<Move>& moves);
+    void begin_afresh(const std::vector<Move>& moves, bool offline);
     void process_piece(const Piece& piece);
-    void keep_worker(const Piece& piece);
+    const Model& chosen() const { return descriptor_.models[chosen_]; }
+    bool make_next();
+    void follow_choice(bool offline);
+    void fade_over(int length);
+    void take_over();
+    void part_with(std::unique_ptr<Engine> engine);
+    void show_latency();
+    void leave_if_forked();
 
     const Descriptor& descriptor_;
-    const int bypass_;   // index of that parameter
-    const int outputs_;  // how many
-    Report report_;
-    Supervisor supervisor_;
-    Follower follower_;
-    DryWet dry_wet_;
+    const int bypass_;                       // index of that parameter
+    const int outputs_;                      // how many
+    std::unique_ptr<Engine> engine_, next_;  // next: of the model that was chosen, until it is in step
+    std::unique_ptr<Farewell> farewell_;
+    bool fading_ = false;  // from the engine to the next
+    double fade_ = 0;      // share of the next
+    std::vector<float> faded_;
+    std::vector<float*> faded_at_;
 
-    double sample_rate_ = 0;
-    int channels_ = 0, longest_block_ = 0;
-    bool realtime_ = false;            // as set up
-    int64_t ring_ = kShortestRing;     // of the worker, in samples
-    int64_t latency_ = 0, ahead_ = 0;  // ahead: the head start the worker has in real time, part of the latency
-    int64_t tail_ = -1;
-
+    Setup setup_;
     bool fresh_ = true;                    // no block since the reset
     std::optional<int64_t> project_time_;  // of the first block after the reset
+    int64_t hops_from_ = 0;                // as for Follower::join
     int64_t position_ = 0;                 // of the next sample; never goes back
     int64_t origin_ = 0;                   // of the first sample since the reset
     bool went_dry_ = false;
@@ -73,6 +81,9 @@ private:
     std::vector<Move> handed_;
     std::vector<float*> outputs_at_;  // where the current piece goes
 
+    std::atomic<size_t> chosen_{0};               // index of a model
+    std::atomic<const Model*> playing_;           // the engine's
+    std::atomic<int64_t> latency_{0}, tail_{-1};  // the engine's
     std::atomic<bool> values_changed_{false};
     std::vector<std::atomic<double>> new_values_;
 };

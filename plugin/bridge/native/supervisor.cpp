@@ -27,8 +27,12 @@ struct Supervisor::Start {
     }
 };
 
-Supervisor::Supervisor(const Descriptor& descriptor, Report& report)
-    : descriptor_(descriptor), report_(report), worker_(std::make_unique<Worker>(descriptor)), owner_(process_id()) {}
+Supervisor::Supervisor(const Descriptor& descriptor, const Model& model, Report& report)
+    : descriptor_(descriptor),
+      model_(model),
+      report_(report),
+      worker_(std::make_unique<Worker>(descriptor, model)),
+      owner_(process_id()) {}
 
 Supervisor::~Supervisor() { leave_if_forked(); }
 
@@ -37,7 +41,7 @@ void Supervisor::start(double sample_rate, int channels) {
     sample_rate_ = sample_rate;
     starting_ = std::make_unique<Start>();
     starting_->worker = std::move(worker_);
-    worker_ = std::make_unique<Worker>(descriptor_);
+    worker_ = std::make_unique<Worker>(descriptor_, model_);
     try {
         starting_->thread = std::thread([start = starting_.get(), sample_rate, channels] {
             use_ordinary_scheduling();
@@ -85,7 +89,7 @@ bool Supervisor::leave_if_forked() {
     if (process_id() == owner_) return false;
     owner_ = process_id();
     (void)starting_.release();  // its thread is not here
-    worker_ = std::make_unique<Worker>(descriptor_);
+    worker_ = std::make_unique<Worker>(descriptor_, model_);
     forget_failures();
     return true;
 }

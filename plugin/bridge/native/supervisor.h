@@ -13,12 +13,13 @@ namespace stembridge {
 
 class Supervisor {
 public:
-    Supervisor(const Descriptor& descriptor, Report& report);
+    Supervisor(const Descriptor& descriptor, const Model& model, Report& report);
     ~Supervisor();
 
     Worker& worker() { return *worker_; }  // while one starts, a stand-in that is not ready
     const Worker& worker() const { return *worker_; }
     bool starting() const { return starting_ != nullptr; }
+    bool failing() const { return failures_ > 0; }  // the last worker failed, and perhaps some before it
     bool may_start() const { return now_ns() >= not_before_ns_; }
 
     // Start in the background. A start that is under way goes on with the new settings.
@@ -39,6 +40,7 @@ private:
     void stop_starting();
 
     const Descriptor& descriptor_;
+    const Model& model_;
     Report& report_;
     std::unique_ptr<Worker> worker_;
     std::unique_ptr<Start> starting_;

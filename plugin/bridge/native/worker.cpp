@@ -49,7 +49,7 @@ bool Worker::start() {
     for (size_t i = 0; i < meters_.size(); i++) meters_[i] = descriptor_.meters[i].initial;
     born_ns_ = last_look_ns_ = now_ns();
     std::string error;
-    child_ = Child::start(descriptor_.arguments, memory_size(1 + static_cast<int>(descriptor_.outputs.size())), &error);
+    child_ = Child::start(model_.arguments, memory_size(1 + static_cast<int>(descriptor_.outputs.size())), &error);
     if (!child_) failed_ = error;
     return child_ != nullptr;
 }

@@ -16,7 +16,8 @@ class Worker {
 public:
     enum class Answer { in_time, late, never };
 
-    explicit Worker(const Descriptor& descriptor) : descriptor_(descriptor), meters_(descriptor.meters.size()) {}
+    Worker(const Descriptor& descriptor, const Model& model)
+        : descriptor_(descriptor), model_(model), meters_(descriptor.meters.size()) {}
     ~Worker();
 
     // Start the process if it does not run, and let it make a processor. Blocks until the processor is ready, the
@@ -68,6 +69,7 @@ private:
     void give_up(const std::string& why);
 
     const Descriptor& descriptor_;
+    const Model& model_;
     std::unique_ptr<Child> child_;
     std::string failed_;
     bool was_ready_ = false;

@@ -25,11 +25,12 @@ import os, time
 import numpy as np
 
 class Half:
-    "Half of the sound, {LATE} samples later. From its second life on it takes long to start."
+    "Half of the sound, `late` samples later, times a factor. From its second life on it takes long to start."
     parameters = {{"gain": (0.0, 2.0, 0.5)}}
     latency_samples = {LATE}
 
-    def __init__(self, hop=256, marks="", start=0.0):
+    def __init__(self, hop=256, marks="", start=0.0, late={LATE}, factor=1.0):
+        self.latency_samples, self._factor = late, factor
         if hop:
             self.hop_samples = hop
         if marks:
@@ -42,10 +43,10 @@ class Half:
 
     def process(self, block):
         if self._tail is None:
-            self._tail = np.zeros((len(block), {LATE}), np.float32)
+            self._tail = np.zeros((len(block), self.latency_samples), np.float32)
         audio = np.concatenate([self._tail, block], axis=-1)
         self._tail = audio[:, block.shape[-1]:].copy()
-        return np.float32(self.gain) * audio[:, :block.shape[-1]]
+        return np.float32(self.gain * self._factor) * audio[:, :block.shape[-1]]
 
 class Drift(Half):
     "Its gain tells how many samples went by since the reset."
@@ -76,6 +77,7 @@ class Played:
     dry: list[tuple[int, int]]  # first sample and length of blocks that went out dry
     silent: list[tuple[int, int]]  # and of blocks that were said to be silent
     shown: list[tuple[int, str, str]]  # block's first sample, title and text of what the plugin shows
+    changed: list[tuple[int, int]]  # blocks before which the plugin said that its latency changed, and to what
     longest_ms: float
     late: int
     stderr: str
@@ -113,6 +115,7 @@ def play(host, tmp_path):
         moves=(),
         modes=(),
         playheads=(),
+        choices=(),
         **settings,
     ) -> Played:
         folder = tmp_path / f"played{next(numbers)}"
@@ -123,6 +126,7 @@ def play(host, tmp_path):
         command.append(f"channels={len(audio)}")
         command += [f"{name}={value}" for name, value in settings.items()] + [f"move={move}" for move in moves]
         command += [f"mode={mode}" for mode in modes] + [f"playhead={playhead}" for playhead in playheads]
+        command += [f"choose={choice}" for choice in choices]
         with open(folder / "stderr", "w") as stderr, subprocess.Popen(command, stdout=-1, stderr=stderr) as process:
             lines = [process.stdout.readline().decode().split()]
             if children := psutil.Process(process.pid).children():
@@ -140,6 +144,7 @@ def play(host, tmp_path):
                 for wanted in ("dry", "silent")
             ),
             [(int(start), title, text) for start, title, text in shown],
+            [(int(line[1]), int(line[2])) for line in lines if line[0] == "changed"],
             float(told["longest_ms"]),
             int(told["late"]),
             (folder / "stderr").read_text(),

@@ -166,7 +166,7 @@ def test_status_tells_of_a_plugin_that_runs(half, noise, play):
 def test_status_tells_that_the_process_starts(half, noise, play, tmp_path):
     (tmp_path / "mark").touch()
     descriptor = replace(half(marks=str(tmp_path), start=0.5), latencies={44100.0: Timing(LATE, 256)})
-    played = play(with_status(descriptor), noise(2, 2 * 44100), ready=0)
+    played = play(with_status(descriptor), noise(2, 5 * 44100), ready=0)
     texts = [text for _, text in shown(played, "Status")]
     assert texts[-1] == "Running"
     assert shown(played, "Status")[-1][0] > 10000, "until then it is Starting, as at first"

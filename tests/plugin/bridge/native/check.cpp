@@ -57,41 +57,6 @@ void show_class(const Library& library) {
     std::printf("\n");
 }
 
-// Counts what a plugin tells its host.
-struct Handler : IComponentHandler {
-    int values_changed = 0;
-    Result queryInterface(const Uid&, void**) override { return kNoInterface; }
-    uint32_t addRef() override { return 1; }
-    uint32_t release() override { return 1; }
-    Result beginEdit(ParamId) override { return kResultOk; }
-    Result performEdit(ParamId, double) override { return kResultOk; }
-    Result endEdit(ParamId) override { return kResultOk; }
-    Result restartComponent(int32_t flags) override {
-        values_changed += (flags & kParamValuesChanged) != 0;
-        return kResultOk;
-    }
-};
-
-// A state in memory.
-struct Memory : IBStream {
-    std::string text;
-    size_t at = 0;
-    Result queryInterface(const Uid&, void**) override { return kNoInterface; }
-    uint32_t addRef() override { return 1; }
-    uint32_t release() override { return 1; }
-    Result read(void* buffer, int32_t size, int32_t* done) override {
-        *done = static_cast<int32_t>(text.copy(static_cast<char*>(buffer), size, at));
-        at += *done;
-        return kResultOk;
-    }
-    Result write(void* buffer, int32_t size, int32_t*) override {
-        text.append(static_cast<char*>(buffer), size);
-        return kResultOk;
-    }
-    Result seek(int64_t, int32_t, int64_t*) override { return kNotImplemented; }
-    Result tell(int64_t*) override { return kNotImplemented; }
-};
-
 void show_programs(Plugin& plugin) {
     auto* units = plugin.find<IUnitInfo>();
     UnitInfo unit;

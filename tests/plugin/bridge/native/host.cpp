@@ -7,12 +7,15 @@
 // channels, out_channels (as many by default), outputs (how many are in use), block (samples), wide (1 for 64-bit
 // samples), realtime (0 or 1: how it is set up, and the mode of all blocks), slower (how many times as slowly real time
 // goes), ready (0 to begin at once, 1 to wait for the worker first), fifo (1 for real-time scheduling of the thread that
-// processes), cycle=START:END (the playhead's loop, in samples), and any number of mode=SAMPLE:MODE, the mode of all
+// processes), cycle=START:END (the playhead's loop, in samples), state=FILE and
+// save=FILE (a state to begin with, and to write at the end), reactivate (1 to activate the plugin again when it says that
+// its latency has changed), and any number of mode=SAMPLE:MODE, the mode of all
 // blocks from there on (0 realtime, 1 prefetch, 2 offline), playhead=SAMPLE:POSITION, where the playhead is when the block
-// at that sample begins (-1 if it stops), and move=SAMPLE:TITLE:NORMALISED, a point in a parameter's queue. Blocks of mode
+// at that sample begins (-1 if it stops), and move=SAMPLE:TITLE:NORMALISED, a point in a parameter's queue, and
+// choose=SAMPLE:TITLE:NORMALISED, a value that the user sets before the block with that sample. Blocks of mode
 // 0 come at the pace of the sound. Prints "key value" lines: the latency in samples, before the first block; the first
 // sample and the length of each block that went out dry and of each that was said to be silent; what the plugin shows, as
-// "shown SAMPLE|TITLE|TEXT"; and per call the longest time, the 99th percentile and the median (ms) and how many took
+// "shown SAMPLE|TITLE|TEXT"; the latency whenever the plugin says that it has changed, as "changed SAMPLE LATENCY"; and per call the longest time, the 99th percentile and the median (ms) and how many took
 // longer than the block lasts.
 //
 //   host LIBRARY check

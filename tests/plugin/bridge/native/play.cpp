@@ -26,16 +26,23 @@ std::vector<float> read_file(const char* path) {
 struct Settings {
     double rate = 44100, slower = 1;
     int channels = 2, out_channels = 0, outputs = 1, block = 256, realtime = 1, ready = 1, fifo = 0, wide = 0;
-    std::vector<std::string> moves;
+    int reactivate = 0;
+    std::string state, save;
+    std::vector<std::string> moves, choices;
     std::map<int64_t, int32_t> modes;
     std::map<int64_t, int64_t> playheads;
     int64_t cycle_start = 0, cycle_end = 0;
 
     explicit Settings(int count, char** arguments) {
-        std::map<std::string, int*> numbers = {{"channels", &channels}, {"out_channels", &out_channels},
-                                               {"outputs", &outputs},   {"block", &block},
-                                               {"realtime", &realtime}, {"ready", &ready},
-                                               {"fifo", &fifo},         {"wide", &wide}};
+        std::map<std::string, int*> numbers = {{"channels", &channels},
+                                               {"out_channels", &out_channels},
+                                               {"outputs", &outputs},
+                                               {"block", &block},
+                                               {"realtime", &realtime},
+                                               {"ready", &ready},
+                                               {"fifo", &fifo},
+                                               {"wide", &wide},
+                                               {"reactivate", &reactivate}};
         for (int i = 0; i < count; i++) {
             std::string argument = arguments[i], key = argument.substr(0, argument.find('='));
             const char* value = arguments[i] + std::min(argument.size(), key.size() + 1);
@@ -44,6 +51,9 @@ struct Settings {
             else if (key == "rate") rate = std::atof(value);
             else if (key == "slower") slower = std::atof(value);
             else if (key == "move") moves.push_back(value);
+            else if (key == "choose") choices.push_back(value);
+            else if (key == "state") state = value;
+            else if (key == "save") save = value;
             else if (key == "mode") modes[std::atoll(value)] = std::atoi(second);
             else if (key == "playhead") playheads[std::atoll(value)] = std::atoll(second);
             else if (key == "cycle") cycle_start = std::atoll(value), cycle_end = std::atoll(second);
@@ -89,15 +99,47 @@ private:
     ProcessContext context_;
 };
 
-std::vector<Point> points_of(const Settings& settings, const Plugin& plugin) {
+std::vector<Point> points_of(const std::vector<std::string>& moves, const Plugin& plugin) {
     std::vector<Point> points;
-    for (const std::string& move : settings.moves) {
+    for (const std::string& move : moves) {
         size_t first = move.find(':'), last = move.rfind(':');
         auto found = plugin.ids.find(move.substr(first + 1, last - first - 1));
         if (found == plugin.ids.end()) fail("no parameter of that title");
         points.push_back({std::atoll(move.c_str()), found->second, std::atof(move.c_str() + last + 1)});
     }
     return points;
+}
+
+// What a user sets, in the thread of the host's window.
+void choose(Plugin& plugin, const std::vector<Point>& choices, int64_t from, int64_t to) {
+    for (const Point& choice : choices)
+        if (choice.sample >= from && choice.sample < to) plugin.controller->setParamNormalized(choice.id, choice.value);
+}
+
+void activate_again(Plugin& plugin) {
+    plugin.processor->setProcessing(0);
+    plugin.component->setActive(0);
+    plugin.processor->getLatencySamples();
+    plugin.component->setActive(1);
+    plugin.processor->setProcessing(1);
+}
+
+void load_state(Plugin& plugin, const std::string& path) {
+    Memory state;
+    std::FILE* file = std::fopen(path.c_str(), "rb");
+    if (!file) fail("cannot read the state");
+    char buffer[4096];
+    for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, file)) > 0;) state.text.append(buffer, n);
+    std::fclose(file);
+    if (plugin.component->setState(&state) != kResultOk) fail("state refused");
+}
+
+void save_state(Plugin& plugin, const std::string& path) {
+    Memory state;
+    plugin.component->getState(&state);
+    std::FILE* file = std::fopen(path.c_str(), "wb");
+    if (!file || std::fwrite(state.text.data(), 1, state.text.size(), file) != state.text.size()) fail("cannot write");
+    std::fclose(file);
 }
 
 void start(Plugin& plugin, const Settings& settings) {
@@ -121,8 +163,12 @@ int play(const Library& library, int count, char** arguments) {
     if (count < 5) fail("usage: host LIBRARY play INPUT OUTPUT key=value ...");
     Settings settings(count - 5, arguments + 5);
     Plugin plugin(library);
-    std::vector<Point> points = points_of(settings, plugin);
+    std::vector<Point> points = points_of(settings.moves, plugin), choices = points_of(settings.choices, plugin);
+    Handler handler;
+    plugin.controller->setComponentHandler(&handler);
+    if (!settings.state.empty()) load_state(plugin, settings.state);
     start(plugin, settings);
+    handler.latency_changed = 0;
     std::printf("latency %u\n", plugin.processor->getLatencySamples());
     std::fflush(stdout);
 
@@ -144,6 +190,12 @@ int play(const Library& library, int count, char** arguments) {
         auto changed = settings.modes.upper_bound(from);
         if (changed != settings.modes.begin()) mode = std::prev(changed)->second;
         double seconds = settings.slower * static_cast<double>(from + size) / settings.rate;
+        choose(plugin, choices, from, from + size);
+        if (handler.latency_changed > 0) {
+            handler.latency_changed = 0;
+            if (settings.reactivate) activate_again(plugin);
+            std::printf("changed %lld %u\n", static_cast<long long>(from), plugin.processor->getLatencySamples());
+        }
         if (mode == kRealtime) sleep_until(start_ns + static_cast<int64_t>(1e9 * seconds));
         else start_ns = now_ns() - static_cast<int64_t>(1e9 * seconds);
         Block block;
@@ -163,6 +215,8 @@ int play(const Library& library, int count, char** arguments) {
         dropouts = plugin.dropouts();
     }
     plugin.processor->setProcessing(0);
+    if (!settings.save.empty()) save_state(plugin, settings.save);
+    plugin.controller->setComponentHandler(nullptr);
     std::printf("dropouts %lld\n", static_cast<long long>(dropouts));
     std::sort(took.begin(), took.end());
     std::printf("longest_ms %.3f\np99_ms %.3f\np50_ms %.3f\nlate %lld\n", took.back() / 1e6,
