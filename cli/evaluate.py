@@ -16,7 +16,7 @@ from .rendering import progress_bar
 if TYPE_CHECKING:
     from ..training.evaluate import StemScores
 
-KARAOKE = {"instrumental_sdr": "SDR", "vocals_left": "vocals left over"}  # as they are printed
+KARAOKE = {"instrumental_sdr": "SDR", "vocals_remaining": "vocals remaining"}  # as they are printed
 
 
 def evaluate_model(

@@ -1,4 +1,4 @@
-"""Checkpoints: tensors in safetensors files, with how far training is as metadata. Nothing is pickled."""
+"""Checkpoints: tensors in safetensors files, with the progress of training as metadata. Nothing is pickled."""
 
 import json
 import math
@@ -17,10 +17,14 @@ from .recipe import Recipe
 
 @dataclass
 class Progress:
-    """How far training is, and what is trained.
+    """Progress of training.
 
-    step: steps done. seconds: wall-clock time spent. scored: the step of the last score. best: the best score on the
-    songs held apart. run: what must not change on the way, as JSON has it.
+    Attributes:
+        step: Number of steps done.
+        seconds: Wall-clock time spent.
+        scored: The step of the last score.
+        best: The best score on the songs held apart, in dB.
+        run: Options and songs that must not change between runs, as JSON values.
     """
 
     step: int = 0
@@ -31,7 +35,14 @@ class Progress:
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], progress: Progress, recipe: Recipe) -> None:
-    """Write a checkpoint; the file appears whole or not at all."""
+    """Write a checkpoint. The file appears whole or not at all.
+
+    Args:
+        path: The .safetensors file.
+        tensors: Name to tensor.
+        progress: Progress of training.
+        recipe: Recipe of the network.
+    """
     contents = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     metadata = {"progress": json.dumps(asdict(progress)), "recipe": json.dumps(recipe.as_dict())}
     with new_file(path) as part:
@@ -39,7 +50,17 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], progress: Progress, 
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress, Recipe]:
-    """The inverse of `save_checkpoint`. Raises DataError if the file is no checkpoint of ours."""
+    """Read a checkpoint.
+
+    Args:
+        path: A file that `save_checkpoint` wrote.
+
+    Returns:
+        The tensors by name, the progress, and the recipe.
+
+    Raises:
+        DataError: The file is not such a checkpoint.
+    """
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -47,4 +68,4 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress, Recipe]:
             recipe = Recipe.from_dict(json.loads(metadata["recipe"]))
             return {name: file.get_tensor(name) for name in file.keys()}, progress, recipe  # noqa: SIM118
     except Exception as error:  # safetensors raises its own error types, by version
-        raise DataError(f"{path}: not a checkpoint ({error}); move it away to begin anew") from error
+        raise DataError(f"{path} is not a checkpoint ({error}); move it away to start again") from error

@@ -12,22 +12,24 @@ from ..core.errors import DataError
 from ..engine import separate
 from ..models import Model, load_model
 from .data.songs import SAMPLE_RATE, STEMS, Song
-from .metrics import SILENT_DB, clip_sdr, frame_sdr, left_over_db, rms_db, sir_sar
+from .metrics import SILENT_DB, clip_sdr, frame_sdr, remaining_db, rms_db, sir_sar
 
 MEASURES = ("sdr", "frame_sdr", "sir", "sar")
-KARAOKE = ("instrumental_sdr", "vocals_left")
+KARAOKE = ("instrumental_sdr", "vocals_remaining")
 
 StemScores = dict[str, dict[str, float]]
-"""Stem -> measure -> dB."""
+"""Stem to measure to dB."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Scores of songs.
 
-    songs: song -> stem -> measure -> dB. left_out: how many references were too quiet to score. karaoke: song ->
-    measure -> dB, of the mix without vocals, for songs with vocals and models that give them: instrumental_sdr, and
-    vocals_left, how loud the vocals still are in it against the vocals as they were.
+    Attributes:
+        songs: Song to stem to measure to dB.
+        left_out: Number of references that were too quiet to score.
+        karaoke: Song to measure to dB, for the mix without vocals, if song and model have vocals: instrumental_sdr, and
+            vocals_remaining, the level of the vocals in it compared with the true vocals.
     """
 
     songs: dict[str, StemScores]
@@ -35,7 +37,7 @@ class Evaluation:
     karaoke: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def medians(self) -> dict[str, dict[str, float]]:
-        """stem -> measure -> median over the songs that have it, and `mean` over the stems."""
+        """Return the median of each score over the songs: stem to measure to dB. "mean" is the mean over the stems."""
         stems: dict[str, dict[str, list[float]]] = {}
         for song in self.songs.values():
             for stem, scores in song.items():
@@ -46,20 +48,25 @@ class Evaluation:
         return table | {"mean": {m: float(np.mean([scores[m] for scores in table.values()])) for m in measures}}
 
     def karaoke_medians(self) -> dict[str, float]:
-        """measure -> median over the songs that have it."""
+        """Return the median of each karaoke score over the songs: measure to dB."""
         songs = self.karaoke.values()
         return {m: float(np.median(scores)) for m in KARAOKE if (scores := [song[m] for song in songs if m in song])}
 
 
 def songs_to_score(songs: Iterable[Song], *, every: bool = False) -> list[Song]:
-    """MUSDB18's validation songs if they are among `songs`, else all that have all stems of their own mix.
+    """Return MUSDB18's validation songs if some are given, else all songs with all four stems.
 
-    every: all of those anyway. Raises DataError if there is none.
+    Args:
+        songs: The songs that were found.
+        every: Return all songs with all four stems in any case.
+
+    Raises:
+        DataError: No song has all four stems.
     """
     complete = [song for song in songs if song.complete]
     validation = [song for song in complete if song.for_validation]
     if not complete:
-        raise DataError("no song has all of vocals, drums, bass and other; only such songs can be scored")
+        raise DataError("no song has all of vocals, drums, bass and other; add one to --data, as only such are scored")
     return complete if every else validation or complete
 
 
@@ -74,17 +81,30 @@ def score_songs(
     progress: Callable[[float], None] | None = None,
     scored: Callable[[str, StemScores], None] | None = None,
 ) -> Evaluation:
-    """Score a model on whole songs: the mixture in (the sum of the stems where there is none), the stems compared.
+    """Score a model on whole songs: separate each mixture, and compare the stems with the true ones.
 
-    sample_rate: songs are resampled to it first, references too, so that lower rates have equally low-passed
-    references. input_db: gain on the mixture, taken back from the stems before they are compared, to see whether level
-    matters. bss_eval: SIR and SAR too (museval, slow). References below -60 dBFS are left out and counted.
-    progress: called with the share done, 0 to 1. scored: called with each song's name and scores.
+    If a song has no mixture, the sum of its stems is used. References below -60 dBFS are left out and counted.
+
+    Args:
+        songs: Songs with stems.
+        model: A model, its name, or the path of an .onnx file.
+        sample_rate: In Hz. Songs and references are resampled to it first.
+        input_db: Gain on the mixture, which is taken back from the stems, to see whether the level matters.
+        bss_eval: Measure SIR and SAR too (slow; needs museval).
+        threads: Processor cores for the network.
+        progress: Called with the share done, 0 to 1.
+        scored: Called with each song's name and scores.
+
+    Raises:
+        ModelError: The model cannot be used.
+        DataError: The model has none of the songs' stems, or a song cannot be decoded.
     """
     model = model if isinstance(model, Model) else load_model(model)
     if not set(model.card.stems) & set(STEMS):
         stems = ", ".join(model.card.stems)
-        raise DataError(f"model {model.card.name} gives {stems}, and songs have {', '.join(STEMS)}: nothing to compare")
+        raise DataError(
+            f"model {model.card.name} gives {stems}, but songs have {', '.join(STEMS)}; choose another model"
+        )
     gain = np.float32(10 ** (input_db / 20))
     scores: dict[str, StemScores] = {}
     karaoke: dict[str, dict[str, float]] = {}
@@ -114,7 +134,7 @@ def score_songs(
 
 
 def _part_of(progress: Callable[[float], None], number: int, total: int) -> Callable[[float], None]:
-    """Return what reports the progress within one of several songs as that of them all."""
+    """Return a function that takes the progress of one song, and reports that of all songs."""
     return lambda fraction: progress((number + fraction) / total)
 
 
@@ -126,9 +146,9 @@ def _scores(reference: NDArray[Any], estimate: NDArray[Any], sample_rate: float)
 def _karaoke(
     vocals: NDArray[Any], estimate: NDArray[Any], mixture: NDArray[Any], sample_rate: float
 ) -> dict[str, float]:
-    """Scores of the mixture without the estimated vocals, against the mixture without the true ones."""
+    """Score the mixture without the estimated vocals, compared with the mixture without the true ones."""
     measured = {
         "instrumental_sdr": clip_sdr(mixture - vocals, mixture - estimate),
-        "vocals_left": left_over_db(vocals, estimate, sample_rate),
+        "vocals_remaining": remaining_db(vocals, estimate, sample_rate),
     }
     return {measure: score for measure, score in measured.items() if score is not None}

@@ -1,4 +1,4 @@
-"""From PyTorch weights to a model that ships, and back."""
+"""Export PyTorch weights to an .onnx model, and read them back."""
 
 import copy
 import math
@@ -28,21 +28,22 @@ from .recipe import Recipe
 OPSET = 18
 # Frames of a chunk: 6 s whose masks are used, context of 1.1 s on both sides, cross-fades of 0.6 s.
 CHUNK = {"left": 48, "frames": 256, "right": 48, "overlap": 24}
-HALVED = 1024  # values from which on a tensor is kept in half precision
-PARITY = 1e-4  # of full scale: how far the engine may be from PyTorch
+MIN_HALVED_SIZE = 1024  # tensors with at least so many values are stored in half precision
+MAX_DIFFERENCE = 1e-4  # between the engine's output and PyTorch's; full scale is 1
 
 
 class Graph(nn.Module):
-    """A MaskNetwork behind the contract of docs/model-format.md.
+    """A MaskNetwork in the form of docs/model-format.md. Its state is one vector: the level, then the network's state.
 
-    The state is one vector: the level, then all of the network's own.
+    Args:
+        network: The network.
     """
 
     def __init__(self, network: MaskNetwork) -> None:
         super().__init__()
         self.network, self.recipe = network, network.recipe
         recipe = network.recipe
-        # What was heard of frames whose masks are still to come: features, and covariances of the mix.
+        # Features and covariances of frames whose masks are still to come.
         waiting = [(recipe.lookahead, 1, 4, size) for size in (recipe.bands.num_cells, recipe.grid.bins)]
         self.waiting = waiting if recipe.lookahead else []
         self.shapes = [*network.state_shapes, *place_shapes(recipe, len(STEMS)), *self.waiting]
@@ -53,9 +54,14 @@ class Graph(nn.Module):
         return 1 + sum(int(np.prod(shape)) for shape in self.shapes)
 
     def forward(self, spectrum: Tensor, state: Tensor | None = None) -> Any:
-        """Masks (frames, stems - 1, 2, bins[, 2]), of a chunk without its context; the next state if there is one.
+        """Return the masks of a spectrum, and the next state if there is one.
 
-        spectrum: (frames, 2, bins, 2), real and imaginary. state: (state_size,).
+        Args:
+            spectrum: Real and imaginary parts, shape (frames, 2, bins, 2).
+            state: Shape (state_size,).
+
+        Returns:
+            Masks, shape (frames, stems - 1, 2, bins) or (..., bins, 2), for a chunk without its context.
         """
         mix = covariance(spectrum.transpose(2, 3).reshape(-1, 1, 4, self.recipe.grid.bins))
         parts, level = None, torch.zeros(1, 1)
@@ -80,10 +86,20 @@ class Graph(nn.Module):
 
 
 def export_network(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Model:
-    """Write `path` (.onnx) and its card, and check that the engine sounds like PyTorch.
+    """Write a network as a model, and check that the engine gives the same output as PyTorch.
 
-    card: what the recipe does not say: name, version, terms, data, scores, training. Parameter names are kept in the
-    graph, so that `load_parameters` can read them, in half precision. Raises ModelError if engine and PyTorch differ.
+    The graph keeps the names of the parameters, in half precision, so that `load_parameters` can read them.
+
+    Args:
+        network: The network.
+        path: The .onnx file.
+        card: Fields that the recipe does not have: name, version, terms, data, scores, training.
+
+    Returns:
+        The written model.
+
+    Raises:
+        ModelError: The engine's output differs from PyTorch's.
     """
     network, recipe = rounded(network), network.recipe
     values = {
@@ -101,10 +117,13 @@ def export_network(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Mo
         values["lookahead"] = recipe.lookahead
     values["training"] = {**card.get("training", {}), "recipe": recipe.as_dict()}
     graph = _packed(_onnx_graph(Graph(network).eval()))
-    with tempfile.TemporaryDirectory() as folder:  # what fails the check must not take the place of what is there
+    with tempfile.TemporaryDirectory() as folder:  # a model that fails the check must not replace an existing one
         model = save_model(Path(folder) / path.name, graph, values)
-        if (difference := parity(network, model)) > PARITY:
-            raise ModelError(f"{path}: not written: the engine differs from PyTorch by {difference:.2g} of full scale")
+        if (difference := parity(network, model)) > MAX_DIFFERENCE:
+            raise ModelError(
+                f"{path} was not written, because the engine differs from PyTorch by {difference:.2g} of full scale; "
+                "report this as a bug"
+            )
     path.parent.mkdir(parents=True, exist_ok=True)
     return save_model(path, graph, values)
 
@@ -117,7 +136,7 @@ def _onnx_graph(graph: Graph) -> bytes:
     if recipe.causal:
         inputs, outputs = (*inputs, torch.zeros(graph.state_size)), ["masks", "next_state"]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter warns of its successor, which renames parameters
+        warnings.simplefilter("ignore")  # the exporter recommends its successor, which renames parameters
         path = Path(folder) / "graph.onnx"
         torch.onnx.export(
             graph,
@@ -125,7 +144,7 @@ def _onnx_graph(graph: Graph) -> bytes:
             str(path),
             dynamo=False,
             opset_version=OPSET,
-            do_constant_folding=False,  # folding would melt the recurrent layers' parameters together
+            do_constant_folding=False,  # folding would merge parameters of the recurrent layers
             input_names=["spectrum", "state"][: len(inputs)],
             output_names=outputs,
             dynamic_axes={"spectrum": {0: "frames"}, "masks": {0: "frames" if recipe.causal else "masked"}},
@@ -134,20 +153,24 @@ def _onnx_graph(graph: Graph) -> bytes:
 
 
 def rounded(network: MaskNetwork) -> MaskNetwork:
-    """A copy on the processor whose weights are what half precision keeps of them, 11 bits each."""
+    """Return a copy on the processor whose large weights are rounded to half precision, 11 bits each.
+
+    Args:
+        network: The network, on any device.
+    """
     network = copy.deepcopy(network).eval().cpu()
     for parameter in network.parameters():
-        if parameter.numel() >= HALVED:
+        if parameter.numel() >= MIN_HALVED_SIZE:
             parameter.data = parameter.data.half().float()
     return network
 
 
 def _packed(graph: bytes) -> bytes:
-    """The graph with equal constants shared, and large tensors in half precision, made whole when it is loaded."""
+    """Return the graph with shared constants, and with large tensors in half precision."""
     model = onnx.load_model_from_string(graph)
     tensors, casts = model.graph.initializer, []
     for tensor in tensors:
-        if tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= HALVED:
+        if tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= MIN_HALVED_SIZE:
             name = tensor.name
             values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, f"{name}.half"))
@@ -159,7 +182,7 @@ def _packed(graph: bytes) -> bytes:
 
 
 def _share_constants(graph: onnx.GraphProto) -> None:
-    """Keep equal constants once: the exporter makes a node for each use, and they take a fifth of the time to load."""
+    """Keep equal constants once, because the exporter repeats them, and they take a fifth of the time to load."""
     kept: dict[tuple[Any, ...], str] = {}
     names, nodes = {}, []
     for node in graph.node:
@@ -183,7 +206,12 @@ def _set_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
 
 
 def parity(network: MaskNetwork, model: Model) -> float:
-    """Largest difference between the engine's stems and PyTorch's, on half a chunk (or a second) of rough noise."""
+    """Return the largest difference between the engine's stems and PyTorch's, for half a chunk or a second of noise.
+
+    Args:
+        network: The network.
+        model: The same network, exported.
+    """
     grid = network.recipe.grid
     assert isinstance(model.card, MaskCard)
     frames = CHUNK["frames"] // 2 if model.card.chunk else round(grid.sample_rate / grid.hop)
@@ -195,10 +223,10 @@ def parity(network: MaskNetwork, model: Model) -> float:
     padded = np.pad(audio, ((0, 0), (0, latency))).astype(np.float32)
     got = processor.separate(padded)[..., latency:]
     if model.card.chunk:
-        # The first chunk hears the silence around this noise, and so must PyTorch.
+        # The first chunk has silence before and after the noise, so PyTorch needs it too.
         chunk = model.card.chunk
         before = chunk.left * grid.hop
-        after = (chunk.frames + chunk.right - frames) * grid.hop - grid.window  # which separate_clip adds
+        after = (chunk.frames + chunk.right - frames) * grid.hop - grid.window  # separate_clip adds a window
         wanted = separate_clip(network, np.pad(audio, ((0, 0), (before, after))).astype(np.float32))
         wanted = wanted[..., before : before + audio.shape[1]]
     else:
@@ -207,19 +235,29 @@ def parity(network: MaskNetwork, model: Model) -> float:
 
 
 def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
-    """The recipe and parameters of an exported model, by shipped name or path, to train on from.
+    """Return the recipe and parameters of an exported model, as a start for training.
 
-    Raises ModelError or DataError if it is no model that `export_network` wrote.
+    Args:
+        model: Name or path.
+
+    Returns:
+        The recipe, and the parameters by name.
+
+    Raises:
+        ModelError: The model cannot be used.
+        DataError: `export_network` did not write it.
     """
     loaded = load_model(model)
     recipe_values = loaded.card.values.get("training", {}).get("recipe")
     if recipe_values is None:
-        raise DataError(f"{loaded.path}: its card names no recipe to train on; give a model that training exported")
+        raise DataError(f"{loaded.path}: the card has no recipe for training; give a model that `train` made")
     try:
         recipe = Recipe.from_dict(recipe_values)
         wanted = make_network(recipe).state_dict()
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{loaded.path}: the recipe in its card makes no network ({error!r}); train anew") from error
+        raise DataError(
+            f"{loaded.path}: the recipe in the card does not work ({error!r}); give a model that `train` made"
+        ) from error
     graph = onnx.load_model_from_string(loaded.graph).graph
     found = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
     for node in graph.node:  # the exporter keeps equal parameters once, and large ones are in half precision
@@ -228,10 +266,12 @@ def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
     found = {name.removeprefix("network."): value for name, value in found.items()}
     if missing := [name for name in wanted if name not in found]:
         raise DataError(
-            f"{loaded.path}: no parameter {missing[0]} in it; give a model that this version's `train` made"
+            f"{loaded.path} lacks the parameter {missing[0]}; give a model that `train` of this version made"
         )
     if other := [name for name, value in wanted.items() if found[name].numel() != value.numel()]:
-        raise DataError(f"{loaded.path}: its {other[0]} is of another size than its card's recipe says; train anew")
+        raise DataError(
+            f"{loaded.path}: {other[0]} has another size than in the card's recipe; give a model that `train` made"
+        )
     return recipe, {name: found[name].reshape(value.shape) for name, value in wanted.items()}
 
 

@@ -1,4 +1,4 @@
-"""PyTorch's own separation, to validate with while training and to check exports against."""
+"""Separation with PyTorch, for validation during training and for the check of exports."""
 
 import numpy as np
 import torch
@@ -12,7 +12,15 @@ from .networks.spatial import masks_from
 
 @torch.no_grad()
 def separate_clip(network: MaskNetwork, audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """All stems of a clip (2, n) at the network's rate in one go, aligned: (stems, 2, n)."""
+    """Separate a clip at once.
+
+    Args:
+        network: The network.
+        audio: Samples at the network's rate, shape (2, n).
+
+    Returns:
+        All stems, aligned with the clip, shape (stems, 2, n).
+    """
     grid, length, device = network.recipe.grid, audio.shape[-1], next(network.parameters()).device
     ahead = network.recipe.lookahead
     spectrum = Analysis(grid, 2).push(np.pad(audio, ((0, 0), (0, grid.window + ahead * grid.hop))))

@@ -10,18 +10,22 @@ from .networks.features import covariance, input_features, parts_of, spectra, wa
 from .networks.spatial import filters_from, low_runs, masks_from, softmax
 from .recipe import Recipe
 
-QUIET = 1e-3  # errors this far below the mix (-30 dB, in power) are good enough, and a silent stem asks for no more
-RESOLUTIONS = 512, 2048, 8192  # samples of the windows that a multi-resolution loss looks through
+ERROR_FLOOR = 1e-3  # of the mix's power (-30 dB): smaller errors are good enough, also for silent stems
+WINDOW_LENGTHS = 512, 2048, 8192  # samples, of the multi-resolution loss
 
 
 class Example(NamedTuple):
     """A batch of mixes.
 
-    Per cell of the mask: seen: features (frames, batch, recipe.views, cells); with look-ahead there are as many frames
-    more, and the first logits are for frames before the start. mix: its covariance (frames, batch, 4, cells).
-    match: real part of mix times conjugate stem (frames, batch, stems, 2, cells). crossed, where places count: minus
-    the imaginary part, and the same two of the mix's other channel (frames, batch, stems, 3 x 2, cells).
-    stem_power: (batch, stems). Whole: stems: their spectra, complex (frames, batch, stems, 2, bins).
+    Attributes:
+        seen: Features of each cell, shape (frames, batch, recipe.views, cells). With look-ahead there are as many more
+            frames, and the first logits are for frames before the start.
+        mix: Covariance of each cell, shape (frames, batch, 4, cells).
+        match: Real part of mix times conjugate stem, shape (frames, batch, stems, 2, cells).
+        crossed: For spatial recipes, minus the imaginary part of the same, and both parts for the mix's other channel,
+            shape (frames, batch, stems, 3 x 2, cells).
+        stem_power: Power of each stem, shape (batch, stems).
+        stems: Complex spectra, shape (frames, batch, stems, 2, bins).
     """
 
     seen: Tensor
@@ -34,13 +38,19 @@ class Example(NamedTuple):
 
 @torch.no_grad()
 def example(stems: Tensor, responses: Tensor, recipe: Recipe) -> Example:
-    """Analyse stems (batch, stems, 2, samples) whose sum is the mix, each through an equaliser (batch, stems, bins)."""
+    """Analyse a batch of mixes.
+
+    Args:
+        stems: Samples of stems whose sum is the mix, shape (batch, stems, 2, samples).
+        responses: Equalisers of the stems, factors of shape (batch, stems, bins).
+        recipe: Recipe of the network.
+    """
     whole = spectra(stems, recipe.grid).permute(3, 0, 1, 2, 4) * responses.unsqueeze(2)
     mix = whole.sum(2)
     cells = recipe.bands.pool(covariance(parts_of(mix)))
     seen, _ = input_features(cells, recipe, torch.zeros(stems.shape[0], 1, device=stems.device))
     seen = with_ahead(seen, recipe.lookahead)
-    # The last frames have no masks: what is ahead of them is not in the mix.
+    # The last frames have no masks, because the frames ahead of them are not in the mix.
     whole, mix, cells = (part[: len(part) - recipe.lookahead] for part in (whole, mix, cells))
     stem_power = (whole.real.square() + whole.imag.square()).sum(dim=(0, 3, 4))
     own = mix.unsqueeze(2) * whole.conj()
@@ -53,9 +63,17 @@ def example(stems: Tensor, responses: Tensor, recipe: Recipe) -> Example:
 
 
 def error_db(logits: Tensor, example: Example, recipe: Recipe) -> Tensor:
-    """Energy of each stem's error in dB, (batch, stems): of the masked mix less the stem, over the whole crop.
+    """Return the energy of each stem's error: of the masked mix minus the stem, over the whole mix.
 
-    Its mean is the negative SDR but for a constant, which is what a network is scored by.
+    The mean of this is the negative SDR, the score of a network, plus a constant.
+
+    Args:
+        logits: Shape (frames, batch, stems, 2, cells).
+        example: The batch.
+        recipe: Recipe of the network.
+
+    Returns:
+        Energy in dB, shape (batch, stems).
     """
     masks = softmax(logits)
     first = low_runs(recipe.bands).num_cells if recipe.spatial else 0
@@ -66,17 +84,17 @@ def error_db(logits: Tensor, example: Example, recipe: Recipe) -> Tensor:
         filters, _ = filters_from(masks[..., :first], example.mix[..., :first], recipe)
         match = torch.cat([example.match[..., :first], example.crossed], dim=3)
         energy = energy + _filtered_energy(filters, example.mix[..., :first], match)
-    floor = QUIET * example.mix[:, :, :2].sum(dim=(0, 2, 3)).unsqueeze(-1) + 1e-9
+    floor = ERROR_FLOOR * example.mix[:, :, :2].sum(dim=(0, 2, 3)).unsqueeze(-1) + 1e-9
     return 10 * torch.log10(energy.clamp_min(0) + floor)
 
 
 def _masked_energy(masks: Tensor, mix: Tensor, match: Tensor) -> Tensor:
-    """Energy of m X - S less that of S, (batch, stems): for a real mask m it is m^2 |X|^2 - 2 m Re(X S*)."""
+    """Return the energy of m X - S minus that of S, (batch, stems): m^2 |X|^2 - 2 m Re(X S*) for a real mask m."""
     return ((masks * mix[:, :, :2].unsqueeze(2) - 2 * match) * masks).sum(dim=(0, 3, 4))
 
 
 def _filtered_energy(filters: Tensor, mix: Tensor, match: Tensor) -> Tensor:
-    """Energy of w X + u Y - S less that of S, (batch, stems), where Y is the mix's other channel; w and u are complex.
+    """Return the energy of w X + u Y - S minus that of S, (batch, stems). Y is the mix's other channel.
 
     It is |w|^2 |X|^2 + |u|^2 |Y|^2 + 2 Re(w u* X Y*) - 2 Re(w X S* + u Y S*).
     """
@@ -92,27 +110,44 @@ def _filtered_energy(filters: Tensor, mix: Tensor, match: Tensor) -> Tensor:
 
 
 def waveform_error(logits: Tensor, example: Example, recipe: Recipe) -> Tensor:
-    """Mean absolute error of each stem's samples, (batch, stems), as a share of the mix's mean absolute sample."""
+    """Return the mean absolute error of each stem's samples.
+
+    Args:
+        logits: Shape (frames, batch, stems, 2, cells).
+        example: The batch.
+        recipe: Recipe of the network.
+
+    Returns:
+        Errors as shares of the mix's mean absolute sample, shape (batch, stems).
+    """
     error, mix = _error_and_mix(logits, example, recipe)
     return error.abs().mean(dim=(2, 3)) / (mix.abs().mean(dim=(1, 2)).unsqueeze(1) + 1e-6)
 
 
 def spectrogram_error(logits: Tensor, example: Example, recipe: Recipe) -> Tensor:
-    """Mean absolute error of each stem's complex spectra through windows of three lengths, (batch, stems).
+    """Return the mean absolute error of each stem's complex spectra, with windows of three lengths.
 
-    As a share of the mix's mean magnitude, and the mean of the three. After A. Defossez et al., 2022 (EnCodec,
-    arXiv:2210.13438) and others, but of complex differences, so that phases count.
+    After A. Defossez et al., 2022 (EnCodec, arXiv:2210.13438) and others, but with complex differences, so that phases
+    count.
+
+    Args:
+        logits: Shape (frames, batch, stems, 2, cells).
+        example: The batch.
+        recipe: Recipe of the network.
+
+    Returns:
+        Errors as shares of the mix's mean magnitude, averaged over the windows, shape (batch, stems).
     """
     error, mix = _error_and_mix(logits, example, recipe)
     shares = []
-    for length in RESOLUTIONS:
+    for length in WINDOW_LENGTHS:
         missed, there = (_magnitudes(audio, length) for audio in (error, mix))
         shares.append(missed.mean(dim=(2, 3, 4)) / (there.mean(dim=(1, 2, 3)).unsqueeze(1) + 1e-6))
     return torch.stack(shares).mean(dim=0)
 
 
 def _error_and_mix(logits: Tensor, example: Example, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Waveforms of mask * mix - stem, (batch, stems, 2, n), and of the mix, (batch, 2, n)."""
+    """Return the waveforms of mask * mix - stem, (batch, stems, 2, n), and of the mix, (batch, 2, n)."""
     mix = example.stems.sum(dim=2)
     masks, _ = masks_from(logits, covariance(parts_of(mix)), recipe)
     wrong = (torch.view_as_complex(masks) if recipe.spatial else masks) * mix.unsqueeze(2) - example.stems
@@ -120,7 +155,7 @@ def _error_and_mix(logits: Tensor, example: Example, recipe: Recipe) -> tuple[Te
 
 
 def _magnitudes(audio: Tensor, length: int) -> Tensor:
-    """(..., n) to (..., frames, bins)."""
+    """Return magnitudes (..., frames, bins) of audio (..., n)."""
     window = torch.hann_window(length, device=audio.device)
     spectra: Tensor = torch.fft.rfft(audio.unfold(-1, length, length // 4) * window)
     return spectra.abs()

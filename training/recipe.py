@@ -11,10 +11,15 @@ from ..engine.stft import FrameGrid
 
 @dataclass(frozen=True)
 class Bands:
-    """How bins are grouped: runs of `count` bands, `width` bins each, with one mask value for every `step` bins.
+    """Groups of bins: runs of `count` bands with `width` bins each, and with one mask value for every `step` bins.
 
-    Low bands are narrow and fine because bass and voices need it; high ones are wide and coarse, where music has
-    little energy and masks are smooth. The grid ends one bin short of the last, which follows the one below.
+    Low bands are narrow and fine, as bass and voices need. High bands are wide and coarse, because music has little
+    energy there, and masks are smooth. The last bin belongs to no band, and has the mask of the bin below.
+
+    Attributes:
+        widths: Bins in a band, for each run.
+        steps: Bins in a cell, for each run.
+        count: Bands in each run.
     """
 
     widths: tuple[int, ...]
@@ -23,25 +28,29 @@ class Bands:
 
     @property
     def bins(self) -> int:
-        """Bins covered, the last one included."""
+        """Number of bins, including the last one."""
         return self.count * sum(self.widths) + 1
 
     @property
     def cells(self) -> tuple[int, ...]:
-        """Mask values a band has, per run."""
+        """Mask values in a band, for each run."""
         return tuple(width // step for width, step in zip(self.widths, self.steps, strict=True))
 
     @property
     def num_cells(self) -> int:
-        """Mask values of a frame, in each channel."""
+        """Mask values in a frame, for each channel."""
         return self.count * sum(self.cells)
 
     def runs(self, which: slice) -> "Bands":
-        """Some of the runs alone."""
+        """Return some of the runs.
+
+        Args:
+            which: Slice of the runs.
+        """
         return replace(self, widths=self.widths[which], steps=self.steps[which])
 
     def layout(self) -> Tensor:
-        """Which cells each band has, (bands, most cells of any); -1 where a band has fewer."""
+        """Return the cells of each band, shape (bands, largest number of cells in a band), filled up with -1."""
         layout = torch.full((self.count * len(self.widths), max(self.cells)), -1)
         band = cell = 0
         for cells in self.cells:
@@ -51,9 +60,16 @@ class Bands:
         return layout
 
     def pool(self, power: Tensor) -> Tensor:
-        """Sum over the bins of each cell: (frames, ..., bins) to (frames, ..., cells)."""
+        """Sum over the bins of each cell.
+
+        Args:
+            power: Shape (frames, ..., bins).
+
+        Returns:
+            Sums, shape (frames, ..., cells).
+        """
         parts = power[..., :-1].split([self.count * width for width in self.widths], dim=-1)
-        shape = [-1, *map(int, power.shape[1:-1])]  # numbers, not what the exporter would compute from frames
+        shape = [-1, *map(int, power.shape[1:-1])]  # numbers, because the exporter would compute shapes in the graph
         return torch.cat(
             [
                 part if step == 1 else part.reshape(*shape, self.count * cells, step).sum(-1)
@@ -63,10 +79,17 @@ class Bands:
         )
 
     def spread(self, cells: Tensor) -> Tensor:
-        """Repeat each cell over its bins: (frames, ..., cells) to (frames, ..., bins)."""
+        """Repeat each cell for all its bins.
+
+        Args:
+            cells: Shape (frames, ..., cells).
+
+        Returns:
+            Values, shape (frames, ..., bins).
+        """
         parts = cells.split([self.count * cells for cells in self.cells], dim=-1)
         shape = [-1, *map(int, cells.shape[1:-1])]
-        parts = [  # stacked, which ONNX Runtime does faster than to expand or to gather
+        parts = [  # stacked, because that is faster in ONNX Runtime than Expand or Gather
             part if step == 1 else torch.stack([part] * step, dim=-1).reshape(*shape, self.count * width)
             for part, step, width in zip(parts, self.steps, self.widths, strict=True)
         ]
@@ -77,11 +100,19 @@ class Bands:
 class Recipe:
     """The recipe of a network.
 
-    causal: whether it is streaming (looks only back, apart from look-ahead), or chunked (looks both ways). family: one
-    of FAMILIES. blocks: how many of its building blocks; band_features: size of a band's vector, or of the finest
-    layer's. summary_features, hidden: sizes that the family's module explains. spatial: whether masks use the places of
-    stems too (spatial.py).
-    lookahead: frames that a streaming network hears before it gives a frame's masks.
+    Attributes:
+        causal: Whether it is streaming, which looks only back except for its look-ahead, or chunked, which looks both
+            ways.
+        grid: Frame grid.
+        bands: Groups of bins.
+        blocks: Number of building blocks.
+        band_features: Size of a band's vector, or of the finest layer.
+        summary_features: A size that the family's module explains.
+        hidden: A size that the family's module explains.
+        dropout: Share of values that are dropped in training.
+        family: One of FAMILIES.
+        spatial: Whether masks also use the positions of stems between left and right, see spatial.py.
+        lookahead: Frames that a streaming network hears before it gives the masks of a frame.
     """
 
     causal: bool
@@ -98,21 +129,25 @@ class Recipe:
 
     @property
     def views(self) -> int:
-        """Features that a network sees of a cell: of left, right, middle and side, and of the same ahead."""
+        """Features of a cell: left, right, middle and side; with look-ahead also those of a later frame."""
         return 8 if self.lookahead else 4
 
     @property
     def mode(self) -> str:
-        """How the network meets time."""
+        """ "streaming" or "chunked"."""
         return "streaming" if self.causal else "chunked"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for a card or a checkpoint."""
+        """Return plain values for a card or a checkpoint."""
         return asdict(self)
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> "Recipe":
-        """The inverse of `as_dict`."""
+        """Return the recipe that `as_dict` stored.
+
+        Args:
+            values: What `as_dict` returned.
+        """
         bands = values["bands"]
         return Recipe(
             **{
@@ -131,7 +166,7 @@ CHUNKED_BANDS = Bands(widths=(4, 8, 16, 32, 64, 132), steps=(1, 1, 1, 2, 4, 12),
 _STREAMING = Recipe(True, STREAMING_GRID, STREAMING_BANDS, dropout=0.05, spatial=True)
 _CHUNKED = Recipe(False, CHUNKED_GRID, CHUNKED_BANDS, spatial=True)
 
-# (family, mode) -> recipe: the modes that suit each family.
+# (family, mode) to recipe, for the modes that each family has.
 RECIPES = {
     ("recurrent", "streaming"): replace(_STREAMING, summary_features=12),
     ("recurrent", "chunked"): _CHUNKED,

@@ -1,4 +1,4 @@
-"""From folders of songs to an exported model: one training session."""
+"""A training session, from folders of songs to an exported model."""
 
 import hashlib
 import os
@@ -44,31 +44,33 @@ def train_model(
     overwrite: bool = False,
     report: Callable[[str], None] = print,
 ) -> Model:
-    """Train for `minutes` and write `output` (.onnx) with its card.
+    """Train for `minutes`, and write `output` (.onnx) with its card.
 
-    Checkpoints and the log lie in `<output>.training/`; a later call with the same output goes on from there.
+    Checkpoints and the log are in `<output>.training/`. A later call with the same output continues from there.
 
     Args:
         folders: Songs with stems, see `find_songs`. May be empty if there are `songs`.
         output: The .onnx file to write.
-        minutes: Time to train, earlier runs included.
-        mode: "streaming" or "chunked"; with `family` a key of RECIPES.
+        minutes: Total training time, including earlier runs.
+        mode: "streaming" or "chunked"; together with `family` a key of RECIPES.
         family: One of FAMILIES.
-        lookahead: Frames that a streaming network hears before it gives a frame's masks.
+        lookahead: Frames that a streaming network hears before it gives the masks of a frame.
         loss: One of LOSSES.
-        init: A model to start from, whose recipe is then kept; only `lookahead` can be added to it.
-        teacher: A model that finds the stems of `songs`.
+        init: A model to start from, with its recipe, to which only `lookahead` can be added.
+        teacher: A model that separates `songs`.
         songs: Folders of songs without stems, see `find_mixtures`.
-        songs_share: How much of the mixes is made of `songs`, from 0 to 1, if there are `folders` too.
-        cache: Where decoded songs and labels are kept, by default the user's cache folder.
+        songs_share: Share of mixes from `songs`, 0 to 1, if there are `folders` too.
+        cache: Folder for decoded songs and labels, by default the user's cache folder.
         seed: Random seed.
         threads: Processor cores, 0 for all.
-        terms: What the card says of the weights, before the terms of `init` and of `teacher`.
-        overwrite: Whether another model may be replaced.
-        report: Receives progress updates, a line each.
+        terms: Terms of the weights, for the card. Those of `init` and `teacher` are added.
+        overwrite: Replace an existing model.
+        report: Called with lines about the progress.
 
     Raises:
-        DataError, ModelError, OSError: Something cannot be used; in one line.
+        DataError: Songs, a setting or a checkpoint cannot be used.
+        ModelError: A model cannot be used.
+        OSError: A file cannot be read or written.
     """
     from platformdirs import user_cache_path
 
@@ -77,7 +79,7 @@ def train_model(
         if os.path.exists(path) and not (overwrite or (work / "last.safetensors").exists()):
             raise FileExistsError(f"{path} exists already; choose another name, or overwrite it with --force")
     if not terms.strip():
-        raise DataError("terms '' say nothing; say what the weights may be used for, or leave them out")
+        raise DataError("the terms are empty; say what the weights may be used for, or leave --terms out")
     true_songs = find_songs(folders)
     if (family, mode) not in RECIPES:
         modes = " or ".join(mode for each, mode in RECIPES if each == family)
@@ -91,7 +93,7 @@ def train_model(
     data = [{"name": str(folder), "terms": terms} for folder in (*folders, *songs)]
     started_from, taught_by = (load_model(name).card if name else None for name in (init, teacher))
     if started_from:
-        settings.learning_rate /= 10  # what is learnt already should be kept
+        settings.learning_rate /= 10  # to keep what the network has learnt already
         start = started_from.values
         terms = f"{terms}; and those of {start['name']}, whose weights it was started from: {start['terms']}"
         data = [*start.get("data", []), *data]
@@ -101,11 +103,11 @@ def train_model(
         terms += f"; and those of {taught_by.name}, which found the stems of songs: {taught_by.values['terms']}"
         labelled = _labelled(teacher, songs, true_songs, stems, report)
         if started_from and started_from.sha256 == taught_by.sha256:
-            labelled.apart = []  # nothing agrees with a teacher more than itself
+            labelled.apart = []  # useless, because the teacher agrees best with itself
             if not split(true_songs)[1]:
                 raise DataError(
-                    f"nothing would beat {init} in agreeing with itself; choose another model for --init or --teacher, "
-                    "or add two songs with stems to --data"
+                    f"{init} cannot be both the start and the teacher, because no other weights would agree better "
+                    "with it; choose another model for --init or --teacher, or add two songs with stems to --data"
                 )
     with labelled.labelling(teacher) if labelled and teacher else nullcontext():
         best = train_network(true_songs, recipe, work, stems, settings, initial, report, labelled)
@@ -141,7 +143,7 @@ def train_model(
     }
     if split(true_songs)[1] or (
         labelled and labelled.apart
-    ):  # else the best was chosen by the mixes that it learnt from
+    ):  # otherwise the weights were chosen by the mixes that they learnt from
         card["training"]["held_apart_sdr_db"] = round(progress.best, 2)
     return export_network(network, output, card)
 
@@ -153,14 +155,14 @@ def _labelled(
     stems: StemCache,
     report: Callable[[str], None],
 ) -> LabelledSongs:
-    """Songs below `folders`, labelled; those that have true stems in `true_songs` are left out."""
+    """Label the songs below `folders`, without those whose true stems are in `true_songs`."""
     known = {song.name.casefold() for song in true_songs}
     songs = [song for song in find_mixtures(folders) if song.name.casefold() not in known]
     return LabelledSongs(songs, Labels(load_model(teacher), stems.folder / "labels"), report)
 
 
 def _card_name(stem: str) -> str:
-    """The file's name as a card may have it; one that cannot be kept is replaced by its checksum."""
+    """Return a file name with the characters that cards allow, or its checksum if none of them is allowed."""
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem.lower()).strip("-")
     return name or hashlib.sha256(stem.encode()).hexdigest()[:8]
 

@@ -1,4 +1,4 @@
-"""A teacher labels songs: the first stretch of each before training begins, and the rest while it goes on."""
+"""Songs labelled by a teacher: the first stretch of each before training starts, the rest during training."""
 
 import multiprocessing
 import os
@@ -17,25 +17,34 @@ from ..models import load_model
 from .data.labels import Labels, Passage
 from .data.songs import SAMPLE_RATE, STEMS, Song
 
-HELD_APART = 30  # labelled songs to choose checkpoints by, at most
-CLIP = 10 * SAMPLE_RATE  # samples of each that are scored
+MAX_HELD_APART = 30  # labelled songs by which checkpoints are chosen
+CLIP_SAMPLES = 10 * SAMPLE_RATE  # of each of them
 
 
 class LabelledSongs:
     """Songs without stems, with the labels of a teacher.
 
-    Creating it labels the first stretch of every song that is not labelled yet. Songs that cannot be decoded, and those
-    in whose first stretch the teacher is sure of nothing, are left out; so are MUSDB18's validation songs. Every tenth
-    of the others is held apart.
+    The constructor labels the first stretch of every song that is not labelled yet. It leaves out songs that cannot be
+    decoded, songs in whose first stretch the teacher is sure of nothing, and MUSDB18's validation songs. Every tenth of
+    the others is held apart.
 
-    training, apart: songs to train on, and songs to choose checkpoints by. Raises DataError if no song is left to train
-    on.
+    Args:
+        songs: Songs with a mixture.
+        labels: The teacher's labels.
+        report: Called with lines about the progress.
+
+    Attributes:
+        training: Songs to train on.
+        apart: Songs by which checkpoints are chosen.
+
+    Raises:
+        DataError: No song remains to train on.
     """
 
     def __init__(self, songs: list[Song], labels: Labels, report: Callable[[str], None] = print) -> None:
         self._labels = labels
         usable = _label_first_stretches([song for song in songs if not song.for_validation], labels, report)
-        self.apart = usable[::10][:HELD_APART] if len(usable) > 1 else []
+        self.apart = usable[::10][:MAX_HELD_APART] if len(usable) > 1 else []
         names = {song.name.casefold() for song in self.apart}
         self.training = [song for song in usable if song.name.casefold() not in names]
         if not self.training:
@@ -44,7 +53,7 @@ class LabelledSongs:
         self._read = [0] * len(self.training)  # stretches of each song that `new_passages` has returned
 
     def new_passages(self) -> list[Passage]:
-        """Return what has been labelled in the songs to train on since the last call."""
+        """Return the passages of songs to train on that were labelled since the last call."""
         new = []
         for i, song in enumerate(self.training):
             while (passages := self._labels.passages(song, self._read[i])) is not None:
@@ -53,13 +62,14 @@ class LabelledSongs:
         return new
 
     def clips(self) -> list[dict[str, NDArray[np.float32]]]:
-        """Return up to ten seconds of each song held apart: stem, and "mixture", to (2, n); only stems that sound."""
+        """Return up to ten seconds of each song held apart: stem or "mixture" to (2, n), without silent stems."""
         clips = []
         for song in self.apart:
             passage = max(self._labels.passages(song, 0) or [], key=len)
-            start = max(0, (len(passage) - CLIP) // 2)
+            start = max(0, (len(passage) - CLIP_SAMPLES) // 2)
             stems = {
-                stem: track[start : start + CLIP].T.astype(np.float32) / 32767 for stem, track in passage.stems.items()
+                stem: track[start : start + CLIP_SAMPLES].T.astype(np.float32) / 32767
+                for stem, track in passage.stems.items()
             }
             mixture = np.sum([*stems.values()], axis=0)
             clips.append({"mixture": mixture} | {stem: stems[stem] for stem in STEMS if stem in passage.levels_db})
@@ -67,9 +77,10 @@ class LabelledSongs:
 
     @contextmanager
     def labelling(self, teacher: str) -> Iterator[None]:
-        """Label the rest of the songs to train on meanwhile, in a process of low priority.
+        """Label the rest of the songs to train on during a `with` block, in a process of low priority.
 
-        teacher: the model's name or path, because that process loads it again.
+        Args:
+            teacher: The model's name or path, because that process loads it again.
         """
         rest = [song for song in self.training if not self._labels.is_labelled(song, whole=True)]
         if not rest:
@@ -78,10 +89,10 @@ class LabelledSongs:
         process = multiprocessing.get_context("spawn").Process(
             target=_label_rest, args=(rest, teacher, self._labels.folder, os.getpid()), daemon=True
         )
-        resource_tracker.ensure_running()  # which `start` does otherwise, and it unblocks signals
+        resource_tracker.ensure_running()  # now, because it unblocks signals
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            process.start()  # it inherits that it does not hear Ctrl-C, which ends this process first
+            process.start()  # it inherits the blocked Ctrl-C, which ends this process first
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
@@ -92,7 +103,7 @@ class LabelledSongs:
 
 
 def _label_first_stretches(songs: list[Song], labels: Labels, report: Callable[[str], None]) -> list[Song]:
-    """Label the first stretch of each song; return those with something to teach."""
+    """Label the first stretch of each song, and return the songs with passages that can be used."""
     usable, seconds = [], 0.0
     for number, song in enumerate(songs, 1):
         try:
@@ -112,7 +123,7 @@ def _label_first_stretches(songs: list[Song], labels: Labels, report: Callable[[
 
 
 def _label_rest(songs: list[Song], teacher: str, folder: Path, parent: int) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # and remove what is half-written
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # which removes temporary files
     os.nice(10)
     labels = Labels(load_model(teacher), folder)
     for song in songs:

@@ -1,4 +1,4 @@
-"""The training loop: time-boxed, resumable, seeded, with averaged weights and songs held apart to choose by."""
+"""The training loop: limited in time, resumable, seeded, with averaged weights that are chosen by songs held apart."""
 
 import csv
 import ctypes
@@ -26,22 +26,31 @@ from .objective import LOSSES, Example, error_db, example
 from .recipe import Recipe
 from .teaching import LabelledSongs
 
-HELD_APART = 10  # songs to choose checkpoints by
+MAX_HELD_APART = 10  # songs by which checkpoints are chosen
 WARM_UP_STEPS = 200  # until the learning rate is full
-WARM_UP_SHARE = 0.05  # of the time, in which it is full at the latest
-MIX_MEMORY = 2**30  # bytes of a card that a mix of a step may need: of 6 s they were 0.3 to 0.65 GiB
-KEEP_EVERY = 60.0  # s, so that whatever stops training costs no more
-AVERAGE = 0.999  # of the weights before, in the moving average that is validated and exported
+WARM_UP_SHARE = 0.05  # of the time; then the learning rate is full at the latest
+MIX_MEMORY_BYTES = 2**30  # of a card, for one mix; mixes of 6 s needed 0.3 to 0.65 GiB
+SAVE_INTERVAL_S = 60.0  # if training is killed, no more than this is lost
+AVERAGE_DECAY = 0.999  # of the moving average of the weights, which is validated and exported
 
 
 @dataclass
 class Settings:
-    """How long and how to train.
+    """Settings of training.
 
-    minutes: wall-clock time in all, earlier runs included; the learning rate falls to zero at its end. batch: mixes a
-    step, 0 for 4 on a processor and up to 32 on a card. seconds: length of a mix. loss: one of LOSSES. init: the model
-    that the weights to start from are of. teacher: the model that labels songs. songs_share: see RemixDataset. threads:
-    of PyTorch, 0 for its own choice. validate_every: minutes.
+    Attributes:
+        minutes: Total wall-clock time, including earlier runs. The learning rate falls to zero at its end.
+        batch: Mixes in a step, 0 for 4 on a processor and up to 32 on a card.
+        seconds: Length of a mix.
+        learning_rate: Largest learning rate.
+        loss: One of LOSSES.
+        init: Name of the model whose weights training starts from.
+        teacher: Name of the model that labels songs.
+        songs_share: Share of labelled songs, see RemixDataset.
+        seed: Random seed.
+        threads: Processor cores for PyTorch, 0 for its own choice.
+        validate_every: Minutes between two validations.
+        device: "cpu" or "cuda".
     """
 
     minutes: float
@@ -59,19 +68,29 @@ class Settings:
 
 
 def split(songs: list[Song]) -> tuple[list[Song], list[Song]]:
-    """Songs to train on, and songs held apart to choose checkpoints by; MUSDB18's validation songs are in neither.
+    """Split songs into those to train on, and those held apart, by which checkpoints are chosen.
 
-    Held apart is every eighth complete song, ten at most, of those that have a mixture if any have; one of the same
-    name, which may be the same in another form, is in neither. Raises DataError if no song is left to train on.
+    Every eighth complete song is held apart, ten at most; if some songs have a mixture, only those. MUSDB18's
+    validation songs are in neither part. Nor are other songs with the name of one held apart, because they may be the
+    same song in another form.
+
+    Args:
+        songs: All songs.
+
+    Returns:
+        Songs to train on, and songs held apart.
+
+    Raises:
+        DataError: No song remains to train on.
     """
     allowed = [song for song in songs if not song.for_validation]
     complete = [song for song in allowed if song.complete]
     candidates = [song for song in complete if "mixture" in song.files] or complete
-    apart = candidates[::8][:HELD_APART] if len(complete) > 1 else []
+    apart = candidates[::8][:MAX_HELD_APART] if len(complete) > 1 else []
     names = {song.name.casefold() for song in apart}
     training = [song for song in allowed if song.name.casefold() not in names]
     if songs and not training:
-        raise DataError("no song is left to train on: MUSDB18's validation songs are never used; add others to --data")
+        raise DataError("no song remains to train on: MUSDB18's validation songs are never used; add others to --data")
     return training, apart
 
 
@@ -85,13 +104,25 @@ def train_network(
     report: Callable[[str], None] = print,
     labelled: LabelledSongs | None = None,
 ) -> Path:
-    """Train until the time is up and return the checkpoint that did best on the songs held apart.
+    """Train until the time is up, and return the checkpoint that was best on the songs held apart.
 
-    folder: for `last.safetensors` (everything needed to go on), `best.safetensors` (averaged weights) and `log.csv`.
-    If it holds a `last.safetensors`, training goes on from there; one is written every minute, and by Ctrl-C. initial:
-    weights to start from instead of random ones, which are scored first: what is no better does not take their place.
-    labelled: songs whose stems a teacher finds, to train on and choose by too. What it has found is read every minute.
-    Raises DataError for songs or a checkpoint that cannot be used.
+    Args:
+        songs: Songs with stems.
+        recipe: Recipe of the network.
+        folder: For `last.safetensors` (everything needed to continue), `best.safetensors` (averaged weights) and
+            `log.csv`. If `last.safetensors` exists, training continues from there. It is written every minute, and at
+            Ctrl-C.
+        cache: Decoded songs.
+        settings: Settings of training.
+        initial: Weights to start from instead of random ones. They are scored first, and replaced only by better ones.
+        report: Called with lines about the progress.
+        labelled: Songs with a teacher's labels, to train on and to choose by. New labels are read every minute.
+
+    Returns:
+        Path of the best checkpoint.
+
+    Raises:
+        DataError: Songs or a checkpoint cannot be used.
     """
     _keep_memory()
     if settings.threads:
@@ -106,12 +137,12 @@ def train_network(
         run["songs (--songs)"] = [[song.name for song in part] for part in (labelled.training, labelled.apart)]
     if last.exists():
         learner.load(last)
-        if best.exists():  # it is written first, so a killed run's progress may lack it
+        if best.exists():  # written before `last`, so the progress of a killed run may not have it yet
             learner.progress.best = max(learner.progress.best, load_checkpoint(best)[1].best)
         names = run.keys() | learner.progress.run.keys()
         if other := sorted(name for name in names if learner.progress.run.get(name) != run.get(name)):
-            raise DataError(f"{last}: was trained with another {other[0]}; give the same, or train to another output")
-        report(f"going on from step {learner.progress.step} after {learner.progress.seconds / 60:.1f} minutes")
+            raise DataError(f"{last} was trained with another {other[0]}; give the same, or train to another output")
+        report(f"continuing from step {learner.progress.step} after {learner.progress.seconds / 60:.1f} minutes")
     progress = learner.progress
     progress.run = run
     passages = labelled.new_passages() if labelled else []
@@ -125,7 +156,7 @@ def train_network(
     report(", ".join([*counts, settings.device]))
     folder.mkdir(parents=True, exist_ok=True)
     size = settings.batch or _batch_size(learner.device)
-    sdrs: list[Tensor] = []  # on the device: to look at each would be to wait for it
+    sdrs: list[Tensor] = []  # on the device, because reading each value would wait for it
 
     def score() -> None:
         scores = _validate(learner.average, recipe, clips, settings.device)
@@ -138,20 +169,20 @@ def train_network(
         report(f"{progress.seconds / 60:6.1f} min  step {progress.step:6d}  SDR in dB: {line}")
         rank = mean if scores else learnt
         if math.isnan(rank):
-            raise DataError("nothing was heard in any mix; give songs whose stems are not silent")
+            raise DataError("all mixes were silent; give songs whose stems are not silent")
         progress.scored = progress.step
         if rank > progress.best:
             progress.best = rank
             save_checkpoint(best, learner.average, progress, recipe)
         learner.save(last)
 
-    torch.set_flush_denormal(True)  # denormal numbers are slow, and teach nothing
+    torch.set_flush_denormal(True)  # denormal numbers are slow and useless
     try:
         if initial and clips and progress.scored < 0:
             score()
         budget, before, started = settings.minutes * 60, progress.seconds, time.monotonic()
         kept, scored = before, before
-        # Where mixes choose, and none was scored since the last run ended, it takes one more to choose by.
+        # Without songs held apart the mixes choose, so at least one must be scored in each run.
         while progress.seconds < budget or not (sdrs or clips or progress.scored == progress.step):
             stems, responses = data.batch(size), data.responses(size, recipe.grid.bins)
             sdrs.append(learner.step(stems, responses, progress.seconds / budget))
@@ -159,7 +190,7 @@ def train_network(
             if progress.seconds - scored >= settings.validate_every * 60 and progress.seconds < budget:
                 score()
                 scored = kept = progress.seconds
-            elif progress.seconds - kept >= KEEP_EVERY:
+            elif progress.seconds - kept >= SAVE_INTERVAL_S:
                 learner.save(last)
                 if labelled:
                     data.add(labelled.new_passages())
@@ -175,7 +206,13 @@ def train_network(
 
 
 class Learner:
-    """A network, its optimizer and the moving average of its weights."""
+    """A network, its optimizer and the moving average of its weights.
+
+    Args:
+        recipe: Recipe of the network.
+        settings: Settings of training.
+        initial: Weights to start from, None for random ones.
+    """
 
     def __init__(self, recipe: Recipe, settings: Settings, initial: dict[str, Tensor] | None) -> None:
         torch.manual_seed(settings.seed)
@@ -189,14 +226,20 @@ class Learner:
         )
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.progress = Progress()
-        # Half precision where the processor computes with it: about 1.4 times the steps a minute. A card has none to
-        # gain: its recurrent layers wait for one time step after the other, and use TF32 for themselves.
+        # Half precision if the processor supports it: about 1.4 times as many steps a minute. A card would not profit,
+        # because its recurrent layers wait for one time step after another, and use TF32 anyway.
         self.half = self.device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
     def step(self, stems: Tensor, responses: Tensor, time_used: float) -> Tensor:
-        """Learn from a batch of `RemixDataset`; time_used: share of the budget.
+        """Learn from a batch.
 
-        Returns the mean SDR in dB of the stems that are heard, NaN if none is.
+        Args:
+            stems: From `RemixDataset.batch`.
+            responses: From `RemixDataset.responses`.
+            time_used: Share of the training time, 0 to 1.
+
+        Returns:
+            Mean SDR in dB of the audible stems, NaN if all are silent.
         """
         warm = min(1.0, max((self.progress.step + 1) / WARM_UP_STEPS, time_used / WARM_UP_SHARE))
         rate = warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, time_used)))
@@ -213,15 +256,19 @@ class Learner:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.progress.step += 1
-        # At first the average reaches back less far, so that it soon forgets the random weights.
-        decay = min(AVERAGE, self.progress.step / (self.progress.step + 9))
+        # At first the average is shorter, so that it soon forgets the random weights.
+        decay = min(AVERAGE_DECAY, self.progress.step / (self.progress.step + 9))
         for name, value in self.network.state_dict().items():
             self.average[name].lerp_(value, 1 - decay)
         error = loss if LOSSES[self.settings.loss] is error_db else error_db(logits.detach(), batch, recipe)
         return _mean_sdr(error.detach(), batch)
 
     def save(self, path: Path) -> None:
-        """Write everything needed to go on."""
+        """Write everything needed to continue.
+
+        Args:
+            path: The .safetensors file.
+        """
         tensors = {f"network/{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"average/{name}": value for name, value in self.average.items()}
         for i, state in self.optimizer.state_dict()["state"].items():
@@ -229,16 +276,23 @@ class Learner:
         save_checkpoint(path, tensors, self.progress, self.network.recipe)
 
     def load(self, path: Path) -> None:
-        """Go on from what `save` wrote. Raises DataError if that was another network's."""
+        """Continue from a checkpoint.
+
+        Args:
+            path: A file that `save` wrote.
+
+        Raises:
+            DataError: It is from another network.
+        """
         tensors, self.progress, recipe = load_checkpoint(path)
         if recipe != self.network.recipe:
-            raise DataError(f"{path}: a checkpoint of another network; train to another output, or move it away")
+            raise DataError(f"{path} is from another network; train to another output, or move it away")
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
         for name, value in tensors.items():
             part, rest = name.split("/", 1)
             parts[part][rest] = value
         if parts["network"].keys() != self.network.state_dict().keys():
-            raise DataError(f"{path}: a checkpoint of another version; train to another output, or move it away")
+            raise DataError(f"{path} is from another version; train to another output, or move it away")
         self.network.load_state_dict(parts["network"])
         for name, value in parts["average"].items():
             self.average[name].copy_(value)
@@ -250,21 +304,21 @@ class Learner:
 
 
 def _batch_size(device: torch.device) -> int:
-    """Mixes a step. A card takes little longer for many than for few, and has as many as its free memory holds."""
+    """Return the mixes in a step. A card needs little more time for many than for few, so its memory decides."""
     if device.type == "cpu":
         return 4
     free, _ = torch.cuda.mem_get_info(device)
-    return max(1, min(32, free // MIX_MEMORY))
+    return max(1, min(32, free // MIX_MEMORY_BYTES))
 
 
 def _mean_sdr(error: Tensor, batch: Example) -> Tensor:
     heard = batch.stem_power > 1e-3 * batch.stem_power.sum(1, keepdim=True)
     sdr = torch.where(heard, 10 * torch.log10(batch.stem_power) - error, 0)
-    return sdr.sum() / heard.sum()  # not indexed by `heard`, for which one would wait for the card
+    return sdr.sum() / heard.sum()  # not indexed by `heard`, which would wait for the card
 
 
 def _keep_memory() -> None:
-    """Let glibc keep freed memory: to give every large tensor back and fetch it anew halves the speed."""
+    """Let glibc keep freed memory, because returning and requesting every large tensor would halve the speed."""
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         trim_threshold, mmap_max = -1, -4  # of <malloc.h>
@@ -273,7 +327,7 @@ def _keep_memory() -> None:
 
 
 def _clip(song: Song, cache: StemCache) -> dict[str, np.ndarray]:
-    """Up to ten seconds from the middle of a song: stem, and "mixture", -> (2, n)."""
+    """Return up to ten seconds from the middle of a song: stem or "mixture" to (2, n)."""
     tracks = {name: cache.load(song, name) for name in (*STEMS, "mixture") if name in song.files}
     length = min(map(len, tracks.values()))
     start = max(0, length // 2 - 5 * SAMPLE_RATE)
@@ -287,9 +341,9 @@ def _clip(song: Song, cache: StemCache) -> dict[str, np.ndarray]:
 def _validate(
     weights: dict[str, Tensor], recipe: Recipe, clips: list[dict[str, NDArray[np.float32]]], device: str
 ) -> dict[str, float]:
-    """Mean clip SDR per stem of the averaged weights.
+    """Return the mean clip SDR of each stem, with the averaged weights.
 
-    A mean of ten songs tells more than a median. No score counts as less than -5 dB, so that one nearly silent stem
+    For ten songs a mean is more reliable than a median. Lower scores count as -5 dB, so that one nearly silent stem
     does not outweigh the others.
     """
     network = make_network(recipe).eval()

@@ -76,7 +76,7 @@ def test_every_song_counts_whatever_its_name(tmp_path, make, tiny_live_model):
 def test_a_model_of_other_stems_is_told(tmp_path, make, make_model):
     make.song(tmp_path / "song", 1, seconds=0.1)
     model = make_model("masks = Identity (silent)", name="halves", stems=["center", "sides"])
-    with pytest.raises(DataError, match=r"model halves gives center, sides, and songs have vocals, .*: nothing to c"):
+    with pytest.raises(DataError, match=r"model halves gives center, sides, but songs have vocals, .*; choose another"):
         score_songs(find_songs([tmp_path]), model, bss_eval=False)
 
 
@@ -98,7 +98,7 @@ def test_the_mix_without_vocals(tmp_path, make, make_teacher):
     evaluation = score_songs([song], make_teacher(0.25, 0.25, 0.25), bss_eval=False)
     karaoke = evaluation.karaoke["song"]
     assert karaoke["instrumental_sdr"] == pytest.approx(clip_sdr(mixture - vocals, 0.75 * mixture), abs=1e-2)
-    assert karaoke["vocals_left"] == pytest.approx(20 * np.log10(0.75), abs=0.5)
+    assert karaoke["vocals_remaining"] == pytest.approx(20 * np.log10(0.75), abs=0.5)
     assert evaluation.karaoke_medians() == karaoke
     (tmp_path / "song" / "vocals.wav").unlink()
     assert score_songs(find_songs([tmp_path / "song"]), make_teacher(0.25, 0.25, 0.25), bss_eval=False).karaoke == {}
@@ -151,7 +151,9 @@ def test_the_table_comes_after_a_line_for_each_song(songs_folder, tiny_live_mode
     assert drums.split()[1] in lines[0], "one song is its own median"
     karaoke = json.loads(report.read_text())["karaoke"]
     line = next(line for line in lines if line.startswith("without vocals"))
-    assert line.endswith(f"SDR {karaoke['instrumental_sdr']:.2f} dB, vocals left over {karaoke['vocals_left']:.2f} dB")
+    assert line.endswith(
+        f"SDR {karaoke['instrumental_sdr']:.2f} dB, vocals remaining {karaoke['vocals_remaining']:.2f} dB"
+    )
 
 
 def test_progress_never_goes_back_and_moves_within_a_song(songs_folder, tiny_live_model):

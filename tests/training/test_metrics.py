@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from stembridge.training.metrics import clip_sdr, frame_sdr, left_over_db, rms_db, sir_sar
+from stembridge.training.metrics import clip_sdr, frame_sdr, remaining_db, rms_db, sir_sar
 
 RATE = 8000
 
@@ -66,12 +66,12 @@ def test_singular_equations_have_scores_too(noise, monkeypatch):
 def test_what_is_left_over_of_a_stem_is_measured_whatever_happens_to_others(rate):
     random = np.random.default_rng(0)
     stem, others = (0.1 * random.standard_normal((2, 5 * rate)) for _ in range(2))
-    assert left_over_db(stem, np.zeros_like(stem), rate) == pytest.approx(0, abs=1e-6)
-    assert left_over_db(stem, 0.9 * stem, rate) == pytest.approx(-20, abs=0.1)
-    assert left_over_db(stem, stem, rate) <= -79
+    assert remaining_db(stem, np.zeros_like(stem), rate) == pytest.approx(0, abs=1e-6)
+    assert remaining_db(stem, 0.9 * stem, rate) == pytest.approx(-20, abs=0.1)
+    assert remaining_db(stem, stem, rate) <= -79
     # Instruments that went with the vocals are damage, and none of the vocals is left.
-    assert left_over_db(stem, stem + others, rate) < -10
-    assert left_over_db(stem, 0.5 * stem + 0.1 * others, rate) == pytest.approx(-6, abs=0.1)
+    assert remaining_db(stem, stem + others, rate) < -10
+    assert remaining_db(stem, 0.5 * stem + 0.1 * others, rate) == pytest.approx(-6, abs=0.1)
     low = np.cumsum(stem, axis=1) * 0.02  # more of it in the bass, where half is left
-    assert left_over_db(low, 0.5 * low, rate) == pytest.approx(-6.02, abs=0.1)
-    assert left_over_db(np.zeros_like(stem), stem, rate) is None
+    assert remaining_db(low, 0.5 * low, rate) == pytest.approx(-6.02, abs=0.1)
+    assert remaining_db(np.zeros_like(stem), stem, rate) is None

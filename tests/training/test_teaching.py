@@ -115,7 +115,7 @@ def test_the_command_needs_no_stems_at_all(unlabelled_folder, teacher, make_teac
 
     again = stembridge(*common, "--minutes", 0.04, "-o", "mine.onnx", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert "going on from step" in again.stdout
+    assert "continuing from step" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "labels").iterdir()} == labels
     another = make_teacher(0.2, 0.2, 0.2)
     other = stembridge(*common, "--teacher", another, "--minutes", 0.04, "-o", "mine.onnx", cwd=tmp_path)
@@ -139,7 +139,7 @@ def test_nothing_is_chosen_by_how_much_it_agrees_with_itself(songs_folder, unlab
     assert first.returncode == 0, first.stderr
     alone = stembridge(*common, "--teacher", "a.onnx", "--init", "a.onnx", "-o", "b.onnx", cwd=tmp_path)
     assert alone.returncode == 2
-    assert "nothing would beat a.onnx in agreeing with itself" in alone.stderr
+    assert "a.onnx cannot be both the start and the teacher" in alone.stderr
     assert len(alone.stderr.splitlines()) == 1
 
 
@@ -192,7 +192,7 @@ def _belongs(pid, session):
         (["--data", "a", "--songs-share", "0.5"], "--songs-share needs both --data and --songs; leave it out"),
         (["--teacher", "studio", "--songs", "a", "--songs-share", "2"], "songs-share"),
         (["--teacher", "nosuch", "--songs", "."], "nosuch"),
-        (["--teacher", "studio", "--songs", "a"], "a: no such folder; give a folder of songs to --songs"),
+        (["--teacher", "studio", "--songs", "a"], "the folder a does not exist; give a folder of songs to --songs"),
         (["--teacher", "studio", "--data", "a", "--songs", "b", "c"], "c may belong to --data or --songs"),
     ],
 )

@@ -118,7 +118,7 @@ def test_training_logs_keeps_the_best_and_goes_on(songs_folder, cache, tiny_reci
     train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=0.1), report=lines.append)
     _, second, _ = load_checkpoint(tmp_path / "last.safetensors")
     assert second.step > first.step
-    assert any("going on from step" in line for line in lines)
+    assert any("continuing from step" in line for line in lines)
     with open(tmp_path / "log.csv") as file:
         rows = [*csv.DictReader(file)]
     assert [int(row["step"]) for row in rows] == [first.step, second.step]
@@ -159,7 +159,7 @@ def test_another_run_is_not_gone_on_with(songs_folder, cache, tiny_recipe, setti
         ({"seed": 5}, [], "--seed"),
         ({}, [tmp_path / "more"], "songs"),
     ):
-        with pytest.raises(DataError, match=f"last.safetensors: was trained with another {named}"):
+        with pytest.raises(DataError, match=f"last.safetensors was trained with another {named}"):
             train_network(find_songs([songs_folder, *more]), tiny_recipe, tmp_path, cache, replace(settings, **change))
 
 
@@ -201,7 +201,7 @@ def test_weights_to_start_from_are_kept_if_nothing_is_better(
 
 @pytest.mark.parametrize("every", [0.0, 60.0])
 def test_checkpoints_are_kept_on_the_way(songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch, every):
-    monkeypatch.setattr(train, "KEEP_EVERY", every)
+    monkeypatch.setattr(train, "SAVE_INTERVAL_S", every)
     kept = []
     monkeypatch.setattr(Learner, "save", lambda learner, path: kept.append(learner.progress.step))
     monkeypatch.setattr(train, "_validate", lambda *_: {"bass": 1.0})
@@ -216,7 +216,7 @@ def test_songs_in_which_nothing_sounds(tmp_path, cache, tiny_recipe, settings):
         (tmp_path / "songs" / str(number)).mkdir(parents=True)
         for stem in STEMS:
             soundfile.write(tmp_path / "songs" / str(number) / f"{stem}.wav", np.zeros((44100, 2)), 44100)
-    with pytest.raises(DataError, match="nothing was heard in any mix; give songs whose stems are not silent"):
+    with pytest.raises(DataError, match="all mixes were silent; give songs whose stems are not silent"):
         train_network(find_songs([tmp_path / "songs"]), tiny_recipe, tmp_path / "run", cache, settings, report=str)
 
 

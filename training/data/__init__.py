@@ -1,1 +1,1 @@
-"""From folders of songs to mixes to learn from."""
+"""Training data: folders of songs, a teacher's labels, and random mixes."""

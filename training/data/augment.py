@@ -1,4 +1,4 @@
-"""What is done to stems so that little material does not wear out: all on the device where they lie."""
+"""Random changes of stems, so that a network can learn from little material. All run on the stems' device."""
 
 from bisect import bisect
 
@@ -8,40 +8,64 @@ from torch.nn import functional
 
 SMOOTH_LENGTHS: tuple[int, ...] = tuple(
     sorted(2**a * 3**b * 5**c * 7**d for a in range(1, 22) for b in range(8) for c in range(6) for d in range(4))
-)  # whose Fourier transforms are quick
+)  # lengths with fast Fourier transforms
 
 
 def smooth_length(n: float) -> int:
-    """The even number nearest to n that has no prime factor above 7."""
+    """Return the even number nearest to n that has no prime factor above 7.
+
+    Args:
+        n: A length in samples.
+    """
     above = bisect(SMOOTH_LENGTHS, n)
     return min(SMOOTH_LENGTHS[max(0, above - 1) : above + 1], key=lambda length: abs(length - n))
 
 
 def resampled_spectrum(audio: Tensor, n: int) -> Tensor:
-    """The Fourier transform, (..., up to n // 2 + 1), of audio (..., m) played in n samples, faster or slower.
+    """Return the Fourier transform of audio that is played faster or slower. The ends wrap around.
 
-    Ends wrap around.
+    Args:
+        audio: Shape (..., m).
+        n: Number of samples in which it is played.
+
+    Returns:
+        Complex spectrum, shape (..., k), k up to n // 2 + 1.
     """
     spectrum: Tensor = torch.fft.rfft(audio)
     return spectrum[..., : n // 2 + 1] * (n / audio.size(-1))
 
 
-def placed(stems: Tensor, places: Tensor) -> Tensor:
-    """Each stem's two channels through a matrix of its own. stems: (..., 2, n); places: (..., 2 out, 2 in)."""
-    return places @ stems
+def panned(stems: Tensor, matrices: Tensor) -> Tensor:
+    """Return stems whose channels are mixed by a matrix for each stem.
+
+    Args:
+        stems: Shape (..., 2, n).
+        matrices: Shape (..., 2 outputs, 2 inputs).
+    """
+    return matrices @ stems
 
 
 def saturated(stems: Tensor, drive: Tensor) -> Tensor:
-    """Overdriven, with peaks where they were. stems: (k, 2, n); drive: (k,), 1 is mild and 10 is harsh."""
+    """Return overdriven stems with the same peaks.
+
+    Args:
+        stems: Shape (k, 2, n).
+        drive: Shape (k,); 1 is mild, 10 is harsh.
+    """
     drive = drive[:, None, None]
     peaks = stems.abs().amax(dim=(-2, -1), keepdim=True).clamp_min(1e-6)
     return peaks * torch.tanh(drive * stems / peaks) / torch.tanh(drive)
 
 
 def reverberant(stems: Tensor, noise: Tensor, seconds: Tensor, wet: Tensor, sample_rate: int) -> Tensor:
-    """In a room of decaying noise. stems: (k, 2, n); noise: (k, 2, m); seconds: (k,) to -60 dB; wet: (k,), of the dry.
+    """Return stems with reverb, made of decaying noise with an energy of 1.
 
-    The room is as loud as white noise would make it: its energy is one.
+    Args:
+        stems: Shape (k, 2, n).
+        noise: Shape (k, 2, m).
+        seconds: Time until the noise has fallen by 60 dB, shape (k,).
+        wet: Gain of the reverb, compared with the dry sound, shape (k,).
+        sample_rate: In Hz.
     """
     n, m = stems.size(-1), noise.size(-1)
     time = torch.arange(m, device=stems.device) / sample_rate
@@ -53,9 +77,12 @@ def reverberant(stems: Tensor, noise: Tensor, seconds: Tensor, wet: Tensor, samp
 
 
 def limited(stems: Tensor, over_db: Tensor, sample_rate: int) -> Tensor:
-    """All stems of a mix turned down together where their sum is loud, as mastering does.
+    """Return mixes whose stems are turned down together where their sum is loud, as in mastering.
 
-    stems: (k, stems, 2, n). over_db: (k,), by how much the mix's peak is above the limit.
+    Args:
+        stems: Shape (k, stems, 2, n).
+        over_db: Peak of each mix above the limit, shape (k,).
+        sample_rate: In Hz.
     """
     reach = sample_rate // 200  # 5 ms to each side
     loud = stems.sum(dim=1).abs().amax(dim=1)  # (k, n)

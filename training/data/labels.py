@@ -1,7 +1,7 @@
-"""Songs without stems become training material: a teacher, any network that the engine runs, finds their stems.
+"""Labels for songs without stems: a teacher, any network that the engine runs, separates them.
 
-Labels are made once and kept. Each song is cut into stretches of up to half a minute, which the teacher hears twice, on
-two grids of chunks. Where its two answers differ it is not sure, and its answers there are not taught.
+Labels are made once and kept. Each song is cut into stretches of up to half a minute, which the teacher separates
+twice, on two grids of chunks. Where the two results differ the teacher is not sure, and the labels are not used.
 """
 
 import json
@@ -21,23 +21,24 @@ from ...engine import separate
 from ...models import Model
 from .songs import SAMPLE_RATE, STEMS, Song, digest_of
 
-STRETCH_S = 30  # length of a stretch at most
-CONTEXT = 3 * SAMPLE_RATE  # samples that the teacher also hears before and after a stretch
-SHIFT = 3 * SAMPLE_RATE  # samples between the two grids of chunks: no multiple of a hop, about half a chunk
-PASSAGE_S = 6  # shortest passage that is used: as long as a mix
-SURE_DB = 20.0  # how far below the mix the difference of the two answers must be, around each second
-SILENT_DB = -50.0  # RMS of a second of the mix, of full scale, below which it is left out
-CLIPPED = 1e-3  # share of a second's samples at full scale, above which it is left out
-FAINT_DB = -16.0  # a stem this far below the mix is not taught: much of it is what leaked from others
-FORMAT = "1"  # of labels on disk; they are made anew if it changes
+STRETCH_S = 30  # longest stretch
+CONTEXT_SAMPLES = 3 * SAMPLE_RATE  # before and after a stretch, heard by the teacher as well
+SHIFT_SAMPLES = 3 * SAMPLE_RATE  # between the two grids of chunks: about half a chunk, and no multiple of a hop
+PASSAGE_S = 6  # shortest passage that is used, as long as a mix
+SURE_DB = 20.0  # the two results must differ by less than this below the mix, around each second
+SILENT_DB = -50.0  # seconds of the mix with a lower RMS (dBFS) are left out
+MAX_CLIPPED_SHARE = 1e-3  # seconds with a larger share of samples at full scale are left out
+FAINT_DB = -16.0  # a stem with a lower level than this below the mix is not used, because much of it leaked from others
+FORMAT = "1"  # of labels on disk; if it changes, they are made again
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A part of a song of which the teacher is sure.
+    """A part of a song in which the teacher is sure.
 
-    stems: stem -> (n, 2) int16 at 44.1 kHz; all four, which sum to the mix. levels_db: stem -> RMS in dB of full scale,
-    of the stems that are loud enough to be taught.
+    Attributes:
+        stems: All four stems, which sum to the mix: stem to int16 samples at 44.1 kHz, shape (n, 2).
+        levels_db: Stem to RMS in dBFS, for the stems that are loud enough to be used.
     """
 
     stems: dict[str, NDArray[np.int16]]
@@ -50,14 +51,24 @@ class Passage:
 class Labels:
     """A teacher's stems of songs, kept in a folder: 42 MB for each minute of a song.
 
-    Raises DataError if the teacher does not give vocals, drums and bass, or `folder` is a file.
+    Args:
+        teacher: The model.
+        folder: The folder, made if it is missing.
+        threads: Processor cores for the network.
+
+    Attributes:
+        teacher: The model.
+        folder: The folder.
+
+    Raises:
+        DataError: The teacher does not give vocals, drums and bass, or `folder` is a file.
     """
 
     def __init__(self, teacher: Model, folder: str | os.PathLike[str], threads: int = 1) -> None:
         self.teacher, self.folder, self._threads = teacher, Path(folder), threads
         if missing := [stem for stem in STEMS[:-1] if stem not in teacher.card.stems]:
             raise DataError(
-                f"model {teacher.card.name} gives {', '.join(teacher.card.stems)} and no {missing[0]}; "
+                f"model {teacher.card.name} gives {', '.join(teacher.card.stems)}, but not {missing[0]}; "
                 "choose a teacher that gives vocals, drums and bass"
             )
         if self.folder.exists() and not self.folder.is_dir():
@@ -65,17 +76,29 @@ class Labels:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def is_labelled(self, song: Song, *, whole: bool = False) -> bool:
-        """Whether the first stretch of a song is labelled, or the whole song."""
+        """Return whether a song is labelled.
+
+        Args:
+            song: The song.
+            whole: Ask for the whole song, not only its first stretch.
+        """
         facts = self._facts(song, 0)
         if facts is None or not whole:
             return facts is not None
         return all(self._path(song, number).exists() for number in range(facts["stretches"]))
 
     def label(self, song: Song, *, whole: bool = False) -> Iterator[None]:
-        """Label a song's first stretch, from its middle, or all of its stretches; yield after each.
+        """Label the first stretch of a song, which is in its middle, or all stretches. Yield after each.
 
-        Stretches that are labelled already are not labelled again. Raises AudioError or DataError if the song cannot be
-        decoded.
+        Stretches that are labelled already are skipped.
+
+        Args:
+            song: The song.
+            whole: Label all stretches.
+
+        Raises:
+            AudioError: The song cannot be decoded.
+            DataError: The song is too short, or has samples that are not finite.
         """
         if self.is_labelled(song, whole=whole):
             return
@@ -88,12 +111,17 @@ class Labels:
                 stems, facts = _listen(mix, start, stop, self.teacher, self._threads)
                 with new_file(path.with_suffix(".npy")) as part, part.open("wb") as file:
                     np.save(file, stems)
-                # The facts come last: where they are, the stems are whole.
+                # The facts are written last, so that the stems are complete if the facts exist.
                 write_whole(path, json.dumps({"stretches": len(stretches), **facts}).encode())
                 yield
 
     def passages(self, song: Song, number: int) -> list[Passage] | None:
-        """Return the passages of a song's stretch that can be taught; None if it is not labelled (yet)."""
+        """Return the passages of a stretch that can be used, None if it is not labelled yet.
+
+        Args:
+            song: The song.
+            number: Number of the stretch, from 0.
+        """
         facts = self._facts(song, number)
         if facts is None:
             return None
@@ -104,7 +132,7 @@ class Labels:
         good = (
             (difference < 10 ** (-SURE_DB / 10) * nearby)
             & (mix_power > 10 ** (SILENT_DB / 10))
-            & (np.array(facts["clipped"]) < CLIPPED)
+            & (np.array(facts["clipped"]) < MAX_CLIPPED_SHARE)
         )
         found = []
         for start, stop in _runs(good):
@@ -131,7 +159,7 @@ class Labels:
 
 
 def _stretches(length: int) -> list[tuple[int, int]]:
-    """Start and end of a song's stretches in samples, whole seconds each: the middle first, both ends last."""
+    """Return start and end of a song's stretches, in samples but whole seconds: the middle first, both ends last."""
     seconds = length // SAMPLE_RATE
     count = -(-seconds // STRETCH_S)
     edges = [seconds * i // count * SAMPLE_RATE for i in range(count + 1)]
@@ -142,13 +170,13 @@ def _stretches(length: int) -> list[tuple[int, int]]:
 def _listen(
     mix: NDArray[np.float32], start: int, stop: int, teacher: Model, threads: int
 ) -> tuple[NDArray[np.int16], dict[str, Any]]:
-    """The stems of a stretch, (stems, n, 2) int16, and the facts about each of its seconds.
+    """Return the stems of a stretch, (stems, n, 2) int16, and facts about each of its seconds.
 
-    The stems are the mean of both answers. If a stem is above full scale, all stems and facts are turned down.
+    The stems are the mean of both results. If a stem is above full scale, all stems and facts are turned down.
     """
     heard = []
-    for lead in CONTEXT, CONTEXT + SHIFT:
-        found = separate(_piece(mix, start - lead, stop + CONTEXT), SAMPLE_RATE, teacher, threads=threads)
+    for lead in CONTEXT_SAMPLES, CONTEXT_SAMPLES + SHIFT_SAMPLES:
+        found = separate(_piece(mix, start - lead, stop + CONTEXT_SAMPLES), SAMPLE_RATE, teacher, threads=threads)
         named = [found[stem][:, lead : lead + stop - start] for stem in STEMS[:-1]]
         heard.append(np.stack([*named, mix[:, start:stop] - np.sum(named, axis=0)]))
     stems, difference, here = (heard[0] + heard[1]) / 2, heard[0] - heard[1], mix[None, :, start:stop]
@@ -164,18 +192,18 @@ def _listen(
 
 
 def _piece(mix: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
-    """Samples from start to stop, with silence where the song has not begun or is over."""
+    """Return samples from start to stop, with silence before and after the song."""
     there = mix[:, max(0, start) : stop]
     return np.pad(there, ((0, 0), (max(0, -start), max(0, stop - mix.shape[1]))))
 
 
 def _by_second(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Means over seconds and channels: (k, 2, n) to (k, seconds)."""
+    """Return means over seconds and channels: (k, 2, n) to (k, seconds)."""
     means: NDArray[np.float64] = values.reshape(*values.shape[:2], -1, SAMPLE_RATE).mean(axis=(1, 3), dtype=np.float64)
     return means
 
 
 def _runs(good: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Start and end of each run of good seconds that is long enough to be used."""
+    """Return start and end of each run of good seconds that is long enough to be used."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
     return ((int(start), int(stop)) for start, stop in edges.reshape(-1, 2) if stop - start >= PASSAGE_S)

@@ -10,20 +10,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...core.errors import DataError
-from .augment import limited, placed, resampled_spectrum, reverberant, saturated, smooth_length
+from .augment import limited, panned, resampled_spectrum, reverberant, saturated, smooth_length
 from .labels import Passage
 from .songs import SAMPLE_RATE, STEMS, Song, StemCache
 
-LONGEST_ROOM = 1.0  # s
-KNOTS = np.linspace(-9, 0, 6)  # of an equaliser, in octaves below half the sampling rate
-LEVEL_DB = -22.0  # RMS that labelled stems are brought to in random mixes: the median of MUSDB18's stems
-QUIET = 300  # of 32768: what never rises above it is not worth hearing
+LONGEST_ROOM_S = 1.0
+KNOTS_OCTAVES = np.linspace(-9, 0, 6)  # of an equaliser, relative to half the sample rate
+LEVEL_DB = -22.0  # RMS of labelled stems in random mixes, the median of MUSDB18's stems
+QUIET_PEAK = 300  # of 32768; quieter pieces count as silence
 
 
 class Track:
-    """One decoded stem, on disk, or in a card's memory too.
+    """One decoded stem, on disk and perhaps also in a card's memory.
 
-    stem: (n, 2) int16, memory-mapped. gain: that brings it to the level of others, in random mixes.
+    Args:
+        stem: int16 samples, memory-mapped, shape (n, 2).
+        device: Where mixes are made.
+        gain: Factor that makes it as loud as others, in random mixes.
     """
 
     def __init__(self, stem: NDArray[np.int16], device: torch.device, gain: float = 1.0) -> None:
@@ -34,11 +37,21 @@ class Track:
         return len(self._stem)
 
     def sounds(self, start: int, n: int) -> bool:
-        """Whether there is more than silence in n samples. Looks on disk: to ask a card is to wait for it."""
-        return bool(np.abs(self._stem[start : start + n : 64]).max(initial=0) > QUIET)
+        """Return whether a piece is not silent. It looks on disk, because asking a card means waiting for it.
+
+        Args:
+            start: First sample.
+            n: Number of samples.
+        """
+        return bool(np.abs(self._stem[start : start + n : 64]).max(initial=0) > QUIET_PEAK)
 
     def cut(self, start: int, n: int) -> Tensor:
-        """n samples, (2, n) float32, with silence after the end."""
+        """Return a piece, float32 of shape (2, n), with silence after the end of the stem.
+
+        Args:
+            start: First sample.
+            n: Number of samples.
+        """
         there = slice(start, start + n)
         piece = torch.from_numpy(np.array(self._stem[there])) if self._kept is None else self._kept[there]
         out = torch.zeros(2, n, device=self._device)
@@ -47,9 +60,14 @@ class Track:
 
 
 class Take(NamedTuple):
-    """A piece of a track for one of a batch's stems: the samples of it that are heard, and how loud.
+    """A piece of a track, for a stem of a batch of mixes.
 
-    place: mix * stems + stem.
+    Attributes:
+        place: Number of the stem in the batch: mix * stems + stem.
+        track: The track.
+        start: First sample.
+        samples: Number of samples.
+        gain: Factor.
     """
 
     place: int
@@ -60,23 +78,32 @@ class Take(NamedTuple):
 
 
 class RemixDataset:
-    """Mixes of stems, changed so much that little material does not wear out.
+    """An endless source of mixes, with so many random changes that a network can learn from little material.
 
-    Most mixes take each stem from a song of its own, which is what helps most on little material (published ablations:
-    about +2 dB); the others are a song's own mix, where the stems belong together. Every stem gets a random gain of
-    0.25 to 1.25 (in a song's own mix a little around 1), place in the stereo image, polarity, equaliser, and often
-    another speed and pitch (a song's own mix as a whole). Each of the other changes has its chance.
+    Most mixes take each stem from another song, which helps most with little material (about +2 dB in published
+    ablations). The others are a song's own mix, whose stems belong together. Every stem gets a random gain of 0.25 to
+    1.25 (about 1 in a song's own mix), position in the stereo image, polarity, equaliser, and often another speed and
+    pitch (in a song's own mix all stems get the same). Each of the other changes has its own chance.
 
-    songs: what to mix. seconds: length of a mix. seed: of all random choices. device: where the mixes are made. On a
-    CUDA card all material is kept there, as int16, so that the card does not wait for the processor. labelled: stems
-    that a teacher found, which are mixed like true ones. share: how many of the stems in random mixes, and of songs'
-    own mixes, are labelled ones, if there are true ones too; solo voices have their own share.
+    Args:
+        songs: Songs with stems.
+        cache: Decoded songs.
+        seconds: Length of a mix.
+        seed: Random seed.
+        device: Where mixes are made. A CUDA card keeps all material in its memory, as int16, so that it does not wait
+            for the processor.
+        labelled: Stems that a teacher found, which are mixed like true ones.
+        share: Share of labelled stems in random mixes, and of labelled songs among songs' own mixes, if there are true
+            ones too. Solo voices have their own share.
+
+    Raises:
+        DataError: No song has one of the stems.
     """
 
     own_mix = 0.25  # share of mixes that are a song's own
-    solo_voice = 0.1  # share of vocals taken from solo voices, of which there may be very many
+    solo_voice = 0.1  # share of vocals that are solo voices, however many of them there are
     missing_stem = 0.06  # chance that a stem is silent
-    second_take = 0.2  # chance that a stem is two, of different songs
+    second_take = 0.2  # chance that a stem is the sum of two from different songs
     speed_change = 0.6  # chance that a stem, or a song's own mix, changes speed and pitch, by up to four semitones
     narrow = 0.3  # chance that a stem's stereo image is narrowed
     mono = 0.1  # chance that a mix is mono
@@ -113,12 +140,16 @@ class RemixDataset:
         self.add(labelled)
         for stem, pool in self.pools.items():
             if not (pool or self.labelled[stem]):
-                raise DataError(f"no song has {stem}; add material to --data that has one")
+                raise DataError(f"no song has {stem}; add one that has it to --data")
 
     def add(self, labelled: Iterable[Passage]) -> None:
-        """Take in more labelled passages.
+        """Add labelled passages.
 
-        All stems that are loud enough are for random mixes; where all four are, they are a song's own mix too.
+        All stems that are loud enough are used for random mixes. If all four are, they are also used as a song's own
+        mix.
+
+        Args:
+            labelled: The passages.
         """
         for passage in labelled:
             song = {
@@ -131,19 +162,26 @@ class RemixDataset:
                 self.labelled_complete.append(song)
 
     def batch(self, size: int) -> Tensor:
-        """`size` mixes as their stems, (size, stems, 2, samples), float32; the mix is their sum."""
+        """Return the stems of new mixes.
+
+        Args:
+            size: Number of mixes.
+
+        Returns:
+            float32, shape (size, stems, 2, samples). Each mix is the sum of its stems.
+        """
         random = self.random
         own = random.random(size) < (self.own_mix if self.complete or self.labelled_complete else 0)
         takes = [take for mix in range(size) for take in (self._own if own[mix] else self._strangers)(mix)]
-        stems = placed(self._recorded(takes, size), self._tensor(self._places(own)))
+        stems = panned(self._recorded(takes, size), self._tensor(self._pan_matrices(own)))
         flat = stems.flatten(0, 1)
         if len(some := self._some(self.saturation, len(flat))):
             where, drive = self._tensor(some), 10 ** random.uniform(0, 1, len(some))
             flat[where] = saturated(flat[where], self._tensor(drive))
         if len(some := self._some(self.reverb, len(flat))):
-            shape = len(some), 2, round(LONGEST_ROOM * SAMPLE_RATE)
+            shape = len(some), 2, round(LONGEST_ROOM_S * SAMPLE_RATE)
             noise = torch.randn(shape, generator=self.noise, device=self.device)
-            seconds, wet = random.uniform(0.1, LONGEST_ROOM, len(some)), random.uniform(0.05, 0.4, len(some))
+            seconds, wet = random.uniform(0.1, LONGEST_ROOM_S, len(some)), random.uniform(0.05, 0.4, len(some))
             where = self._tensor(some)
             flat[where] = reverberant(flat[where], noise, self._tensor(seconds), self._tensor(wet), SAMPLE_RATE)
         if len(some := self._some(self.limiter, size)):
@@ -155,12 +193,19 @@ class RemixDataset:
         return stems
 
     def responses(self, size: int, bins: int) -> Tensor:
-        """A random equaliser for each stem of `size` mixes, (size, stems, bins): factors on the bins of a spectrum.
+        """Return a random equaliser for each stem of a batch.
 
-        Up to about 6 dB, smooth over the octaves. Some mixes end early, from 4 kHz on, as telephone audio, low
-        sampling rates and lossy coders do.
+        They have up to about 6 dB, and are smooth over the octaves. Some mixes are cut above a frequency, 4 kHz or
+        more, like audio from telephones, low sample rates and lossy coders.
+
+        Args:
+            size: Number of mixes.
+            bins: Bins of a spectrum.
+
+        Returns:
+            Factors, shape (size, stems, bins).
         """
-        gains_db = self._tensor(self.random.normal(0, self.equaliser_db, (size, len(STEMS), len(KNOTS))))
+        gains_db = self._tensor(self.random.normal(0, self.equaliser_db, (size, len(STEMS), len(KNOTS_OCTAVES))))
         ends = np.full((size, 1, 1), bins)
         ending = self._some(self.band_limit, size)
         ends[ending, 0, 0] = bins * np.exp(self.random.uniform(np.log(0.18), 0, len(ending)))
@@ -168,31 +213,31 @@ class RemixDataset:
         return responses * (torch.arange(bins, device=self.device) < self._tensor(ends))
 
     def _tensor(self, values: NDArray[Any]) -> Tensor:
-        """Numbers on the device, without waiting for it."""
+        """Return numbers on the device, without waiting for it."""
         tensor = torch.from_numpy(values.astype(np.float32) if values.dtype == np.float64 else values)
         return (tensor.pin_memory() if self.device.type == "cuda" else tensor).to(self.device, non_blocking=True)
 
     def _some(self, chance: float, n: int) -> NDArray[np.intp]:
         return np.flatnonzero(self.random.random(n) < chance)
 
-    def _places(self, own: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """What becomes of each stem's left and right, (mixes, stems, 2, 2)."""
+    def _pan_matrices(self, own: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return matrices for left and right of each stem, (mixes, stems, 2, 2)."""
         random, shape = self.random, (len(own), len(STEMS))
         middle = np.full((2, 2), 0.5)
         width = 1 - random.uniform(0, 1, shape) * (random.random(shape) < self.narrow)
-        places = middle + width[..., None, None] * (np.eye(2) - middle)
+        matrices = middle + width[..., None, None] * (np.eye(2) - middle)
         swapped = random.random(shape) < 0.5
-        places = np.where(swapped[..., None, None], places[..., ::-1, :], places)
-        places *= 10 ** (random.normal(0, 1.5, (*shape, 2, 1)) / 20)
-        # A song's own balance is something to learn; between songs there is none.
+        matrices = np.where(swapped[..., None, None], matrices[..., ::-1, :], matrices)
+        matrices *= 10 ** (random.normal(0, 1.5, (*shape, 2, 1)) / 20)
+        # A song's own balance is worth learning. Stems of different songs have no such balance.
         gains = np.where(own[:, None], 10 ** (random.normal(0, 2, shape) / 20), random.uniform(0.25, 1.25, shape))
-        places *= (gains * random.choice((-1, 1), shape))[..., None, None]
+        matrices *= (gains * random.choice((-1, 1), shape))[..., None, None]
         mono = random.random(len(own)) < self.mono
-        chosen: NDArray[np.float64] = np.where(mono[:, None, None, None], middle @ places, places)
+        chosen: NDArray[np.float64] = np.where(mono[:, None, None, None], middle @ matrices, matrices)
         return chosen
 
     def _own(self, mix: int) -> Iterator[Take]:
-        """A song's own mix."""
+        """Yield the stems of a song's own mix."""
         songs = self._true_or_labelled(self.complete, self.labelled_complete)
         song = self._choose(songs, [len(song["vocals"]) for song in songs])
         samples = self._samples()
@@ -201,7 +246,7 @@ class RemixDataset:
             yield Take(place, song[stem], start, samples)
 
     def _strangers(self, mix: int) -> Iterator[Take]:
-        """Stems of different songs, each at a speed of its own."""
+        """Yield stems of different songs, each at another speed."""
         for place, stem in enumerate(STEMS, mix * len(STEMS)):
             if self.random.random() >= self.missing_stem:
                 yield self._take(place, stem)
@@ -210,12 +255,12 @@ class RemixDataset:
                 yield take._replace(gain=take.gain * self.random.uniform(0.2, 1))
 
     def _take(self, place: int, stem: str) -> Take:
-        """A piece of some song's stem."""
+        """Return a piece of a random song's stem."""
         random = self.random
         solo = stem == "vocals" and self.voices and random.random() < self.solo_voice
         pool = self.voices if solo else self._true_or_labelled(self.pools[stem], self.labelled[stem])
         samples = self._samples()
-        for _ in range(4):  # look for a place where the stem sounds
+        for _ in range(4):  # try to find a place where the stem is not silent
             track = self._choose(pool, [*map(len, pool)])
             start = int(random.integers(max(1, len(track) - samples)))
             if track.sounds(start, samples):
@@ -228,17 +273,17 @@ class RemixDataset:
         return labelled if self.random.random() < self.share else true
 
     def _samples(self) -> int:
-        """How many samples are to play in a mix's length."""
+        """Return the number of samples that are played in a mix's length."""
         change = self.random.random() < self.speed_change
         return smooth_length(self.length * 2 ** self.random.uniform(-1 / 3, 1 / 3)) if change else self.length
 
     def _choose(self, pool: list[Any], lengths: list[int]) -> Any:
-        # A long song holds more to learn, but a short one is as much of a style.
+        # A long song has more to learn from, but in style a short one counts as much.
         weights = np.array(lengths) ** 0.25
         return pool[self.random.choice(len(pool), p=weights / weights.sum())]
 
     def _recorded(self, takes: list[Take], size: int) -> Tensor:
-        """What the takes of `size` mixes sound like, (size, stems, 2, samples)."""
+        """Return the sound of the takes of `size` mixes, (size, stems, 2, samples)."""
         shape = size * len(STEMS), 2, self.length // 2 + 1
         spectra = torch.zeros(shape, dtype=torch.complex64, device=self.device)
         for take in takes:
@@ -250,7 +295,7 @@ class RemixDataset:
 
 @cache
 def _slopes(bins: int, device: torch.device) -> Tensor:
-    """What each knot of an equaliser adds to each bin, (knots, bins): straight lines over the octaves."""
+    """Return the weight of each knot of an equaliser in each bin, (knots, bins): straight lines over the octaves."""
     octaves = np.log2(np.arange(1, bins + 1) / bins)
-    slopes = np.array([np.interp(octaves, KNOTS, knot) for knot in np.eye(len(KNOTS))])
+    slopes = np.array([np.interp(octaves, KNOTS_OCTAVES, knot) for knot in np.eye(len(KNOTS_OCTAVES))])
     return torch.from_numpy(slopes.astype(np.float32)).to(device)

@@ -1,4 +1,4 @@
-"""Songs with true stems: found in folders, decoded once into a cache."""
+"""Songs with true stems, found in folders, and a cache of decoded stems."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ VALIDATION = frozenset(
 )
 # Streams of a MUSDB18 file, https://sigsep.github.io/datasets/musdb.html.
 MUSDB_STREAMS = ("mixture", "drums", "bass", "other", "vocals")
-GENERIC = frozenset({"stems", "stem", "tracks"})  # names of folders that say nothing of the song
+GENERIC_FOLDERS = frozenset({"stems", "stem", "tracks"})  # folders with these names do not have the song's name
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".aif", ".aiff", ".ogg", ".opus", ".mp3", ".m4a"})
 
 
@@ -46,7 +46,9 @@ AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".aif", ".aiff", ".ogg", ".opus", "
 class Song:
     """One song, found but not yet decoded.
 
-    files: stem (or "mixture") -> file. In a MUSDB18 file all are streams of the same file.
+    Attributes:
+        name: Its name.
+        files: Stem or "mixture" to file. In a MUSDB18 file all are streams of the same file.
     """
 
     name: str
@@ -54,14 +56,14 @@ class Song:
 
     @property
     def complete(self) -> bool:
-        """Whether all four stems are there, so that their sum is the song's own mix."""
+        """Whether it has all four stems, so that their sum is the song's own mix."""
         return all(stem in self.files for stem in STEMS)
 
     @property
     def for_validation(self) -> bool:
-        """Whether it is one of MUSDB18's validation songs: its file or any folder above has one in its name.
+        """Whether it is one of MUSDB18's validation songs: its file or a folder above contains the name of one.
 
-        Of a link, or a folder like ".", what it leads to counts as well.
+        If its path contains a link, or a folder like ".", the real path counts as well.
         """
         places = {place for path in self.files.values() for place in (path, path.resolve())}
         parts = [part for place in places for part in (*place.parts, place.stem)]
@@ -69,7 +71,19 @@ class Song:
         return any(name.casefold() in part for name in VALIDATION for part in names)
 
     def decode(self, stem: str, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
-        """The stem (or "mixture") as (2, n) at `sample_rate`. Raises DataError for samples that are no numbers."""
+        """Decode a stem.
+
+        Args:
+            stem: Name of the stem, or "mixture".
+            sample_rate: Sample rate of the result, in Hz.
+
+        Returns:
+            Samples, shape (2, n).
+
+        Raises:
+            AudioError: The file cannot be decoded.
+            DataError: The file has samples that are NaN or infinite, or lacks the stream.
+        """
         path, invalid = self.files[stem], False
         if path.suffix == ".mp4":
             audio, rate = _decode_musdb(path, MUSDB_STREAMS.index(stem))
@@ -78,7 +92,7 @@ class Song:
                 audio, rate = np.concatenate([*reader.blocks()], axis=-1), reader.sample_rate
                 invalid = reader.num_invalid > 0
         if invalid or not np.isfinite(audio).all():
-            raise DataError(f"{path}: has samples that are no numbers, or infinite; export it again")
+            raise DataError(f"{path} has NaN or infinite samples; export it again")
         if rate != sample_rate:
             import soxr
 
@@ -87,36 +101,49 @@ class Song:
 
 
 def find_songs(folders: Iterable[str | os.PathLike[str]]) -> list[Song]:
-    """Every song below `folders`, sorted by name.
+    """Return every song with stems below some folders, sorted by name.
 
-    Three forms are known: MUSDB18 `*.stem.mp4` files; folders with audio files named after stems (vocals, drums,
-    bass, other, and mixture if there is one; any may be missing); and any other audio file, taken for a solo voice.
-    Raises DataError if a folder is missing or holds no song.
+    A song can be a MUSDB18 `*.stem.mp4` file; a folder with audio files named after stems (vocals, drums, bass, other,
+    and perhaps mixture; any may be missing); or any other audio file, which counts as a solo voice.
+
+    Args:
+        folders: The folders.
+
+    Raises:
+        DataError: A folder is missing, or has no songs.
     """
     songs = []
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; give a folder of songs with stems to --data")
+            raise DataError(f"the folder {folder} does not exist; give a folder of songs with stems to --data")
         found = [*_songs_below(folder)]
         if not found:
-            raise DataError(f"{folder}: no songs here; it should have *.stem.mp4 files or folders with vocals.wav ...")
+            raise DataError(
+                f"{folder} contains no songs; it should have *.stem.mp4 files or folders with vocals.wav ..."
+            )
         songs += found
     return sorted(songs, key=_by_name)
 
 
 def find_mixtures(folders: Iterable[str | os.PathLike[str]]) -> list[Song]:
-    """Every song below `folders` as a mixture alone, sorted by name, even if it has stems.
+    """Return every song below some folders as a mixture only, even if it has stems, sorted by name.
 
-    Each audio file is a song, and so is each MUSDB18 file. A folder that has two or more stems is one song if it has a
-    mixture, else it is left out. Raises DataError if a folder is missing or holds no song.
+    Each audio file is a song, and so is each MUSDB18 file. A folder with two or more stems is one song if it has a
+    mixture; otherwise it is left out.
+
+    Args:
+        folders: The folders.
+
+    Raises:
+        DataError: A folder is missing, or has no songs.
     """
     songs = []
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; give a folder of songs to --songs")
+            raise DataError(f"the folder {folder} does not exist; give a folder of songs to --songs")
         found = [*_mixtures_below(folder)]
         if not found:
-            raise DataError(f"{folder}: no songs here; it should have audio files (WAV, FLAC, MP3, M4A, Ogg ...)")
+            raise DataError(f"{folder} contains no songs; it should have audio files (WAV, FLAC, MP3, M4A, Ogg ...)")
         songs += found
     return sorted(songs, key=_by_name)
 
@@ -152,26 +179,26 @@ def _songs_below(folder: Path) -> Iterator[Song]:
 
 
 def _folders_below(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """Each folder from `folder` down, with its files; links are followed, but never in circles."""
+    """Yield each folder from `folder` down, with its files. Links are followed, but never in circles."""
     seen = {os.path.realpath(folder)}
     for directory, folders, names in os.walk(folder, followlinks=True):
         places = {name: os.path.realpath(os.path.join(directory, name)) for name in sorted(folders)}
-        folders[:] = [name for name, place in places.items() if place not in seen]  # a link may lead up
+        folders[:] = [name for name, place in places.items() if place not in seen]  # links may lead to folders above
         seen |= {*places.values()}
         here = Path(directory)
         yield here, [here / name for name in sorted(names)]
 
 
 def _stems_among(paths: list[Path]) -> dict[str, Path]:
-    """The files that are named after a stem, or "mixture": name -> file."""
+    """Return the files that are named after a stem or "mixture", name to file."""
     audio = (path for path in paths if path.suffix.lower() in AUDIO_SUFFIXES)
     return {path.stem.lower(): path for path in audio if path.stem.lower() in (*STEMS, "mixture")}
 
 
 def _folder_name(here: Path) -> str:
-    """A song's name by the folder of its stems."""
+    """Return the name of a song from the folder of its stems."""
     named = Path(os.path.abspath(here))
-    return (named.parent if named.name.casefold() in GENERIC else named).name
+    return (named.parent if named.name.casefold() in GENERIC_FOLDERS else named).name
 
 
 def _decode_musdb(path: Path, stream: int) -> tuple[NDArray[np.float32], int]:
@@ -183,15 +210,25 @@ def _decode_musdb(path: Path, stream: int) -> tuple[NDArray[np.float32], int]:
             planes = [frame.to_ndarray() for frame in container.decode(audio)]
             rate = audio.rate
     except (av.error.FFmpegError, IndexError) as error:
-        raise DataError(f"{path}: cannot decode its stream {stream} ({error}); MUSDB18 files have five") from error
+        raise DataError(
+            f"{path}: stream {stream} cannot be decoded ({error}); a MUSDB18 file has five streams"
+        ) from error
     return np.concatenate(planes, axis=-1).astype(np.float32), rate
 
 
 class StemCache:
-    """Decoded stems as int16 arrays on disk, so that a crop costs one read.
+    """Decoded stems as int16 arrays on disk, so that a piece costs only one read.
 
-    folder: where the arrays lie; they are keyed by the paths, sizes and times of all of a song's files. A file there
-    raises DataError.
+    The names of the arrays depend on the paths, sizes and times of all files of a song.
+
+    Args:
+        folder: The folder, made if it is missing.
+
+    Attributes:
+        folder: The folder.
+
+    Raises:
+        DataError: `folder` is a file.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -201,9 +238,20 @@ class StemCache:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def load(self, song: Song, stem: str) -> NDArray[np.int16]:
-        """The stem as (n, 2) int16 at 44.1 kHz, memory-mapped; the song is decoded first if it is not here yet.
+        """Return a stem. If the song is not in the cache yet, it is decoded first.
 
-        A song with samples beyond full scale is scaled down as a whole, so that its stems still sum to its mixture.
+        A song with samples beyond full scale is turned down as a whole, so that its stems still sum to its mixture.
+
+        Args:
+            song: The song.
+            stem: Name of the stem, or "mixture".
+
+        Returns:
+            int16 samples at 44.1 kHz, memory-mapped, shape (n, 2).
+
+        Raises:
+            AudioError: The song cannot be decoded.
+            DataError: The song has samples that are NaN or infinite.
         """
         paths = self._paths(song)
         if not all(path.exists() for path in paths.values()):
@@ -221,7 +269,12 @@ class StemCache:
 
 
 def digest_of(song: Song, *more: str) -> str:
-    """A name for what is made from a song's files, by their paths, sizes and times, and from `more`."""
+    """Return a name for data made from a song, which depends on the paths, sizes and times of its files.
+
+    Args:
+        song: The song.
+        more: Other texts that the name depends on.
+    """
     stats = {name: (path.resolve(), path.stat()) for name, path in sorted(song.files.items())}
     key = [[name, str(path), stat.st_size, stat.st_mtime_ns] for name, (path, stat) in stats.items()]
     return hashlib.sha256(json.dumps([*key, *more]).encode()).hexdigest()[:32]

@@ -1,1 +1,1 @@
-"""The networks: what they see, three families, and the masks that they give."""
+"""The networks: their features, three families, and their masks."""

@@ -1,7 +1,7 @@
 """Mask networks: one contract, three families.
 
-All take features of the mix, per cell of the mask, and give logits of the stems, per cell (docs/training.md). What a
-family knows of the past when it streams is a list of tensors, its state.
+All take features of the mix for each cell of the mask, and return logits of the stems for each cell (docs/training.md).
+The state of a streaming network, which carries the past, is a list of tensors.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,14 @@ NUM_STEMS = len(STEMS)
 
 
 class MaskNetwork(nn.Module, ABC):
-    """Features in, softmax logits over the stems out, both per cell."""
+    """A network from features to softmax logits over the stems, both for each cell.
+
+    Args:
+        recipe: Its recipe.
+
+    Attributes:
+        recipe: Its recipe.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -30,17 +37,23 @@ class MaskNetwork(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, state: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Logits (frames, batch, stems, 2, cells) and the next state. x: (frames, batch, recipe.views, cells).
+        """Return logits, and the next state.
 
-        state: what the call before returned, or None for the start of a song.
+        Args:
+            x: Features, shape (frames, batch, recipe.views, cells).
+            state: The state that the last call returned, None at the start of a song.
+
+        Returns:
+            Logits, shape (frames, batch, stems, 2, cells), and the next state.
         """
 
 
 class BandLinear(nn.Module):
     """A linear layer for each band, all at once: (bands, n, in) to (bands, n, out).
 
-    used: (bands, in, out), 1 where a band has a weight, and 0 where it is narrower than others. There weights are zero,
-    and stay so: what comes in there has to be zero, and what goes out is not to be used.
+    Args:
+        used: Shape (bands, in, out): 1 where a band has a weight, 0 where it is narrower than others. There weights are
+            zero and stay zero: inputs must be zero, and outputs must not be used.
     """
 
     def __init__(self, used: Tensor) -> None:
@@ -50,11 +63,26 @@ class BandLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(len(used), 1, used.size(2)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs.
+
+        Args:
+            x: Shape (bands, n, in).
+
+        Returns:
+            Shape (bands, n, out).
+        """
         return torch.matmul(x, self.weight) + self.bias
 
 
 class BandSplitNetwork(MaskNetwork):
-    """A vector for each band, which `transform` works on, and a band's masks out of each."""
+    """A network with a vector for each band: `transform` changes the vectors, and each gives the masks of its band.
+
+    Args:
+        recipe: Its recipe.
+
+    Attributes:
+        num_bands: Number of bands.
+    """
 
     into_bands: Tensor
     out_of_bands: Tensor
@@ -68,7 +96,7 @@ class BandSplitNetwork(MaskNetwork):
         self.encode = BandLinear(there.repeat(1, views).unsqueeze(2).expand(-1, -1, size))
         self.norm = nn.LayerNorm(size)
         self.decode = BandLinear(there.repeat(1, masks).unsqueeze(1).expand(-1, size, -1))
-        # Where the cells of each band lie, for each view, with a zero behind all; then where each mask's cells lie.
+        # Indices of each band's cells in each view, with a zero after all; then indices of each mask's cells.
         cells = recipe.bands.num_cells
         into = torch.arange(views).reshape(-1, 1, 1) * cells + layout
         into = torch.where(layout < 0, views * cells, into)
@@ -79,12 +107,26 @@ class BandSplitNetwork(MaskNetwork):
 
     @abstractmethod
     def transform(self, y: Tensor, state: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
-        """(frames, batch, bands, features) to the same, and the next state."""
+        """Change the vectors of the bands.
+
+        Args:
+            y: Shape (frames, batch, bands, features).
+            state: The state that the last call returned, None at the start of a song.
+
+        Returns:
+            Vectors of the same shape, and the next state.
+        """
 
     def forward(self, x: Tensor, state: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
-        # Shapes as numbers: the exporter would compute them anew for every frame, and a hop has no time for it.
+        """Return logits and the next state, see `MaskNetwork.forward`.
+
+        Args:
+            x: Features.
+            state: The state.
+        """
+        # Shapes as numbers, because the exporter would make the graph compute them for every frame.
         batch, cells, count, size = int(x.size(1)), int(x.size(3)), self.num_bands, self.recipe.band_features
-        # Gathered with frames last, so that what is gathered lies together.
+        # Gathered with frames last, so that the gathered values are contiguous.
         gathered = functional.pad(x.reshape(-1, self.recipe.views * cells), (0, 1)).T.index_select(0, self.into_bands)
         y = self.encode(gathered.reshape(count, len(self.into_bands) // count, -1).transpose(1, 2)).transpose(0, 1)
         y, state = self.transform(y.reshape(-1, batch, count, size), state)

@@ -1,4 +1,4 @@
-"""What a network sees of a mix: level-normalised log magnitudes, per cell of its covariance."""
+"""Features of a mix: log magnitudes relative to its level, for each cell."""
 
 import math
 from functools import cache
@@ -10,16 +10,14 @@ from torch.nn.functional import fold, pad
 from ...engine.stft import FrameGrid
 from ..recipe import Recipe
 
-# Per second: how fast the level a streaming network measures its input against falls. Slow enough for a pause, fast
-# enough to recover from a bang.
-RELEASE_DB = 6.0
-HUSH = 1e-6  # power of a frame of white noise at about -60 dBFS: the lowest level a streaming network measures against
-SILENCE = 1e-6  # of the loudest frame's power (-60 dB): what is below does not count for a chunked network's level
-FLOOR = 1e-4  # relative to that level: what lies lower (-80 dB) looks like silence
+# How fast the level of a streaming network falls: slowly enough for a pause, and fast enough to recover from a bang.
+RELEASE_DB_PER_S = 6.0
+MIN_LEVEL_POWER = 1e-6  # the lowest level of a streaming network: a frame of white noise at about -60 dBFS
+SILENT_SHARE = 1e-6  # of the loudest frame's power (-60 dB); quieter frames do not count for a chunked network's level
+FLOOR_MAGNITUDE = 1e-4  # relative to that level (-80 dB); lower magnitudes look like silence
 
-
-# From the squares of (left real, left imaginary, right real, right imaginary), and their products with those that
-# CROSSED names, to what `covariance` returns.
+# From the squares of (left real, left imaginary, right real, right imaginary), and the products of each with the one
+# at its index in CROSSED, to the result of `covariance`.
 CROSSED = torch.tensor([2, 3, 1, 0])
 SUMS = torch.tensor(
     [[1.0, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 0, 1, -1]]
@@ -30,29 +28,50 @@ VIEWS = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0.25, 0.25, 0.5, 0], [0.25,
 
 @cache
 def on(device: torch.device, constant: Tensor) -> Tensor:
-    """A constant on a device, copied there once: each copy would wait for all that a card still has to do."""
+    """Return a constant on a device. It is copied only once, because each copy would wait for the card.
+
+    Args:
+        device: The device.
+        constant: The tensor.
+    """
     return constant.to(device)
 
 
 def frames_of(values: Tensor) -> Tensor:
-    """1, 2, ... for each of the frames that come first in `values`, none of which may be negative."""
-    # Counted from the data, because the exporter would take arange or ones_like for a constant.
+    """Return 1, 2, ... for the frames of a tensor.
+
+    Args:
+        values: Shape (frames, ...), not negative.
+    """
+    # Counted from the data, because the exporter would make arange or ones_like a constant.
     return torch.cumsum((values.flatten(1)[:, 0] >= 0).to(values.dtype), dim=0)
 
 
 def decay_of(frames: Tensor, fall: float) -> Tensor:
-    """What each frame leaves in the others, (now, then): exp(-fall) a frame, and nothing before it."""
+    """Return the weight of each frame in all later ones, shape (later, earlier): exp(-fall) for each frame between.
+
+    Args:
+        frames: Numbers of the frames.
+        fall: Decay in each frame.
+    """
     age = frames.unsqueeze(1) - frames.unsqueeze(0)
     return torch.exp(-fall * age.clamp_min(0)) * (age >= 0)
 
 
 def running_level(power: Tensor, before: Tensor, frames_per_second: float) -> Tensor:
-    """The level a causal network measures against: the highest power so far, falling by RELEASE_DB a second.
+    """Return the level of a streaming network: the highest power so far, falling by RELEASE_DB_PER_S.
 
-    power: (frames, batch, 1) of each frame; before: (batch, 1) the level before. Returns the shape of `power`.
-    A closed form over the frames of a call, so that frames one by one give the same.
+    It is a closed form over the frames of a call, so that frames one by one give the same.
+
+    Args:
+        power: Power of each frame, shape (frames, batch, 1).
+        before: Level before the first frame, shape (batch, 1).
+        frames_per_second: Rate of frames.
+
+    Returns:
+        Level after each frame, shape (frames, batch, 1).
     """
-    fall = RELEASE_DB / 10 * math.log(10) / frames_per_second
+    fall = RELEASE_DB_PER_S / 10 * math.log(10) / frames_per_second
     frames = frames_of(power)
     level = (decay_of(frames, fall).unsqueeze(-1).unsqueeze(-1) * power).amax(dim=1)
     gone = torch.exp(-fall * frames).unsqueeze(-1).unsqueeze(-1)
@@ -67,7 +86,15 @@ def _windows(grid: FrameGrid, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def spectra(audio: Tensor, grid: FrameGrid) -> Tensor:
-    """What engine.stft.Analysis gives from silence, for batches: (..., n) to (..., frames, bins), complex."""
+    """Return spectra as engine.stft.Analysis does after silence, for batches.
+
+    Args:
+        audio: Shape (..., n).
+        grid: Frame grid.
+
+    Returns:
+        Complex spectra, shape (..., frames, bins).
+    """
     window, _ = _windows(grid, audio.device)
     padded = pad(audio, (grid.window - grid.hop, 0))
     spectrum: Tensor = torch.fft.rfft(padded.unfold(-1, grid.window, grid.hop) * window)
@@ -75,7 +102,15 @@ def spectra(audio: Tensor, grid: FrameGrid) -> Tensor:
 
 
 def waveforms(spectrum: Tensor, grid: FrameGrid) -> Tensor:
-    """The inverse of `spectra`: (..., frames, bins), complex, to (..., n), but for the end, which misses frames."""
+    """Return the inverse of `spectra`, except at the end, where frames are missing.
+
+    Args:
+        spectrum: Complex, shape (..., frames, bins).
+        grid: Frame grid.
+
+    Returns:
+        Audio, shape (..., n).
+    """
     hop, length = grid.hop, grid.synthesis_window
     _, window = _windows(grid, spectrum.device)
     segments = torch.fft.irfft(spectrum, grid.window)[..., -length:] * window
@@ -86,43 +121,64 @@ def waveforms(spectrum: Tensor, grid: FrameGrid) -> Tensor:
 
 
 def covariance(parts: Tensor) -> Tensor:
-    """Power of left, of right, and the real and the imaginary part of left times conjugate right.
+    """Return the power of left and of right, and the real and the imaginary part of left times conjugate right.
 
-    parts: the mix's spectra, (..., 4, bins): real and imaginary part of left, then of right. Returns the same shape.
+    Args:
+        parts: Spectra of the mix, shape (..., 4, bins): real and imaginary part of left, then of right.
+
+    Returns:
+        The same shape.
     """
     crossed = parts * parts.index_select(-2, on(parts.device, CROSSED))
     return on(parts.device, SUMS) @ torch.cat([parts.square(), crossed], dim=-2)
 
 
 def parts_of(spectrum: Tensor) -> Tensor:
-    """What `covariance` takes: (..., 2, bins), complex, to (..., 4, bins)."""
+    """Return a spectrum in the form for `covariance`.
+
+    Args:
+        spectrum: Complex, shape (..., 2, bins).
+
+    Returns:
+        Real and imaginary parts, shape (..., 4, bins).
+    """
     return torch.stack([spectrum.real, spectrum.imag], dim=-2).flatten(-3, -2)
 
 
 def input_features(covariances: Tensor, recipe: Recipe, level_before: Tensor) -> tuple[Tensor, Tensor]:
-    """What the network sees of a mix, and the level after its last frame.
+    """Return the features of a mix: log magnitudes of left, right, middle and side, relative to the level.
 
-    Log magnitudes of left, right, middle and side, relative to the level, in about -2..2.
-    covariances: of cells, (frames, batch, 4, cells). level_before: (batch, 1); only causal recipes use it.
-    Returns features (frames, batch, 4, cells) and the level (batch, 1).
+    Args:
+        covariances: Covariances of cells, shape (frames, batch, 4, cells).
+        recipe: Recipe of the network.
+        level_before: Level before the first frame, shape (batch, 1); only for causal recipes.
+
+    Returns:
+        Features, about -2 to 2, shape (frames, batch, 4, cells), and the level after the last frame, shape (batch, 1).
     """
     total = covariances[:, :, :2].sum(dim=(2, 3)).unsqueeze(-1) + 1e-12
     if recipe.causal:
-        # What hisses before a song begins is no song: heard as one, it would not be forgotten for seconds.
-        level = running_level(total.clamp_min(HUSH), level_before, recipe.grid.sample_rate / recipe.grid.hop)
+        # With a minimum, because otherwise hiss before a song would look like a song, and be remembered for seconds.
+        level = running_level(total.clamp_min(MIN_LEVEL_POWER), level_before, recipe.grid.sample_rate / recipe.grid.hop)
         last = level[-1]
     else:
-        # Of the frames that sound: a chunk at either end of a song is partly silent, and no quieter for that.
-        sounding = (total > SILENCE * total.amax(dim=0, keepdim=True)).to(total.dtype)
+        # Only over audible frames, because a chunk at the start or end of a song is partly silent.
+        sounding = (total > SILENT_SHARE * total.amax(dim=0, keepdim=True)).to(total.dtype)
         level, last = (total * sounding).sum(0, keepdim=True) / sounding.sum(0, keepdim=True), level_before
     power = (on(total.device, VIEWS) @ covariances) / level.unsqueeze(-1)
-    return torch.log(power.clamp_min(0) + FLOOR**2) * (0.5 / math.log(10)) + 2, last
+    return torch.log(power.clamp_min(0) + FLOOR_MAGNITUDE**2) * (0.5 / math.log(10)) + 2, last
 
 
 def delayed(values: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
-    """Values as many frames later as `before` has frames, and what comes before those of the next call.
+    """Return values that are delayed by as many frames as `before` has.
 
-    values: (frames, ...). before: (lookahead, ...), what the call before returned, or zeros at the start of a song.
+    Args:
+        values: Shape (frames, ...).
+        before: Last frames of the previous call, which it returned, or zeros at the start of a song; shape
+            (lookahead, ...).
+
+    Returns:
+        Delayed values, shape (frames, ...), and the last frames for the next call.
     """
     there = torch.cat([before, values])
     frames = before.size(0)
@@ -130,9 +186,16 @@ def delayed(values: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def with_ahead(seen: Tensor, lookahead: int) -> Tensor:
-    """Return features for a network with look-ahead, from a song's start: (frames, batch, 4, cells) to (..., 8, cells).
+    """Return features for a network with look-ahead, from the start of a song.
 
-    Each frame has the features of the frame `lookahead` frames earlier, whose masks are wanted, and its own.
+    Each frame has the features of the frame `lookahead` frames earlier, whose masks the network gives, and its own.
+
+    Args:
+        seen: Features, shape (frames, batch, 4, cells).
+        lookahead: In frames; 0 returns `seen`.
+
+    Returns:
+        Features, shape (frames, batch, 8, cells).
     """
     if not lookahead:
         return seen

@@ -1,4 +1,4 @@
-"""From a recipe to its network."""
+"""Networks made from recipes."""
 
 from ..recipe import Recipe
 from .base import MaskNetwork
@@ -14,5 +14,9 @@ FAMILIES: dict[str, type[MaskNetwork]] = {
 
 
 def make_network(recipe: Recipe) -> MaskNetwork:
-    """The network of a recipe, with random weights."""
+    """Return the network of a recipe, with random weights.
+
+    Args:
+        recipe: The recipe.
+    """
     return FAMILIES[recipe.family](recipe)

@@ -11,7 +11,14 @@ from .base import BandSplitNetwork
 
 
 class RecurrentNetwork(BandSplitNetwork):
-    """`blocks` blocks. summary_features: what a band tells the layer that sees all, whose size is hidden."""
+    """A network of `recipe.blocks` blocks.
+
+    `recipe.summary_features` is the size of a band's summary for the layer that sees all bands, and `recipe.hidden` the
+    size of that layer.
+
+    Args:
+        recipe: Its recipe.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
@@ -19,12 +26,19 @@ class RecurrentNetwork(BandSplitNetwork):
 
     @property
     def state_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the state's tensors for one song; empty if the network is chunked."""
         if not self.recipe.causal:
             return []
         band, whole = (1, self.num_bands, self.recipe.band_features), (1, 1, self.recipe.hidden)
         return [band, band, whole, whole] * self.recipe.blocks
 
     def transform(self, y: Tensor, state: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+        """Change the vectors of the bands, see `BandSplitNetwork.transform`.
+
+        Args:
+            y: Vectors.
+            state: The state.
+        """
         after: list[Tensor] = []
         for i, block in enumerate(self.blocks):
             y, block_state = block(y, state[4 * i : 4 * i + 4] if state else None)
@@ -33,7 +47,12 @@ class RecurrentNetwork(BandSplitNetwork):
 
 
 class Block(nn.Module):
-    """A recurrent layer along time shared by all bands, then one that sees a summary of all bands at once."""
+    """A recurrent layer along time that all bands share, then one that sees a summary of all bands.
+
+    Args:
+        recipe: Recipe of the network.
+        num_bands: Number of bands.
+    """
 
     def __init__(self, recipe: Recipe, num_bands: int) -> None:
         super().__init__()
@@ -50,7 +69,15 @@ class Block(nn.Module):
         self.drop = nn.Dropout(recipe.dropout)
 
     def forward(self, x: Tensor, state: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
-        """x: (frames, batch, bands, features). state: h and c of the two layers, or None for zeros."""
+        """Change the vectors of the bands.
+
+        Args:
+            x: Shape (frames, batch, bands, features).
+            state: h and c of the two layers, None for zeros.
+
+        Returns:
+            Vectors of the same shape, and the next state.
+        """
         batch, bands, size = map(int, x.shape[1:])
         bands_state, whole_state = (tuple(state[:2]), tuple(state[2:])) if state else (None, None)
         y, bands_state = self.band_lstm(self.band_norm(x).reshape(-1, batch * bands, size), bands_state)

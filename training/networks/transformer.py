@@ -14,20 +14,36 @@ from .base import BandSplitNetwork
 
 
 class TransformerNetwork(BandSplitNetwork):
-    """`blocks` pairs of layers, for chunks. summary_features: size of a head; hidden: of the layer after attention."""
+    """A chunked network of `recipe.blocks` pairs of layers.
+
+    `recipe.summary_features` is the size of a head, and `recipe.hidden` that of the layer after the attention.
+
+    Args:
+        recipe: Its recipe.
+
+    Raises:
+        ValueError: The recipe is for streaming.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         if recipe.causal:
-            raise ValueError("a transformer's state would be all it has heard; it is for chunks")
+            raise ValueError("a transformer cannot be streaming, because its state would grow; make it chunked")
         self.along_time = nn.ModuleList(Layer(recipe) for _ in range(recipe.blocks))
         self.across_bands = nn.ModuleList(Layer(recipe) for _ in range(recipe.blocks))
 
     @property
     def state_shapes(self) -> list[tuple[int, ...]]:
+        """Empty, because the network is chunked."""
         return []
 
     def transform(self, y: Tensor, state: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+        """Change the vectors of the bands, see `BandSplitNetwork.transform`.
+
+        Args:
+            y: Vectors.
+            state: Not used.
+        """
         y = y.permute(1, 2, 0, 3)  # (batch, bands, frames, features)
         for along_time, across_bands in zip(self.along_time, self.across_bands, strict=True):
             y = along_time(y)
@@ -36,7 +52,11 @@ class TransformerNetwork(BandSplitNetwork):
 
 
 class Layer(nn.Module):
-    """Attention along the positions of each group, then a layer for each position; each added to its input."""
+    """Attention along the positions of each group, then a layer for each position. Each is added to its input.
+
+    Args:
+        recipe: Recipe of the network.
+    """
 
     turns: Tensor
 
@@ -51,7 +71,14 @@ class Layer(nn.Module):
         self.register_buffer("turns", 10_000.0 ** -(torch.arange(0, head, 2) / head), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (batch, groups, positions, features)."""
+        """Return changed features.
+
+        Args:
+            x: Shape (batch, groups, positions, features).
+
+        Returns:
+            Features of the same shape.
+        """
         asked = self.ask(self.norm(x)).unflatten(-1, (3, self.heads, -1)).permute(3, 0, 1, 4, 2, 5)
         query, key, value = asked[0], asked[1], asked[2]  # (batch, groups, heads, positions, head)
         heard = functional.scaled_dot_product_attention(self._turned(query), self._turned(key), value)
@@ -60,8 +87,8 @@ class Layer(nn.Module):
         return x + thought
 
     def _turned(self, x: Tensor) -> Tensor:
-        """Each pair of features turned by an angle that grows with the position."""
-        # 0, 1, ...: counted from the data, because the exporter would take arange for a constant.
+        """Turn each pair of features by an angle that grows with the position."""
+        # 0, 1, ... counted from the data, because the exporter would make arange a constant.
         places = torch.cumsum((x[..., :1].abs() >= 0).to(x.dtype), dim=-2) - 1
         cos, sin = torch.cos(places * self.turns), torch.sin(places * self.turns)
         even, odd = x.chunk(2, dim=-1)

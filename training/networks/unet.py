@@ -1,4 +1,4 @@
-"""The convolutional U-Net family: ever coarser in frequency, and back; at each level a layer across all frequencies.
+"""The convolutional U-Net family: levels of coarser and coarser frequencies, each with a layer across all frequencies.
 
 After W. Choi et al., "Investigating U-Nets with various intermediate blocks for spectrogram-based singing voice
 separation", 2020 (arXiv:1912.02591): convolutions in time and frequency, then linear layers along frequency. Time is
@@ -15,24 +15,30 @@ from torch.nn import functional
 from ..recipe import Recipe
 from .base import NUM_STEMS, MaskNetwork
 
-REACH = 3  # frames that a convolution sees, of those that its level's dilation leaves
+KERNEL_FRAMES = 3  # of a convolution, before dilation
 
 
 class UNet(MaskNetwork):
-    """`blocks` levels of band_features channels, twice as many each, hidden at most.
+    """A network of `recipe.blocks` levels.
 
-    summary_features: of the layer across frequencies.
+    The first level has `recipe.band_features` channels, and each next one twice as many, at most `recipe.hidden`.
+    `recipe.summary_features` is the size of the layers across frequencies.
+
+    Args:
+        recipe: Its recipe.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         levels = recipe.blocks
         cells = recipe.bands.num_cells
-        self.missing = -cells % 2 ** (levels - 1)  # cells to be added, so that halves are whole
+        self.missing = -cells % 2 ** (levels - 1)  # cells to add, so that each level can be halved
         self.sizes = [(cells + self.missing) >> level for level in range(levels)]
         channels = [min(recipe.band_features << level, recipe.hidden) for level in range(levels)]
         self.first = nn.Conv2d(recipe.views, channels[0], 1)
-        self.places = nn.Parameter(torch.zeros(channels[0], 1, self.sizes[0]))  # high cells are not as low ones
+        self.places = nn.Parameter(
+            torch.zeros(channels[0], 1, self.sizes[0])
+        )  # so that it can treat high and low cells differently
         self.down, self.coarser, self.up, self.finer = (nn.ModuleList() for _ in range(4))
         for level, size in enumerate(self.sizes):
             self.down.append(Block(recipe, channels[level], size, 2**level))
@@ -44,11 +50,18 @@ class UNet(MaskNetwork):
 
     @property
     def state_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the state's tensors for one song; empty if the network is chunked."""
         if not self.recipe.causal:
             return []
         return [(1, block.channels, block.past, block.cells) for block in self._in_order()]
 
     def forward(self, x: Tensor, state: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Return logits and the next state, see `MaskNetwork.forward`.
+
+        Args:
+            x: Features.
+            state: The state.
+        """
         cells = x.size(-1)
         y = functional.pad(x.permute(1, 2, 0, 3), (0, self.missing))  # (batch, channels, frames, cells)
         y = self.first(y) + self.places
@@ -72,14 +85,21 @@ class UNet(MaskNetwork):
 
 
 class Block(nn.Module):
-    """A convolution over time and frequency, then a layer across all frequencies; each added to its input."""
+    """A convolution over time and frequency, then a layer across all frequencies. Each is added to its input.
+
+    Args:
+        recipe: Recipe of the network.
+        channels: Number of channels.
+        cells: Number of cells.
+        dilation: Dilation in time.
+    """
 
     def __init__(self, recipe: Recipe, channels: int, cells: int, dilation: int) -> None:
         super().__init__()
         self.causal, self.channels, self.cells = recipe.causal, channels, cells
-        self.past = (REACH - 1) * dilation  # frames
+        self.past = (KERNEL_FRAMES - 1) * dilation  # frames
         self.conv_norm, self.across_norm = ChannelNorm(channels), ChannelNorm(channels)
-        self.conv = nn.Conv2d(channels, channels, REACH, dilation=(dilation, 1), padding=(0, 1))
+        self.conv = nn.Conv2d(channels, channels, KERNEL_FRAMES, dilation=(dilation, 1), padding=(0, 1))
         self.mix = nn.Conv2d(channels, channels, 1)
         self.across = nn.Sequential(
             nn.Linear(cells, recipe.summary_features), nn.GELU(), nn.Linear(recipe.summary_features, cells)
@@ -87,7 +107,15 @@ class Block(nn.Module):
         self.drop = nn.Dropout2d(recipe.dropout)
 
     def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x: (batch, channels, frames, cells). state: the frames before, normalised, or None for zeros."""
+        """Return changed features, and the next state.
+
+        Args:
+            x: Shape (batch, channels, frames, cells).
+            state: Normalised frames before these, None for zeros.
+
+        Returns:
+            Features of the same shape, and the last normalised frames.
+        """
         y = self.conv_norm(x)
         if state is not None:
             y = torch.cat([state, y], dim=2)
@@ -99,9 +127,12 @@ class Block(nn.Module):
 
 
 class ChannelNorm(nn.Module):
-    """Makes the channels of each place as loud as all others', which no frame's future can change.
+    """Normalises the channels of each cell and frame by their root mean square, so that it can stream.
 
-    Root mean square alone, after B. Zhang and R. Sennrich, 2019 (arXiv:1910.07467).
+    After B. Zhang and R. Sennrich, 2019 (arXiv:1910.07467).
+
+    Args:
+        channels: Number of channels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -109,4 +140,9 @@ class ChannelNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return normalised features.
+
+        Args:
+            x: Shape (batch, channels, frames, cells).
+        """
         return x * (self.gain.reshape(-1, 1, 1) * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-6))

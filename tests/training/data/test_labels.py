@@ -145,7 +145,7 @@ def test_stems_beyond_full_scale_keep_their_balance(write, make_teacher, tmp_pat
 
 def test_a_teacher_of_other_stems_is_refused(make_model, tmp_path):
     model = load_model(make_model("masks = Identity (silent)", name="halves", stems=["vocals", "rest"]))
-    with pytest.raises(DataError, match=r"model halves gives vocals, rest and no drums; choose a teacher that gives"):
+    with pytest.raises(DataError, match=r"model halves gives vocals, rest, but not drums; choose a teacher that gives"):
         Labels(model, tmp_path / "cache")
 
 
@@ -189,7 +189,7 @@ def test_songs_are_found_whether_they_have_stems_or_not(tmp_path, make):
 
 
 def test_folders_without_songs_are_refused_in_one_line(tmp_path):
-    with pytest.raises(DataError, match=r"no songs here; it should have audio files"):
+    with pytest.raises(DataError, match=r"contains no songs; it should have audio files"):
         find_mixtures([tmp_path])
-    with pytest.raises(DataError, match=r"no such folder; give a folder of songs to --songs"):
+    with pytest.raises(DataError, match=r"does not exist; give a folder of songs to --songs"):
         find_mixtures([tmp_path / "missing"])

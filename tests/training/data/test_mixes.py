@@ -5,7 +5,7 @@ import pytest
 import soundfile
 import torch
 from stembridge.core.errors import DataError
-from stembridge.training.data.augment import limited, placed, resampled_spectrum, reverberant, saturated, smooth_length
+from stembridge.training.data.augment import limited, panned, resampled_spectrum, reverberant, saturated, smooth_length
 from stembridge.training.data.labels import Passage
 from stembridge.training.data.mixes import RemixDataset, Take
 from stembridge.training.data.songs import STEMS, StemCache, find_songs
@@ -190,7 +190,7 @@ def test_resampled_audio_is_higher_or_lower(n):
 def test_places_are_matrices_of_left_and_right():
     stems = torch.randn(3, 4, 2, 100)
     swap = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).expand(3, 4, 2, 2)
-    assert torch.equal(placed(stems, swap), stems.flip(2))
+    assert torch.equal(panned(stems, swap), stems.flip(2))
 
 
 def test_saturated_stems_are_denser_and_no_louder_at_their_peaks():

@@ -89,7 +89,7 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path, value):
     audio[500] = value
     soundfile.write(tmp_path / "s" / "bass.wav", audio, RATE, subtype="FLOAT")
     (song,) = find_songs([tmp_path])
-    with pytest.raises(DataError, match=r"s/bass.wav: has samples that are no numbers, or infinite; export it again"):
+    with pytest.raises(DataError, match=r"s/bass.wav has NaN or infinite samples; export it again"):
         StemCache(tmp_path / "cache").load(song, "bass")
     assert not [*(tmp_path / "cache").iterdir()]
 
@@ -106,10 +106,10 @@ def test_links_are_followed_but_not_round_and_round(tmp_path, make):
 def test_folders_without_songs_are_refused_in_one_line(tmp_path, content):
     for name, data in content.items():
         (tmp_path / name).write_bytes(data)
-    with pytest.raises(DataError, match="no songs here") as caught:
+    with pytest.raises(DataError, match="contains no songs") as caught:
         find_songs([tmp_path])
     assert "\n" not in str(caught.value)
-    with pytest.raises(DataError, match="no such folder"):
+    with pytest.raises(DataError, match="does not exist"):
         find_songs([tmp_path / "missing"])
 
 
@@ -124,7 +124,7 @@ def test_validation_songs_are_never_trained_on(tmp_path, make):
     assert not VALIDATION & set(names)
     assert len(names) == len(set(names)) == 20
     assert len(apart) == 3
-    with pytest.raises(DataError, match="no song is left"):
+    with pytest.raises(DataError, match="no song remains"):
         split([song for song in songs if song.name in VALIDATION])
 
 
