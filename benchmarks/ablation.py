@@ -1,10 +1,10 @@
-"""What training owes to its losses and to the changes of its mixes: one of them replaced or left out at a time.
+"""How much training profits from its loss and from each change of its mixes: one at a time is replaced or left out.
 
     python benchmarks/ablation.py --data musdb18-7 stems voices --minutes 10 --seeds 1 2 -o runs
 
-Each run trains a network of `--network` and `--mode` from nothing, on one core, for as many minutes, and is scored on
-the songs that training holds apart. What lies in the folder already is not repeated, so it can be stopped and go on.
-Needs stembridge[train].
+Each run trains a network of `--network` and `--mode` from random weights, on one core, for so many minutes, and is
+scored on the songs that training holds apart. Finished runs in the folder are not repeated, so the benchmark can be
+stopped and started again. Needs stembridge[train].
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 from engine import alone, run_benchmark, say, start_report, write_json
 
-# Name -> what differs from the recipe: the loss, and attributes of RemixDataset.
+# Name to changes: of the loss, and of attributes of RemixDataset.
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "waveform loss": {"loss": "waveform"},
@@ -30,7 +30,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def train(changes: dict[str, Any], seed: int, folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """One run, or what is left of it in `folder`: the last line of its log. Raises ValueError if that is another."""
+    """Train a network, or continue or reuse an earlier run.
+
+    Args:
+        changes: A value of VARIANTS.
+        seed: Random seed.
+        folder: Folder of the run.
+        options: Options of the command line.
+
+    Returns:
+        The last line of the run's log.
+
+    Raises:
+        ValueError: The folder has a run with other settings.
+    """
     asked = {name: getattr(options, name) for name in ("data", "network", "mode", "minutes")}
     asked |= {"seed": seed, "changes": changes}
     about = folder / "run.json"
@@ -38,14 +51,21 @@ def train(changes: dict[str, Any], seed: int, folder: Path, options: argparse.Na
         folder.mkdir(parents=True, exist_ok=True)
         write_json(about, asked)
     elif json.loads(about.read_text("utf-8")) != asked:
-        raise ValueError(f"{folder}: a run of other settings; choose another --output, or move it away")
+        raise ValueError(f"{folder} has a run with other settings; choose another --output, or move it away")
     if not ((folder / "log.csv").exists() and read_log(folder)["minutes"] >= options.minutes):
         alone(1, train_alone, changes, seed, folder, options)
     return read_log(folder)
 
 
 def train_alone(changes: dict[str, Any], seed: int, folder: Path, options: argparse.Namespace) -> None:
-    """Train, in a process of its own, and keep everything in `folder`."""
+    """Train in this process, with all files in `folder`.
+
+    Args:
+        changes: A value of VARIANTS.
+        seed: Random seed.
+        folder: Folder of the run.
+        options: Options of the command line.
+    """
     from stembridge.training.data.mixes import RemixDataset
     from stembridge.training.data.songs import StemCache, find_songs
     from stembridge.training.recipe import RECIPES
@@ -62,14 +82,25 @@ def train_alone(changes: dict[str, Any], seed: int, folder: Path, options: argpa
 
 
 def read_log(folder: Path) -> dict[str, float]:
-    """The last line of a run's log."""
+    """Return the last line of a run's log.
+
+    Args:
+        folder: Folder of the run.
+    """
     with open(folder / "log.csv", newline="") as file:
         *_, last = csv.DictReader(file)
     return {name: float(value) for name, value in last.items()}
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
-    """The report: all runs, by variant. Raises ValueError for options out of range."""
+    """Return the report, with all runs by variant.
+
+    Args:
+        options: Options of the command line.
+
+    Raises:
+        ValueError: An option cannot be used.
+    """
     if not 0 < options.minutes <= 10000:
         raise ValueError(f"--minutes {options.minutes:g} is out of range; give more than 0, to 10000")
     from stembridge.training.data.songs import find_songs
@@ -77,11 +108,12 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     from stembridge.training.train import split
 
     if not split(find_songs(options.data))[1]:
-        raise ValueError(f"{options.data[0]}: too few songs to hold some apart; give more that have all stems")
+        raise ValueError(f"{options.data[0]} has too few songs to hold some apart; give more with all four stems")
     if (options.network, options.mode) not in RECIPES:
-        raise ValueError(f"no {options.mode} {options.network} network; there are {', '.join(map('-'.join, RECIPES))}")
+        names = ", ".join(map("-".join, RECIPES))
+        raise ValueError(f"unknown network {options.network}-{options.mode}; choose from {names}")
     if unknown := [name for name in options.only if name not in VARIANTS]:
-        raise ValueError(f"no variant {unknown[0]!r}; there are {', '.join(VARIANTS)}")
+        raise ValueError(f"unknown variant {unknown[0]!r}; choose from {', '.join(VARIANTS)}")
     variants = options.only or [*VARIANTS]
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in variants}
     for seed in options.seeds:
@@ -93,7 +125,11 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """The report as a table."""
+    """Print the report as a table.
+
+    Args:
+        report: The report.
+    """
     from stembridge.cli.table import print_table
     from stembridge.training.data.songs import STEMS
 
@@ -108,16 +144,16 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", metavar="DIR", required=True, help="songs to train on, as for `train`")
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="where runs are kept")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", required=True, help="folder for the runs")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="decoded songs (default: in the output)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="a run (default: 10)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="a run for each (default: 1 2)")
-    parser.add_argument("--network", default="recurrent", help="the family (default: recurrent)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of a run (default: 10)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="one run for each seed (default: 1 2)")
+    parser.add_argument("--network", default="recurrent", help="family of the network (default: recurrent)")
     parser.add_argument("--mode", default="chunked", help="streaming or chunked (default: chunked)")
-    parser.add_argument("--only", nargs="+", metavar="VARIANT", default=[], help="these instead of all")
+    parser.add_argument("--only", nargs="+", metavar="VARIANT", default=[], help="run only these variants")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
     run_benchmark(parser, measure_all, show)
 

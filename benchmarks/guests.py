@@ -1,4 +1,4 @@
-"""What a network of others costs in the engine, next to its graphs alone: for benchmarks/networks.py."""
+"""Costs of an imported network in the engine, compared with its graphs alone; for benchmarks/networks.py."""
 
 import time
 from typing import Any
@@ -11,12 +11,15 @@ SEGMENTS = 3  # that are timed
 
 
 def measure_guest(path: str) -> dict[str, Any]:
-    """Measure a network of others on one core.
+    """Measure an imported network on one core.
+
+    Args:
+        path: Path of the model.
 
     Returns:
-        latency: In seconds. speed: Times real time, with all stems moved. one: The same with the first stem alone.
-        added: Per cent of the graphs' time that the engine adds. graphs_mib: Peak memory with the graphs alone.
-        engine_mib: What the engine needs more.
+        latency in seconds; speed in times real time, with all stems moved; one, the same with only the first stem
+        moved; added, the time that the engine adds in per cent of the graphs' time; graphs_mib, the peak memory with
+        the graphs alone; and engine_mib, the memory that the engine adds.
     """
     graphs = alone(1, _run_graphs, path)
     every, one = (alone(1, _run_engine, path, moved) for moved in (None, 1))
@@ -31,7 +34,11 @@ def measure_guest(path: str) -> dict[str, Any]:
 
 
 def count_parameters(path: str) -> int:
-    """Count the numbers that graphs keep as weights."""
+    """Count the weights of an imported network.
+
+    Args:
+        path: Path of the model.
+    """
     import onnx
     from stembridge.models import load_model
 
@@ -43,7 +50,7 @@ def count_parameters(path: str) -> int:
 
 
 def _run_engine(path: str, moved: int | None) -> dict[str, float]:
-    """Move some stems, or all, of as much audio as has three segments."""
+    """Move some stems, or all, of audio with three segments."""
     from stembridge import StemProcessor
     from stembridge.engine.guests import bag
 
@@ -84,7 +91,7 @@ def _run_engine(path: str, moved: int | None) -> dict[str, float]:
 
 
 def _run_graphs(path: str) -> float:
-    """Run all graphs twice, and return the peak of memory in MiB."""
+    """Run all graphs twice, and return the peak memory in MiB."""
     from stembridge.engine.sessions import open_session
     from stembridge.models import load_model
 
@@ -102,7 +109,7 @@ def _run_graphs(path: str) -> float:
 
 
 def _peak() -> float:
-    """Return the peak of this process's memory in MiB."""
+    """Return the peak memory of this process in MiB."""
     import resource
     import sys
 

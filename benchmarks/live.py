@@ -1,12 +1,12 @@
-"""Live audio: how long blocks are held, how many are done too late, and how late the sound is.
+"""Live audio: how long the work on blocks takes, how many blocks are late, and the latency.
 
     python benchmarks/live.py --minutes 10
 
-A song plays in real time through `live` to nowhere, on one core, at each rate and block size, for so many minutes each:
-with the defaults eighty-eight in all. The latency is that of a click from a file through the same to a file.
+A song plays in real time through `live`, without an output, on one core, at each rate and block size, for so many
+minutes each: with the defaults eighty-eight in all. The latency is measured with a click from a file to a file.
 
-How quiet the core is says a loop of the same priority that does nothing but wake up for each block, afterwards, for a
-tenth of the time: on a core where it is too late now and then, no program is always in time.
+Then, for a tenth of the time, a loop with the same priority only wakes up for each block. If it is late now and then,
+no program can always be in time on that core.
 """
 
 import argparse
@@ -26,27 +26,38 @@ from engine import alone, music, run_benchmark, say, start_report
 MODEL = "live"
 RATES = 44100, 48000
 BLOCKS = 64, 128, 256, 512
-SONG, CLICK_SONG = 30.0, 1.0  # s
-CLICK = 0.3  # s into its song
-WAIT = 60.0  # s that the end may be late
-IDLE = 0.1  # of the time, for the loop that does nothing
+SONG_S, CLICK_SONG_S = 30.0, 1.0
+CLICK_S = 0.3  # position of the click in its song
+END_TIMEOUT_S = 60.0  # how much later the end may come
+IDLE_SHARE = 0.1  # of the time, for the loop that does nothing
 
 
 def time_points(minutes: float, rates: tuple[int, ...], blocks: tuple[int, ...]) -> list[dict[str, Any]]:
-    """A row for each rate and block size."""
+    """Return a row for each rate and block size.
+
+    Args:
+        minutes: Length of each measurement.
+        rates: In Hz.
+        blocks: In samples.
+    """
     rows = []
     for rate in rates:
         for block in blocks:
             say(f"{rate} Hz, blocks of {block}")
             row = {"rate": rate, "block": block, "lasts": 1e3 * block / rate}
             row |= time_blocks(rate, block, 60 * minutes) | time_click(rate, block)
-            with ThreadPoolExecutor(1) as thread:  # whose priority ends with it
-                rows.append(row | thread.submit(time_idle, block / rate, 60 * minutes * IDLE).result())
+            with ThreadPoolExecutor(1) as thread:  # in a thread, whose priority ends with it
+                rows.append(row | thread.submit(time_idle, block / rate, 60 * minutes * IDLE_SHARE).result())
     return rows
 
 
 def time_idle(lasts: float, seconds: float) -> dict[str, int]:
-    """How often a loop that only waits for the next block, `lasts` s away, wakes up when that has passed already."""
+    """Count how often a loop that only waits for the next block wakes up after that block's end.
+
+    Args:
+        lasts: Length of a block, in seconds.
+        seconds: Length of the measurement.
+    """
     from stembridge.live.block_callback import REALTIME_PRIORITY, request_realtime_priority
 
     request_realtime_priority(REALTIME_PRIORITY)
@@ -60,45 +71,65 @@ def time_idle(lasts: float, seconds: float) -> dict[str, int]:
 
 
 def time_blocks(rate: int, block: int, seconds: float) -> dict[str, Any]:
-    """How long blocks were held, in ms, how many deadlines they missed, and the share of the core that it took."""
-    live = _played(music(SONG, rate), rate, block, seconds, lambda folder: "none")[0]
+    """Return how long the work on blocks took in ms, how many blocks were late, and the share of the core that it took.
+
+    Args:
+        rate: In Hz.
+        block: Samples in a block.
+        seconds: Length of the measurement.
+    """
+    live = _played(music(SONG_S, rate), rate, block, seconds, lambda folder: "none")[0]
     ms = 1e3 * live.block_seconds
     p50, p95, p99 = (float(value) for value in np.percentile(ms, [50, 95, 99]))
-    held = {"p50": p50, "p95": p95, "p99": p99, "max": float(ms.max())}
-    return held | {"misses": live.misses, "blocks": live.blocks, "load": live.load}
+    took = {"p50": p50, "p95": p95, "p99": p99, "max": float(ms.max())}
+    return took | {"misses": live.misses, "blocks": live.blocks, "load": live.load}
 
 
 def time_click(rate: int, block: int) -> dict[str, Any]:
-    """Samples from a click's place in the file that plays to its place in the file that is written."""
-    song = np.zeros((2, int(CLICK_SONG * rate)), np.float32)
-    song[:, int(CLICK * rate)] = 0.5
-    live, sound = _played(song, rate, block, CLICK_SONG, lambda folder: str(folder / "out.wav"))
+    """Measure the latency by a click: its position in the written file minus that in the song.
+
+    Args:
+        rate: In Hz.
+        block: Samples in a block.
+
+    Returns:
+        The measured and the reported latency, in samples.
+    """
+    song = np.zeros((2, int(CLICK_SONG_S * rate)), np.float32)
+    song[:, int(CLICK_S * rate)] = 0.5
+    live, sound = _played(song, rate, block, CLICK_SONG_S, lambda folder: str(folder / "out.wav"))
     assert sound is not None
-    return {"measured": int(np.abs(sound[:, 0]).argmax()) - int(CLICK * rate), "reported": live.latency_samples}
+    return {"measured": int(np.abs(sound[:, 0]).argmax()) - int(CLICK_S * rate), "reported": live.latency_samples}
 
 
 def _played(
     song: NDArray[np.float32], rate: int, block: int, seconds: float, output: Callable[[Path], str]
 ) -> tuple[Any, NDArray[np.float32] | None]:
-    """The Live that has played a song, and what it wrote, (n, channels)."""
+    """Play a song, and return the Live and the written sound, (n, channels)."""
     from stembridge.live import Live
 
     with tempfile.TemporaryDirectory() as folder:
         soundfile.write(f"{folder}/song.wav", song.T, rate, "FLOAT")
         place = output(Path(folder))
         with Live(f"{folder}/song.wav", place, model=MODEL, block=block, seconds=seconds) as live:
-            if not live.wait(seconds + WAIT):
-                raise ValueError(f"{seconds:g} s of sound took more than {seconds + WAIT:g} s; the machine is too slow")
+            if not live.wait(seconds + END_TIMEOUT_S):
+                raise ValueError(
+                    f"{seconds:g} s of sound took more than {seconds + END_TIMEOUT_S:g} s; the machine is too slow"
+                )
         return live, None if place == "none" else soundfile.read(place, dtype="float32")[0]
 
 
 def show(report: dict[str, Any]) -> None:
-    """The report as a table."""
+    """Print the report as a table.
+
+    Args:
+        report: The report.
+    """
     from stembridge.cli.table import print_table
 
     print(
-        f"\nHow long blocks are held, in ms, and how many are done too late in {report['minutes']:g} minutes; "
-        "latency in samples; idle: a loop that does nothing"
+        f"\nTime for a block in ms, late blocks in {report['minutes']:g} minutes, latency in samples; "
+        "idle: a loop that does nothing"
     )
     print_table(
         ["rate", "block", "lasts", "p50", "p95", "p99", "max", "misses", "idle", "load", "measured", "reported"],
@@ -112,12 +143,20 @@ def show(report: dict[str, Any]) -> None:
         ],
     )
     reached = {True: "reached", False: "missed"}
-    print(f"no miss: {reached[not any(row['misses'] for row in report['rows'])]}")
-    print(f"measured is reported: {reached[all(row['measured'] == row['reported'] for row in report['rows'])]}")
+    print(f"no late block: {reached[not any(row['misses'] for row in report['rows'])]}")
+    is_exact = all(row["measured"] == row["reported"] for row in report["rows"])
+    print(f"measured latency equals reported: {reached[is_exact]}")
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
-    """The report. Raises ValueError for options out of range."""
+    """Return the report.
+
+    Args:
+        options: Options of the command line.
+
+    Raises:
+        ValueError: An option is out of range.
+    """
     if not 0.001 <= options.minutes <= 600:
         raise ValueError(f"--minutes {options.minutes:g} is out of range; give 0.001 to 600")
     return start_report() | {
@@ -127,10 +166,10 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10.0, help="for each rate and block size (default: 10)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length for each rate and block size (default: 10)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
     run_benchmark(parser, measure_all, show)
 
 

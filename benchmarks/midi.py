@@ -1,9 +1,9 @@
-"""What MIDI costs: from a message to the parameter, a stream in a flood of messages, automation.
+"""Costs of MIDI: the time from a message to the parameter, a stream in a flood of messages, and automation.
 
     python benchmarks/midi.py
 
-Ports are real: a connection of mido.sockets, and a virtual port where the machine has ALSA's sequencer. The device runs
-in the same process as the faders, or for the flood in its own. With the defaults all of it takes about a minute.
+Ports are real: a connection of mido.sockets, and a virtual port if the machine has ALSA's sequencer. The device runs in
+the same process as the faders, or for the flood in another one. With the defaults everything takes about a minute.
 """
 
 import argparse
@@ -25,13 +25,19 @@ from engine import RATE, alone, music, num_cores, run_benchmark, say, start_repo
 
 MODEL = "live"
 BLOCK = 256  # samples of a stream
-PAUSE = 0.002  # s between two messages
+PAUSE_S = 0.002  # between two messages
 FLOOD = 20_000  # messages a second
 STEMS = "vocals", "drums", "bass", "other"
 
 
 def time_messages(kind: str, seconds: float, busy: bool) -> dict[str, Any]:
-    """ms from before a message is sent until the parameter is set. busy: while a stream is processed."""
+    """Measure the time from sending a message until the parameter is set, in ms.
+
+    Args:
+        kind: "socket" or "virtual" port.
+        seconds: Length of the measurement.
+        busy: Process a stream at the same time.
+    """
     from stembridge.control import MidiControl
 
     device, name, close = _socket() if kind == "socket" else _virtual()
@@ -52,15 +58,15 @@ def time_messages(kind: str, seconds: float, busy: bool) -> dict[str, Any]:
         if busy:
             stream.start()
         ms = []
-        for k in range(100 + round(seconds / PAUSE)):
+        for k in range(100 + round(seconds / PAUSE_S)):
             arrived.clear()
             message = mido.Message("control_change", control=16, value=k % 128)
             start = time.perf_counter()
             send(message)
             if not arrived.wait(10):
-                raise RuntimeError("a message did not arrive, which measures nothing")
+                raise RuntimeError("a message did not arrive, so the measurement is useless")
             ms.append(1000 * (taken.pop() - start))
-            time.sleep(PAUSE)
+            time.sleep(PAUSE_S)
         stop.set()
         if busy:
             stream.join()
@@ -80,7 +86,7 @@ def _virtual() -> tuple[Callable, str, Callable]:
 
 
 def _stream(stop: threading.Event) -> None:
-    """Process blocks, each when its time has come."""
+    """Process blocks in real time until `stop` is set."""
     from stembridge import StemProcessor
 
     processor = StemProcessor(MODEL, RATE)
@@ -93,9 +99,14 @@ def _stream(stop: threading.Event) -> None:
 
 
 def time_stream(seconds: float, messages_a_second: int) -> dict[str, Any]:
-    """How long `process` takes for each block of a stream that a controller moves through a connection, in ms.
+    """Measure how long `process` takes for each block of a stream whose faders a controller moves, in ms.
 
-    Missed: took longer than the block lasts. Growth: of Python's memory, in KiB.
+    Args:
+        seconds: Length of the measurement.
+        messages_a_second: Rate of messages.
+
+    Returns:
+        Percentiles; missed is the number of blocks that took longer than their length.
     """
     from stembridge import StemProcessor
     from stembridge.control import MidiControl
@@ -112,7 +123,7 @@ def time_stream(seconds: float, messages_a_second: int) -> dict[str, Any]:
     ):
         processor.set_gains_db(vocals=-1)
         flood = device.submit(_flood, number, seconds, messages_a_second)
-        while processor.gains_db["vocals"]:  # until the device is there
+        while processor.gains_db["vocals"]:  # until the device has connected
             processor.process(audio)
         due = time.perf_counter()
         for k in range(calls):
@@ -125,7 +136,7 @@ def time_stream(seconds: float, messages_a_second: int) -> dict[str, Any]:
         time.sleep(0.2)
         last_wins = set(processor.gains_db.values()) == {0.0}
     if not last_wins:
-        raise RuntimeError("the last value did not win")
+        raise RuntimeError("the faders do not have the last values that were sent")
     p50, p99, longest = np.percentile(ms, [50, 99, 100])
     lasts = 1000 * BLOCK / RATE
     return {
@@ -140,7 +151,7 @@ def time_stream(seconds: float, messages_a_second: int) -> dict[str, Any]:
 
 
 def _flood(number: int, seconds: float, messages_a_second: int) -> None:
-    """A device that sends messages every millisecond, and last that all faders go to 0 dB."""
+    """Send messages every millisecond, like a device, and at the end move all faders to 0 dB."""
     unity = b"".join(_moved(k, 100) for k in range(len(STEMS)))
     travel = [_moved(k % len(STEMS), k % 128) for k in range(len(STEMS) * 128)]
     with socket.create_connection(("localhost", number)) as device:
@@ -159,7 +170,11 @@ def _moved(fader: int, value: int) -> bytes:
 
 
 def watch_memory(seconds: float) -> float:
-    """KiB that Python's memory grows by while that many seconds of a flood are taken."""
+    """Return how much Python's memory grows during a flood of messages, in KiB.
+
+    Args:
+        seconds: Length of the flood.
+    """
     from stembridge.control import MidiControl
 
     class Desk:
@@ -184,7 +199,15 @@ def watch_memory(seconds: float) -> float:
 
 
 def time_automation(seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """ms that a second of audio takes in blocks, without moves and with ever more of them, by turns."""
+    """Measure the time for a second of audio in blocks, without moves and with more and more of them, in ms.
+
+    Args:
+        seconds: Length of the audio.
+        rounds: Number of alternating rounds.
+
+    Returns:
+        A row for each automation.
+    """
     from stembridge import StemProcessor
     from stembridge.control import Automation
 
@@ -212,7 +235,7 @@ def time_automation(seconds: float, rounds: int) -> list[dict[str, Any]]:
                 processor.process(block, moves)
             taken[name].append(1000 * (time.perf_counter() - start) / seconds)
             count[name] = number / seconds
-    best = {name: min(times[1:]) for name, times in taken.items()}  # the first are slower
+    best = {name: min(times[1:]) for name, times in taken.items()}  # without the first round, which is slower
     return [
         {"name": name, "moves_a_second": count[name], "ms": best[name], "cost": best[name] - best["none"]}
         for name in rides
@@ -220,10 +243,14 @@ def time_automation(seconds: float, rounds: int) -> list[dict[str, Any]]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """The report as tables."""
+    """Print the report as tables.
+
+    Args:
+        report: The report.
+    """
     from stembridge.cli.table import print_table
 
-    print("\nFrom a message to the parameter, in ms")
+    print("\nTime from a message to the parameter, in ms")
     print_table(
         ["port", "messages", "p50", "p99", "max"],
         [
@@ -232,7 +259,7 @@ def show(report: dict[str, Any]) -> None:
             for row in report["messages"]
         ],
     )
-    print(f"\nOne call of process in a stream of blocks of {BLOCK} that a controller moves, in ms")
+    print(f"\nOne call of process in a stream with blocks of {BLOCK}, while a controller moves the faders, in ms")
     print_table(
         ["messages a second", "missed", "lasts", "p50", "p99", "max"],
         [
@@ -242,9 +269,9 @@ def show(report: dict[str, Any]) -> None:
         ],
     )
     print(f"\nMemory grew by {report['growth_kib']:.1f} KiB in a flood of {FLOOD:,} messages a second")
-    print(f"\nAutomation of {MODEL} in blocks of {BLOCK}, stereo at {RATE} Hz, in ms a second of audio")
+    print(f"\nAutomation of {MODEL} in blocks of {BLOCK}, stereo at {RATE} Hz, in ms for each second of audio")
     print_table(
-        ["moves", "a second", "all", "of it automation"],
+        ["moves", "a second", "total", "for automation"],
         [
             [row["name"], f"{row['moves_a_second']:,.0f}", f"{row['ms']:6.2f}", f"{row['cost']:6.2f}"]
             for row in report["automation"]
@@ -255,7 +282,11 @@ def show(report: dict[str, Any]) -> None:
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
-    """The report. Raises ValueError for options out of range."""
+    """Return the report.
+
+    Args:
+        options: Options of the command line.
+    """
     from stembridge.control.ports import port_names
 
     kinds, missing = ["socket"], []
@@ -281,11 +312,11 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each measurement (default: 5)")
-    parser.add_argument("--rounds", type=int, default=5, help="of the comparison of automations (default: 5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of the comparison of automations (default: 5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
     run_benchmark(parser, measure_all, show)
 
 

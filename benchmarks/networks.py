@@ -1,10 +1,10 @@
-"""What each network costs and how well it separates: the tables of docs/measurements.md.
+"""Costs and quality of each network: the tables of docs/measurements.md.
 
     python benchmarks/networks.py --data musdb18-7
 
-Every network that ships and every `--model`: parameters, file size, operations, speed on one core, scores with
-intervals, how steady it is on long and strange input, and whether the borders of its chunks can be seen. Networks of
-others are listed beside them, with what the engine costs. Needs stembridge[train].
+For every shipped network and every `--model`: parameters, file size, operations, speed on one core, scores with
+intervals, stability on long and strange input, and whether the borders of its chunks are noticeable. Imported networks
+are listed too, with the cost of the engine. Needs stembridge[train].
 """
 
 import argparse
@@ -18,15 +18,22 @@ from stembridge.models import Model, StemsCard, load_model, shipped_models
 
 from engine import RATE, alone, music, run_benchmark, say, start_report, time_engine
 
-RESAMPLINGS = 2000
-INTERVAL = 5, 95  # per cent: 90 % lie between
-SHORT = 5.0  # s of each strange signal
-MARGIN_DB = 10.0  # the renders at two offsets should differ by this much less than either is wrong
-STEEPER = 1.2  # times the usual change of masks from frame to frame, at most, at a border
+NUM_RESAMPLINGS = 2000
+INTERVAL_PERCENTILES = 5, 95  # 90 % are between these
+STRANGE_S = 5.0  # length of each strange signal
+MARGIN_DB = 10.0  # the difference of renders at two offsets should be so much smaller than their errors
+MAX_STEEPNESS = 1.2  # change of masks from frame to frame at a border, compared with elsewhere
 
 
 def count_work(path: str) -> dict[str, float]:
-    """Parameters, and multiplications and additions a second of audio, in 10^9, counted in PyTorch."""
+    """Count the parameters, and the multiplications and additions for each second of audio, in PyTorch.
+
+    Args:
+        path: Name or path of a model that `train` made.
+
+    Returns:
+        parameters, and operations in 10^9 for each second.
+    """
     import torch
     from stembridge.training.export import load_parameters
     from stembridge.training.networks.make import make_network
@@ -44,7 +51,7 @@ def count_work(path: str) -> dict[str, float]:
         recurrent += steps * ways * 2 * 4 * layer.hidden_size * (layer.input_size + layer.hidden_size)
 
     for layer in network.modules():
-        if isinstance(layer, torch.nn.LSTM):  # which the counter does not know
+        if isinstance(layer, torch.nn.LSTM):  # the counter does not know these
             layer.register_forward_hook(count)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(frames, 1, recipe.views, recipe.bands.num_cells))
@@ -55,8 +62,16 @@ def count_work(path: str) -> dict[str, float]:
 
 
 def score(path: str, data: str) -> dict[str, Any]:
-    """Medians over the songs, and between what 90 % of resampled sets of songs lie: stem -> measure -> (low, median,
-    high) in dB. "mean" is the mean of the stems' medians."""
+    """Score a network on songs.
+
+    Args:
+        path: Name or path of the model.
+        data: Folder of songs with stems.
+
+    Returns:
+        songs, their number; karaoke, the karaoke medians; and stems: stem to measure to (low, median, high) in dB. 90 %
+        of resampled sets of songs are between low and high. "mean" is the mean of the stems' medians.
+    """
     from stembridge.training.data.songs import find_songs
     from stembridge.training.evaluate import score_songs, songs_to_score
 
@@ -64,7 +79,7 @@ def score(path: str, data: str) -> dict[str, Any]:
     evaluation = score_songs(songs, path)
     scores = evaluation.songs
     random = np.random.default_rng(0)
-    draws = random.integers(len(scores), size=(RESAMPLINGS, len(scores)))
+    draws = random.integers(len(scores), size=(NUM_RESAMPLINGS, len(scores)))
     names = load_model(path).card.stems
     rows: dict[str, Any] = {}
     for measure in "sdr", "sir", "sar":
@@ -73,24 +88,33 @@ def score(path: str, data: str) -> dict[str, Any]:
         columns = dict(zip(names, zip(np.nanmedian(table, axis=0), resampled.T, strict=True), strict=True))
         columns["mean"] = np.nanmedian(table, axis=0).mean(), resampled.mean(axis=1)
         for stem, (median, spread) in columns.items():
-            low, high = np.percentile(spread, INTERVAL)
+            low, high = np.percentile(spread, INTERVAL_PERCENTILES)
             rows.setdefault(stem, {})[measure] = float(low), float(median), float(high)
     return {"songs": len(scores), "stems": rows, "karaoke": evaluation.karaoke_medians()}
 
 
 def watch_strange_sounds(path: str) -> dict[str, float]:
-    """The greatest sample of any stem, in times of the input's, for each strange signal; NaN would be an error."""
+    """Return the peak of all stems divided by that of the input, for each strange signal.
+
+    Args:
+        path: Name or path of the model.
+
+    Raises:
+        RuntimeError: A stem has NaN or infinite samples.
+    """
     from stembridge import separate
 
-    n = round(SHORT * RATE)
+    n = round(STRANGE_S * RATE)
     random, time = np.random.default_rng(0), np.arange(n) / RATE
-    voice = music(SHORT, RATE)
+    voice = music(STRANGE_S, RATE)
     spectrum = np.fft.rfft(voice)
     hertz = np.fft.rfftfreq(n, 1 / RATE)
     telephone = np.fft.irfft(np.where((hertz > 300) & (hertz < 3400), spectrum, 0), n)
     sounds = {
         "silence": np.zeros((2, n)),
-        "sweep": np.tile(0.5 * np.sin(2 * np.pi * 20 * SHORT / 7 * (2 ** (7 * 1.4 * time / SHORT) - 1)), (2, 1)),
+        "sweep": np.tile(
+            0.5 * np.sin(2 * np.pi * 20 * STRANGE_S / 7 * (2 ** (7 * 1.4 * time / STRANGE_S) - 1)), (2, 1)
+        ),
         "white noise": 0.2 * random.standard_normal((2, n)),
         "telephone": telephone,
         "burst": np.where(time % 2 < 0.01, 1.0, 1e-4) * random.uniform(-1, 1, (2, n)),
@@ -100,13 +124,19 @@ def watch_strange_sounds(path: str) -> dict[str, float]:
         stems = separate(sound.astype(np.float32), RATE, path)
         stacked = np.stack(list(stems.values()))
         if not np.isfinite(stacked).all():
-            raise RuntimeError(f"{path}: {name} gives what is not finite")
+            raise RuntimeError(f"{path}: {name} gives NaN or infinite samples")
         greatest[name] = float(np.abs(stacked).max() / max(np.abs(sound).max(), 1e-9))
     return greatest
 
 
 def watch_drift(path: str, data: str, minutes: float) -> dict[str, float]:
-    """Mean SDR in dB of the first and of the last time that a song is heard, again and again for many minutes."""
+    """Return the mean SDR in dB of the first and the last time that a song is separated, while it repeats.
+
+    Args:
+        path: Name or path of the model.
+        data: Folder of songs with stems.
+        minutes: Total length.
+    """
     from stembridge import StemProcessor
     from stembridge.training.metrics import clip_sdr
 
@@ -133,9 +163,16 @@ def watch_drift(path: str, data: str, minutes: float) -> dict[str, float]:
 
 
 def watch_seams(path: str, data: str, offsets: int) -> dict[str, float]:
-    """How much less, in dB, renders differ that meet a song at other offsets than they are wrong; the least of all.
+    """Measure whether the borders of chunks are noticeable.
 
-    And the change of masks from frame to frame where chunks meet, in times of that elsewhere.
+    Args:
+        path: Name or path of a chunked model.
+        data: Folder of songs with stems.
+        offsets: Number of offsets.
+
+    Returns:
+        margin: by how many dB the difference between renders at several offsets is smaller than their errors, the
+        minimum. steeper: the change of masks from frame to frame where chunks meet, divided by that elsewhere.
     """
     from stembridge import separate
 
@@ -159,7 +196,7 @@ def watch_seams(path: str, data: str, offsets: int) -> dict[str, float]:
 
 
 def _steeper(model: Model, mixture: NDArray[np.float32]) -> float:
-    """The change of the masks from one frame to the next where chunks meet, in times of that elsewhere; medians."""
+    """Return the median change of masks from frame to frame where chunks meet, divided by that elsewhere."""
     from stembridge.engine.network import ChunkedNetwork
     from stembridge.engine.sessions import open_session
     from stembridge.engine.stft import Analysis, FrameGrid
@@ -179,7 +216,7 @@ def _steeper(model: Model, mixture: NDArray[np.float32]) -> float:
 
 
 def _song(path: str, data: str) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
-    """The first song to score: its stems in the network's order, and their sum."""
+    """Return the first song to score: its stems in the network's order, and their sum."""
     from stembridge.training.data.songs import find_songs
     from stembridge.training.evaluate import songs_to_score
 
@@ -191,7 +228,12 @@ def _song(path: str, data: str) -> tuple[list[NDArray[np.float32]], NDArray[np.f
 
 
 def measure(path: str, options: argparse.Namespace) -> dict[str, Any]:
-    """All of it for one network."""
+    """Return all measurements of one network.
+
+    Args:
+        path: Name or path of the model.
+        options: Options of the command line.
+    """
     model = load_model(path)
     guest = isinstance(model.card, StemsCard)
     row: dict[str, Any] = {"mode": model.card.mode, "megabytes": model.size_bytes / 1e6}
@@ -215,12 +257,16 @@ def measure(path: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """The report as tables."""
+    """Print the report as tables.
+
+    Args:
+        report: The report.
+    """
     from stembridge.cli.table import print_table
     from stembridge.training.evaluate import KARAOKE
 
     networks = report["networks"]
-    print("\nWhat they cost: operations are multiplications and additions, 10^9 a second of audio")
+    print("\nCosts: operations are multiplications and additions, in 10^9 for each second of audio")
     print_table(
         ["network", "mode", "parameters", "MB", "operations", "times real time"],
         [
@@ -236,9 +282,7 @@ def show(report: dict[str, Any]) -> None:
         ],
     )
     if guests := {name: row["guest"] for name, row in networks.items() if "guest" in row}:
-        print(
-            "\nNetworks of others on one core: speed in times real time, and what the engine needs besides the graphs"
-        )
+        print("\nImported networks on one core: speed in times real time, and what the engine adds to the graphs")
         print_table(
             ["network", "latency", "all stems", "one stem", "time", "graphs' memory", "memory"],
             [
@@ -254,7 +298,7 @@ def show(report: dict[str, Any]) -> None:
                 for name, row in guests.items()
             ],
         )
-    print("\nThe loudest sample of any stem, in times of the input's")
+    print("\nPeak of all stems, divided by that of the input")
     names = [*next(iter(networks.values()))["strange"]]
     print_table(
         ["network", *names],
@@ -264,7 +308,7 @@ def show(report: dict[str, Any]) -> None:
     if not scored:
         return
     songs = next(iter(scored.values()))["scores"]["songs"]
-    print(f"\nMedians over {songs} songs in dB, and between what 90 % of resampled sets of songs lie")
+    print(f"\nMedians over {songs} songs in dB, and the interval of 90 % of resampled sets of songs")
     print_table(
         ["network", "stem", "SDR", "SIR", "SAR"],
         [
@@ -273,15 +317,15 @@ def show(report: dict[str, Any]) -> None:
             for stem, measures in row["scores"]["stems"].items()
         ],
     )
-    print("\nThe mix without vocals, medians in dB: its SDR, and how loud the vocals still are, against as they were")
+    print("\nThe mix without vocals, medians in dB: its SDR, and the level of the vocals, compared with the true ones")
     print_table(
-        ["network", "SDR", "vocals left over"],
+        ["network", "SDR", "vocals remaining"],
         [
             [name, *(f"{row['scores']['karaoke'].get(each, float('nan')):.2f}" for each in KARAOKE)]
             for name, row in scored.items()
         ],
     )
-    print("\nOne song again and again: mean SDR in dB of the first time and the last")
+    print("\nOne song that repeats: mean SDR in dB of the first time and the last")
     print_table(
         ["network", "minutes", "first", "last"],
         [
@@ -289,8 +333,8 @@ def show(report: dict[str, Any]) -> None:
             for name, row in scored.items()
         ],
     )
-    print("\nBorders of chunks: how much less renders at two offsets differ than either is wrong, at least;")
-    print("and the change of masks there from frame to frame, in times of that elsewhere (medians)")
+    print("\nBorders of chunks: how much smaller the difference of renders at two offsets is than their errors;")
+    print("and the median change of masks there from frame to frame, divided by that elsewhere")
     print_table(
         ["network", "margin", "goal", "change", "goal"],
         [
@@ -299,7 +343,7 @@ def show(report: dict[str, Any]) -> None:
                 f"{seams['margin']:.1f} dB",
                 _goal(seams["margin"] >= MARGIN_DB, f">= {MARGIN_DB:g}"),
                 f"{seams['steeper']:.2f}",
-                _goal(seams["steeper"] <= STEEPER, f"<= {STEEPER:g}"),
+                _goal(seams["steeper"] <= MAX_STEEPNESS, f"<= {MAX_STEEPNESS:g}"),
             ]
             for name, row in scored.items()
             if (seams := row.get("seams"))
@@ -312,7 +356,14 @@ def _goal(reached: bool, goal: str) -> str:
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
-    """The report. Raises ValueError for options out of range."""
+    """Return the report.
+
+    Args:
+        options: Options of the command line.
+
+    Raises:
+        ValueError: An option cannot be used.
+    """
     if not 0 < options.minutes <= 600:
         raise ValueError(f"--minutes {options.minutes:g} is out of range; give more than 0, to 600")
     if not 1 <= options.offsets <= 1000:
@@ -325,7 +376,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     for each in [*shipped_models(), *options.model]:
         card = load_model(each).card
         if not isinstance(card, StemsCard):
-            load_parameters(each)  # what training did not make is refused before hours are spent
+            load_parameters(each)  # refuses models that training did not make now, not after hours
         name = card.name
         models[each if name in models else name] = each
     if options.data:
@@ -334,16 +385,20 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", metavar="DIR", help="songs with stems, like MUSDB18's; without it nothing is scored")
+    parser.add_argument("--data", metavar="DIR", help="songs with stems, like MUSDB18's; without it, no scores")
     parser.add_argument(
-        "--model", action="append", default=[], metavar="PATH", help="one more that `train` made, or of others"
+        "--model",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="another model that `train` made, or an imported one",
     )
-    parser.add_argument("--seconds", type=float, default=30.0, help="of music, for speed (default: 30)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of one song again and again (default: 10)")
-    parser.add_argument("--offsets", type=int, default=10, help="at which renders are compared (default: 10)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
+    parser.add_argument("--seconds", type=float, default=30.0, help="music to measure speed with (default: 30)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of the song that repeats (default: 10)")
+    parser.add_argument("--offsets", type=int, default=10, help="number of offsets for renders (default: 10)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
     run_benchmark(parser, measure_all, show)
 
 

@@ -1,10 +1,10 @@
-"""What small blocks cost where nobody waits for them: processor time of a song, by the size of its blocks.
+"""Costs of small blocks offline: processor time of a song, by the size of its blocks.
 
     python benchmarks/offline.py
 
-It measures `StemProcessor` as it is, `StemProcessor` with `offline` set, and `StemMix` in a `Pedalboard`, together with
-its process. Each round goes through all of them and all sizes by turns. The ratios compare each size with blocks of
-65536 in the same round. It shows medians.
+It measures `StemProcessor` as it is, `StemProcessor` with `offline` set, and `StemMix` in a `Pedalboard` together with
+its process. Each round measures all of them with all sizes. The ratios compare each size with blocks of 65536 in the
+same round. All numbers are medians.
 """
 
 import argparse
@@ -20,12 +20,22 @@ from numpy.typing import NDArray
 from engine import BLOCK, BLOCKS, RATE, alone, music, num_cores, run_benchmark, say, start_report
 
 SIZES = *BLOCKS, 4096, BLOCK
-GOAL = 1.5  # times the processor time of large blocks, at most
+MAX_RATIO = 1.5  # goal: processor time divided by that of large blocks
 GOAL_SIZE = 256
 
 
 def compare_sizes(model: str, rate: int, seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """Processor time in s for each way and size, its median over the rounds, and the median of its ratios."""
+    """Measure the processor time of a song for each way and size of blocks.
+
+    Args:
+        model: Name or path.
+        rate: In Hz.
+        seconds: Length of the song.
+        rounds: Number of rounds.
+
+    Returns:
+        A row for each way and size, with the median time in seconds, and the median ratio to large blocks.
+    """
     song = music(seconds, rate)
     ways = {
         "as it is": _processor(model, rate, False),
@@ -37,7 +47,7 @@ def compare_sizes(model: str, rate: int, seconds: float, rounds: int) -> list[di
         for i, run in enumerate(ways.values()):
             for j, size in enumerate(SIZES):
                 taken[i, j, k] = run(song, size)
-    taken = taken[..., 1:]  # the first are slower
+    taken = taken[..., 1:]  # without the first round, which is slower
     ratios = np.median(taken / taken[:, -1:], axis=-1)
     rows = []
     for i, way in enumerate(ways):
@@ -87,14 +97,18 @@ def _children() -> list[Path]:
 
 
 def _cpu(processes: list[int]) -> float:
-    """Processor time in s of this process and of those, all their threads."""
+    """Return the processor time of this process and of other processes, with all their threads, in seconds."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     tasks = (task for pid in processes for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
     return own.ru_utime + own.ru_stime + 1e-9 * sum(int(task.read_text().split()[0]) for task in tasks)
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
-    """The report."""
+    """Return the report.
+
+    Args:
+        options: Options of the command line.
+    """
     report = start_report() | {"rows": []}
     for rate in RATE, 48000:
         say(f"live at {rate} Hz")
@@ -103,10 +117,14 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """The report as a table."""
+    """Print the report as a table.
+
+    Args:
+        report: The report.
+    """
     from stembridge.cli.table import print_table
 
-    print("\nProcessor time in s, and how many times that of blocks of 65536")
+    print("\nProcessor time in s, and its ratio to that with blocks of 65536")
     print_table(
         ["", "Hz", "", "block", "s", "ratio", "goal"],
         [
@@ -127,15 +145,15 @@ def show(report: dict[str, Any]) -> None:
 def _goal(row: dict[str, Any]) -> str:
     if row["way"] == "as it is" or row["block"] != GOAL_SIZE:
         return ""
-    return f"<= {GOAL:g}: {'reached' if row['ratio'] <= GOAL else 'missed'}"
+    return f"<= {MAX_RATIO:g}: {'reached' if row['ratio'] <= MAX_RATIO else 'missed'}"
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of audio (default: 10)")
-    parser.add_argument("--rounds", type=int, default=7, help="of the comparison (default: 7)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of the song (default: 10)")
+    parser.add_argument("--rounds", type=int, default=7, help="number of rounds (default: 7)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
     run_benchmark(parser, measure_all, show)
 
 

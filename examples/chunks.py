@@ -1,4 +1,4 @@
-"""StemMix over a file in chunks, a fader moving between them: python examples/chunks.py in.wav out.wav
+"""StemMix over a file in chunks, with a fader that moves: python examples/chunks.py in.wav out.wav
 
 The vocals go down to silence over the first ten seconds.
 """

@@ -1,6 +1,7 @@
-"""The VST3 in a DawDreamer graph, its faders automated: python examples/dawdreamer_graph.py in.wav out.wav
+"""The VST3 in a DawDreamer graph, with automated faders: python examples/dawdreamer_graph.py in.wav out.wav
 
-Mixed with some of the dry song. DawDreamer compensates no latency: what goes past the plugin has to be as late as it.
+It mixes in some of the dry song. DawDreamer does not compensate latency, so the dry song is delayed as much as the
+plugin's output.
 """
 
 import argparse
@@ -24,12 +25,12 @@ length = audio.shape[1]
 
 
 def position(gain_db):
-    """Where a fader from -80 to +20 dB is, 0 to 1."""
+    """Return the position of a fader that goes from -80 to +20 dB, 0 to 1."""
     return (np.asarray(gain_db) + 80) / 100
 
 
 with tempfile.TemporaryDirectory() as folder:
-    # In your own scripts: `stembridge vst3 install` once, and then the path that it tells.
+    # For your own scripts, run `stembridge vst3 install` once, and use the path that it prints.
     install = [sys.executable, "-m", "stembridge", "vst3", "install", "--dir", folder, "--name", "Mix"]
     subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
     engine = dawdreamer.RenderEngine(rate, BLOCK)
@@ -42,7 +43,7 @@ with tempfile.TemporaryDirectory() as folder:
     wet, dry = (engine.make_playback_processor(name, audio) for name in ("wet", "dry"))
     both = engine.make_add_processor("both", [0.75, 0.25])
     engine.load_graph([(wet, []), (mix, ["wet"]), (dry, []), (both, ["mix", "dry"])])
-    late = mix.get_latency_samples()  # not earlier: until it is in a graph, a plugin plays in real time and is later
+    late = mix.get_latency_samples()  # only now, because outside of a graph a plugin has the latency of real time
     wet.set_data(np.pad(audio, [(0, 0), (0, late)]))
     dry.set_data(np.pad(audio, [(0, 0), (late, 0)]))
     engine.render((length + late + BLOCK) / rate)

@@ -1,9 +1,9 @@
-"""Make song.ogg: half a minute of drums, bass, chords and a voice-like lead, of nobody else's music (CC0).
+"""Make song.ogg: half a minute of drums, bass, chords and a voice-like lead, free for any use (CC0).
 
     python examples/make_song.py song.ogg
 
-All of it is made here from sines and noise. It has the four things that StemBridge takes apart, so every example works
-on it; a voice of sines is not a singer, though, and the networks were trained on singers.
+Everything is made from sines and noise. The song has all four stems, so every example works with it. But a voice of
+sines is not a singer, and the networks were trained on singers.
 """
 
 import argparse
@@ -12,16 +12,16 @@ import numpy as np
 import soundfile
 
 RATE = 44100
-BEAT = 60 / 96  # s
+BEAT_S = 60 / 96
 BARS = 12
 CHORDS = ("A", (57, 60, 64)), ("F", (53, 57, 60)), ("C", (55, 60, 64)), ("G", (55, 59, 62))  # MIDI notes
 ROOTS = 33, 29, 36, 31
-# The lead: (beat in four bars, beats, MIDI note, vowel)
+# Notes of the lead: (beat in four bars, length in beats, MIDI note, vowel)
 MELODY = (
     (0, 1.5, 69, "a"), (1.5, 0.5, 71, "e"), (2, 1.5, 72, "a"), (4, 1, 72, "o"), (5, 1, 69, "a"), (6, 1.5, 65, "o"),
     (8, 1, 67, "e"), (9, 1, 69, "a"), (10, 1.5, 72, "a"), (12, 1, 74, "e"), (13, 1, 71, "o"), (14, 1.5, 67, "a"),
 )  # fmt: skip
-# Centre and width of formants in Hz, and their level.
+# Formants of vowels: (centre in Hz, width in Hz, level)
 VOWELS = {
     "a": ((800, 90, 1.0), (1200, 100, 0.5), (2800, 160, 0.2)),
     "e": ((450, 70, 1.0), (1900, 120, 0.4), (2700, 160, 0.25)),
@@ -35,8 +35,8 @@ def frequency(note):
 
 
 def place(track, sound, beat):
-    """Add a sound (n,) to a track (n,), from a beat on."""
-    start = round(beat * BEAT * RATE)
+    """Add a sound (n,) to a track (n,) at a beat."""
+    start = round(beat * BEAT_S * RATE)
     end = min(start + len(sound), len(track))
     track[start:end] += sound[: max(0, end - start)]
 
@@ -46,8 +46,8 @@ def seconds(length):
 
 
 def sing(note, beats, vowel):
-    """A pulse train with vibrato, through the formants of a vowel."""
-    t = seconds(beats * BEAT)
+    """Return a pulse train with vibrato, filtered by the formants of a vowel."""
+    t = seconds(beats * BEAT_S)
     vibrato = 0.2 * np.minimum(1, 3 * t) * np.sin(2 * np.pi * 5.5 * t)
     pitch = frequency(note + vibrato - 1.5 * np.exp(-t / 0.03))  # it scoops up to the note
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
@@ -62,8 +62,8 @@ def sing(note, beats, vowel):
 
 
 def pluck(note, beats, brightness):
-    """A string: harmonics that fade, the higher the faster."""
-    t = seconds(beats * BEAT)
+    """Return the sound of a string, whose higher harmonics fade faster."""
+    t = seconds(beats * BEAT_S)
     partials = range(1, 9)
     tone = sum(np.sin(2 * np.pi * k * frequency(note) * t) * np.exp(-k * t / brightness) / k for k in partials)
     return tone * np.minimum(1, t / 0.004) * np.minimum(1, (t[-1] - t) / 0.01)
@@ -86,8 +86,8 @@ def hat():
 
 
 def make_tracks():
-    """Return the stems: name -> float64 (2, n), which sum to the song."""
-    length = round(4 * BARS * BEAT * RATE)
+    """Return the stems, which sum to the song: name to float64 samples, shape (2, n)."""
+    length = round(4 * BARS * BEAT_S * RATE)
     vocals, drums, bass, left, right = np.zeros((5, length))
     for bar in range(BARS):
         beat, (_, chord), root = 4 * bar, CHORDS[bar % 4], ROOTS[bar % 4]

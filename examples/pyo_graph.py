@@ -1,11 +1,11 @@
-"""StemMix in pyo: vocals in a reverb of their own, drums ridden by a line: python examples/pyo_graph.py in.wav out.wav
+"""StemMix in pyo, with a reverb on the vocals and a ride of the drums: python examples/pyo_graph.py in.wav out.wav
 
-Without out.wav it plays on this machine's output until Enter.
+Without out.wav, it plays on this machine's output until you press Enter.
 """
 
 import argparse
 
-from stembridge.plugin.pyo import StemMix  # isort: skip  # before pyo, whose greeting it keeps back
+from stembridge.plugin.pyo import StemMix  # isort: skip  # before pyo, because it hides pyo's greeting
 import pyo
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -23,11 +23,11 @@ if names.target:
     server.recordOptions(dur=seconds, filename=names.target, fileformat=0, sampletype=3)
 
 song = pyo.SfPlayer(names.source)
-ride = pyo.Linseg([(0, -12), (2, -12), (4, 0)]).play()  # drums come in from the third second on, in dB
+ride = pyo.Linseg([(0, -12), (2, -12), (4, 0)]).play()  # gain of the drums in dB: up from second 2 to second 4
 mix = StemMix(song, model="live", drums=ride).out()
 hall = pyo.Freeverb(mix.stems["vocals"], size=0.9, bal=1, mul=0.3).out()
 
-server.start()  # offline: renders it all
+server.start()  # offline, this renders the whole song
 if not names.target:
     input(f"Playing, {1000 * mix.latency_samples / rate:.1f} ms late; Enter stops. ")
     server.stop()

@@ -1,6 +1,6 @@
-"""Every stem through a pedalboard of its own: python examples/rack.py in.wav out.wav
+"""Each stem through its own pedalboard: python examples/rack.py in.wav out.wav
 
-Or, with any format that StemBridge reads and writes: stembridge remix song.mp3 --rack examples/rack.py:rack -o out.mp3
+With any format that StemBridge reads and writes: stembridge remix song.mp3 --rack examples/rack.py:rack -o out.mp3
 """
 
 import argparse
@@ -13,9 +13,9 @@ from stembridge import StemRack
 
 def rack():
     return StemRack(
-        model="live",  # for files "studio" separates better
+        model="live",  # "studio" separates files better
         vocals=Pedalboard([HighpassFilter(120), Reverb(room_size=0.6, wet_level=0.2)]),
-        drums=[Compressor(threshold_db=-20, ratio=4), Gain(2), BrickwallLimiter(-3)],  # which has latency
+        drums=[Compressor(threshold_db=-20, ratio=4), Gain(2), BrickwallLimiter(-3)],  # the limiter has latency
         other=Chorus(),
         gains_db={"bass": 1.5},
     )
@@ -29,7 +29,7 @@ if __name__ == "__main__":
     effect = rack()
     with AudioFile(names.source) as song, AudioFile(names.target, "w", song.samplerate, song.num_channels) as out:
         effect.prepare(song.samplerate, song.num_channels)
-        early = effect.latency_samples  # what comes before the song's first sample
+        early = effect.latency_samples  # samples before the song's first one
         while out.frames < song.frames:
             block = song.read(4096) if song.tell() < song.frames else np.zeros((song.num_channels, 4096), np.float32)
             block = effect.process(block)

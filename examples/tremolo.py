@@ -16,7 +16,7 @@ class Tremolo:
         self.turns = 0.0
 
     def process(self, block):
-        """(channels, n) in and out, float32. The parameters are attributes, the same for the whole block."""
+        """Take and return float32 (channels, n). Parameters are attributes, which do not change during a block."""
         step = self.rate_hz / self.sample_rate
         wave = 0.5 - 0.5 * np.cos(2 * np.pi * (self.turns + step * np.arange(block.shape[-1])))
         self.turns = (self.turns + step * block.shape[-1]) % 1.0
@@ -24,7 +24,7 @@ class Tremolo:
 
 
 if __name__ == "__main__":
-    # The process that makes the sound imports this file as the module `tremolo`, and needs none of these.
+    # Imported here, because the process that makes the sound imports this file too, and does not need these.
     from pedalboard import Pedalboard, Reverb
     from pedalboard.io import AudioFile
     from stembridge import load_processor

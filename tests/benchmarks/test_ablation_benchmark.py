@@ -45,7 +45,7 @@ def test_runs_are_made_kept_and_shown(songs, tmp_path):
     assert logs == {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("log.csv")}
     other = run(*arguments, "--minutes", 0.02)
     assert other.returncode == 2
-    assert "a run of other settings" in other.stderr
+    assert "a run with other settings" in other.stderr
 
 
 def test_variants_change_what_they_say(songs, tmp_path):
@@ -78,7 +78,7 @@ assert len({json.dumps(found) for found in seen}) == len(seen) > 5
         (["--minutes", 0], "--minutes 0"),
         (["--only", "nothing"], "'nothing'"),
         (["--mode", "sideways"], "sideways"),
-        (["--data", "no"], "no: no such folder"),
+        (["--data", "no"], "the folder no does not exist"),
     ],
 )
 def test_bad_input_is_one_line(songs, tmp_path, change, part):

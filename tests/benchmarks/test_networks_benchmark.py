@@ -38,7 +38,7 @@ def test_all_is_measured_and_shown(tmp_path):
         assert row["speed"] > 0
         assert row["strange"]["silence"] == 0
         assert set(row["scores"]["stems"]) == {"vocals", "drums", "bass", "other", "mean"}
-        assert row["scores"]["karaoke"]["vocals_left"] < 0
+        assert row["scores"]["karaoke"]["vocals_remaining"] < 0
         for measures in row["scores"]["stems"].values():
             low, median, high = measures["sdr"]
             assert low <= median <= high
@@ -74,7 +74,7 @@ def test_networks_of_others_are_listed_beside_ours(tmp_path):
     assert guest["speed"] > 0
     assert guest["one"] > 0
     assert guest["added"] > 0
-    assert "Networks of others on one core" in done.stdout
+    assert "Imported networks on one core" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -91,5 +91,5 @@ def test_bad_input_gets_one_line_before_anything_is_measured(arguments, part):
 def test_a_network_that_training_did_not_make_is_refused_before_anything_is_measured(tiny_live_model):
     done = run("--model", tiny_live_model)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "its card names no recipe" in done.stderr
+    assert "the card has no recipe" in done.stderr
     assert done.stderr.count("\n") == 1
