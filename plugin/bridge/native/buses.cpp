@@ -50,7 +50,7 @@ Result Buses::arrange(const SpeakerArrangement* ins, int32_t count_in, const Spe
     if (count_in != 1 || count_out < 1 || count_out > count(kOutput)) return kResultFalse;
     bool known = (ins[0] == kMono && outs[0] == kMono) || (ins[0] == kMono && outs[0] == kStereo) ||
                  (ins[0] == kStereo && outs[0] == kStereo);
-    // A bus that is not in use may be said to have no channels.
+    // For a bus that is not in use, hosts may give no channels.
     bool alike = std::all_of(outs + 1, outs + count_out, [&](auto out) { return out == outs[0] || out == kEmpty; });
     if (!known || !alike) return kResultFalse;
     channels_ = ins[0] == kMono ? 1 : 2;

@@ -1,4 +1,4 @@
-// Counts the blocks of each instance that went out dry by mistake, for the Python that loaded the library.
+// Counts the blocks of each instance that went out dry by mistake, for Python code that loaded the library.
 #pragma once
 
 #include <atomic>

@@ -7,13 +7,13 @@ namespace stembridge {
 
 namespace {
 
-constexpr double kFade = 0.005;  // seconds between dry and wet
+constexpr double kFadeS = 0.005;  // length of the crossfade between dry and wet
 
 }  // namespace
 
 void DryWet::configure(double sample_rate, int channels, int outputs, int64_t latency, int64_t ahead) {
     channels_ = channels, outputs_ = outputs, latency_ = latency, ahead_ = ahead;
-    step_ = std::min(1.0, 1 / (kFade * sample_rate));
+    step_ = std::min(1.0, 1 / (kFadeS * sample_rate));
     for (auto& ring : dry_) ring.assign(static_cast<size_t>(power_of_two(latency + kPiece)), 0.0f);
     gap_.assign(static_cast<size_t>(outputs * channels), 0.0f);
 }
@@ -66,8 +66,8 @@ bool DryWet::render(const Worker& worker, const Extent& extent, int64_t start, f
             if (!outputs[k]) continue;
             float dry = this->dry(k, position - latency_);
             float wet = !there || silent ? 0 : *worker.output(k / channels_, k % channels_, theirs);
-            // Where there is no wet sample to fade out with, the last one's distance from the dry one stands for it, to
-            // the fade's end: a jump back to the true distance would click.
+            // If wet samples for the fade-out are missing, keep the last difference between wet and dry until the fade
+            // ends. A jump back to the true difference would click.
             if (!fading_out_) gap_[k] = wet - dry;
             outputs[k][i] = wetness_ == 1 ? wet : wetness_ == 0 ? dry : dry + static_cast<float>(wetness_) * gap_[k];
         }

@@ -1,4 +1,4 @@
-// What a host finds in the library: one class, the plugin that the bundle's descriptor describes.
+// The library's factory, with one class: the plugin that the bundle's descriptor describes.
 #include <cstring>
 
 #include "platform.h"

@@ -15,12 +15,12 @@ struct Parameter {
     double minimum = 0, maximum = 1, initial = 0;
     bool toggle = false;
     int32_t flags = vst3::kCanAutomate;
-    vst3::ParamId id = 0;  // a hash of the name, so that it stays what it is when others come and go
+    vst3::ParamId id = 0;  // a hash of the name, so that it does not depend on other parameters
 
     static Parameter make_toggle(const std::string& name, const std::string& title, bool initial);
     static Parameter make_list(const std::string& name, const std::string& title, std::vector<std::string> choices);
 
-    double plain(double normalized) const;  // rounded to what is worth telling apart
+    double plain(double normalized) const;  // rounded to a useful precision
     double normalized(double plain) const;
     std::string text(double normalized) const;
     // The unit is optional; the decimal separator is a comma or a point; "-inf" is the lowest value if the unit is dB.
@@ -28,10 +28,10 @@ struct Parameter {
     int32_t steps() const;
 };
 
-// FNV-1a, without the top bit, which hosts keep for themselves.
+// FNV-1a without the top bit, which hosts reserve.
 vst3::ParamId id_of(const std::string& name);
 
-// Numbers as text, whatever the host's locale. A text that holds more than a number is refused.
+// Numbers as text, independent of the host's locale. A text with more than a number is refused.
 std::string number_text(double number, int decimals);
 bool parse_number(const std::string& text, double* number);
 

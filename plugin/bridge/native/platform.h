@@ -1,4 +1,5 @@
-// All that depends on the operating system: where this library lies, and a child process with a socket and shared memory.
+// Everything that depends on the operating system: the path of this library, and a child process with a socket and
+// shared memory.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +8,7 @@
 #include <string>
 #include <vector>
 
-// What a host or Python may call.
+// Marks functions that a host or Python calls.
 #if defined(_WIN32)
 #define STEMBRIDGE_EXPORT extern "C" __declspec(dllexport)
 #else
@@ -22,29 +23,29 @@ std::string resources_folder();
 // Nanoseconds that never go back.
 int64_t now_ns();
 
-// Identifies this process; a fork has another.
+// The id of this process. A fork has another one.
 int64_t process_id();
 
 // Give the calling thread ordinary priority and all cores that the process may use. Threads and processes inherit both
 // from the thread that starts them, and a host's audio thread may have real-time priority and a single core.
 void use_ordinary_scheduling();
 
-// A process of ours, to whose end of a socket and memory nobody else has access. Destroying it ends the process.
+// A child process, with a socket and memory that no other process can use. Destroying this object ends the process.
 class Child {
 public:
-    // arguments[0] is the program. Null, with the reason, if it cannot be started.
+    // arguments[0] is the program. Returns null, with the reason, if it cannot be started.
     static std::unique_ptr<Child> start(const std::vector<std::string>& arguments, size_t memory_size,
                                         std::string* error);
     virtual ~Child() = default;
 
     virtual char* memory() = 0;
-    // Never blocks. False if it did not go: the child is gone, or does not read.
+    // Never blocks. Returns false if the packet was not sent: the child is gone, or does not read.
     virtual bool send(const void* data, size_t size) = 0;
-    // Size of the packet received; 0 if none came in time, -1 if none will ever come. eager: stay awake for a while,
-    // where the time to be woken matters and the processor's does not.
+    // Returns the size of the received packet, 0 if none came in time, or -1 if none can come any more. eager: stay awake
+    // for a while, if the time to wake up matters more than processor time.
     virtual long receive(void* data, size_t size, int64_t timeout_ns, bool eager) = 0;
     virtual void kill() = 0;
-    // How it ended, once it has: "was killed by signal 9".
+    // How it ended, if it has: "was killed by signal 9".
     virtual std::string end() = 0;
 };
 

@@ -22,12 +22,12 @@ namespace stembridge {
 
 namespace {
 
-constexpr int kSocket = 3, kMemory = 4;     // descriptors in the child
-constexpr int64_t kPatience = 500'000'000;  // ns for a child to end by itself
-constexpr int64_t kBurial = 5'000'000'000;  // ns to wait for a killed process to end
-constexpr int kSendBuffer = 1 << 20;        // bytes, for packets the child has not read
-constexpr int64_t kAwake = 200'000;         // ns; to be woken on another core takes 50 to 100 us
-constexpr int kFirstFree = 64;              // ours lie above all that the child's are copied to
+constexpr int kSocket = 3, kMemory = 4;            // descriptors in the child
+constexpr int64_t kEndTimeoutNs = 500'000'000;     // for a child to end by itself
+constexpr int64_t kKillTimeoutNs = 5'000'000'000;  // for a killed process to end
+constexpr int kSendBufferBytes = 1 << 20;          // for packets that the child has not read
+constexpr int64_t kAwakeNs = 200'000;              // waking up on another core takes 50 to 100 us
+constexpr int kFirstFree = 64;                     // new descriptors are above those that the child's are copied to
 
 void pause_ns(long ns) {
     timespec time{0, ns};
@@ -46,8 +46,8 @@ public:
         if (owner_ == getpid()) {
             shutdown(socket_, SHUT_RDWR);  // the child sees it even if a fork of this process still holds the socket
             int64_t start = now_ns();
-            while (pid_ > 0 && !reaped() && now_ns() < start + kPatience + kBurial) {
-                if (now_ns() > start + kPatience) kill();
+            while (pid_ > 0 && !reaped() && now_ns() < start + kEndTimeoutNs + kKillTimeoutNs) {
+                if (now_ns() > start + kEndTimeoutNs) kill();
                 pause_ns(200'000);
             }
         }
@@ -60,8 +60,8 @@ public:
         int memory = moved_up(memfd_create("stembridge", MFD_CLOEXEC));
         bool ready = memory >= 0 && ftruncate(memory, static_cast<off_t>(memory_size)) == 0 &&
                      socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0;
-        // Short blocks fill it soon when the child is held up. The system may have a lower limit.
-        if (ready) setsockopt(sockets[0], SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
+        // Short blocks fill it soon if the child is delayed. The system may have a lower limit.
+        if (ready) setsockopt(sockets[0], SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof kSendBufferBytes);
         socket_ = moved_up(sockets[0]);
         int theirs = moved_up(sockets[1]);
         void* mapped = MAP_FAILED;
@@ -87,7 +87,7 @@ public:
     }
 
     long receive(void* data, size_t size, int64_t timeout_ns, bool eager) override {
-        int64_t start = now_ns(), deadline = start + timeout_ns, awake_until = eager ? start + kAwake : start;
+        int64_t start = now_ns(), deadline = start + timeout_ns, awake_until = eager ? start + kAwakeNs : start;
         for (;;) {
             long received = recv(socket_, data, size, MSG_DONTWAIT);
             if (received > 0) return received;
@@ -124,7 +124,7 @@ private:
         posix_spawn_file_actions_t actions;
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-        // What a processor prints must not end up in the host's output, and a host may have closed its own.
+        // A processor's output must not get into the host's, and the host may have closed its own.
         if (fcntl(2, F_GETFD) < 0) posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
         posix_spawn_file_actions_adddup2(&actions, 2, 1);
         posix_spawn_file_actions_adddup2(&actions, socket, kSocket);
@@ -147,12 +147,12 @@ private:
         return code;
     }
 
-    // Whether the child has ended; from then on its number may belong to somebody else.
+    // Returns whether the child has ended. From then on its id may belong to another process.
     bool reaped() {
         int status = 0;
         pid_t pid = waitpid(pid_, &status, WNOHANG);
         if (pid == 0 || (pid < 0 && errno == EINTR)) return false;
-        status_ = pid > 0 ? status : -1;  // the host may have reaped it before us
+        status_ = pid > 0 ? status : -1;  // the host may have reaped it first
         pid_ = -1;
         return true;
     }

@@ -6,8 +6,8 @@
 
 namespace stembridge {
 
-// The part of the plugin that is about units: there is one, with one list of programs if the descriptor has presets. The
-// first program is no preset. Which one is chosen is a parameter: see Controller.
+// The plugin's units: there is one, with one list of programs if the descriptor has presets. The first program means
+// that no preset is chosen. The choice is a parameter, see Controller.
 class Programs : public vst3::IUnitInfo {
 public:
     explicit Programs(const std::vector<Preset>& presets) : presets_(presets) {}

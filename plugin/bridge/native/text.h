@@ -1,4 +1,4 @@
-// Between the shell's texts, which are ASCII, and those of VST 3.
+// Converts between the shell's texts, which are ASCII, and those of VST 3.
 #pragma once
 
 #include <cstdio>
@@ -9,7 +9,7 @@
 namespace stembridge {
 
 void copy(const std::string& text, vst3::String128 target);
-// At most `longest` characters; signs of typed numbers that are not ASCII become those that are.
+// Returns at most `longest` characters. Non-ASCII signs of typed numbers, such as a minus sign, become ASCII.
 std::string ascii(const char16_t* text, size_t longest = 127);
 
 template <size_t size>

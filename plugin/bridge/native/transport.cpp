@@ -6,8 +6,8 @@ namespace stembridge {
 
 namespace {
 
-constexpr double kTolerance = 2;  // samples; hosts that play faster or slower round positions
-constexpr double kFastest = 16;   // no host plays faster than that
+constexpr double kToleranceSamples = 2;  // hosts that play faster or slower round positions
+constexpr double kMaxSpeed = 16;         // no host plays faster
 constexpr double kSecondsInMinute = 60;
 
 // Whether the block begins at the start of a loop that the host plays, give or take `samples`.
@@ -31,11 +31,11 @@ bool Transport::jumps(const vst3::ProcessContext* context, int32_t length) {
         return false;
     }
     double moved = static_cast<double>(position - position_), played = static_cast<double>(length_);
-    auto as_fast_as = [&](double speed) { return std::abs(moved - speed * played) <= kTolerance; };
+    auto as_fast_as = [&](double speed) { return std::abs(moved - speed * played) <= kToleranceSamples; };
     bool jumps = starts || !(as_fast_as(1) || as_fast_as(speed_));
-    if (jumps && !starts && begins_loop(*context, played + kTolerance)) jumps = false;
-    // After a jump that may have been a change of speed, the next block tells.
-    bool possible = !starts && played > 0 && std::abs(moved) <= kFastest * played;
+    if (jumps && !starts && begins_loop(*context, played + kToleranceSamples)) jumps = false;
+    // A jump may have been a change of speed, which the next block shows.
+    bool possible = !starts && played > 0 && std::abs(moved) <= kMaxSpeed * played;
     speed_ = possible ? moved / played : 1;
     position_ = position;
     length_ = length;
