@@ -123,9 +123,10 @@ def play_live(
         with control, live:  # first the control, because a missing port must stop this before a file is written
             began = True
             if ui:
-                from .mixer import run_mixer
+                from .mixer import Mixer
+                from .terminal import run_app
 
-                run_mixer(live, control, lines)
+                run_app(Mixer(live, control, lines))
             else:
                 print(f"{_description(live)}; Ctrl-C ends", flush=True)
                 transport, song = live.transport, 0

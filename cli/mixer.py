@@ -5,21 +5,19 @@ import signal
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from rich.style import Style
 from rich.text import Text
 from textual import events, on
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.screen import ModalScreen
-from textual.widgets import Footer, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Footer, Static
 
 from ..core.times import clock
-from ..presets import PresetError, own_presets, preset_names, read_preset
 from .master import MasterMeter
+from .mixer_keys import KEYS, NUM_KEYS
+from .mixer_screens import Help, PresetList, usable_presets
 from .song_line import SongLine
 from .strip import ChannelStrip
 from .undo import Undoable
@@ -29,104 +27,8 @@ if TYPE_CHECKING:
     from ..live import Live
 
 REFRESH_INTERVAL_S = 1 / 15
-STEP_DB, LARGE_STEP_DB = 1.0, 6.0
-SKIP_S = 5.0  # a key goes so far back or forward in a song
-NUM_KEYS = 9  # number keys for presets
 MAX_MESSAGES = 3  # shown at a time
-STOP_SIGNALS = "SIGINT", "SIGTERM", "SIGHUP"
 HIGH_LOAD = 0.7  # a load above this is marked
-HELP = """\
- ← →        choose a stem      space  pause, resume
- ↑ ↓        1 dB up, down      , .    5 s back, ahead
- PgUp PgDn  6 dB up, down      b n    previous, next song
- Home End   0 dB, silence      l      loop from, to, off
- m s        mute, solo         1..9   load a preset
- r u        all to 0 dB, undo  p      all presets
- q          quit               c Esc  clip, message off
- mouse: drag faders and the song's line, turn the wheel
- on faders; click M, S, presets, clip light, message
-
- Meters show the level after the faders, from -60 dB to
- full scale: RMS as a bar, peak as a line. LOAD is the
- share of a core, LATE counts late blocks, LATENCY is that
- of the effect and of one block. Any key closes this.\
-"""
-
-
-def run_mixer(live: "Live", control: "MidiControl", lines: "queue.SimpleQueue[str]") -> None:
-    """Show the mixer until the user quits, the sound ends, or a signal arrives, which is raised again afterwards.
-
-    Args:
-        live: Sound that has been started.
-        control: Moves the faders.
-        lines: Messages to show.
-    """
-    mixer = Mixer(live, control, lines)
-    numbers = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    caught: list[int] = []
-
-    def stop(number: int, _: Any) -> None:  # first the mixer must restore the terminal
-        if caught:  # the mixer hangs
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        caught.append(number)
-        mixer.call_later(mixer.exit)
-
-    for number in numbers:
-        if before[number] is not signal.SIG_IGN:
-            signal.signal(number, stop)
-    try:
-        mixer.run()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in caught[:1]:  # even if a lost terminal made the mixer fail: the signal is the reason
-            signal.raise_signal(number)
-
-
-class Help(ModalScreen[None]):
-    """The list of keys."""
-
-    def compose(self) -> ComposeResult:
-        """Yield the box with the text."""
-        yield Static(HELP, id="help")
-
-    def on_key(self, event: events.Key) -> None:
-        """Close the list at any key, which does nothing else."""
-        event.stop()
-        self.dismiss()
-
-    def on_click(self) -> None:
-        """Close the list at a click."""
-        self.dismiss()
-
-
-class PresetList(ModalScreen[str]):
-    """All presets to choose from.
-
-    Args:
-        presets: Name to description.
-    """
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,p,q", "dismiss", show=False)]
-
-    def __init__(self, presets: dict[str, str]) -> None:
-        super().__init__()
-        self._options = [Option(f"{name:<15} {text}", id=name) for name, text in presets.items()]
-
-    def compose(self) -> ComposeResult:
-        """Yield the list."""
-        yield OptionList(*self._options, id="all-presets", markup=False)
-
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Close the list with the chosen preset."""
-        self.dismiss(event.option_id)
-
-    def on_click(self, event: events.Click) -> None:
-        """Close the list if the click was outside it."""
-        if event.widget is self:
-            self.dismiss()
 
 
 class Mixer(App[None]):
@@ -150,38 +52,13 @@ class Mixer(App[None]):
     #all-presets { width: 62; max-width: 100%; height: auto; max-height: 100%; border: round ansi_default;
                    text-wrap: nowrap; text-overflow: ellipsis; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "choose(-1)", show=False),
-        Binding("right", "choose(1)", show=False),
-        Binding("question_mark", "help", "help", key_display="?"),
-        Binding("q,ctrl+c", "quit", "quit", key_display="q"),
-        Binding("space", "pause", "pause"),
-        Binding("l", "loop", "loop"),
-        Binding("m", "mute", "mute"),
-        Binding("s", "solo", "solo"),
-        Binding("u", "undo", "undo"),
-        Binding("p", "presets", "presets"),
-        Binding("r", "reset", show=False),
-        Binding("comma", f"skip({-SKIP_S})", show=False),
-        Binding("full_stop", f"skip({SKIP_S})", show=False),
-        Binding("b", "step(-1)", show=False),
-        Binding("n", "step(1)", show=False),
-        Binding("c", "put_out", show=False),
-        Binding("escape", "hush", show=False),
-        Binding("up", f"move({STEP_DB})", show=False),
-        Binding("down", f"move({-STEP_DB})", show=False),
-        Binding("pageup", f"move({LARGE_STEP_DB})", show=False),
-        Binding("pagedown", f"move({-LARGE_STEP_DB})", show=False),
-        Binding("home", "set_gain(0)", show=False),
-        Binding("end", "set_gain(-80)", show=False),
-        *(Binding(str(key), f"preset({key})", show=False) for key in range(1, NUM_KEYS + 1)),
-    ]
+    BINDINGS = KEYS
 
     def __init__(self, live: "Live", control: "MidiControl", lines: "queue.SimpleQueue[str]") -> None:
         super().__init__()
         self.theme = "ansi-dark"  # the colours of the terminal, whether it is light or dark
         self._live, self._control, self._lines = live, Undoable(control), lines
-        self._presets = _keyed_presets(live.stems)
+        self._presets = list(usable_presets(live.stems))[:NUM_KEYS]
         self._loop_from: tuple[int, float] | None = None  # the number of a song, and the start of its loop in seconds
         # Not found by queries, because they search the front screen, which may be the help.
         self._strips = [ChannelStrip(self._control, stem) for stem in live.stems]
@@ -324,7 +201,7 @@ class Mixer(App[None]):
 
     def action_presets(self) -> None:
         """Show all presets to choose from."""
-        self.push_screen(PresetList(_usable_presets(self._live.stems)), self._load_preset)
+        self.push_screen(PresetList(usable_presets(self._live.stems)), self._load_preset)
 
     def _load_preset(self, name: str | None) -> None:
         if name is not None:
@@ -404,22 +281,3 @@ class Mixer(App[None]):
     def on_resize(self, event: events.Resize) -> None:
         """Give the presets the lines that they need."""
         self._keys.update(self._buttons(event.size.width - 2))
-
-
-def _usable_presets(stems: tuple[str, ...]) -> dict[str, str]:
-    """Return the presets whose stems are all among these, name to description; the user's own presets come last."""
-    own = own_presets()
-    found = {}
-    for name in sorted(preset_names(), key=lambda name: (name in own, name)):
-        try:
-            preset = read_preset(name)
-        except PresetError:  # a file in the user's folder that is not a preset
-            continue
-        if set(preset.gains_db) <= set(stems):
-            found[name] = f"{preset.description} (your own)" if name in own else preset.description
-    return found
-
-
-def _keyed_presets(stems: tuple[str, ...]) -> list[str]:
-    """Return the names of the presets that have a number key."""
-    return list(_usable_presets(stems))[:NUM_KEYS]

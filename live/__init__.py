@@ -8,7 +8,7 @@ from ..core.lazy import lazy_names
 __all__ = ["Live", "LiveError", "device_names"]
 
 if TYPE_CHECKING:
-    from .devices import device_names
+    from .drivers import device_names
     from .session import Live
 
-__getattr__, __dir__ = lazy_names(__name__, {"devices": "device_names", "session": "Live"})
+__getattr__, __dir__ = lazy_names(__name__, {"drivers": "device_names", "session": "Live"})

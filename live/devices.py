@@ -3,18 +3,15 @@
 import threading
 import time
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..core.errors import LiveError
-from ..core.extras import install_extra
-from ..core.suggest import did_you_mean
-from .sources_sinks import SUFFIXES, Sink, Source
-
-if TYPE_CHECKING:
-    from .block_callback import BlockCallback
-    from .settings import Settings
+from .block_callback import BlockCallback
+from .drivers import backend_named, find_device, open_devices
+from .settings import Settings
+from .sources_sinks import Sink, Source
 
 PERIODS = 2  # blocks that a device buffers, the minimum
 DEVICE_TIMEOUT_S = 2.0  # a device that asks for no block for so long counts as lost
@@ -26,27 +23,11 @@ MAX_AHEAD_S = 0.5
 CLOCK_TOLERANCE = 0.01  # a device's clock may be faster than this computer's by this share
 
 
-def device_names(driver: str | None = None) -> tuple[str, list[str], list[str]]:
-    """List the audio devices.
-
-    Args:
-        driver: Name of a driver, such as "jack"; by default the first that works.
-
-    Returns:
-        The driver's name, the names of input devices, and those of output devices.
-
-    Raises:
-        LiveError: No sound system answers, or `driver` is unknown.
-    """
-    devices = _devices(driver)
-    return devices.backend, *([device["name"] for device in _list(devices, kind)] for kind in ("input", "output"))
-
-
 def play_through_devices(
-    settings: "Settings",
+    settings: Settings,
     source: Source | None,
     sink: Sink | None,
-    work: "BlockCallback",
+    work: BlockCallback,
     stopped: threading.Event,
     report: Callable[[str], None],
     ready: Callable[[], None],
@@ -92,10 +73,10 @@ class _Stream:
 
     def __init__(
         self,
-        settings: "Settings",
+        settings: Settings,
         source: Source | None,
         sink: Sink | None,
-        work: "BlockCallback",
+        work: BlockCallback,
         stopped: threading.Event,
     ) -> None:
         self._settings, self._source, self._sink, self._work, self._stopped = settings, source, sink, work, stopped
@@ -111,20 +92,20 @@ class _Stream:
         import miniaudio
 
         settings = self._settings
-        devices = _devices(settings.driver)
+        devices = open_devices(settings.driver)
         options: dict[str, Any] = {
             "sample_rate": settings.sample_rate,
             "buffersize_msec": max(1, round(1000 * settings.block / settings.sample_rate)),
             "callback_periods": PERIODS,
-            "backends": [_backend(devices.backend)],
+            "backends": [backend_named(devices.backend)],
             "app_name": "StemBridge",
         }
         kind, sample_format, channels = None, miniaudio.SampleFormat.FLOAT32, settings.num_channels
         if self._source is None:
-            capture = _found(devices, "input", settings.input)
+            capture = find_device(devices, "input", settings.input)
             kind, options = miniaudio.CaptureDevice, options | {"input_format": sample_format, "device_id": capture}
         if self._sink is None:
-            playback = _found(devices, "output", settings.output)
+            playback = find_device(devices, "output", settings.output)
             if kind is None:
                 kind = miniaudio.PlaybackDevice
                 options |= {"output_format": sample_format, "device_id": playback}
@@ -198,72 +179,6 @@ class _Stream:
         except Exception as error:
             self.error = error
             self._stopped.set()
-
-
-def check_driver(driver: str | None) -> Any:
-    """Return miniaudio's drivers on this machine.
-
-    Args:
-        driver: Name of a driver that must be among them.
-
-    Raises:
-        LiveError: The driver or miniaudio is missing.
-    """
-    try:
-        import miniaudio
-    except ImportError as error:
-        raise LiveError(f"devices need miniaudio ({error}): {install_extra('live')}") from error
-    enabled = miniaudio.get_enabled_backends() - {miniaudio.Backend.CUSTOM}
-    names = sorted(backend.name.lower() for backend in enabled)
-    if driver is not None and driver not in names:
-        raise LiveError(f"unknown driver {driver!r}{did_you_mean(driver, names)}; choose from {', '.join(names)}")
-    return enabled
-
-
-def _devices(driver: str | None) -> Any:
-    enabled = check_driver(driver)
-    import miniaudio
-
-    # The silent driver only if it is asked for, because otherwise users would wonder why they hear nothing.
-    wanted = [_backend(driver)] if driver else sorted(enabled - {miniaudio.Backend.NULL}, key=lambda b: b.value)
-    try:
-        return miniaudio.Devices(wanted)
-    except miniaudio.MiniaudioError as error:
-        raise LiveError(
-            f"no sound system answers ({', '.join(b.name.lower() for b in wanted)}); "
-            "use a file or `none` in place of a device, or choose another driver with --driver"
-        ) from error
-
-
-def _backend(name: str) -> Any:
-    import miniaudio
-
-    return miniaudio.Backend[name.upper().replace(" ", "")]
-
-
-def _list(devices: Any, kind: str) -> list[dict[str, Any]]:
-    """Return the devices for "input" or "output"."""
-    import miniaudio
-
-    try:
-        found: list[dict[str, Any]] = devices.get_captures() if kind == "input" else devices.get_playbacks()
-        return found
-    except miniaudio.MiniaudioError:  # raised by ALSA if there is no sound card
-        return []
-
-
-def _found(devices: Any, kind: str, wanted: str | None) -> Any:
-    """Return the id of a device by its name or a part of it, None for the default device."""
-    ids = {device["name"]: device["id"] for device in _list(devices, kind)}
-    if not ids:
-        raise LiveError(f"no {kind} device was found; plug one in, or use a file or `none`")
-    if wanted is None:
-        return None
-    for name in [name for name in ids if name == wanted] + [name for name in ids if wanted.lower() in name.lower()]:
-        return ids[name]
-    file = "an existing file" if kind == "input" else f"a file name that ends in {', '.join(SUFFIXES)}"
-    meant = did_you_mean(wanted, ids)
-    raise LiveError(f"{wanted!r} is neither an {kind} device nor {file}{meant}; the devices are {', '.join(ids)}")
 
 
 def _reason(error: Exception) -> str:

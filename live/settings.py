@@ -18,6 +18,7 @@ from ..core.stems import check_stems
 from ..engine.processor import MAX_RATE_HZ, MIN_RATE_HZ
 from ..models import load_model
 from ..presets.gains import Gains, read_gains
+from .drivers import check_driver
 from .sources_sinks import SUFFIXES
 
 DEFAULT_RATE_HZ = 44100  # if no song has another
@@ -139,8 +140,6 @@ def checked_settings(
     if seconds is not None and not 0 < seconds < math.inf:
         raise LiveError(f"{seconds} seconds cannot be played; give more than 0, or leave it out for no end")
     if driver is not None:  # even if no device is used
-        from .devices import check_driver
-
         check_driver(driver)
     if not realtime and "device" in (input_kind, output_kind):
         raise LiveError("realtime=False works only without devices; give files or `none` as input and output")

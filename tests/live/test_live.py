@@ -409,7 +409,7 @@ def test_a_device_vanishes_and_returns(tiny_live_model, monkeypatch, how):
             super().__init__(**options)
             opened.append(self)
 
-    find = devices._devices
+    find = devices.open_devices
 
     def look(driver):
         if away.is_set():
@@ -417,7 +417,7 @@ def test_a_device_vanishes_and_returns(tiny_live_model, monkeypatch, how):
         return find(driver)
 
     monkeypatch.setattr(miniaudio, "DuplexStream", Device)
-    monkeypatch.setattr(devices, "_devices", look)
+    monkeypatch.setattr(devices, "open_devices", look)
     monkeypatch.setattr(devices, "RETRY_INTERVAL_S", 0.05)
     monkeypatch.setattr(devices, "DEVICE_TIMEOUT_S", 0.5)
     settings = Live(None, None, model=tiny_live_model, driver="null").settings

@@ -11,8 +11,9 @@ import soundfile
 from stembridge import StemProcessor
 from stembridge.control import MidiControl
 from stembridge.live import Live, LiveError
+from stembridge.live.decoded_song import DecodedSong
 from stembridge.live.shared_memory import SharedMemory
-from stembridge.live.songs import DecodedSong, SongPlayer
+from stembridge.live.songs import SongPlayer
 
 RATE, FADE, LATENCY = 44100, 882, 512
 
