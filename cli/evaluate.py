@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.extras import install_extra
+from .lines import complain
 from .options import AsJson, DataFolders, Force, ModelName, MoreFolders, ProviderName, Threads, check_new
 from .rendering import progress_bar
 
@@ -30,7 +31,9 @@ def evaluate_model(
     all_songs: Annotated[
         bool, typer.Option("--all", help="All complete songs, not MUSDB18's validation songs.")
     ] = False,
-    bss_eval: Annotated[bool, typer.Option(help="SIR and SAR too (slow; needs museval).")] = True,
+    bss_eval: Annotated[
+        bool | None, typer.Option(help="SIR and SAR too (slow; default: if museval is installed).")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write all scores to a .json file.")
     ] = None,
@@ -48,10 +51,13 @@ def evaluate_model(
         if output.suffix != ".json":
             raise ValueError(f"{output}: scores are written as JSON, so the name must end in .json")
         check_new(output, force)
-    if bss_eval and find_spec("museval") is None:
-        raise ValueError(
-            f"SIR and SAR need museval, which is not installed: {install_extra('train')}, or give --no-bss-eval"
-        )
+    can_bss_eval = find_spec("museval") is not None
+    if not can_bss_eval:
+        missing = f"SIR and SAR need museval, which is not installed: {install_extra('train')}"
+        if bss_eval:
+            raise ValueError(missing)
+        if bss_eval is None:
+            complain(f"{missing}; the other scores follow")
     from ..control.files import write_whole
     from ..models import load_model
     from ..training.data.songs import find_songs
@@ -73,7 +79,7 @@ def evaluate_model(
             loaded,
             sample_rate=sample_rate,
             input_db=input_db,
-            bss_eval=bss_eval,
+            bss_eval=can_bss_eval if bss_eval is None else bss_eval,
             threads=threads,
             progress=progress and (lambda done: progress("scoring", done)),
             scored=show,
@@ -102,4 +108,4 @@ def evaluate_model(
     )
     if karaoke:
         print("without vocals: " + ", ".join(f"{KARAOKE[m]} {score:.2f} dB" for m, score in karaoke.items()))
-    print(f"{len(songs)} songs, {evaluation.left_out} references below -60 dBFS left out")
+    print(f"{len(songs)} song{'s'[: len(songs) != 1]}, {evaluation.left_out} references below -60 dBFS left out")

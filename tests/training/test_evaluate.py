@@ -156,6 +156,17 @@ def test_the_table_comes_after_a_line_for_each_song(songs_folder, tiny_live_mode
     )
 
 
+def test_without_museval_the_other_scores_are_printed(songs_folder, tiny_live_model, monkeypatch, capsys):
+    monkeypatch.setattr("stembridge.cli.evaluate.find_spec", lambda name: None)
+    arguments = ["evaluate", "--data", str(songs_folder / "song 0"), "--model", str(tiny_live_model)]
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert "SIR and SAR need museval, which is not installed: pip install " in err
+    assert out.splitlines()[1].split() == ["stem", "sdr", "frame_sdr"]
+    assert out.splitlines()[-1].startswith("1 song, ")
+    assert main([*arguments, "--bss-eval"]) == 2
+
+
 def test_progress_never_goes_back_and_moves_within_a_song(songs_folder, tiny_live_model):
     told = []
     songs = songs_to_score(find_songs([songs_folder / "song 0"]))
