@@ -1,4 +1,4 @@
-"""The size of lossy files: a bitrate, or a quality from 0 to 10, in the terms of each encoder."""
+"""Turn a bitrate, or a quality from 0 to 10, into the settings of each lossy encoder."""
 
 import io
 import struct
@@ -6,32 +6,32 @@ from typing import Any
 
 import numpy as np
 
-_BEST = 10.0
-_DEFAULT_QUALITY = 8.0  # 10 for MP3
-# kbit/s of stereo at 44.1 kHz and above by quality; what Vorbis has on average, and AAC and Opus aim at.
+_BEST_QUALITY = 10.0
+_DEFAULT_QUALITY = 8.0  # of all kinds except MP3, whose default is the best
+# Bitrate by quality, for stereo at 44.1 kHz and above. Vorbis has it on average; AAC and Opus aim at it.
 _QUALITY_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
-_OPUS = (".opus", ".webm")
+_OPUS_KINDS = (".opus", ".webm")
 _OPUS_SHARE = 0.75  # Opus sounds as good at this share of the bitrate
-_OPUS_MAX = 510
-_AAC_BITS_PER_SAMPLE = 6  # the most, in each channel
-_OPUS_LOWEST, _AAC_LOWEST = 6, 8  # kbit/s in each channel
-_MP3_CONSTANT = (
-    64,
-    80,
-    96,
-    112,
-    128,
-    160,
-    192,
-    224,
-    256,
-    320,
-)  # lower ones leave no room for the header with the length
-_LEAST_EFFORT = 0.999  # libsndfile refuses 1.0 for MP3
+_OPUS_MAX_KBPS = 510
+_AAC_MAX_BITS_PER_SAMPLE = 6  # in each channel
+_OPUS_MIN_KBPS, _AAC_MIN_KBPS = 6, 8  # in each channel
+# Constant bitrates of MP3. Frames of lower ones have no room for the header with the length.
+_MP3_CONSTANT_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_MAX_LEVEL = 0.999  # libsndfile refuses a compression level of 1.0 for MP3
 
 
 def check_bitrate(bitrate: float | None, quality: float | None, suffix: str = "", *, is_lossy: bool = True) -> None:
-    """Raise ValueError unless at most one is given, to a lossy file: a bitrate above 0, or a quality from 0 to 10."""
+    """Check the choice of a bitrate or quality.
+
+    Args:
+        bitrate: In kbit/s, above 0; or None.
+        quality: 0 to 10; or None.
+        suffix: Suffix of the file, for the error.
+        is_lossy: Whether the file is lossy. Only a lossy file may have a bitrate or quality.
+
+    Raises:
+        ValueError: One of them does not work, or both are given.
+    """
     for name, value in ("bitrate", bitrate), ("encoding quality", quality):
         if value is None:
             continue
@@ -40,9 +40,7 @@ def check_bitrate(bitrate: float | None, quality: float | None, suffix: str = ""
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{name} {value!r} does not work; give a number")
     if bitrate is not None and quality is not None:
-        raise ValueError(
-            "bitrate and encoding quality both say how much a lossy file is compressed; choose one of them"
-        )
+        raise ValueError("bitrate and encoding quality cannot be combined; choose one of them")
     if quality is not None and not 0 <= quality <= 10:
         raise ValueError(f"encoding quality {quality:g} does not work; give 0 (smallest) to 10 (best)")
     if bitrate is not None and not bitrate > 0:
@@ -52,7 +50,7 @@ def check_bitrate(bitrate: float | None, quality: float | None, suffix: str = ""
 def lossy_settings(
     kind: str, sample_rate: int, num_channels: int, bitrate: float | None, quality: float | None
 ) -> dict[str, Any]:
-    """Return the arguments that set an encoder's bitrate: of libsndfile for .mp3 and .ogg, else of `StreamEncoder`.
+    """Return the arguments that set an encoder's bitrate, for libsndfile (.mp3 and .ogg) or `StreamEncoder`.
 
     Args:
         kind: ".mp3", ".ogg" (Vorbis), ".opus" or ".webm" (Opus), or another for AAC.
@@ -65,41 +63,44 @@ def lossy_settings(
         ValueError: The file cannot have that bitrate.
     """
     if kind == ".mp3":
-        return _mp3_settings(sample_rate, bitrate, _BEST if quality is None else quality)
+        return _mp3_settings(sample_rate, bitrate, _BEST_QUALITY if quality is None else quality)
     quality = _DEFAULT_QUALITY if quality is None else quality
     if kind == ".ogg":
         if bitrate is not None:
             quality = _vorbis_quality(bitrate, sample_rate, num_channels)
         return {"compression_level": 1 - quality / 10}
     if bitrate is None:
-        share = (_OPUS_SHARE if kind in _OPUS else 1) * num_channels / 2 * min(1, sample_rate / 44100)
+        share = (_OPUS_SHARE if kind in _OPUS_KINDS else 1) * num_channels / 2 * min(1, sample_rate / 44100)
         return {"kbps": share * float(np.interp(quality, range(11), _QUALITY_KBPS))}
-    if kind in _OPUS:
-        lowest, highest = _OPUS_LOWEST * num_channels, min(_OPUS_MAX, 256 * num_channels)
+    if kind in _OPUS_KINDS:
+        lowest, highest = _OPUS_MIN_KBPS * num_channels, min(_OPUS_MAX_KBPS, 256 * num_channels)
     else:
-        lowest, highest = _AAC_LOWEST * num_channels, int(_AAC_BITS_PER_SAMPLE * sample_rate / 1000 * num_channels)
+        lowest, highest = (
+            _AAC_MIN_KBPS * num_channels,
+            int(_AAC_MAX_BITS_PER_SAMPLE * sample_rate / 1000 * num_channels),
+        )
     return {"kbps": _in_range(bitrate, lowest, highest)}
 
 
 def _mp3_settings(sample_rate: int, bitrate: float | None, quality: float) -> dict[str, Any]:
     if bitrate is None:
-        return {"bitrate_mode": "VARIABLE", "compression_level": min(_LEAST_EFFORT, 1 - quality / 10)}
+        return {"bitrate_mode": "VARIABLE", "compression_level": min(_MAX_LEVEL, 1 - quality / 10)}
     lowest, highest = (32, 320) if sample_rate >= 32000 else (8, 160) if sample_rate >= 16000 else (8, 64)
     level = (highest - _in_range(bitrate, lowest, highest)) / (highest - lowest)
-    mode = "CONSTANT" if bitrate in _MP3_CONSTANT else "AVERAGE"
-    return {"bitrate_mode": mode, "compression_level": min(_LEAST_EFFORT, level)}
+    mode = "CONSTANT" if bitrate in _MP3_CONSTANT_KBPS else "AVERAGE"
+    return {"bitrate_mode": mode, "compression_level": min(_MAX_LEVEL, level)}
 
 
 def _in_range(bitrate: float, lowest: int, highest: int) -> float:
     if lowest <= bitrate <= highest:
         return bitrate
     raise ValueError(
-        f"this sound cannot be held at {bitrate:g} kbit/s; choose a bitrate from {lowest} to {highest} kbit/s"
+        f"{bitrate:g} kbit/s does not work for this sound; choose a bitrate from {lowest} to {highest} kbit/s"
     )
 
 
 def _vorbis_quality(bitrate: float, sample_rate: int, num_channels: int) -> float:
-    """Return the quality whose nominal bitrate this is: Vorbis has no bitrates of its own."""
+    """Return the quality that has a nominal bitrate, because the Vorbis encoder takes only a quality."""
     lowest, highest = (_nominal_kbps(quality, sample_rate, num_channels) for quality in (0, 10))
     if highest <= 0:
         raise ValueError(f".ogg has no bitrates at {sample_rate} Hz; choose an encoding quality from 0 to 10")
@@ -113,7 +114,7 @@ def _vorbis_quality(bitrate: float, sample_rate: int, num_channels: int) -> floa
 
 
 def _nominal_kbps(quality: float, sample_rate: int, num_channels: int) -> float:
-    """Return the bitrate that a Vorbis file of this quality gives in its header."""
+    """Return the nominal bitrate in the header of a Vorbis file of this quality, in kbit/s."""
     import soundfile
 
     header = io.BytesIO()

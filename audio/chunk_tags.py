@@ -9,10 +9,10 @@ from typing import BinaryIO
 from .chunks import read_form, walk_chunks
 from .markers import Marker
 
-# Chunks that are not copied: the sound, tags that mutagen reads, and data that is wrong for new sound, such as peaks.
+# Chunks that are not copied: the sound, tags that mutagen reads, and data such as peaks, which is wrong for new sound.
 _NOT_READ = {"fmt ", "data", "fact", "ds64", "JUNK", "junk", "PAD ", "FLLR", "PEAK", "levl", "id3 ", "ID3 ", "LGWV"}
 _NOT_READ |= {"SSND", "COMM", "FVER", "CHAN", "elm1", "minf", "umid", "regn"}
-_INFO = {
+_INFO_NAMES = {
     "INAM": "title",
     "IART": "artist",
     "IPRD": "album",
@@ -34,28 +34,28 @@ _INFO = {
     "ITCH": "encoded-by",
     "ISFT": "encoder",
 }
-_AIFF = {"NAME": "title", "AUTH": "artist", "(c) ": "copyright", "ANNO": "comment"}
-_LARGEST = 1 << 26  # bytes; larger chunks are skipped
+_AIFF_NAMES = {"NAME": "title", "AUTH": "artist", "(c) ": "copyright", "ANNO": "comment"}
+_MAX_CHUNK_BYTES = 1 << 26  # larger chunks are skipped
 _LOUDNESS_OF_BEXT = slice(412, 422)  # five numbers that are wrong for new sound
 _UNKNOWN_LOUDNESS = struct.pack("<h", 0x7FFF) * 5
 
-_KINDS = {b"WAVE": "WAV", b"AIFF": "AIFF", b"AIFC": "AIFF"}
+_KIND_OF_FORM = {b"WAVE": "WAV", b"AIFF": "AIFF", b"AIFC": "AIFF"}
 
 Chunks = list[tuple[str, bytes]]
 
 
 def chunk_kind(file: BinaryIO) -> str:
     """Return "WAV" or "AIFF" if `read_chunks` can read the file, else ""."""
-    return _KINDS.get(read_form(file)[1], "")
+    return _KIND_OF_FORM.get(read_form(file)[1], "")
 
 
 def read_chunks(file: BinaryIO) -> Chunks:
     """Return the chunks of a WAV or AIFF file, except the sound; an empty list for any other file."""
     chunks: Chunks = []
     magic, form = read_form(file)
-    for name_bytes, start, size in walk_chunks(file) if form in _KINDS else ():
+    for name_bytes, start, size in walk_chunks(file) if form in _KIND_OF_FORM else ():
         name = name_bytes.decode("latin-1")
-        if name in _NOT_READ or size > _LARGEST:
+        if name in _NOT_READ or size > _MAX_CHUNK_BYTES:
             continue
         file.seek(start)
         data = file.read(size)
@@ -69,6 +69,10 @@ def read_chunks(file: BinaryIO) -> Chunks:
 
 def append_chunks(path: str | os.PathLike[str], chunks: Chunks) -> None:
     """Append chunks to a WAV or AIFF file.
+
+    Args:
+        path: The file.
+        chunks: Names and contents.
 
     Raises:
         OSError: Writing failed.
@@ -89,7 +93,11 @@ def append_chunks(path: str | os.PathLike[str], chunks: Chunks) -> None:
 
 
 def kept_chunks(chunks: Chunks) -> Chunks:
-    """Return the chunks to copy between WAV files, or AIFF files, of the same rate and length with new sound."""
+    """Return the chunks that stay true for new sound of the same sample rate and length, in the same kind of file.
+
+    Args:
+        chunks: All chunks of the old file.
+    """
     kept = []
     for name, data in chunks:
         if name == "bext" and data[346:348] >= b"\x02\0" and len(data) >= 602:
@@ -101,13 +109,13 @@ def kept_chunks(chunks: Chunks) -> Chunks:
 
 
 def chunk_texts(chunks: Chunks) -> dict[str, list[str]]:
-    """Return the texts of an INFO list or of AIFF text chunks: Vorbis comment name to values."""
+    """Return the texts of an INFO list or of AIFF text chunks: lower-case name of a Vorbis comment to values."""
     texts: dict[str, list[str]] = {}
     for name, data in chunks:
         if name == "LIST" and data[:4] == b"INFO":
-            found = [(_INFO.get(item, item.strip().lower()), _text(value)) for item, value in _items(data[4:])]
-        elif name in _AIFF:
-            found = [(_AIFF[name], _text(data))]
+            found = [(_INFO_NAMES.get(item, item.strip().lower()), _text(value)) for item, value in _items(data[4:])]
+        elif name in _AIFF_NAMES:
+            found = [(_AIFF_NAMES[name], _text(data))]
         elif name == "COMT":
             found = [("comment", text) for text in _aiff_comments(data)]
         else:
@@ -119,7 +127,12 @@ def chunk_texts(chunks: Chunks) -> dict[str, list[str]]:
 
 
 def chunk_markers(chunks: Chunks, sample_rate: int) -> list[Marker]:
-    """Return the cue points of a WAV file with their labels and lengths, or the markers of an AIFF file."""
+    """Return the cue points of a WAV file with their labels and lengths, or the markers of an AIFF file.
+
+    Args:
+        chunks: Chunks of the file.
+        sample_rate: Sample rate of the file, in Hz.
+    """
     last = dict(chunks)
     if "MARK" in last:
         found = _aiff_markers(last["MARK"]).values()
@@ -147,7 +160,12 @@ def chunk_markers(chunks: Chunks, sample_rate: int) -> list[Marker]:
 
 
 def marker_chunks(markers: Iterable[Marker], sample_rate: int) -> Chunks:
-    """Return WAV chunks that hold the markers as cue points with labels and lengths."""
+    """Return WAV chunks that hold markers as cue points with labels and lengths.
+
+    Args:
+        markers: The markers.
+        sample_rate: Sample rate of the WAV file, in Hz.
+    """
     cue, labels = b"", b"adtl"
     number = 0
     for number, marker in enumerate(markers, 1):
@@ -162,17 +180,30 @@ def marker_chunks(markers: Iterable[Marker], sample_rate: int) -> Chunks:
 
 
 def aiff_marker_chunks(markers: Iterable[Marker], sample_rate: int) -> Chunks:
-    """Return an AIFF chunk that holds the markers, without their lengths; an empty list if there are no markers."""
+    """Return an AIFF chunk that holds markers without their lengths, in a list that is empty if there are no markers.
+
+    Args:
+        markers: The markers.
+        sample_rate: Sample rate of the AIFF file, in Hz.
+    """
     data, number = b"", 0
     for number, marker in enumerate(markers, 1):
         name = marker.name.encode()[:255].decode(errors="ignore").encode()
         data += struct.pack(">hIB", number, round(marker.start * sample_rate), len(name)) + name
-        data += b"\0" * (1 - len(name) % 2)  # with its length, a name takes an even number of bytes
+        data += b"\0" * (1 - len(name) % 2)  # a name and its length byte take an even number of bytes
     return [("MARK", struct.pack(">H", number) + data)] if number else []
 
 
 def sampler_chunks(chunks: Chunks, sample_rate: int) -> Chunks:
-    """Convert the instrument chunk of an AIFF file, if it has one, to `smpl` and `inst` chunks for a WAV file."""
+    """Convert the instrument chunk of an AIFF file to `smpl` and `inst` chunks for a WAV file.
+
+    Args:
+        chunks: Chunks of the AIFF file.
+        sample_rate: Sample rate of the WAV file, in Hz.
+
+    Returns:
+        The new chunks; none if the AIFF file has no instrument chunk.
+    """
     last = dict(chunks)
     if len(instrument := last.get("INST", b"")) < 20:
         return []

@@ -1,4 +1,4 @@
-"""Find the chunks of WAV and AIFF files, and how much sound the header declares."""
+"""Find the chunks of WAV and AIFF files, and the length of the sound that the header declares."""
 
 import os
 import struct
@@ -7,9 +7,9 @@ from typing import BinaryIO, NamedTuple
 
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM")
 # Sizes that programs write when they stream a file and do not know its length: 0, or slightly below 2 or 4 GiB.
-_UNKNOWN = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFF000, 0x100000000))
-_TAGS = (b"ID3", b"TAG", b"APETAGEX")  # tags that editors append without a chunk around them
-_BLOCK = 1 << 20
+_UNKNOWN_SIZES = (range(1), range(0x7FFFF000, 0x80000001), range(0xFFFFF000, 0x100000000))
+_TAG_STARTS = (b"ID3", b"TAG", b"APETAGEX")  # first bytes of tags that editors append without a chunk
+_BLOCK_BYTES = 1 << 20
 _EXTENSIBLE = 0xFFFE
 _ENCODINGS = {  # (code, bits) of a WAV: FFmpeg's name
     (1, 8): "u8",
@@ -19,17 +19,17 @@ _ENCODINGS = {  # (code, bits) of a WAV: FFmpeg's name
     (3, 32): "f32le",
     (3, 64): "f64le",
 }
-_MOST_CHUNKS = 10_000
-_PROBES, _PROBE = 64, 4096  # places where bytes outside all chunks are checked, and bytes checked at each
+_MAX_CHUNKS = 10_000
+_PROBES, _PROBE_BYTES = 64, 4096  # number of places checked for bytes outside chunks, and bytes checked at each
 
 
 class Sound(NamedTuple):
-    """Where the sound of a WAV or AIFF file is, in bytes.
+    """The position and length of the sound in a WAV or AIFF file, in bytes.
 
     Attributes:
-        start: Where it begins.
+        start: Position of its first byte.
         declared: Its length according to the header; None if the header does not say.
-        present: How much of that is in the file.
+        present: How much of it is in the file.
         surplus: Bytes after the last chunk; 0 if they are zeros or tags.
     """
 
@@ -40,7 +40,13 @@ class Sound(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """How a WAV file stores plain samples. encoding: as FFmpeg names it, such as "s16le"."""
+    """The format of plain samples in a WAV file.
+
+    Attributes:
+        encoding: FFmpeg's name of the encoding, such as "s16le".
+        sample_rate: In Hz.
+        num_channels: Number of channels.
+    """
 
     encoding: str
     sample_rate: int
@@ -52,8 +58,8 @@ class Chunk(NamedTuple):
 
     Attributes:
         name: 4 bytes.
-        start: Where its content begins.
-        size: Bytes of content according to the header.
+        start: Position of its content in the file.
+        size: Length of its content in bytes, according to the header.
     """
 
     name: bytes
@@ -62,7 +68,7 @@ class Chunk(NamedTuple):
 
 
 def skip_id3(file: BinaryIO) -> int:
-    """Seek past the ID3v2 tags at the start of a file, if there are any; return that position."""
+    """Seek past the ID3v2 tags at the start of a file, if there are any, and return the new position."""
     position = 0
     while True:
         file.seek(position)
@@ -80,10 +86,10 @@ def _size(file: BinaryIO) -> int:
 
 
 def end_of_data(file: BinaryIO) -> int:
-    """Return where a file's data ends, without the zeros that recorders and download programs reserve at its end."""
+    """Return the position of a file's end, without the zeros that recorders and download programs reserve there."""
     end = _size(file)
     while end:
-        start = max(0, end - _BLOCK)
+        start = max(0, end - _BLOCK_BYTES)
         file.seek(start)
         if (data := file.read(end - start)) != bytes(len(data)):
             return start + len(data.rstrip(b"\0"))
@@ -92,7 +98,7 @@ def end_of_data(file: BinaryIO) -> int:
 
 
 def find_sound(file: BinaryIO) -> Sound | None:
-    """Return where the sound of a WAV or AIFF file is; None if it has no sound, or is another kind of file."""
+    """Find the sound in a WAV or AIFF file; return None if it has no sound or is another kind of file."""
     size = _size(file)
     sound, end = None, 0
     for chunk in walk_chunks(file):
@@ -108,7 +114,7 @@ def find_sound(file: BinaryIO) -> Sound | None:
 
 
 def find_samples(file: BinaryIO) -> Samples | None:
-    """Return how a WAV file stores plain samples; None if it holds another codec, or is another kind of file."""
+    """Return the format of plain samples in a WAV file; None if it has another codec or is another kind of file."""
     for chunk in walk_chunks(file):
         if chunk.name == b"fmt " and chunk.size >= 16:
             file.seek(chunk.start)
@@ -122,13 +128,13 @@ def find_samples(file: BinaryIO) -> Samples | None:
 
 
 def _is_unknown(size: int) -> bool:
-    return any(size in sizes for sizes in _UNKNOWN) or size >= 2**63
+    return any(size in sizes for sizes in _UNKNOWN_SIZES) or size >= 2**63
 
 
 def read_form(file: BinaryIO) -> tuple[bytes, bytes]:
-    """Return the first four bytes of a file, after any ID3 tag, and its form type, such as (b"RIFF", b"WAVE").
+    """Return the two names at the start of a file of chunks, after any ID3 tag, such as (b"RIFF", b"WAVE").
 
-    Both are empty if it is not a file of chunks.
+    Both are empty for other kinds of file.
     """
     skip_id3(file)
     head = file.read(12)
@@ -136,9 +142,9 @@ def read_form(file: BinaryIO) -> tuple[bytes, bytes]:
 
 
 def walk_chunks(file: BinaryIO) -> Iterator[Chunk]:
-    """Yield the chunks after the file's header, up to the first malformed one.
+    """Yield the chunks of a WAV or AIFF file, up to the first malformed one.
 
-    The caller may move the file position between chunks. A second file that was appended to this one is ignored.
+    The caller may move the file position between chunks. A second file that was appended to the first is ignored.
     """
     magic, _ = read_form(file)
     if not magic:
@@ -147,7 +153,7 @@ def walk_chunks(file: BinaryIO) -> Iterator[Chunk]:
     position = file.tell()
     end = _size(file)
     long_size = None
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         header = _header(file, position, order, end)
         if not header or header[0] in MAGIC:
             return
@@ -174,12 +180,12 @@ def _header(file: BinaryIO, position: int, order: str, end: int) -> tuple[bytes,
 
 
 def _surplus(file: BinaryIO, start: int, end: int) -> int:
-    """Return how many bytes lie between two positions, or 0 if they are tags, or zeros wherever they are sampled."""
+    """Return the number of bytes between two positions, or 0 if they are tags, or zeros in all places checked."""
     file.seek(start)
-    if start >= end or file.read(8).startswith(_TAGS):
+    if start >= end or file.read(8).startswith(_TAG_STARTS):
         return 0
-    for probe in range(_PROBES):  # a few only: a recorder may have reserved gigabytes
+    for probe in range(_PROBES):  # not all bytes, because a recorder may have reserved gigabytes
         file.seek(start + (end - start) * probe // _PROBES)
-        if any(file.read(min(_PROBE, end - file.tell()))):
+        if any(file.read(min(_PROBE_BYTES, end - file.tell()))):
             return end - start
     return 0

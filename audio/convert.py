@@ -1,4 +1,4 @@
-"""Convert sound whose rate or channels change midway to the format of its first frame."""
+"""Convert sound whose sample rate or channels change midway to the format of its first frame."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -8,17 +8,19 @@ import av
 import numpy as np
 from av.filter import Graph
 
-_PULLED = 1024  # frames pulled at once
-_HELD = 4096  # frames; the resampler holds back fewer
+_PULLED_FRAMES = 1024  # pulled at once
+_MAX_HELD_FRAMES = 4096  # the resampler holds back fewer
 
 
 class Unifier:
-    """Converts all frames to the rate and channels of the first one.
+    """Converts all frames to the sample rate and channels of the first one.
+
+    Args:
+        first: The first frame.
 
     Attributes:
-        position: How many frames were pushed so far, counted in the first format. The last few may not be returned yet.
         changes: How often the format changed.
-        first_change: The first change, as (frame, description).
+        first_change: The first change, as (position, description).
     """
 
     def __init__(self, first: av.AudioFrame) -> None:
@@ -32,11 +34,12 @@ class Unifier:
 
     @property
     def position(self) -> int:
+        """How many frames were pushed so far, in the first format. The last few may not be returned yet."""
         return self._start + round(self._pushed * self._own[0] / self._current[0])
 
     @property
     def current_rate(self) -> int:
-        """The current format's rate, in Hz."""
+        """Sample rate of the current format, in Hz."""
         return self._current[0]
 
     def differs(self, frame: av.AudioFrame) -> bool:
@@ -44,7 +47,15 @@ class Unifier:
         return (frame.sample_rate, frame.layout.nb_channels) != self._current
 
     def push(self, frame: av.AudioFrame, samples: np.ndarray) -> Iterator[np.ndarray]:
-        """Take a frame's samples, (channels, n), and yield converted samples as they become ready."""
+        """Convert the samples of a frame.
+
+        Args:
+            frame: The frame, for its format.
+            samples: Its samples, (channels, n).
+
+        Yields:
+            Converted samples that are ready, (channels, n).
+        """
         if self.differs(frame):
             yield from self.flush()
             new = frame.sample_rate, frame.layout.nb_channels
@@ -58,14 +69,18 @@ class Unifier:
         yield samples if self._converter is None else self._converter.push(samples)
 
     def flush(self) -> Iterator[np.ndarray]:
-        """Yield the samples that were held back."""
+        """Yield all samples that were held back."""
         if self._converter is not None:
             yield self._converter.finish()
             self._converter = None
         self._start, self._pushed = self.position, 0
 
     def skip(self, length: int) -> None:
-        """Advance the position, after a `flush`, by frames that the caller fills in itself."""
+        """Advance the position by frames that the caller fills in itself; call `flush` first.
+
+        Args:
+            length: Number of frames, in the first format.
+        """
         self._start += length
 
 
@@ -75,9 +90,13 @@ def _words(sample_rate: int, num_channels: int) -> str:
 
 
 class Converter:
-    """Converts a section of sound in one format. `finish` returns the last of it.
+    """Converts sound from one format to another. Mono is copied to both channels of stereo at its full level.
 
-    Mono is copied to both channels of stereo at its full level.
+    Args:
+        sample_rate: Sample rate of the input, in Hz.
+        layout: FFmpeg's name of the input's channel layout, such as "mono".
+        to_rate: Sample rate of the output, in Hz.
+        to_layout: Channel layout of the output.
     """
 
     def __init__(self, sample_rate: int, layout: str, to_rate: int, to_layout: str) -> None:
@@ -92,24 +111,24 @@ class Converter:
             format="fltp", sample_rate=sample_rate, layout=layout, time_base=Fraction(1, sample_rate)
         )
         wanted = f"sample_fmts=fltp:sample_rates={to_rate}:channel_layouts={layout if mono else to_layout}"
-        chunks = self._graph.add("asetnsamples", f"n={_PULLED}:p=0")
+        chunks = self._graph.add("asetnsamples", f"n={_PULLED_FRAMES}:p=0")
         self._graph.link_nodes(source, self._graph.add("aformat", wanted), chunks, self._graph.add("abuffersink"))
         self._graph.configure()
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take samples (channels, n) and return those that are ready."""
+        """Add samples, (channels, n), and return the converted ones that are ready."""
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
         frame.sample_rate, frame.pts, frame.time_base = self._rate, self._pushed, Fraction(1, self._rate)
         self._pushed += samples.shape[1]
         self._graph.push(frame)
-        # Pull only frames that are ready: a Ctrl-C would be lost while PyAV creates the exception for a missing one.
+        # Pull only frames that are ready: PyAV raises an exception for a missing one, and loses a Ctrl-C meanwhile.
         ready = []
-        while self._pulled + _PULLED + _HELD <= self._length():
+        while self._pulled + _PULLED_FRAMES + _MAX_HELD_FRAMES <= self._length():
             ready.append(self._pull())
         return self._joined(ready)
 
     def finish(self) -> np.ndarray:
-        """Return the rest. Nothing may be pushed after."""
+        """Return the remaining samples, (channels, n). Nothing may be pushed after this."""
         self._graph.push(None)
         rest = []
         with suppress(av.EOFError):
@@ -120,7 +139,7 @@ class Converter:
         return np.pad(last, ((0, 0), (0, missing))) if missing >= 0 else last[:, :missing]
 
     def _length(self) -> int:
-        """Return how many converted frames the pushed frames make."""
+        """Return the number of converted frames that the pushed frames make."""
         return round(self._pushed * self._to_rate / self._rate)
 
     def _pull(self) -> np.ndarray:

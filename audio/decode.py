@@ -1,9 +1,9 @@
-"""Audio files in, as streams of float32 blocks.
+"""Open audio files as streams of float32 blocks.
 
-Which decoder reads a file is decided by its first bytes, never by its suffix. libsndfile reads WAV, AIFF and Ogg: it
-alone ends Vorbis and Opus on the right sample. Ogg that is damaged, or has several streams, is read page by page.
-FFmpeg reads the rest: it goes on after damage, keeps a FLAC on time where libsndfile stops, and knows an MP3's length
-where libsndfile guesses.
+The first bytes of a file decide which decoder reads it, never its suffix. libsndfile reads WAV, AIFF and Ogg, because
+only it ends Vorbis and Opus on the right sample. Ogg files that are damaged or have several streams are read page by
+page. FFmpeg reads all other files: it continues after damage, where libsndfile stops in a FLAC, and it knows the length
+of an MP3, which libsndfile guesses.
 """
 
 import os
@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.errors import AudioError
 from .chunks import MAGIC, find_samples, find_sound, skip_id3
-from .coded import REFUSAL
+from .coded import CODED_ERROR
 from .reader import AudioReader
 
 _SURPLUS_S = 0.1  # warn if the bytes after the last chunk would be at least this many seconds of sound
@@ -26,8 +26,8 @@ def open_audio(path: str | os.PathLike[str], stream: int | None = None) -> Audio
 
     Args:
         path: The file.
-        stream: Number of the audio stream to read, counted from 1; by default the stream that the file marks as
-            default, else the first.
+        stream: Number of the audio stream to read, from 1; by default the stream that the file marks as default,
+            otherwise the first.
 
     Raises:
         AudioError: The file is missing, unreadable, empty or not audio, or has no samples or no such stream.
@@ -50,7 +50,7 @@ def open_audio(path: str | os.PathLike[str], stream: int | None = None) -> Audio
 
 
 def _open_chunked(path: Path, magic: bytes, tagged: bool, stream: int | None) -> AudioReader:
-    """Open a WAV or AIFF file, and note errors in its header."""
+    """Open a WAV or AIFF file. Faults of its header become notes in the warning."""
     from .sndfile import SndfileReader, Unsuited
 
     with path.open("rb") as file:
@@ -68,10 +68,10 @@ def _open_chunked(path: Path, magic: bytes, tagged: bool, stream: int | None) ->
         except AudioError:
             if sound is None or samples is None or not length_is_unknown or magic != b"RF64":
                 raise
-            reader = FFmpegReader(path, stream, samples=(sound.start, samples))  # sizes that no program accepts
+            reader = FFmpegReader(path, stream, samples=(sound.start, samples))  # no program accepts its sizes
         if unsuited.coded and reader.codec.startswith("pcm"):
             reader.close()
-            raise AudioError(f"{path}: {REFUSAL}") from None
+            raise AudioError(f"{path} {CODED_ERROR}") from None
         if length_is_unknown and magic == b"RF64":
             reader.note("its ds64 chunk does not give the file's length; it was read to the end")
     if tagged:
@@ -85,14 +85,25 @@ def _open_chunked(path: Path, magic: bytes, tagged: bool, stream: int | None) ->
                 remedy = "run ffmpeg -ignore_length 1 -i SONG -c copy whole.wav"
             read = reader.num_frames / reader.sample_rate
             reader.note(
-                f"its header says {read:.2f} s, and these were read, but the file has bytes for {seconds:.2f} s more; "
+                f"its header says {read:.2f} s, which were read, but the file has bytes for {seconds:.2f} s more; "
                 f"if they are sound too, {remedy}"
             )
     return reader
 
 
 def read_audio(path: str | os.PathLike[str], stream: int | None = None) -> tuple[np.ndarray, int]:
-    """Return a whole file as (float32 array (channels, n), sample rate in Hz); raises AudioError as open_audio does."""
+    """Read a whole audio file.
+
+    Args:
+        path: The file.
+        stream: As for `open_audio`.
+
+    Returns:
+        float32 samples, (channels, n), full scale 1.0; and the sample rate in Hz.
+
+    Raises:
+        AudioError: As `open_audio`.
+    """
     with open_audio(path, stream) as reader:
         return np.concatenate(list(reader.blocks()), axis=1), reader.sample_rate
 
@@ -105,16 +116,16 @@ def _magic(path: Path) -> tuple[bytes, bool]:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise AudioError(f"{path}: is a folder; name an audio file")
+            raise AudioError(f"{path} is a folder; name an audio file")
         if not stat.S_ISREG(mode):
-            raise AudioError(f"{path}: is not a regular file; save the audio to disk first")
+            raise AudioError(f"{path} is not a regular file; save the audio to disk first")
         with path.open("rb") as file:
             start = skip_id3(file)
             magic = file.read(4)
     except FileNotFoundError:
         raise AudioError(f"{path}: no such file; check the name") from None
     except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from None
+        raise AudioError(f"{path} cannot be read ({error.strerror}); check the file and its permissions") from None
     if not magic and not start:
-        raise AudioError(f"{path}: is empty (0 bytes); export or download it again")
+        raise AudioError(f"{path} is empty (0 bytes); export or download it again")
     return magic, start > 0

@@ -1,4 +1,4 @@
-"""Streams of float32 blocks into audio files."""
+"""Create audio files, and videos with new sound, from streams of float32 blocks."""
 
 import os
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from .writer import AudioWriter, Encoder
 _SUBTYPES = {"int16": "PCM_16", "int24": "PCM_24", "float32": "FLOAT"}
 _FORMATS = {".flac": "FLAC", ".aiff": "AIFF", ".mp3": "MP3", ".ogg": "OGG"}  # libsndfile's names
 _LOSSY_SUBTYPES = {".mp3": "MPEG_LAYER_III", ".ogg": "VORBIS"}
-_FFMPEG = {".opus": ("ogg", "libopus"), ".m4a": ("ipod", "aac")}  # the container's and the lossy encoder's name
+_FFMPEG = {".opus": ("ogg", "libopus"), ".m4a": ("ipod", "aac")}  # names of the container and of the lossy encoder
 
 
 class _Resampler:
-    """Resamples float32 samples (n, channels), and gives them to another encoder."""
+    """Resamples float32 samples, (n, channels), for another encoder."""
 
     def __init__(self, encoder: Encoder, sample_rate: int, to_rate: int, num_channels: int) -> None:
         from .convert import Converter
@@ -50,24 +50,23 @@ def create_audio(
     bitrate: float | None = None,
     quality: float | None = None,
 ) -> AudioWriter:
-    """Create an audio file at exactly `path`, replacing what is there.
+    """Create an audio file at exactly `path`. An older file there is replaced.
 
     Args:
         path: The file.
-        sample_rate: In Hz. A lossy file that cannot have it holds the sound resampled to the nearest rate that it
-            can have; `note` says so.
+        sample_rate: In Hz. If a lossy file cannot have this rate, the sound is resampled to one that it can have, and
+            `AudioWriter.note` says so.
         num_channels: 1 or more.
-        sample_format: "int16", "int24" or "float32" for .wav and .aiff, "int16" or "int24" for .flac: rounded to
-            nearest, clipped at full scale; by default "int16". An .m4a holds AAC by default, and ALAC with "int16" or
-            "int24". .mp3, .ogg (Vorbis) and .opus have no such format and ignore it.
-        suffix: The kind of file, such as ".flac", if the path's own suffix does not say it.
+        sample_format: "int16", "int24" or "float32" for .wav and .aiff, "int16" or "int24" for .flac; by default
+            "int16". Integers are rounded to nearest and clipped at full scale. An .m4a holds AAC by default, and ALAC
+            with "int16" or "int24". .mp3, .ogg (Vorbis) and .opus ignore it.
+        suffix: Kind of file, such as ".flac", if the path's suffix does not say it.
         bitrate: Bitrate of a lossy file, in kbit/s.
         quality: Quality of a lossy file, 0 (smallest) to 10 (best), instead of a bitrate; by default 10 for .mp3 and 8
             for the others.
 
     Raises:
-        AudioError: That kind of file cannot hold this.
-        ValueError: Bitrate and quality are both given, or one of them is out of range.
+        AudioError: This kind of file cannot hold the sound, or bitrate and quality do not work.
         OSError: The file cannot be created.
     """
     path = Path(path)
@@ -89,22 +88,23 @@ def create_video(
     bitrate: float | None = None,
     quality: float | None = None,
 ) -> AudioWriter:
-    """Create a copy of a video with new sound in the place of the audio stream that `source` reads.
+    """Create a copy of a video with new sound in place of the audio stream that `source` reads.
 
-    Everything else is copied without encoding it again: picture, subtitles, other audio streams, chapters, tags.
-    Blocks must have the source's rate, channels and length, and all of its blocks must be read before the first
-    `write`. Silence comes before sound that starts later than the picture.
+    Picture, subtitles, other audio streams, chapters and tags are copied without encoding them again. All blocks of the
+    source must be read before the first `write`, and the blocks that are written must have its sample rate, channels
+    and length. Sound that starts later than the picture is preceded by silence.
 
     Args:
         path: An .mp4, .m4v, .mov, .mkv or .webm file, replaced if it exists.
         source: Reads the sound of a file of one of these kinds, or of AVI, MPEG, MPEG-TS, WMV or FLV.
         sample_format: "int16" or "int24" for sound without loss: ALAC in .mp4, PCM in .mov, FLAC in .mkv. By default
-            it is AAC, and Opus in .webm.
-        bitrate, quality: As in `create_audio`.
+            the sound is AAC, or Opus in .webm.
+        bitrate: Bitrate of lossy sound, in kbit/s.
+        quality: Quality of lossy sound, 0 (smallest) to 10 (best), instead of a bitrate; by default 8.
 
     Raises:
-        AudioError: The source is not such a file, or `path` cannot hold all that is in it.
-        ValueError, OSError: As `create_audio`.
+        AudioError: The source is not such a file, `path` cannot hold all of it, or bitrate and quality do not work.
+        OSError: The file cannot be created.
     """
     from .ffmpeg import FFmpegReader
     from .video import VideoEncoder, is_video
@@ -137,7 +137,7 @@ def _create(
     quality: float | None,
     encode: Callable[..., Encoder],
 ) -> AudioWriter:
-    """Create a file of which `encode(file, sample_rate, num_channels, sample_format, **settings)` writes the sound."""
+    """Create a file whose sound is encoded by `encode(file, sample_rate, num_channels, sample_format, **settings)`."""
     kind = kind_of(suffix)
     container = CONTAINERS.get(kind) or VIDEO_CONTAINERS[kind]
     if container.is_lossy and (sample_format is None or not container.sample_formats):
@@ -159,14 +159,14 @@ def _create(
 
     writer = AudioWriter(path, sample_rate, num_channels, sample_format, make_encoder, container.max_bytes)
     if rate != sample_rate:
-        writer.note = f"{suffix} holds no sound at {sample_rate} Hz; it was resampled to {rate} Hz"
+        writer.note = f"{suffix} cannot hold sound at {sample_rate} Hz; it was resampled to {rate} Hz"
     return writer
 
 
 def _encoder(
     kind: str, file: BinaryIO, sample_rate: int, num_channels: int, sample_format: str, **settings: Any
 ) -> Encoder:
-    """Return what writes interleaved samples into an audio file. settings: From `lossy_settings`."""
+    """Return an encoder that writes an audio file, with settings from `lossy_settings`."""
     if kind == ".wav":
         from .wav import WavEncoder
 

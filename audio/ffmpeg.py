@@ -1,4 +1,4 @@
-"""All that libsndfile does not read, or not exactly, through FFmpeg (PyAV)."""
+"""Read files with FFmpeg (PyAV): all that libsndfile does not read, or not exactly."""
 
 import itertools
 import os
@@ -22,35 +22,38 @@ from .reader import AudioReader
 from .streams import default_stream, descriptions_of, frame_samples, open_container
 
 SAMPLE_FORMATS = {"u8": "int16", "s16": "int16", "s32": "int24"}
-_HEADERED = {"aiff", "caf", "flac", "matroska", "mov", "tta", "w64", "wav", "wv"}  # whose headers tell the length
-_CAF_PACKET = 4096  # frames: the header of a CAF may count the last packet of ALAC or AAC as a full one
+_HEADERED = {"aiff", "caf", "flac", "matroska", "mov", "tta", "w64", "wav", "wv"}  # their headers say the length
+_CAF_PACKET_FRAMES = 4096  # the header of a CAF may count the last packet of ALAC or AAC as a full one
 _TRACK_TOLERANCE_S = 0.1  # allowed error of the length in a Matroska track's tags
 _CLOCKLESS = {"aac", "ac3", "dts", "eac3", "loas", "mp3", "truehd"}  # formats whose frames have no time stamps
-# How a second file begins that was appended to the first. In other formats FFmpeg reads appended files as one.
+# First bytes of a second file that was appended to the first. In other formats FFmpeg reads appended files as one.
 _JOINS = {
     "flac": re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL),
     "mp3": re.compile(rb"ID3[\x02-\x04]\x00[\x00-\xff][\x00-\x7f]{4}", re.DOTALL),
 }
-_RESERVED = 1 << 24  # bytes; this many zeros at the end are not silence, but space that a recorder reserved
-_PRIMING = 4096  # the most frames that an encoder puts before sound that starts late
-_ROUNDING_S = 0.002  # of time stamps in milliseconds, at both ends
-_SECOND = 1_000_000  # FFmpeg's clock for a whole container
+_RESERVED_BYTES = 1 << 24  # this many zeros at the end are not silence, but space that a recorder reserved
+_PRIMING_FRAMES = 4096  # most frames that an encoder puts before sound that starts late
+_TIME_ROUNDING_S = 0.002  # largest error of the difference between two time stamps in milliseconds
+_TICKS_PER_SECOND = 1_000_000  # of FFmpeg's clock for a whole container
 
 
 class FFmpegReader(AudioReader):
     """Reads one audio stream of any container.
 
-    Attributes:
-        kind: FFmpeg's name of the container, such as "mov" for MP4.
-        number: Number of the stream, counted from 1.
-        start: When its first sample is heard in the file, in seconds. It is certain once all blocks are read.
-
     Args:
         path: The file.
-        stream: Number of the stream, counted from 1; None for the default one.
-        ignore_length: As in `open_container`.
-        least: Bytes from the start that belong to the sound even if they are zeros.
-        samples: Where plain samples begin, and how they are stored, in a file whose header FFmpeg does not accept.
+        stream: Number of the stream, from 1; None for the default one.
+        ignore_length: As for `open_container`.
+        least: Number of bytes from the start that belong to the sound even if they are zeros.
+        samples: Position and format of plain samples, in a file whose header FFmpeg does not accept.
+
+    Attributes:
+        kind: FFmpeg's name of the container, such as "mov" for MP4.
+        number: Number of the stream, from 1.
+        start: Time of its first sample in the file, in seconds. It is certain only once all blocks are read.
+
+    Raises:
+        AudioError: The file is not audio, or has no samples or no such stream.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class FFmpegReader(AudioReader):
                 end = max(least, end_of_data(self._file))
                 zeros = os.fstat(self._file.fileno()).st_size - end
                 # In a FLAC file even a few zeros spoil the last frame.
-                end = end if zeros >= (1 if magic == b"fLaC" else _RESERVED) else None
+                end = end if zeros >= (1 if magic == b"fLaC" else _RESERVED_BYTES) else None
             start, stored = samples or (start, None)
             self._bytes = start, end
             try:
@@ -85,7 +88,7 @@ class FFmpegReader(AudioReader):
                 )
             except av.FFmpegError:
                 raise AudioError(
-                    f"{path}: is not an audio file, or damaged beyond reading; "
+                    f"{path} is not an audio file, or is too damaged to read; "
                     "give WAV, FLAC, AIFF, MP3, Ogg, Opus or M4A"
                 ) from None
             stack.callback(lambda: self._container.close())
@@ -95,7 +98,7 @@ class FFmpegReader(AudioReader):
     def _start(self, number: int | None) -> None:
         streams = self._container.streams.audio
         if not streams:
-            raise AudioError(f"{self.path}: has no sound in it; give an audio file, or a video that has sound")
+            raise AudioError(f"{self.path} has no sound; give an audio file, or a video with sound")
         self.number = self._choose_stream(number, descriptions_of(streams), default_stream(streams))
         self._stream = streams[self.number - 1]
         self.kind = self._container.format.name.split(",")[0]
@@ -104,8 +107,8 @@ class FFmpegReader(AudioReader):
         frames = self._frames()
         first = next(frames, None) if self._stream.codec_context else None  # None: an unknown codec
         if first is None:
-            raise AudioError(f"{self.path}: holds no audio that can be decoded; export or download it again")
-        # From the first frame: the header of an HE-AAC file may tell half the rate.
+            raise AudioError(f"{self.path} has no audio that can be decoded; export or download it again")
+        # From the first frame, because the header of an HE-AAC file may say half the rate.
         self.sample_rate = first.sample_rate
         self.start = first.time or 0.0
         self.num_channels = first.layout.nb_channels
@@ -121,34 +124,34 @@ class FFmpegReader(AudioReader):
         return self._stream.codec_context.name
 
     def _measure(self) -> None:
-        """Find the length of the sound, and the length that the stream's own header promises."""
+        """Find the length of the sound, and the length that the stream's header declares."""
         container, stream, kind = self._container, self._stream, self.kind
-        own = None
+        declared = None
         if stream.duration is not None and stream.time_base is not None:
-            own = round(stream.duration * stream.time_base * self.sample_rate)
+            declared = round(stream.duration * stream.time_base * self.sample_rate)
         self._tolerance = 2304 if self.sample_format == "lossy" else 0  # two MP3 frames
         self._end = None
         if kind == "mov":
             self._end = mp4_frames(self.path, self.sample_rate, container.metadata.get("iTunSMPB"), self.number)
             self._damaged = mp4_is_cut(self.path)
-            own = self._end or own
+            declared = self._end or declared
         elif kind == "matroska":
             start = float((stream.start_time or 0) * (stream.time_base or 0))
             seconds = track_seconds(stream.metadata, start)
-            own = None if seconds is None else round(seconds * self.sample_rate)
+            declared = None if seconds is None else round(seconds * self.sample_rate)
             self._damaged = matroska_is_cut(self.path)
             self._tolerance += round(_TRACK_TOLERANCE_S * self.sample_rate)
         elif kind == "caf" and not self.codec.startswith("pcm"):
-            self._tolerance = _CAF_PACKET
-        self.num_frames = own
-        if own is None and container.duration is not None:
-            self.num_frames = round(container.duration * self.sample_rate / _SECOND)
+            self._tolerance = _CAF_PACKET_FRAMES
+        self.num_frames = declared
+        if declared is None and container.duration is not None:
+            self.num_frames = round(container.duration * self.sample_rate / _TICKS_PER_SECOND)
         if kind == "mp3":
             self._promised = _mp3_frames(self.path)
             if self._promised and abs(self._promised - (self.num_frames or 0)) > self._tolerance:
-                self.num_frames = self._promised  # FFmpeg only estimates it if the file is longer than its header says
+                self.num_frames = self._promised  # FFmpeg estimates it if the file is longer than its header says
         elif kind in _HEADERED and not (kind == "mov" and self._end is None and not self._damaged):
-            self._promised = own  # not for a fragmented MP4, where it includes silence between the fragments
+            self._promised = declared  # not for a fragmented MP4, where it includes silence between the fragments
 
     def _frames(self) -> Iterator[av.AudioFrame]:
         """Yield the decoded frames of this file and of files appended to it, without damaged packets."""
@@ -164,7 +167,7 @@ class FFmpegReader(AudioReader):
                 return
             self._stream = streams[self.number - 1]
             if self.num_frames is not None and container.duration is not None:
-                self.num_frames += round(container.duration * self.sample_rate / _SECOND)
+                self.num_frames += round(container.duration * self.sample_rate / _TICKS_PER_SECOND)
 
     def _frames_until_join(self) -> Generator[av.AudioFrame, None, int | None]:
         """Yield decoded frames up to the next appended file; return its position, or None at the end."""
@@ -202,7 +205,7 @@ class FFmpegReader(AudioReader):
                     unifier.skip(gap)
                 elif gap >= self._least_gap(frame):
                     first_time += gap / self.sample_rate
-                    if unifier.position <= _PRIMING:
+                    if unifier.position <= _PRIMING_FRAMES:
                         self.start = first_time
                 self._lost_packet = self._joined = False
             samples = frame_samples(frame)
@@ -214,8 +217,8 @@ class FFmpegReader(AudioReader):
             self._note_changes(unifier)
 
     def _least_gap(self, frame: av.AudioFrame) -> int:
-        """Return how many frames of lateness are not the rounding of coarse time stamps."""
-        return max(frame.samples, round(_ROUNDING_S * self.sample_rate))
+        """Return how many frames late a frame must be, so that the cause is not the rounding of time stamps."""
+        return max(frame.samples, round(_TIME_ROUNDING_S * self.sample_rate))
 
     def _is_gap(self, length: int, position: int, frame: av.AudioFrame) -> bool:
         """Return whether the frame is late by `length` frames because sound before it is missing."""
@@ -225,9 +228,10 @@ class FFmpegReader(AudioReader):
             return False
         if self.kind in _CLOCKLESS:  # time stamps are counted from samples, some of which were trimmed
             return self._lost_packet
-        return not (self.kind == "mov" and position <= _PRIMING)  # sound that starts late
+        return not (self.kind == "mov" and position <= _PRIMING_FRAMES)  # sound that starts late
 
     def close(self) -> None:
+        """Close the file; harmless when repeated."""
         self._open.close()
 
 

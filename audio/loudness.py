@@ -1,4 +1,4 @@
-"""How loud a stream is: EBU R128, which is ITU-R BS.1770, through FFmpeg."""
+"""Measure loudness by EBU R128, that is ITU-R BS.1770, with FFmpeg."""
 
 import math
 from contextlib import suppress
@@ -8,51 +8,54 @@ import av
 import numpy as np
 from av.filter import Graph
 
-_GATE_LUFS = -70.0  # what is below counts as silence, says BS.1770
-_LONGEST = 16384  # samples in one call, so that a long block needs bounded memory
-_OVERSAMPLED = 4  # times the rate, for the true peak, as in BS.1770; near half the rate it may be 0.3 dB higher still
+_GATE_LUFS = -70.0  # in BS.1770, quieter sound counts as silence
+_PIECE_FRAMES = 16384  # processed at a time, so that a long block needs little memory
+# For the true peak, as in BS.1770. Of frequencies near half the sample rate, the real peak may be 0.3 dB higher.
+_OVERSAMPLING = 4
 
 
 class Loudness:
-    """A meter for one stream of audio, in constant memory.
+    """Measures one stream of audio, in constant memory.
 
-    sample_rate: in Hz. num_channels: 1 or 2; one channel counts once, as BS.1770 has it, so the same sound in two is
-    3 LU louder. true_peak: find the peak between the samples too, which takes about four times as long.
+    Args:
+        sample_rate: In Hz.
+        num_channels: 1 or 2. As in BS.1770, the same sound is 3 LU louder in two channels than in one.
+        true_peak: Find peaks between samples too, which takes about four times as long.
     """
 
     def __init__(self, sample_rate: int, num_channels: int, *, true_peak: bool = False) -> None:
         self._rate, self._layout = sample_rate, {1: "mono", 2: "stereo"}[num_channels]
-        self._frames = 0  # pushed
-        self._step = sample_rate // 10  # frames of which the meter takes notice together
-        self._noticed = 0  # frames
+        self._frames = 0  # pushed so far
+        self._step = sample_rate // 10  # frames after which the meter gives new values
+        self._measured = 0  # frames
         self._peak = self._true_peak = 0.0
         self._metadata: dict[str, str] = {}
         self._meter = self._graph(("ebur128", "metadata=1:framelog=quiet"))
         self._oversampler = None
         self._oversampled = 0
         if true_peak:
-            finer = "aresample", str(_OVERSAMPLED * sample_rate)
-            self._oversampler = self._graph(finer, ("asetnsamples", f"n={_LONGEST}:p=0"))
+            finer = "aresample", str(_OVERSAMPLING * sample_rate)
+            self._oversampler = self._graph(finer, ("asetnsamples", f"n={_PIECE_FRAMES}:p=0"))
 
     def push(self, block: np.ndarray) -> None:
-        """Take a block (channels, n) of floats, full scale 1.0; what is not finite counts as silence."""
+        """Add a block of floats, (channels, n), full scale 1.0. Samples that are not finite count as silence."""
         if not np.isfinite(block).all():
             block = np.where(np.isfinite(block), block, 0)
         self._peak = max(self._peak, float(np.abs(block).max(initial=0)))
-        for start in range(0, block.shape[-1], _LONGEST):
-            self._push(np.ascontiguousarray(block[:, start : start + _LONGEST], np.float32))
+        for start in range(0, block.shape[-1], _PIECE_FRAMES):
+            self._push(np.ascontiguousarray(block[:, start : start + _PIECE_FRAMES], np.float32))
 
     def lufs(self) -> float | None:
-        """Integrated loudness so far; None for silence, and for less than 0.4 s, which have none."""
+        """Return the integrated loudness so far; None for silence and for less than 0.4 s, which have no loudness."""
         lufs = float(self._metadata.get("lavfi.r128.I", _GATE_LUFS))
         return lufs - _excess_db(self._rate) if lufs > _GATE_LUFS else None
 
     def peak_db(self) -> float:
-        """The largest sample so far, in dB of full scale; -inf for silence."""
+        """Return the largest sample so far, in dBFS; -inf for silence."""
         return _db(self._peak)
 
     def true_peak_db(self) -> float:
-        """The largest peak, also between samples, in dBTP; -inf for silence. Nothing may be pushed after."""
+        """Return the largest peak, also between samples, in dBTP; -inf for silence. Push nothing afterwards."""
         if self._oversampler is not None:
             self._oversampler.push(None)
             with suppress(av.EOFError):
@@ -62,7 +65,7 @@ class Loudness:
         return _db(max(self._peak, self._true_peak))
 
     def _graph(self, *filters: tuple[str, str]) -> Graph:
-        """FFmpeg's filters in a row, for audio like ours."""
+        """Return a chain of FFmpeg's filters for this audio."""
         graph = Graph()
         graph.threads = 1  # more would only wait
         clock = Fraction(1, self._rate)
@@ -74,14 +77,15 @@ class Loudness:
         frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=self._layout)
         frame.sample_rate, frame.pts, frame.time_base = self._rate, self._frames, Fraction(1, self._rate)
         self._frames += piece.shape[-1]
-        # Nothing is pulled before it is there: as PyAV makes the exception that says so, a Ctrl-C would be lost.
+        # Pull only frames that are ready: PyAV raises an exception for a missing one, and loses a Ctrl-C meanwhile.
         self._meter.push(frame)
-        while self._noticed + self._step <= self._frames:
+        while self._measured + self._step <= self._frames:
             self._metadata = self._meter.pull().metadata or self._metadata
-            self._noticed += self._step
+            self._measured += self._step
         if self._oversampler is not None:
             self._oversampler.push(frame)
-            while self._oversampled + 2 * _LONGEST <= _OVERSAMPLED * self._frames:  # it holds less than one back
+            # The filter holds back less than one piece.
+            while self._oversampled + 2 * _PIECE_FRAMES <= _OVERSAMPLING * self._frames:
                 self._pull_oversampled(self._oversampler)
 
     def _pull_oversampled(self, oversampler: Graph) -> None:
@@ -92,9 +96,10 @@ class Loudness:
 
 
 def _excess_db(sample_rate: int) -> float:
-    """By how much FFmpeg's high-pass is louder than at the 48 kHz that BS.1770 gives its filters for; 0.2 dB at 8 kHz.
+    """Return how much louder FFmpeg's high-pass is than at 48 kHz, for which BS.1770 defines it; 0.2 dB at 8 kHz.
 
-    It has that filter's poles at every rate, but never scales its zeros, as does libebur128, where it comes from.
+    FFmpeg adapts the poles of the filter to the sample rate, but not the scale of its zeros. libebur128, on which
+    FFmpeg's meter is based, does the same.
     """
 
     def gain(rate: int) -> float:

@@ -8,11 +8,17 @@ from typing import Any, NamedTuple
 from mutagen.id3 import CHAP, CTOC, ID3, TIT2, CTOCFlags
 
 VORBIS_CHAPTER = re.compile(r"chapter\d{3}(name)?")  # names of Vorbis comments, in lower case
-MOST = {"ID3": 255, "Vorbis": 999, "MP4": 255}  # most markers that each kind of tag can hold
+MAX_MARKERS = {"ID3": 255, "Vorbis": 999, "MP4": 255}  # by kind of tag
 
 
 class Marker(NamedTuple):
-    """A named point, or a section if it has an end; times are in seconds."""
+    """A named point or section.
+
+    Attributes:
+        start: In seconds.
+        end: In seconds; None for a point.
+        name: Its name, or "".
+    """
 
     start: float
     end: float | None
@@ -41,7 +47,12 @@ def vorbis_markers(texts: Mapping[str, Sequence[str]]) -> list[Marker]:
 
 
 def cuesheet_markers(cuesheet: Any, sample_rate: int) -> list[Marker]:
-    """Return the tracks of the cue sheet in a FLAC file, without the one that marks the end."""
+    """Return the tracks of a cue sheet in a FLAC file, without the track that marks the end.
+
+    Args:
+        cuesheet: mutagen's CueSheet.
+        sample_rate: Sample rate of the file, in Hz.
+    """
     markers = []
     for track in cuesheet.tracks:
         start = next((index.index_offset for index in track.indexes if index.index_number == 1), 0)
@@ -51,7 +62,7 @@ def cuesheet_markers(cuesheet: Any, sample_rate: int) -> list[Marker]:
 
 
 def container_markers(path: str | Path) -> list[Marker]:
-    """Return the chapters that FFmpeg finds in MP4, Matroska and others, in seconds from the start of the sound."""
+    """Return the chapters that FFmpeg finds in MP4, Matroska and other files, timed from the start of the sound."""
     from .streams import open_container
 
     with Path(path).open("rb") as file, open_container(file) as container:
@@ -67,7 +78,13 @@ def container_markers(path: str | Path) -> list[Marker]:
 
 
 def write_id3(tags: ID3, markers: Sequence[Marker], length: float) -> None:
-    """Add chapters to an ID3 tag. `length` is the song's, in seconds, where the last chapter ends."""
+    """Add chapters to an ID3 tag.
+
+    Args:
+        tags: The tag.
+        markers: The chapters in order of time.
+        length: Length of the song in seconds, where the last chapter ends.
+    """
     if not markers:
         return
     starts = [marker.start for marker in markers[1:]] + [length]
@@ -94,8 +111,8 @@ def vorbis_texts(markers: Sequence[Marker]) -> dict[str, list[str]]:
     texts = {}
     for number, marker in enumerate(markers, 1):
         milliseconds = round(1000 * marker.start)
-        minutes, rest = divmod(milliseconds, 60_000)
-        clock = f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"
+        minutes, milliseconds = divmod(milliseconds, 60_000)
+        clock = f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
         texts[f"chapter{number:03}"] = [clock]
         texts[f"chapter{number:03}name"] = [marker.name or f"Chapter {number}"]
     return texts

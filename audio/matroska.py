@@ -1,4 +1,4 @@
-"""How long the audio of a Matroska or WebM file is, and whether the file is whole."""
+"""Find the length of the audio in a Matroska or WebM file, and whether the file is complete."""
 
 import os
 import re
@@ -10,9 +10,13 @@ _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 
 
 def track_seconds(tags: Mapping[str, str], start: float) -> float | None:
-    """Return the length of a track from its tags, such as DURATION = 00:00:07.000000000, the time where it ends.
+    """Return the length of a track in seconds, from a tag such as DURATION = 00:00:07.000000000; None without it.
 
-    The duration in the file's header is that of all tracks together. `start` is where the track starts, in seconds.
+    The tag says when the track ends. The duration in the file's header is that of all tracks together.
+
+    Args:
+        tags: Tags of the track.
+        start: When the track starts, in seconds.
     """
     for name, value in tags.items():
         match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", value.strip())
@@ -22,7 +26,7 @@ def track_seconds(tags: Mapping[str, str], start: float) -> float | None:
 
 
 def matroska_is_cut(path: Path) -> bool:
-    """Return whether the file ends before the end of its Segment, the element that holds everything."""
+    """Return whether a file ends before the end of its Segment, the element that contains everything."""
     with path.open("rb") as file:
         if _number(file, marked=True) != _EBML:
             return False
@@ -34,9 +38,11 @@ def matroska_is_cut(path: Path) -> bool:
 
 
 def _number(file: BinaryIO, *, marked: bool = False) -> int | None:
-    """Read a number of 1 to 8 bytes; leading zero bits of the first byte give the size. None if it is unknown.
+    """Read a number of 1 to 8 bytes, whose size is in the leading zero bits of the first byte; None if it is unknown.
 
-    marked: Keep the bit after those zeros, as the ids of elements do.
+    Args:
+        file: The file, at the number.
+        marked: Keep the bit after those zeros, as the ids of elements do.
     """
     first = file.read(1)
     if not first or not first[0]:

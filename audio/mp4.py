@@ -1,4 +1,4 @@
-"""How long the audio of an MP4 file is, to the sample: FFmpeg skips the encoder's delay but not its padding."""
+"""Find the exact length of the audio in an MP4 file. FFmpeg skips the encoder's delay, but not its padding."""
 
 import os
 import struct
@@ -15,18 +15,18 @@ def mp4_frames(path: Path, sample_rate: int, smpb: str | None = None, track: int
         path: The file.
         sample_rate: Sample rate of the track, in Hz.
         smpb: The file's iTunSMPB tag: hexadecimal fields, the fourth of which is the length before encoding.
-        track: Which of its audio tracks, counted from 1.
+        track: Number of the audio track, from 1.
     """
     with path.open("rb") as file:
         try:
             seconds = _seconds(file, track)
-        except Exception:  # a header that cannot be parsed says nothing
+        except Exception:  # the header cannot be parsed
             return None
     try:
         tagged = int(smpb.split()[3], 16) if smpb else 0
     except (ValueError, IndexError):
         tagged = 0
-    # Believed when it fits the track: for HE-AAC some encoders count at half the rate.
+    # The tag counts only if it fits the track, because some encoders count HE-AAC at half the rate.
     if tagged and (seconds is None or abs(tagged / sample_rate - seconds) < 0.25):
         return tagged
     return None if seconds is None else round(seconds * sample_rate)
@@ -60,7 +60,7 @@ def _seconds(file: BinaryIO, number: int) -> float | None:
         return None
     if not edits:
         return duration / scale
-    # The edit is as coarse as the movie's clock, often 1 ms; the media's own length is exact, but may hold padding.
+    # The edit is as coarse as the movie's clock, often 1 ms. The length of the media is exact, but may include padding.
     length, start = edits[0]
     edit, media, tick = length / movie_scale, (duration - start) / scale, 1 / movie_scale
     coarse = movie_scale < scale and abs(edit - media) < tick

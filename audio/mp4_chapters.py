@@ -11,7 +11,11 @@ from .markers import Marker
 
 
 def write_chapters(path: str | os.PathLike[str], markers: Sequence[Marker]) -> None:
-    """Add chapters, as Nero and FFmpeg write them, to an MP4 file that ends with its headers, as those we write do.
+    """Add chapters to an MP4 file, in the format of Nero and FFmpeg.
+
+    Args:
+        path: A file whose headers are at its end, as in all files that StemBridge writes.
+        markers: The chapters in order of time.
 
     Raises:
         OSError: Writing failed.
@@ -32,9 +36,9 @@ def write_chapters(path: str | os.PathLike[str], markers: Sequence[Marker]) -> N
         place = texts.offset + texts.length if texts else moov.offset + moov.length
         new = chapters if texts else _box(b"udta", chapters)
         file.seek(place)
-        rest = file.read()
+        following = file.read()
         file.seek(place)
-        file.write(new + rest)
+        file.write(new + following)
         for atom in filter(None, (moov, texts)):
             file.seek(atom.offset)
             file.write(struct.pack(">I", atom.length + len(new)))

@@ -1,4 +1,4 @@
-"""Read the pages of an Ogg file, check that they are complete, and sort them into streams (RFC 3533)."""
+"""Read and check the pages of an Ogg file, and sort them into streams (RFC 3533)."""
 
 import struct
 import zlib
@@ -7,17 +7,21 @@ from typing import BinaryIO, NamedTuple
 
 from .chunks import end_of_data, skip_id3
 
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # each byte with its bits in the other order
+_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # each byte with its bits in the other order
 _CONTINUED, _BEGIN, _END = 1, 2, 4  # flags of a page
 
 
 class Page(NamedTuple):
-    """One page.
+    """A page.
 
     Attributes:
-        offset, size: In the file, in bytes.
-        sequence: The page's number in its stream.
-        granule: The time at its end, in samples; -1 if no packet ends on it.
+        offset: Position in the file, in bytes.
+        size: Length in bytes.
+        flags: Flags of its header.
+        granule: Time at its end, in samples; -1 if no packet ends on it.
+        serial: Serial number of its stream.
+        sequence: Number of the page in its stream.
+        checksum: Checksum in its header.
     """
 
     offset: int
@@ -30,10 +34,12 @@ class Page(NamedTuple):
 
     @property
     def begins(self) -> bool:
+        """Whether it is the first page of its stream."""
         return bool(self.flags & _BEGIN)
 
     @property
     def ends(self) -> bool:
+        """Whether it is the last page of its stream."""
         return bool(self.flags & _END)
 
     @property
@@ -42,7 +48,14 @@ class Page(NamedTuple):
         return bool(self.flags & _CONTINUED)
 
     def packets(self, file: BinaryIO) -> tuple[list[bytes], bytes | None]:
-        """Read its packets: those that end on it, and the start of one that continues on the next page, or None."""
+        """Read its packets.
+
+        Args:
+            file: The file.
+
+        Returns:
+            The packets that end on it; and the start of a packet that continues on the next page, or None.
+        """
         file.seek(self.offset)
         page = file.read(self.size)
         lacing = page[27 : 27 + page[26]]
@@ -56,7 +69,14 @@ class Page(NamedTuple):
 
 
 class Pages:
-    """Iterates over the undamaged pages of a file. After that, `spoiled` says whether other bytes lay between them."""
+    """Iterates over the undamaged pages of a file.
+
+    Args:
+        file: The file.
+
+    Attributes:
+        spoiled: Whether the pages so far had other bytes between them, such as damaged pages.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -85,7 +105,7 @@ class Pages:
 
 
 def find_links(pages: Pages) -> list[dict[int, list[Page]]]:
-    """Return one entry per link of a chained file: the streams that begin together, serial number to pages."""
+    """Return the links of a chained file. Each has the streams that begin together, serial number to pages."""
     links: list[dict[int, list[Page]]] = []
     beginning = False
     for page in pages:
@@ -106,7 +126,7 @@ def in_order(pages: list[Page]) -> list[Page]:
 
 
 def check_pages(file: BinaryIO) -> tuple[Page, Page] | tuple[None, None]:
-    """Return the first and the last page of a file that is one stream with all its pages in order; else two None."""
+    """Check that a file is one stream with all its pages in order; return its first and last page, or two None."""
     pages = Pages(file)
     first: Page | None = None
     last: Page | None = None
@@ -118,7 +138,7 @@ def check_pages(file: BinaryIO) -> tuple[Page, Page] | tuple[None, None]:
 
 
 def _find_page(file: BinaryIO, start: int) -> int | None:
-    """Return the position of the first page at or after `start`, None if there is no more page."""
+    """Return the position of the first page at or after `start`, or None."""
     file.seek(start)
     kept = b""
     while data := file.read(65536):
@@ -129,6 +149,6 @@ def _find_page(file: BinaryIO, start: int) -> int | None:
 
 
 def _checksum(page: bytes) -> int:
-    """Ogg's CRC-32: zlib's, but with bits in the other order, and neither start nor end inverted."""
-    crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    """Return Ogg's CRC-32, which is zlib's with the bits in reverse order, and without inversion at start and end."""
+    crc = zlib.crc32(page.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{crc:032b}"[::-1], 2)

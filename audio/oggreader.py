@@ -18,18 +18,26 @@ from .ogg import Page, Pages, find_links, in_order
 from .reader import AudioReader
 from .streams import frame_samples, stream_descriptions
 
-# How the first packet of a stream begins.
-_MAGIC = {b"OpusHead": "opus", b"\x01vorbis": "vorbis", b"\x7fFLAC": "flac", b"Speex   ": "speex"}
+# First bytes of the first packet of a stream.
+_CODEC_STARTS = {b"OpusHead": "opus", b"\x01vorbis": "vorbis", b"\x7fFLAC": "flac", b"Speex   ": "speex"}
 # Up to this many lost pages at the start are replaced with silence. If more are missing, a recorder joined a broadcast
 # late.
-_MOST_LOST_AT_START = 16
+_MAX_LOST_AT_START = 16
 
 Head = tuple[list[Page], str, bytes]  # a stream's pages, codec and first packet
 Sound = tuple[av.AudioFrame, np.ndarray]  # a frame that has the format, and samples (channels, n)
 
 
 class OggReader(AudioReader):
-    """Reads one audio stream, and the streams chained to it, page by page. `stream` is its number, counted from 1."""
+    """Reads one audio stream, and the streams chained to it, page by page.
+
+    Args:
+        path: The file.
+        stream: Number of the stream, from 1; None for the first.
+
+    Raises:
+        AudioError: The file has no stream that can be decoded, or no such stream.
+    """
 
     def __init__(self, path: Path, stream: int | None = None) -> None:
         super().__init__(path)
@@ -44,7 +52,7 @@ class OggReader(AudioReader):
         pages = Pages(self._file)
         links = [found for link in find_links(pages) if (found := _find_sound(self._file, link))]
         if not links:
-            raise AudioError(f"{self.path}: holds no audio that can be decoded; export or download it again")
+            raise AudioError(f"{self.path} has no audio that can be decoded; export or download it again")
         number = self._choose_stream(number, self._names(links[0]))
         self._streams = [_Stream(self._file, *found[min(number, len(found)) - 1]) for found in links]
         sound = itertools.chain.from_iterable(stream.sound() for stream in self._streams)
@@ -54,7 +62,7 @@ class OggReader(AudioReader):
             if not isinstance(first, int):
                 break
         else:
-            raise AudioError(f"{self.path}: holds no audio that can be decoded; export or download it again")
+            raise AudioError(f"{self.path} has no audio that can be decoded; export or download it again")
         frame = first[0]
         self.sample_rate, self.num_channels = frame.sample_rate, frame.layout.nb_channels
         self.sample_format = "lossy"
@@ -89,6 +97,7 @@ class OggReader(AudioReader):
         return names if len(names) == len(codecs) else codecs
 
     def close(self) -> None:
+        """Close the file; harmless when repeated."""
         self._file.close()
 
 
@@ -97,7 +106,7 @@ def _find_sound(file: BinaryIO, streams: dict[int, list[Page]]) -> list[Head]:
     found = []
     for pages in streams.values():
         packets, _ = pages[0].packets(file)
-        for magic, codec in _MAGIC.items():
+        for magic, codec in _CODEC_STARTS.items():
             if packets and packets[0].startswith(magic):
                 found.append((pages, codec, packets[0]))
     return found
@@ -131,7 +140,7 @@ class _Stream:
         # The sound begins at 0, unless it was recorded from a broadcast that was already running.
         self._start = 0
         for page, frames, lost in itertools.islice(self._decoded_pages(), 1):
-            if not 0 < lost <= _MOST_LOST_AT_START:
+            if not 0 < lost <= _MAX_LOST_AT_START:
                 self._start = max(0, page.granule - sum(frame.samples for frame in frames))
         self.num_frames = max(0, timed[-1].granule - self._start - self._skipped) if timed else 0
 
@@ -167,14 +176,14 @@ class _Stream:
         for page in self._pages:
             missing = max(0, page.sequence - previous.sequence - 1)
             lost, previous = lost + missing, page
-            packets, rest = page.packets(self._file)
+            packets, begun = page.packets(self._file)
             if page.continues:
                 known = unfinished if not missing else None
                 if packets:
                     packets[:1] = [] if known is None else [known + packets[0]]
                 else:
-                    rest = None if known is None or rest is None else known + rest
-            unfinished = rest
+                    begun = None if known is None or begun is None else known + begun
+            unfinished = begun
             if missing and decoder is not None:
                 decoder.flush_buffers()
             frames: list[av.AudioFrame] = []
@@ -226,7 +235,7 @@ def _extradata(codec: str, headers: list[bytes]) -> bytes:
     if codec == "flac":
         return headers[0][17:51]
     if codec == "opus":
-        return headers[0][:10] + bytes(2) + headers[0][12:]  # no pre-skip: we skip those samples
+        return headers[0][:10] + bytes(2) + headers[0][12:]  # no pre-skip, because `sound` skips those samples
     if codec != "vorbis":
         return headers[0]
     if len(headers) != 3:

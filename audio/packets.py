@@ -1,4 +1,4 @@
-"""Encodes samples into packets with FFmpeg (PyAV), and writes files of such packets alone: M4A and Opus."""
+"""Encode samples into packets with FFmpeg (PyAV), and write M4A and Opus files of such packets."""
 
 from fractions import Fraction
 from typing import Any, BinaryIO, cast
@@ -9,8 +9,8 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 _LAYOUTS = {1: "mono", 2: "stereo"}
-_FRAMES = {"lossy": "fltp", "int16": "s16p", "int24": "s32p"}  # how samples are handed over, by sample format
-_FORMATS = {  # FFmpeg's name of an encoder -> the finest samples that it takes
+_FRAMES = {"lossy": "fltp", "int16": "s16p", "int24": "s32p"}  # sample format -> FFmpeg's format of the frames
+_FORMATS = {  # FFmpeg's name of an encoder -> sample format -> FFmpeg's format of its finest samples
     "aac": {"lossy": "fltp"},
     "libopus": {"lossy": "flt"},
     "alac": {"int16": "s16p", "int24": "s32p"},
@@ -24,16 +24,16 @@ class StreamEncoder:
     """Encodes samples for a new audio stream of an output container.
 
     Args:
-        container: Where the stream is added.
+        container: The output container.
         codec: FFmpeg's name of the encoder.
         sample_rate: Sample rate of the samples and of the stream, in Hz.
         num_channels: 1 or 2.
         sample_format: "int16", "int24" or "lossy".
-        kbps: For a lossy codec, in kbit/s.
+        kbps: Bitrate of a lossy codec, in kbit/s.
 
     Attributes:
         stream: The stream.
-        start: When its first sample is heard, in seconds. May be set until the first `encode`.
+        start: Time of its first sample, in seconds. It may be set until the first `encode`.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class StreamEncoder:
         self._encoded = 0  # samples
 
     def encode(self, samples: np.ndarray) -> "list[av.Packet[Any]]":
-        """Take samples (n, channels) in the sample format, and return the packets that are ready."""
+        """Encode samples, (n, channels), of the sample format, and return the packets that are ready."""
         if not len(samples):
             return []
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format=self._frame, layout=self._layout)
@@ -66,17 +66,21 @@ class StreamEncoder:
         return self.stream.encode(frame)
 
     def finish(self) -> "list[av.Packet[Any]]":
-        """Return the last packets. Nothing may be encoded after."""
+        """Return the last packets. Nothing may be encoded after this."""
         return self.stream.encode(None) if self._encoded else []
 
 
 class PacketEncoder:
-    """Writes interleaved samples (n, channels) into a file with one audio stream.
+    """Writes interleaved samples into a file with one audio stream.
 
     Args:
         file: The file, open for writing.
         container: FFmpeg's name of its format.
-        codec, sample_rate, num_channels, sample_format, kbps: As in `StreamEncoder`.
+        codec: FFmpeg's name of the encoder.
+        sample_rate: In Hz.
+        num_channels: 1 or 2.
+        sample_format: "int16", "int24" or "lossy".
+        kbps: Bitrate of a lossy codec, in kbit/s.
     """
 
     def __init__(
@@ -89,16 +93,18 @@ class PacketEncoder:
         sample_format: str,
         kbps: float | None = None,
     ) -> None:
-        # The edit list of an MP4 counts in the movie's clock, which says where sound begins and ends to the sample.
+        # The edit list of an MP4 uses the movie's clock. At the sample rate, it gives start and end exactly.
         options = {"movie_timescale": str(sample_rate)} if container == "ipod" else {}
         self._container = av.open(file, "w", format=container, options=options)
         self._encoder = StreamEncoder(self._container, codec, sample_rate, num_channels, sample_format, kbps)
         self._container.start_encoding()
 
     def write(self, data: np.ndarray) -> None:
+        """Append interleaved samples, (n, channels), of the sample format."""
         self._container.mux(self._encoder.encode(data))
 
     def close(self) -> None:
+        """Finish the file."""
         try:
             self._container.mux(self._encoder.finish())
         finally:

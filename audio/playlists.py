@@ -1,4 +1,4 @@
-"""Playlists: M3U and PLS files that name songs."""
+"""Read playlists: M3U and PLS files, which name songs."""
 
 import codecs
 import os
@@ -14,14 +14,15 @@ def playlist_entries(playlist: str, data: bytes) -> Iterator[tuple[int, str, str
     """Read a playlist.
 
     Args:
-        playlist: Its path or URL, which its entries are relative to.
+        playlist: Path or URL of the playlist. Relative entries are relative to its folder.
         data: Its content.
 
     Yields:
-        The number of a line, from 1; the path or URL of the song that it names; and why no song is there, or "".
+        Number of the line, from 1; path or URL of the song that it names; and the reason why there is no such song, or
+        "".
 
     Raises:
-        ValueError: It is not text.
+        ValueError: The file is not text.
     """
     for line, entry in _entries(playlist, data):
         place = as_place(entry)
@@ -34,7 +35,7 @@ def playlist_entries(playlist: str, data: bytes) -> Iterator[tuple[int, str, str
 
 
 def _beside(playlist: str, entry: str) -> str:
-    """An entry's place, which is relative to the playlist's; one written on Windows has backslashes."""
+    """Return the path or URL of an entry, which is relative to the playlist and may have backslashes of Windows."""
     if is_url(playlist):
         return f"{playlist.rpartition('/')[0]}/{entry}"
     place = os.path.join(os.path.dirname(playlist), entry)
@@ -43,14 +44,14 @@ def _beside(playlist: str, entry: str) -> str:
 
 
 def _entries(playlist: str, data: bytes) -> Iterator[tuple[int, str]]:
-    """The number of each line that names a song, from 1, and the name."""
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes
+    """Yield the number, from 1, and the entry of each line that names a song."""
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # PowerShell writes UTF-16
     try:
         text = data.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     if "\0" in text:
-        raise ValueError(f"{playlist}: is no playlist, because it is no text; give a list of songs, one a line")
+        raise ValueError(f"{playlist} is not a playlist, because it is not text; give a list of songs, one per line")
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         line = line.strip()
         if playlist.lower().endswith(".pls"):

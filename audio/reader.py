@@ -1,4 +1,4 @@
-"""The base of all readers of audio files, whichever decoder they use."""
+"""The base class of all readers of audio files."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -10,25 +10,31 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from ..core.errors import AudioError
-from .coded import LOOKED_AT, REFUSAL, is_coded
+from .coded import CODED_ERROR, PROBED_BYTES, is_coded
 
 if TYPE_CHECKING:
     from .convert import Unifier
 
-_LOUDEST = 100.0  # 40 dB above full scale: no music is that loud, but unscaled integers are
-_FEW = 0.01  # fraction of all samples; in files of unscaled integers more than that are above _LOUDEST
-_LARGEST_INTEGER = 2.0**31  # no unscaled integer is above this
+_MAX_MUSIC = 100.0  # 40 dB above full scale; music is never that loud, but unscaled integers are
+_MAX_OUTLIER_SHARE = 0.01  # in files of unscaled integers, a larger share of the samples is above _MAX_MUSIC
+_MAX_INTEGER = 2.0**31  # unscaled integers are never above this
 
 
 @dataclass
 class _Odd:
-    """Invalid samples of one kind: how many, and the first one's value and position in frames."""
+    """Invalid samples of one kind: their number, and the value and position in frames of the first."""
 
     count: int = 0
     first: tuple[float, int] = (0.0, 0)
 
     def add(self, piece: np.ndarray, odd: np.ndarray, start: int) -> None:
-        """Count the samples where the mask `odd` is true. `piece`, (channels, n), begins at frame `start`."""
+        """Count invalid samples.
+
+        Args:
+            piece: Samples, (channels, n).
+            odd: Whether each sample is invalid, (channels, n).
+            start: Position of the first sample, in frames.
+        """
         if not self.count:
             frame = int(odd.any(axis=0).argmax())
             self.first = float(piece[int(odd[:, frame].argmax()), frame]), start + frame
@@ -36,18 +42,20 @@ class _Odd:
 
 
 class AudioReader(ABC):
-    """One audio file being read, in constant memory; a context manager.
+    """Reads an audio file in constant memory; a context manager.
+
+    Args:
+        path: The file.
 
     Attributes:
-        path: the file, as given.
-        sample_rate: in Hz.
+        path: The file, as given.
+        sample_rate: In Hz.
         num_channels: 1 or more.
-        num_frames: samples per channel: exact where the file says it, else an estimate, or None.
-        sample_format: "int16", "int24", "float32" (also 32-bit integers and 64-bit floats) or "lossy".
-        warning: None, or, once all blocks are read, one line that says what is wrong with the file.
-        stream_note: None, or one line that says which of several audio streams was chosen by default.
-        num_invalid: how many samples so far were NaN or infinite; in the blocks they are replaced with silence.
-        outliers: None, or, once all blocks are read, a clause about a few samples that are far above full scale.
+        num_frames: Number of samples per channel: exact if the file says it, otherwise an estimate, or None.
+        sample_format: "int16", "int24", "float32" (also for 32-bit integers and 64-bit floats) or "lossy".
+        stream_note: One line about the default choice among several audio streams, or None.
+        warning: One line about faults of the file, or None. It is set once all blocks are read.
+        outliers: A clause about a few samples far above full scale, or None. It is set once all blocks are read.
     """
 
     path: Path
@@ -59,9 +67,9 @@ class AudioReader(ABC):
     warning: str | None = None
     outliers: str | None = None
 
-    # What the readers find out on the way, for the warning.
-    _promised: int | None = None  # frames that the file's own header promises
-    _tolerance: int = 0  # frames by which a sound file may miss that promise
+    # Facts for the warning, which readers collect.
+    _promised: int | None = None  # frames that the file's header declares
+    _tolerance: int = 0  # frames by which a sound file may be shorter than that
     _damaged: bool = False
     _filled: int = 0  # frames of silence in place of missing sound
     _started: bool = False
@@ -69,22 +77,29 @@ class AudioReader(ABC):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._notes: list[str] = []  # more clauses of the warning
-        self._gaps: list[int] = []  # where silence was filled in, in frames
+        self._gaps: list[int] = []  # positions of silence in place of missing sound, in frames
         self._invalid, self._loud = _Odd(), _Odd()
         self._peak = 0.0
         self._head = b""  # the first samples that are not silent, as 16-bit integers
 
     def expect(self, num_frames: int) -> None:
-        """Warn at the end if fewer than `num_frames` frames, the number that the file's header gives, were read."""
+        """Expect a number of frames, and warn at the end if fewer were read.
+
+        Args:
+            num_frames: Number of frames that the file's header declares.
+        """
         self._promised = max(self._promised or 0, num_frames)
 
     def _choose_stream(self, number: int | None, names: Sequence[str], default: int = 1) -> int:
-        """Return the number of the stream to read: `number`, or `default` with a note if there are several.
+        """Choose the stream to read, and set `stream_note` if there are several and the user chose none.
 
         Args:
-            number: From 1; None if the user chose no stream.
-            names: A description of each audio stream.
-            default: From 1.
+            number: Number of the stream that the user chose, from 1, or None.
+            names: Description of each audio stream.
+            default: Number of the stream to read if the user chose none, from 1.
+
+        Returns:
+            Number of the stream, from 1.
 
         Raises:
             AudioError: There is no such stream.
@@ -102,27 +117,36 @@ class AudioReader(ABC):
 
     @property
     def num_invalid(self) -> int:
+        """How many samples so far were NaN or infinite. Blocks have silence in their place."""
         return self._invalid.count
 
     def note(self, clause: str) -> None:
-        """Add a clause to the warning."""
+        """Add a clause, such as "some of its pages are repeated", to the warning."""
         self._notes.append(clause)
 
     @abstractmethod
     def _decoded(self) -> Iterator[np.ndarray]:
-        """Decoded audio, (channels, n) float32, in pieces of any length."""
+        """Yield decoded audio, float32 (channels, n), in pieces of any length."""
 
     @abstractmethod
     def close(self) -> None:
         """Close the file; harmless when repeated."""
 
     def blocks(self, size: int = 65536) -> Iterator[np.ndarray]:
-        """Yield the audio once, as float32 blocks (channels, size), the last one shorter. Full scale is 1.0.
+        """Yield the audio, once. NaN and infinite samples are replaced with silence, and `warning` then says so.
 
-        NaN and infinite samples are replaced with silence, and `warning` says so at the end.
+        Args:
+            size: Length of a block in samples.
+
+        Yields:
+            float32 blocks, (channels, size), full scale 1.0. The last may be shorter.
+
+        Raises:
+            AudioError: The samples are in fact DTS or AC-3.
+            ValueError: The blocks have been read already.
         """
         if self._started:
-            raise ValueError(f"{self.path}: its blocks were read already; open the file again")
+            raise ValueError(f"{self.path} has been read already; open it again")
         self._started = True
         total = filled = 0
         block = np.empty((self.num_channels, size), np.float32)
@@ -141,35 +165,35 @@ class AudioReader(ABC):
         if filled:
             yield block[:, :filled]
         if is_coded(self._head):
-            raise AudioError(f"{self.path}: {REFUSAL}")
-        few = self._loud.count < _FEW * total * self.num_channels
-        if self._loud.count and (few or self._peak > _LARGEST_INTEGER):
+            raise AudioError(f"{self.path} {CODED_ERROR}")
+        few = self._loud.count < _MAX_OUTLIER_SHARE * total * self.num_channels
+        if self._loud.count and (few or self._peak > _MAX_INTEGER):
             self.outliers = self._clause(self._loud, "is far above full scale", "are far above full scale")
         if clauses := self._clauses(total):
             self.warning = f"{self.path}: {'; '.join(clauses)}"
 
     def _checked(self, piece: np.ndarray, start: int) -> np.ndarray:
-        """Return a piece, (channels, n), with silence for non-finite samples; count these and far too loud ones."""
+        """Return a piece, (channels, n), with silence for non-finite samples, and count all invalid samples."""
         if (invalid := ~np.isfinite(piece)).any():
             self._invalid.add(piece, invalid, start)
             piece = np.where(invalid, np.float32(0), piece)
         peak = max(piece.max(initial=0), -piece.min(initial=0))
         self._peak = max(self._peak, float(peak))
-        if peak > _LOUDEST:
-            self._loud.add(piece, np.abs(piece) > _LOUDEST, start)
+        if peak > _MAX_MUSIC:
+            self._loud.add(piece, np.abs(piece) > _MAX_MUSIC, start)
         return piece
 
     def _look_for_codec(self, piece: np.ndarray) -> None:
         """Raise AudioError if integer samples are the frames of DTS or AC-3."""
-        if not self.sample_format.startswith("int") or len(self._head) >= LOOKED_AT:
+        if not self.sample_format.startswith("int") or len(self._head) >= PROBED_BYTES:
             return
         words = np.clip(np.rint(piece.T * np.float32(32768)), -32768, 32767).astype("<i2")
         if not self._head:
             sounding = words.any(axis=1)
             words = words[int(sounding.argmax()) :] if sounding.any() else words[:0]
         self._head += words.tobytes()
-        if len(self._head) >= LOOKED_AT and is_coded(self._head):
-            raise AudioError(f"{self.path}: {REFUSAL}")
+        if len(self._head) >= PROBED_BYTES and is_coded(self._head):
+            raise AudioError(f"{self.path} {CODED_ERROR}")
 
     def _note_changes(self, unifier: "Unifier") -> None:
         """Note that the format of the sound changed midway."""

@@ -1,4 +1,4 @@
-"""WAV, AIFF and Ogg through libsndfile."""
+"""Read WAV, AIFF and Ogg files with libsndfile."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 
 from .chunks import find_sound
-from .coded import LOOKED_AT, is_coded
+from .coded import PROBED_BYTES, is_coded
 from .ogg import Page, check_pages
 from .reader import AudioReader
 
@@ -23,20 +23,33 @@ _SAMPLE_FORMATS = {
 
 
 class Unsuited(Exception):
-    """libsndfile cannot read all of this file. `coded` says that its samples are frames of another codec."""
+    """libsndfile cannot read all of this file.
+
+    Args:
+        coded: Whether its samples are in fact frames of another codec.
+    """
 
     def __init__(self, coded: bool = False) -> None:
         self.coded = coded
 
 
 class SndfileReader(AudioReader):
-    """Reads what libsndfile can read whole; raises Unsuited for the rest."""
+    """Reads a file of which libsndfile can read all.
+
+    Args:
+        path: The file.
+        stream: Number of the audio stream, which can only be 1; or None.
+
+    Raises:
+        Unsuited: Another decoder would read more of the file.
+        AudioError: There is no such stream.
+    """
 
     def __init__(self, path: Path, stream: int | None = None) -> None:
         super().__init__(path)
         self._stream = path.open("rb", buffering=0)
         try:
-            # By descriptor: given a path, soundfile would look at the suffix.
+            # By descriptor, because soundfile would look at the suffix of a path.
             self._file = soundfile.SoundFile(self._stream.fileno(), closefd=False)
             self._check()
             self._choose_stream(stream, [self._file.subtype])
@@ -53,7 +66,7 @@ class SndfileReader(AudioReader):
         with self.path.open("rb") as file:
             if found.subtype == "PCM_16" and (sound := find_sound(file)):
                 file.seek(sound.start)
-                if is_coded(file.read(min(LOOKED_AT, sound.present))):
+                if is_coded(file.read(min(PROBED_BYTES, sound.present))):
                     raise Unsuited(coded=True)
             if found.frames == 0:
                 raise Unsuited
@@ -67,7 +80,7 @@ class SndfileReader(AudioReader):
         self._tolerance = 2304 if self.sample_format == "lossy" else 0  # the last frame may be padded
 
     def _begins_late(self, first: Page, last: Page) -> bool:
-        """Return whether the clock of an Opus file does not start at 0, where libsndfile would read its start wrong."""
+        """Return whether the clock of an Opus file starts after 0. libsndfile reads the start of such files wrong."""
         with self.path.open("rb") as file:
             (head, *_), _ = first.packets(file)
         skipped = int.from_bytes(head[10:12], "little")
@@ -86,5 +99,6 @@ class SndfileReader(AudioReader):
             yield samples.T
 
     def close(self) -> None:
+        """Close the file; harmless when repeated."""
         self._file.close()
         self._stream.close()

@@ -1,4 +1,4 @@
-"""Containers that FFmpeg opens, their audio streams, and the samples of their frames."""
+"""Open containers with FFmpeg, describe their audio streams, and convert their frames to samples."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from av.stream import Disposition
 
 from .chunks import Samples, skip_id3
 
-# Containers that hold audio. Others, such as playlists and scripts, could make FFmpeg open what they name.
+# Containers with audio. Others, such as playlists and scripts, could make FFmpeg open any file or URL that they name.
 _CONTAINERS = (
     "3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,loas,m4a,matroska,mov,mp2,mp3,mp4,mpc,mpc8,mpeg,"
     "mpegts,mj2,oga,ogg,opus,rm,tak,truehd,tta,voc,w64,wav,webm,wv,xwma"
@@ -35,7 +35,7 @@ def open_container(
         ignore_length: Read a WAV to the end of the file, whatever its header says.
         start: First byte to read.
         end: End of the bytes to read; None for the end of the file.
-        samples: How plain samples are stored, if the bytes have no header.
+        samples: Format of plain samples, if the bytes have no header.
 
     Raises:
         av.FFmpegError: FFmpeg cannot read the file.
@@ -62,17 +62,21 @@ def stream_descriptions(path: Path) -> list[str]:
 
 
 def descriptions_of(streams: Sequence[AudioStream]) -> list[str]:
+    """Return a description of each stream, such as "drums, eng, aac, 2 channels"."""
     return [_described(stream) for stream in streams]
 
 
 def default_stream(streams: Sequence[AudioStream]) -> int:
-    """Return the number, from 1, of the first decodable stream with the default flag, else of the first decodable."""
+    """Return the number of the stream to read by default, from 1.
+
+    It is the first stream with the default flag, or else the first stream. Streams that cannot be decoded do not count.
+    """
     numbers = [i for i, stream in enumerate(streams, 1) if stream.codec_context] or [1]
     return next((i for i in numbers if streams[i - 1].disposition & Disposition.default), numbers[0])
 
 
 def _described(stream: AudioStream) -> str:
-    """Describe a stream to a user: title, language, codec and channels, such as "drums, eng, aac, 2 channels"."""
+    """Describe a stream by its title, language, codec and channels."""
     metadata, codec = stream.metadata, stream.codec_context
     title = metadata.get("title") or metadata.get("name") or metadata.get("handler_name", "")
     words = [title if title != "SoundHandler" else "", metadata.get("language", "").replace("und", "")]
@@ -85,10 +89,9 @@ def _described(stream: AudioStream) -> str:
 
 
 def frame_samples(frame: av.AudioFrame) -> np.ndarray:
-    """A frame as float32 (channels, n), full scale 1.0.
+    """Return the samples of a frame as float32, (channels, n), full scale 1.0.
 
-    Not av.AudioResampler: it asks for frames until FFmpeg has no more, and as PyAV makes the exception that says so, a
-    Ctrl-C would be lost.
+    av.AudioResampler is not used, because it raises exceptions inside PyAV, and a Ctrl-C meanwhile would be lost.
     """
     audio: np.ndarray
     if frame.format.name == "s64":  # PyAV cannot convert it
@@ -99,5 +102,5 @@ def frame_samples(frame: av.AudioFrame) -> np.ndarray:
         audio = audio.reshape(-1, frame.layout.nb_channels).T
     if audio.dtype.kind == "f":
         return audio.astype(np.float32, copy=False)
-    centre = np.float32(128 if audio.dtype.kind == "u" else 0)  # integers with no sign are those of 8 bits
+    centre = np.float32(128 if audio.dtype.kind == "u" else 0)  # only 8-bit integers are unsigned
     return (audio.astype(np.float32) - centre) / np.float32(2.0 ** (8 * audio.itemsize - 1))

@@ -1,4 +1,4 @@
-"""Open audio files with mutagen according to their content, and save their tags."""
+"""Open audio files with mutagen, by their content, and save their tags."""
 
 import os
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from .chunks import MAGIC, skip_id3
 
 
 def open_tags(path: str | os.PathLike[str]) -> Any:
-    """Open a file with the mutagen class that its first bytes call for; None if its format has no tags."""
+    """Open a file with the mutagen class for its first bytes; return None if its format has no tags."""
     with Path(path).open("rb") as file:
         kind = tag_opener(file)
     return kind(path)
@@ -62,7 +62,12 @@ def kind_name(file: Any) -> str:
 
 
 def save_tags(file: Any, path: str | os.PathLike[str]) -> None:
-    """Write the tags into the file."""
+    """Write the tags of a mutagen file to disk.
+
+    Args:
+        file: The mutagen file.
+        path: Its path.
+    """
     tags = file.tags
     if isinstance(file, OggVorbis | OggOpus):
         is_opus = isinstance(file, OggOpus)
@@ -75,7 +80,10 @@ def save_tags(file: Any, path: str | os.PathLike[str]) -> None:
 def _save_comments(start: bytes, comments: bytes, file: BinaryIO) -> None:
     """Write Vorbis comments in large pages. mutagen itself would need half a minute for comments of 18 MB.
 
-    start: How the packet of the comments begins.
+    Args:
+        start: First bytes of the packet of the comments.
+        comments: The comments, encoded.
+        file: The Ogg file.
     """
     page = OggPage(file)
     while not page.packets[0].startswith(start):

@@ -1,6 +1,6 @@
-"""Read and write texts and pictures in ID3, Vorbis comments, MP4 atoms, APEv2, and read the tags FFmpeg finds.
+"""Read and write texts and pictures in ID3 tags, Vorbis comments and MP4 atoms; read APEv2 and FFmpeg's tags.
 
-Texts have the names of Vorbis comments, or keep their own name if there is no common one.
+Texts have the names of Vorbis comments, or keep their own name if there is no such name.
 """
 
 import base64
@@ -22,7 +22,7 @@ _COVERS = {
     "image/jpg": MP4Cover.FORMAT_JPEG,
     "image/png": MP4Cover.FORMAT_PNG,
 }
-_LARGEST_BLOCK = 2**24 - 1  # bytes
+_MAX_BLOCK_BYTES = 2**24 - 1  # of a FLAC file
 # FFmpeg's tags about the container, not the song.
 _TECHNICAL = re.compile(r"major_brand|minor_version|compatible_brands|handler_name|vendor_id|encodingtime|_statistics")
 
@@ -65,6 +65,7 @@ def _joined(pairs: Iterable[tuple[str, Any]]) -> Texts:
 
 
 def read_ape(tags: Any) -> tuple[Texts, list[Picture]]:
+    """Return the texts and pictures in an APEv2 tag."""
     pairs: list[tuple[str, Any]] = []
     pictures = []
     for name, value in tags.items():
@@ -78,7 +79,7 @@ def read_ape(tags: Any) -> tuple[Texts, list[Picture]]:
 
 
 def frames_without_text(tags: Any) -> list[str]:
-    """Name the frames of an ID3 tag that `_read_id3` does not read, each once."""
+    """Return descriptions of the frames of an ID3 tag that have neither text nor picture, each once."""
     lost = [frame.FrameID for frame in tags.values() if not is_untrue(frame) and not _texts_of(frame)]
     return [f"{name} frame" for name in dict.fromkeys(lost) if name not in ("APIC", "CHAP", "CTOC")]
 
@@ -165,7 +166,16 @@ def _picture(data: bytes, mime: str, kind: int = 3, description: str = "") -> Pi
 
 
 def write_contents(file: Any, texts: Texts, pictures: list[Picture]) -> list[str]:
-    """Write texts and pictures into a file's tags; return the names of those that the tags cannot hold."""
+    """Write texts and pictures into the tags of a mutagen file.
+
+    Args:
+        file: The file, which is not saved yet.
+        texts: Name of a Vorbis comment to values.
+        pictures: The pictures.
+
+    Returns:
+        Names of texts and pictures that the tags cannot hold.
+    """
     if isinstance(file.tags, ID3):
         _write_id3(file.tags, texts, pictures)
         return []
@@ -220,9 +230,9 @@ def _write_vorbis(file: Any, texts: Texts, pictures: list[Picture]) -> list[str]
         file.tags[name] = values
     blocks = [(picture, picture.write()) for picture in pictures]
     if isinstance(file, FLAC):
-        lost = [_picture_name(picture) for picture, block in blocks if len(block) > _LARGEST_BLOCK]
+        lost = [_picture_name(picture) for picture, block in blocks if len(block) > _MAX_BLOCK_BYTES]
         for picture, block in blocks:
-            if len(block) <= _LARGEST_BLOCK:
+            if len(block) <= _MAX_BLOCK_BYTES:
                 file.add_picture(picture)
     elif blocks:
         file.tags["metadata_block_picture"] = [base64.b64encode(block).decode("ascii") for _, block in blocks]

@@ -1,4 +1,4 @@
-"""What a text is called in Vorbis comments, ID3 and MP4, and which tags are wrong for new sound."""
+"""Names of texts in Vorbis comments, ID3 and MP4, and tags that are wrong for new sound."""
 
 import re
 from typing import Any

@@ -1,8 +1,8 @@
-"""Tags and cover art from one file to another, across ID3 (MP3, WAV, AIFF), Vorbis comments (FLAC, Ogg) and MP4.
+"""Copy tags and cover art between files with ID3 (MP3, WAV, AIFF), Vorbis comments (FLAC, Ogg) and MP4 tags.
 
-Between ID3 and ID3, or MP4 and MP4, every frame is kept. Otherwise tags travel under the names of Vorbis comments, and
-what has no common name keeps its own. Left behind is what new sound makes untrue: loudness, lengths, gapless playback,
-encoder, fingerprints.
+From ID3 to ID3, or MP4 to MP4, every frame is kept. Otherwise texts are translated by way of the names of Vorbis
+comments, or keep their own name if there is no such name. Tags that new sound makes wrong are left out: loudness,
+lengths, gapless playback, encoder, fingerprints.
 """
 
 import os
@@ -39,7 +39,7 @@ from .chunk_tags import (
 )
 from .decode import open_audio
 from .markers import (
-    MOST,
+    MAX_MARKERS,
     VORBIS_CHAPTER,
     Marker,
     container_markers,
@@ -65,8 +65,8 @@ from .tag_names import FREEFORM, UNTRUE, UNTRUE_ATOMS, is_untrue
 _APPLICATION, _CUESHEET = 2, 5  # blocks of FLAC
 _TEXT_CHUNKS = {"cue ", "MARK", "NAME", "AUTH", "(c) ", "ANNO", "COMT"}  # these become tags or markers
 _TEXT_LISTS = {b"INFO", b"adtl"}
-# Formats whose tags mutagen reads; FFmpeg reads those of all others. It must not read WAV and AIFF: it searches the
-# bytes after the sound, which takes minutes if a recorder has reserved a gigabyte.
+# Formats whose tags are read with mutagen; those of all others are read with FFmpeg. FFmpeg must not read WAV and AIFF,
+# because it searches the bytes after the sound, which takes minutes if a recorder has reserved a gigabyte.
 _KNOWN = (FLAC, OggVorbis, OggOpus, OggFLAC, MP3, WAVE, AIFF)
 _CHUNKED: dict[type, str] = {WAVE: "WAV", AIFF: "AIFF"}  # as `chunk_kind` names them
 
@@ -76,7 +76,7 @@ _Write = Callable[[str | os.PathLike[str]], None]
 def copy_tags(
     source: str | os.PathLike[str], target: str | os.PathLike[str], *, with_markers: bool = True
 ) -> str | None:
-    """Copy tags, cover art and markers from one audio file to another of the same length, as far as it can hold them.
+    """Copy tags, cover art and markers from one audio file to another of the same length.
 
     Args:
         source: The file to read.
@@ -84,7 +84,7 @@ def copy_tags(
         with_markers: Copy chapters, cue points and loops too.
 
     Returns:
-        None, or one line that says which were left out. Unreadable tags do not raise an error.
+        One line about tags that the target cannot hold or that cannot be read, or None.
 
     Raises:
         OSError: Writing the target failed; it is then damaged.
@@ -103,8 +103,8 @@ def copy_tags(
         if with_markers:
             write_markers, lost_markers = _copy_markers(Path(source), old, new, kind, chunks)
             lost += lost_markers
-    except Exception as error:  # tags are other people's bytes, and fail in many ways
-        return _left_behind(source, error)
+    except Exception as error:  # tags come from other programs, and may be invalid in many ways
+        return _not_copied(source, error)
     try:
         if new.tags or getattr(new, "pictures", None) or getattr(new, "cuesheet", None):
             save_tags(new, target)
@@ -113,14 +113,22 @@ def copy_tags(
         cause = error.args[0] if error.args else None
         if isinstance(cause, OSError):
             raise OSError(cause.errno, cause.strerror, os.fspath(target)) from None
-        return _left_behind(source, error)
+        return _not_copied(source, error)
     if not lost:
         return None
     return f"{os.fspath(source)}: {kind_name(new)} cannot hold all of its tags; left out: {', '.join(lost)}"
 
 
 def _copy(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> list[str]:
-    """Copy texts and pictures; return the names of those that the new file cannot hold. kind: From `chunk_kind`."""
+    """Copy texts and pictures, and return the names of those that the new file cannot hold.
+
+    Args:
+        source: Path of the old file.
+        old: The old file, opened with mutagen.
+        new: The new file, opened with mutagen.
+        kind: Kind of the old file, from `chunk_kind`.
+        chunks: Chunks of the old file.
+    """
     ape = _ape_tags(source) if isinstance(old, MP3) else None
     has_id3 = old is not None and isinstance(old.tags, ID3)
     if has_id3 and isinstance(new.tags, ID3):
@@ -147,15 +155,16 @@ def _copy(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> list[s
         with source.open("rb") as file:
             texts = read_container(file)
     texts = {name: values for name, values in texts.items() if not UNTRUE.match(name)}
-    if not isinstance(new.tags, VCommentDict):  # elsewhere they become markers
+    if not isinstance(new.tags, VCommentDict):  # in other files, chapters are written as markers
         texts = {name: values for name, values in texts.items() if not VORBIS_CHAPTER.fullmatch(name)}
     return lost + write_contents(new, texts, pictures)
 
 
 def _copy_markers(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> tuple[_Write, list[str]]:
-    """Copy cue points, loops, chapters and other chunks.
+    """Copy cue points, loops, chapters and other chunks. The arguments are those of `_copy`.
 
-    Returns a function that writes what is not in the tags, and the names of data that the new file cannot hold.
+    Returns:
+        A function that writes data outside the tags into a file, and the names of data that the new file cannot hold.
     """
     names = [
         f"{name.strip()} chunk" for name, data in chunks if name not in _TEXT_CHUNKS and data[:4] not in _TEXT_LISTS
@@ -184,21 +193,21 @@ def _copy_markers(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -
         return partial(append_chunks, chunks=aiff_marker_chunks(markers, _rate(new))), lost
     if isinstance(new.tags, ID3):
         if not new.tags.getall("CHAP"):
-            lost += _beyond(markers, MOST["ID3"])
-            write_id3(new.tags, markers[: MOST["ID3"]], length)
+            lost += _beyond(markers, MAX_MARKERS["ID3"])
+            write_id3(new.tags, markers[: MAX_MARKERS["ID3"]], length)
     elif isinstance(new.tags, VCommentDict):
         if not any(name.lower().startswith("chapter") for name in new.tags.keys()):  # noqa: SIM118
-            lost += _beyond(markers, MOST["Vorbis"]) + _lengths(markers, length)
-            for name, values in vorbis_texts(markers[: MOST["Vorbis"]]).items():
+            lost += _beyond(markers, MAX_MARKERS["Vorbis"]) + _lengths(markers, length)
+            for name, values in vorbis_texts(markers[: MAX_MARKERS["Vorbis"]]).items():
                 new.tags[name] = values
     elif isinstance(new, MP4) and markers:
-        lost += _beyond(markers, MOST["MP4"]) + _lengths(markers, length)
-        return partial(write_chapters, markers=markers[: MOST["MP4"]]), lost
+        lost += _beyond(markers, MAX_MARKERS["MP4"]) + _lengths(markers, length)
+        return partial(write_chapters, markers=markers[: MAX_MARKERS["MP4"]]), lost
     return _write_nothing, lost
 
 
 def _write_nothing(path: str | os.PathLike[str]) -> None:
-    """All markers are in the tags."""
+    """Write nothing, because all markers are in the tags."""
 
 
 def _rate(file: Any) -> int:
@@ -224,14 +233,14 @@ def _beyond(markers: list[Marker], most: int) -> list[str]:
 
 
 def _lengths(markers: list[Marker], length: float) -> list[str]:
-    """Return "lengths of markers" if a marker ends before the next one begins: Vorbis comments have no lengths."""
+    """Return "lengths of markers" if a marker ends before the next one begins, which these tags cannot hold."""
     following = [marker.start for marker in markers[1:]] + [length]
     ends = [(marker.end, start) for marker, start in zip(markers, following, strict=False) if marker.end is not None]
     return ["lengths of markers"] if any(end < start - 0.05 for end, start in ends) else []
 
 
 def _more_texts(ape: Any, chunks: Chunks) -> tuple[Texts, list[Picture]]:
-    """Return the texts and pictures that an APEv2 tag and the chunks of WAV and AIFF add to a file's main tags."""
+    """Return the texts and pictures in an APEv2 tag and in WAV or AIFF chunks, which add to the main tags."""
     texts, pictures = read_ape(ape) if ape else ({}, [])
     return chunk_texts(chunks) | texts, pictures
 
@@ -239,15 +248,19 @@ def _more_texts(ape: Any, chunks: Chunks) -> tuple[Texts, list[Picture]]:
 def _ape_tags(path: Path) -> Any:
     try:
         return APEv2(path)
-    except MutagenError:  # there is none
+    except MutagenError:  # the file has no such tag
         return None
 
 
 def read_tags(file: BinaryIO) -> Texts:
-    """The tags of an audio file that is open at its start: lower-case name of a Vorbis comment -> its values.
+    """Read the texts in the tags of an audio file.
 
-    Empty where there are none or they cannot be read. Of a file that is none of this machine's, the tags that only
-    FFmpeg finds are not looked for.
+    Args:
+        file: The file, open at its start. Tags that only FFmpeg can read are not found unless it is a file of this
+            machine.
+
+    Returns:
+        Lower-case name of a Vorbis comment to values; empty if there are no tags or they cannot be read.
     """
     try:
         kind = tag_opener(file)
@@ -259,10 +272,10 @@ def read_tags(file: BinaryIO) -> Texts:
         if isinstance(tags, MP3):
             return read_ape(APEv2(file))[0]
         return chunk_texts(read_chunks(file)) if chunk_kind(file) else read_container(file)
-    except Exception:  # tags are other people's bytes, and fail in many ways
+    except Exception:  # tags come from other programs, and may be invalid in many ways
         return {}
 
 
-def _left_behind(source: str | os.PathLike[str], error: Exception) -> str:
+def _not_copied(source: str | os.PathLike[str], error: Exception) -> str:
     reason = " ".join(str(error).split()) or type(error).__name__
     return f"{os.fspath(source)}: its tags could not be copied ({reason})"

@@ -1,4 +1,4 @@
-"""Writes videos with new sound; everything else is copied without encoding it again."""
+"""Write copies of videos with new sound. Everything else is copied without encoding it again."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -28,9 +28,9 @@ FORMATS: dict[str, tuple[str, dict[str, str]]] = {
 }
 _FAMILIES = {"mp4": "mov", "webm": "matroska"}
 # FFmpeg's names of the containers that can be read. The last ones are not written: their pictures go into another one.
-_READ = "mov", "matroska", "avi", "mpegts", "mpeg", "asf", "flv"
-_TOLERANCE = 0.001  # seconds; a stream of Matroska begins on a millisecond
-_SILENCE = 65536  # samples at a time
+_READ_FORMATS = "mov", "matroska", "avi", "mpegts", "mpeg", "asf", "flv"
+_START_TOLERANCE_S = 0.001  # a stream in Matroska begins on a millisecond
+_SILENCE_FRAMES = 65536  # written at a time
 
 
 class VideoEncoder:
@@ -38,15 +38,18 @@ class VideoEncoder:
 
     Args:
         file: The file to write.
-        reader: Reads the stream of the video that is replaced. Its blocks must be read before the first `write`.
+        reader: Reads the audio stream that is replaced. All of its blocks must be read before the first `write`.
         kind: A key of `FORMATS`.
-        sample_rate, num_channels, sample_format, kbps: Those of the new sound, as in `StreamEncoder`.
+        sample_rate: Sample rate of the new sound, in Hz.
+        num_channels: 1 or 2.
+        sample_format: "int16", "int24" or "lossy".
+        kbps: Bitrate of lossy sound, in kbit/s.
 
     Attributes:
-        left_out: What the new file cannot hold.
+        left_out: Descriptions of the streams that the new file cannot hold.
 
     Raises:
-        AudioError: The source is not such a video, or the new container cannot hold its streams.
+        AudioError: The picture cannot be copied, or the new container cannot hold the streams.
     """
 
     def __init__(
@@ -67,7 +70,7 @@ class VideoEncoder:
             source = stack.enter_context(reader.path.open("rb"))
             self._source = open_container(source)
             stack.callback(self._source.close)
-            # The edit lists of an MP4 count in the movie's clock, by default in milliseconds.
+            # The edit lists of an MP4 use the movie's clock, which by default counts milliseconds.
             options = {"movie_timescale": str(sample_rate)} if _family(format) == "mov" else {}
             if _family(self._source.format.name) not in _FAMILIES.values():  # these may begin at any time
                 options["output_ts_offset"] = f"{-(self._source.start_time or 0)}us"
@@ -94,16 +97,16 @@ class VideoEncoder:
             self._open = stack.pop_all()
 
     def _is_kept(self, stream: Stream, format: str) -> bool:
-        """Return whether a stream goes into the new file as it is; note it if it cannot."""
+        """Return whether a stream is copied into the new file; note it in `left_out` if it cannot be."""
         same_family = _family(self._source.format.name) == _family(format)
         is_picture = bool(stream.disposition & Disposition.attached_pic)
         if stream.type == "attachment" or (is_picture and _family(format) == "matroska"):
             return format == "matroska" or self._note(stream)
         if stream.type == "data":
-            # Chapters and time codes are written from what else says them.
+            # Chapters and time codes are written from the tags and chapters of the file.
             is_known = "timecode" in stream.metadata or self._source.chapters()
             return False if is_known else self._note(stream)
-        if is_picture and format == "mp4" and same_family:  # it is one of the tags
+        if is_picture and format == "mp4" and same_family:  # a cover, which is copied with the tags
             return False
         return not is_picture or format == "mp4" or self._note(stream)
 
@@ -137,23 +140,23 @@ class VideoEncoder:
                 f"{kind} cannot hold stream {stream.index + 1} of {path} ({stream.type}, {codec}); {self._remedy()}"
             ) from None
         if stream.type == "video" and _family(self._source.format.name) == _family(self._target.format.name):
-            # Apple's players take H.265 under one of its two tags only.
+            # Apple's players accept only one of the two tags for H.265.
             copy.codec_context.codec_tag = stream.codec_context.codec_tag
         copy.metadata.update(stream.metadata)
         copy.disposition = cast(Any, stream.disposition.value)
         return copy
 
     def _source_packets(self) -> "Iterator[av.Packet[Any]]":
-        """Yield the packets of all copied streams, each with the time when it is due to be decoded.
+        """Yield the packets of all copied streams, each with its decoding time.
 
-        Matroska does not give that time, and FFmpeg works it out except for a stream's first packets.
+        Matroska does not store this time. FFmpeg computes it, except for the first packets of a stream.
         """
         copied = [self._source.streams[index] for index, copy in self._copies.items() if copy.type != "attachment"]
         waiting: defaultdict[int, list[av.Packet[Any]]] = defaultdict(list)
         for packet in _demuxed(self._source, copied, self._reader.path):
             held = waiting[packet.stream.index]
             if packet.dts is None:
-                held += [packet] if packet.pts is not None else []  # else it only marks the end
+                held += [packet] if packet.pts is not None else []  # without a time it only marks the end
                 continue
             due = packet.dts
             for earlier in reversed(held):
@@ -167,13 +170,14 @@ class VideoEncoder:
             yield packet
 
     def write(self, data: np.ndarray) -> None:
+        """Append interleaved samples of the new sound, (n, channels), of the sample format."""
         if not self._started:
             self._started = True
             self._begin(data[:0])
         self._mux(self._sound.encode(data))
 
     def _begin(self, nothing: np.ndarray) -> None:
-        """Let the new sound begin when the old one did: silence comes before sound that starts late."""
+        """Let the new sound begin when the old one did, with silence before sound that starts late."""
         starts = [
             float(stream.start_time * stream.time_base)
             for stream in (self._source.streams[index] for index in self._copies)
@@ -181,13 +185,13 @@ class VideoEncoder:
         ]
         first = min([*starts, self._reader.start])
         late = self._reader.start - first
-        if late <= _TOLERANCE:
+        if late <= _START_TOLERANCE_S:
             self._sound.start = self._reader.start
             return
         self._sound.start = first
         silence = round(late * self._rate)
-        for done in range(0, silence, _SILENCE):
-            shape = (min(_SILENCE, silence - done), *nothing.shape[1:])
+        for done in range(0, silence, _SILENCE_FRAMES):
+            shape = (min(_SILENCE_FRAMES, silence - done), *nothing.shape[1:])
             self._mux(self._sound.encode(np.zeros(shape, nothing.dtype)))
 
     def _mux(self, packets: "list[av.Packet[Any]]") -> None:
@@ -203,6 +207,7 @@ class VideoEncoder:
             self._next = next(self._packets, None)
 
     def close(self) -> None:
+        """Finish the file."""
         with self._open:
             self._mux(self._sound.finish())
             self._copy_until(float("inf"))
@@ -210,11 +215,11 @@ class VideoEncoder:
 
 def _demuxed(source: InputContainer, streams: list[Stream], path: Path) -> "Iterator[av.Packet[Any]]":
     try:
-        if streams:  # else FFmpeg would take all
+        if streams:  # for an empty list, FFmpeg would read all streams
             yield from source.demux(streams)
     except av.FFmpegError as error:
         raise AudioError(
-            f"{path}: is damaged, and can be copied in part only ({error.strerror}); "
+            f"{path} is damaged, and only a part of it can be copied ({error.strerror}); "
             f"repair it, for example: ffmpeg -i VIDEO -c copy repaired{path.suffix}"
         ) from None
 
@@ -231,7 +236,7 @@ def _time(packet: "av.Packet[Any]") -> float:
 
 
 def _describe(old: Stream, new: Stream) -> None:
-    """Give a new stream the tags and flags of the one that it replaces, except what new sound makes untrue."""
+    """Give a new stream the tags and flags of the one that it replaces, except tags that are wrong for new sound."""
     tags = {
         name: text
         for name, text in old.metadata.items()
@@ -253,4 +258,4 @@ def _family(format: str) -> str:
 
 def is_video(reader: FFmpegReader) -> bool:
     """Return whether a reader reads a file whose sound can be replaced, such as an MP4."""
-    return reader.kind in _READ
+    return reader.kind in _READ_FORMATS

@@ -1,7 +1,8 @@
-"""WAV files of any length.
+"""Write WAV files of any length.
 
-libsndfile has one way past 4 GiB, and it marks every file, however short, as WAVE_FORMAT_EXTENSIBLE, which simple
-readers (Python's own `wave` before 3.12) refuse. This header is plain, and has room to become RF64 when needed.
+libsndfile can write files above 4 GiB, but only in a mode that marks every file, however short, as
+WAVE_FORMAT_EXTENSIBLE, which simple readers (such as Python's `wave` before 3.12) refuse. The header written here is
+plain, and has room to become RF64.
 """
 
 import struct
@@ -11,11 +12,18 @@ import numpy as np
 
 from .containers import SAMPLE_BYTES
 
-_MAX_RIFF = 2**32 - 1  # bytes
+_MAX_RIFF_BYTES = 2**32 - 1
 
 
 class WavEncoder:
-    """Writes interleaved samples (n, channels): int16, int32 whose upper 24 bits count, or float32."""
+    """Writes interleaved samples into a WAV file.
+
+    Args:
+        file: The file, open for writing.
+        sample_rate: In Hz.
+        num_channels: Number of channels.
+        sample_format: "int16", "int24" or "float32".
+    """
 
     def __init__(self, file: BinaryIO, sample_rate: int, num_channels: int, sample_format: str) -> None:
         self._file = file
@@ -27,6 +35,7 @@ class WavEncoder:
         self._start = file.write(self._header())
 
     def write(self, data: np.ndarray) -> None:
+        """Append samples, (n, channels): int16, float32, or int32 with 24 bits at the top."""
         if self._format == "int24":
             octets = np.ascontiguousarray(data, "<i4").view(np.uint8)
             self._written += self._file.write(octets.reshape(-1, 4)[:, 1:].tobytes())
@@ -34,9 +43,10 @@ class WavEncoder:
             self._written += self._file.write(data.astype(data.dtype.newbyteorder("<")).tobytes())
 
     def close(self) -> None:
+        """Finish the file."""
         self._file.seek(self._start + self._num_bytes)
         self._file.write(b"\0" * (self._num_bytes % 2))  # chunks have even lengths
-        self._file.truncate()  # without the part of a frame that a full disk took
+        self._file.truncate()  # if the disk was full, the last frame may be incomplete
         self._file.seek(0)
         self._file.write(self._header())
 
@@ -63,11 +73,15 @@ class WavEncoder:
             8 * SAMPLE_BYTES[self._format],
         )
         if is_float:
-            chunks += struct.pack("<H4sII", 0, b"fact", 4, min(self._frames, _MAX_RIFF))
+            chunks += struct.pack("<H4sII", 0, b"fact", 4, min(self._frames, _MAX_RIFF_BYTES))
         size = 4 + 36 + len(chunks) + 8 + self._num_bytes + self._num_bytes % 2  # all after the first 8 bytes
-        if size <= _MAX_RIFF:
+        if size <= _MAX_RIFF_BYTES:
             start = struct.pack("<4sI4s4sI28x", b"RIFF", size, b"WAVE", b"JUNK", 28)
         else:
             sizes = struct.pack("<QQQI", size, self._num_bytes, self._frames, 0)
-            start = struct.pack("<4sI4s4sI", b"RF64", _MAX_RIFF, b"WAVE", b"ds64", 28) + sizes
-        return start + chunks + struct.pack("<4sI", b"data", self._num_bytes if size <= _MAX_RIFF else _MAX_RIFF)
+            start = struct.pack("<4sI4s4sI", b"RF64", _MAX_RIFF_BYTES, b"WAVE", b"ds64", 28) + sizes
+        return (
+            start
+            + chunks
+            + struct.pack("<4sI", b"data", self._num_bytes if size <= _MAX_RIFF_BYTES else _MAX_RIFF_BYTES)
+        )

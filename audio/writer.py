@@ -1,4 +1,4 @@
-"""One audio file being written, whatever its format."""
+"""Write audio files of all formats."""
 
 import io
 from collections.abc import Callable
@@ -13,19 +13,21 @@ from ..core.background import BackgroundWorker
 from ..core.errors import AudioError
 from .containers import SAMPLE_BYTES
 
-_SLICE = 16384  # frames in one call: libsndfile's Vorbis encoder keeps them on the stack, and crashes on millions
+_SLICE_FRAMES = 16384  # in one call: libsndfile's Vorbis encoder keeps them on the stack, and millions make it crash
 
 
 class Encoder(Protocol):
-    """Writes interleaved samples (n, channels) into a file."""
+    """Writes interleaved samples into a file."""
 
-    def write(self, data: np.ndarray) -> None: ...
+    def write(self, data: np.ndarray) -> None:
+        """Append samples, (n, channels)."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Finish the file."""
 
 
 class _Sink(io.FileIO):
-    """The file on disk; keeps why a write failed: libsndfile does not say, and as it closes it does not even tell."""
+    """The file on disk. It keeps the error of a failed write, because libsndfile does not report the reason."""
 
     error: OSError | None = None
 
@@ -43,21 +45,24 @@ class _Sink(io.FileIO):
 
 
 class AudioWriter:
-    """One audio file being written, in constant memory; a context manager. Made by `create_audio` and
-    `create_video`.
+    """Writes an audio file in constant memory; a context manager. `create_audio` and `create_video` make it.
 
-    What is in the file is only certain after `close`: a full disk may show there, as OSError.
+    The file is complete only after `close`, which may still raise OSError if the disk is full.
 
     Args:
-        path: The file, replaced if it exists.
+        path: The file. An older one is replaced.
         sample_rate: Sample rate of the blocks, in Hz.
         num_channels: Number of channels of the blocks.
         sample_format: "int16", "int24", "float32" or "lossy".
-        make_encoder: Makes what writes interleaved samples, or raises ValueError for what the file cannot hold.
-        max_bytes: The most bytes of samples that the file can hold.
+        make_encoder: Makes the encoder for the open file.
+        max_bytes: Highest number of bytes of samples that the file can hold; None if there is no limit.
 
     Attributes:
-        note: None, or one line about what the file cannot keep.
+        note: One line about anything that the file cannot keep, or None.
+
+    Raises:
+        AudioError: The encoder does not accept the format.
+        OSError: The file cannot be created.
     """
 
     note: str | None = None
@@ -75,11 +80,11 @@ class AudioWriter:
         self.sample_rate = sample_rate
         self.num_channels = num_channels
         self.sample_format = sample_format
-        self._bytes_left = max_bytes
+        self._bytes_remaining = max_bytes
         self._closed = False
         self._sink = _Sink(path)
-        # libsndfile and FFmpeg write through callbacks into Python, where Ctrl-C would be lost; it comes to the main
-        # thread only.
+        # libsndfile and FFmpeg write through callbacks into Python, where a Ctrl-C would be lost. It reaches only the
+        # main thread, so they run in another one.
         self._worker = BackgroundWorker()
         self._encoder: Encoder | None = None
 
@@ -89,25 +94,39 @@ class AudioWriter:
         try:
             self._call(start)
         except BaseException:
-            with suppress(OSError, AudioError):  # the first error tells more
+            with suppress(OSError, AudioError):  # the first error says more
                 self.close()
             raise
 
     def write(self, block: np.ndarray) -> None:
-        """Append float samples (channels, n), full scale 1.0; raises OSError when the disk is full or failing."""
+        """Append a block.
+
+        Args:
+            block: Float samples, (channels, n), full scale 1.0.
+
+        Raises:
+            OSError: The disk is full or failing.
+            AudioError: The file would become too long, or the encoder failed.
+            ValueError: The block has another number of channels.
+        """
         if block.ndim != 2 or block.shape[0] != self.num_channels:
             raise ValueError(f"block has shape {block.shape}; give ({self.num_channels}, samples)")
-        if self._bytes_left is not None:
-            self._bytes_left -= block.size * SAMPLE_BYTES[self.sample_format]
-            if self._bytes_left < 0:
-                raise AudioError(f"{self.path}: {self.path.suffix} files hold at most 4 GiB; use .wav or .flac")
+        if self._bytes_remaining is not None:
+            self._bytes_remaining -= block.size * SAMPLE_BYTES[self.sample_format]
+            if self._bytes_remaining < 0:
+                raise AudioError(f"{self.path}: {self.path.suffix} files can hold at most 4 GiB; use .wav or .flac")
         assert self._encoder is not None
-        for start in range(0, block.shape[1], _SLICE):
-            samples = _quantized(block[:, start : start + _SLICE].T, self.sample_format)
+        for start in range(0, block.shape[1], _SLICE_FRAMES):
+            samples = _quantized(block[:, start : start + _SLICE_FRAMES].T, self.sample_format)
             self._call(self._encoder.write, samples)
 
     def close(self) -> None:
-        """Finish the file; raises OSError if it could not be written whole. Harmless when repeated."""
+        """Finish the file; harmless when repeated.
+
+        Raises:
+            OSError: The file could not be written completely.
+            AudioError: The encoder failed.
+        """
         if self._closed:
             return
         self._closed = True
@@ -119,7 +138,7 @@ class AudioWriter:
             self._sink.close()
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call into the encoder; raise what the disk answered."""
+        """Call a function of the encoder. If the disk failed, raise its OSError."""
         result, failure = None, None
         try:
             result = self._worker.call(function, *arguments)
@@ -127,14 +146,14 @@ class AudioWriter:
             import av
             import soundfile
 
-            # The second: fewer samples were written than asked. FFmpeg's errors are of many kinds.
+            # soundfile raises AssertionError if it wrote fewer samples than asked. FFmpeg has many types of errors.
             if not isinstance(error, soundfile.LibsndfileError | AssertionError | av.FFmpegError):
                 raise
             failure = error
         if (cause := self._sink.error) is not None:
             raise OSError(cause.errno, cause.strerror, str(self.path))
         if failure is not None:
-            raise AudioError(f"{self.path}: could not be encoded ({failure}); try .wav") from None
+            raise AudioError(f"{self.path} could not be encoded ({failure}); try .wav") from None
         return result
 
     def __enter__(self) -> Self:
@@ -146,14 +165,14 @@ class AudioWriter:
         try:
             self.close()
         except (OSError, AudioError):
-            if error is None:  # else the first error tells more
+            if error is None:  # otherwise the first error says more
                 raise
 
 
 def _quantized(samples: np.ndarray, sample_format: str) -> np.ndarray:
-    """Return samples (n, channels) as int16, as int32 with 24 bits at the top, or as float32.
+    """Return samples, (n, channels), as int16, as int32 with 24 bits at the top, or as float32.
 
-    libsndfile's own conversion rounds down, and so would ours be one step off.
+    libsndfile's own conversion is not used, because it rounds down.
     """
     if sample_format not in ("int16", "int24"):
         return np.ascontiguousarray(samples, dtype=np.float32)

@@ -18,25 +18,43 @@ class Processor(Protocol):
     """
 
     @property
-    def latency_samples(self) -> int: ...
-    def process(self, block: "NDArray[np.float32]") -> "NDArray[np.float32]": ...
-    def reset(self) -> None: ...
+    def latency_samples(self) -> int:
+        """Exact delay of the output, in samples."""
+
+    def process(self, block: "NDArray[np.float32]") -> "NDArray[np.float32]":
+        """Process a block, (channels, n), and return as many samples."""
+
+    def reset(self) -> None:
+        """Forget all audio, as if silence had come before."""
 
 
 class Target(Protocol):
     """Faders, mutes and solos by stem, as StemProcessor has them."""
 
     @property
-    def stems(self) -> tuple[str, ...]: ...
+    def stems(self) -> tuple[str, ...]:
+        """Names of the stems."""
+
     @property
-    def gains_db(self) -> Mapping[str, float]: ...
+    def gains_db(self) -> Mapping[str, float]:
+        """Positions of the faders, stem to dB."""
+
     @property
-    def muted(self) -> Iterable[str]: ...
+    def muted(self) -> Iterable[str]:
+        """Muted stems."""
+
     @property
-    def soloed(self) -> Iterable[str]: ...
-    def set_gains_db(self, **gains_db: float) -> None: ...
-    def mute(self, stem: str, on: bool = True) -> None: ...
-    def solo(self, stem: str, on: bool = True) -> None: ...
+    def soloed(self) -> Iterable[str]:
+        """Soloed stems."""
+
+    def set_gains_db(self, **gains_db: float) -> None:
+        """Move faders, as in `set_gains_db(vocals=-6.0)`."""
+
+    def mute(self, stem: str, on: bool = True) -> None:
+        """Mute a stem, or unmute it with `on=False`."""
+
+    def solo(self, stem: str, on: bool = True) -> None:
+        """Solo a stem, or end its solo with `on=False`."""
 
 
 class Automation(Protocol):

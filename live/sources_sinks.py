@@ -226,7 +226,7 @@ class NewFile:
             return f"{error.strerror}; make room, or choose another place"
         text = " ".join(str(error).split()).replace(str(self._part), str(self._path))
         if isinstance(error, ValueError):  # such as AudioError, whose text begins with the file's name
-            return text.removeprefix(f"{self._path}: ")
+            return text.removeprefix(str(self._path)).removeprefix(":").lstrip()
         return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

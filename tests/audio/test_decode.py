@@ -1,6 +1,7 @@
 """Reading: what decodes, how long it is, where it starts, and what is said about files that are not right."""
 
 import os
+import re
 import shutil
 import struct
 from fractions import Fraction
@@ -307,7 +308,7 @@ def _silent_film(path: Path) -> Path:
         (_text, "not an audio file"),
         (_playlist, "not an audio file"),
         (_bytes, "not an audio file"),
-        (_no_samples, "holds no audio"),
+        (_no_samples, "has no audio"),
         (_no_flac_samples, "no audio that can be decoded"),
         (_silent_film, "no sound"),
     ],
@@ -317,7 +318,7 @@ def test_bad_input_gets_one_clear_line(bad, words, tmp_path, capfd):
     with pytest.raises(AudioError) as caught:
         open_audio(path)
     message = str(caught.value)
-    assert message.startswith(f"{path}: ")
+    assert re.match(rf"{re.escape(str(path))}:? ", message)
     assert words in message
     assert ";" in message  # and a remedy
     assert "\n" not in message
@@ -343,7 +344,7 @@ except ValueError as error:
         if folder.owner() == path.owner() and "pytest" in str(folder):
             folder.chmod(0o755)
     done = run_python(code, path)
-    assert done.stdout.startswith("wav-16.wav: cannot be read (Permission denied);"), done.stderr
+    assert done.stdout.startswith("wav-16.wav cannot be read (Permission denied);"), done.stderr
     assert done.stdout.count("\n") == 1
 
 
@@ -741,7 +742,7 @@ def test_dts_is_refused_also_in_other_files_and_after_silence(kind, make, tmp_pa
     else:
         path = tmp_path / "song.wav"
         path.write_bytes(_wav(data, 0))
-    with pytest.raises(AudioError, match="holds DTS or AC-3"):
+    with pytest.raises(AudioError, match="contains DTS or AC-3"):
         read_audio(path)
 
 

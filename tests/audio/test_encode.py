@@ -117,7 +117,7 @@ def test_a_rate_that_a_lossy_file_cannot_have_is_resampled(
     with create_audio(tmp_path / f"x{suffix}", sample_rate, num_channels) as writer:
         for block in np.split(np.stack([tone, -tone])[:num_channels], [1, 7, 20000], axis=1):
             writer.write(block)
-    assert writer.note == f"{suffix} holds no sound at {sample_rate} Hz; it was resampled to {rate_in_file} Hz"
+    assert writer.note == f"{suffix} cannot hold sound at {sample_rate} Hz; it was resampled to {rate_in_file} Hz"
     decoded, rate = read_audio(tmp_path / f"x{suffix}")
     assert rate == rate_in_file
     assert decoded.shape == (num_channels, round(num_frames * rate_in_file / sample_rate))
@@ -169,7 +169,7 @@ def test_a_better_quality_takes_more_room_and_errs_less(suffix, tmp_path, noise)
         (".mp3", {"quality": float("nan")}, "encoding quality nan does not work"),
         (".mp3", {"quality": 5, "bitrate": 192}, "choose one of them"),
         (".mp3", {"bitrate": 0}, "bitrate 0 does not work; give kbit/s, such as 192"),
-        (".mp3", {"bitrate": float("inf")}, "at inf kbit/s; choose a bitrate from 32 to 320 kbit/s"),
+        (".mp3", {"bitrate": float("inf")}, "inf kbit/s does not work for this sound; choose a bitrate from 32 to 320"),
         (".mp3", {"bitrate": "192"}, "bitrate '192' does not work; give a number"),
         (".mp3", {"bitrate": 192, "sample_rate": 22050}, "choose a bitrate from 8 to 160 kbit/s"),
         (".ogg", {"bitrate": 10}, "choose a bitrate from 64 to 500 kbit/s"),
@@ -196,7 +196,7 @@ def test_an_aiff_that_would_pass_4_gib_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(CONTAINERS, ".aiff", small)
     with create_audio(tmp_path / "x.aiff", 44100, 2) as writer:
         writer.write(np.zeros((2, 10000)))
-        with pytest.raises(AudioError, match=r"x.aiff: .aiff files hold at most 4 GiB; use .wav or .flac"):
+        with pytest.raises(AudioError, match=r"x.aiff: .aiff files can hold at most 4 GiB; use .wav or .flac"):
             writer.write(np.zeros((2, 1)))
 
 
@@ -241,7 +241,7 @@ def test_a_wav_is_plain_enough_for_the_standard_library(sample_format, num_chann
 
 @pytest.mark.parametrize("sample_format", ["int16", "int24", "float32"])
 def test_a_wav_that_outgrows_its_header_becomes_rf64(sample_format, tmp_path, noise, monkeypatch):
-    monkeypatch.setattr(stembridge.audio.wav, "_MAX_RIFF", 20000)  # stands for 4 GiB
+    monkeypatch.setattr(stembridge.audio.wav, "_MAX_RIFF_BYTES", 20000)  # stands for 4 GiB
     audio = noise(10001, 1)
     path = _write(tmp_path / "x.wav", audio, sample_format=sample_format)
     data = path.read_bytes()

@@ -226,7 +226,7 @@ def test_a_rate_that_the_container_cannot_have_is_resampled_in_time(tmp_path):
         high.mux(sound.encode(frame))
         high.mux(sound.encode(None))
     note = replace_sound(tmp_path / "high.mkv", tmp_path / "new.mp4")
-    assert note == ".mp4 holds no sound at 96000 Hz; it was resampled to 48000 Hz"
+    assert note == ".mp4 cannot hold sound at 96000 Hz; it was resampled to 48000 Hz"
     np.testing.assert_allclose(heard(tmp_path / "new.mp4"), heard(tmp_path / "high.mkv"), rtol=0, atol=0.001)
 
 

@@ -84,12 +84,12 @@ def test_what_is_no_video_and_what_has_no_sound(desk):
     line = desk.refused("remix", "--vocals=-6", "song.mp3", "-o", "song.mp4", "--model", desk.model, here=True)
     assert "song.mp3 is not a video; write an audio file, such as .m4a" in line
     make_clip(desk.folder / "silent.mp4", sound=False)
-    assert "has no sound in it" in desk.refused(
+    assert "has no sound; give" in desk.refused(
         "remix", "--vocals=-6", "silent.mp4", "-o", "new.mp4", "--model", desk.model, here=True
     )
     make_clip(desk.folder / "clip.webm")
     webm = "remix", "--vocals=-6", "clip.webm", "-o", "new.webm", "--bits", "16", "--model", desk.model
-    assert ".webm files have no bits a sample to choose" in desk.refused(*webm, here=True)
+    assert ".webm files have no choice of bits per sample" in desk.refused(*webm, here=True)
 
 
 def test_the_sound_of_a_video_alone(desk):

@@ -145,7 +145,7 @@ def test_playlists_of_other_kinds(music, here):
     (here / "powershell.m3u8").write_bytes("music/Déjà.wav\r\n".encode("utf-16"))
     assert named("powershell.m3u8") == [("music/Déjà.wav", "")]
     (here / "noise.m3u").write_bytes(b"music/10.flac\n\x00\x01")
-    with pytest.raises(ValueError, match=r"noise\.m3u: is no playlist"):
+    with pytest.raises(ValueError, match=r"noise\.m3u is not a playlist"):
         named("noise.m3u")
     (here / "urls.m3u").write_text((music / "B side" / "1.wav").as_uri())
     assert named("urls.m3u") == [(str(music / "B side" / "1.wav"), "")]

@@ -94,7 +94,7 @@ def test_lossy_outputs_sound_like_the_lossless(make_song, tmp_path, tiny_live_mo
 def test_an_opus_file_holds_the_song_at_48_khz_and_a_line_says_so(make_song, tmp_path, tiny_live_model, num_channels):
     song = make_song(num_channels=num_channels, peak=0.5)
     rendered = remix_file(song, tmp_path / "out.opus", {"vocals": -6}, tiny_live_model)
-    assert rendered.warnings == (".opus holds no sound at 44100 Hz; it was resampled to 48000 Hz",)
+    assert rendered.warnings == (".opus cannot hold sound at 44100 Hz; it was resampled to 48000 Hz",)
     audio, rate = read_audio(tmp_path / "out.opus")
     assert (rate, audio.shape) == (48000, (num_channels, round(30_000 * 48000 / 44100)))
 
