@@ -39,7 +39,7 @@ std::vector<Parameter> all_parameters(const Descriptor& descriptor) {
         std::vector<std::string> names;
         for (const Model& model : descriptor.models) names.push_back(model.name);
         all.push_back(Parameter::make_list(".model", "Model", names));
-        all.back().flags = kIsList;  // not to be automated: a change takes seconds
+        all.back().flags = kIsList;  // not for automation, because a change takes seconds
     }
     return all;
 }
@@ -96,7 +96,7 @@ double VST3_CALL Controller::getParamNormalized(ParamId id) {
 Result VST3_CALL Controller::setParamNormalized(ParamId id, double value) {
     int index = index_of(id);
     if (index < 0) return kInvalidArgument;
-    if (can_be_set(index)) normalized_[index] = value;  // hosts also echo the values of those that they may only read
+    if (can_be_set(index)) normalized_[index] = value;  // hosts also send back values of read-only parameters
     if (is_preset(index)) {
         size_t program = static_cast<size_t>(parameters_[index].plain(value));
         if (program == static_cast<size_t>(parameters_[index].plain(normalized_[index]))) return kResultOk;
@@ -104,7 +104,7 @@ Result VST3_CALL Controller::setParamNormalized(ParamId id, double value) {
         notify(kParamValuesChanged);
     }
     if (is_model(index)) set_model(value);
-    tell_latency();  // hosts call this often, and in a thread that may be told
+    tell_latency();  // hosts call this often, and in a thread that may call them back
     return kResultOk;
 }
 
@@ -152,7 +152,7 @@ bool Controller::read_state(const std::string& text) {
     if (lines[0].rfind("state\t", 0) != 0) return false;
     std::vector<double> values;
     size_t program = 0;
-    std::string identity, model = descriptor_.models[0].name;  // states of earlier versions name none
+    std::string identity, model = descriptor_.models[0].name;  // states of earlier versions have no model
     for (const Parameter& parameter : descriptor_.parameters) values.push_back(parameter.initial);
     for (const std::string& line : lines) {
         std::vector<std::string> fields = split(line, '\t');
@@ -172,13 +172,13 @@ bool Controller::read_state(const std::string& text) {
     return true;
 }
 
-// Choose the model that a state was saved with, or the first one if it is not there. The gains are taken all the same.
+// Choose the model of a saved state, or the first one if it is missing. The gains are used in any case.
 void Controller::read_model(const std::string& saved, const std::string& identity) {
     size_t model = 0, count = descriptor_.models.size();
     while (model < count && descriptor_.models[model].name != saved) model++;
     bool missing = model == count;
     if (missing) {
-        missing_model_ = saved, missing_identity_ = identity, model = 0;  // to be saved again
+        missing_model_ = saved, missing_identity_ = identity, model = 0;  // kept, to be saved again
         say_once("this state was saved with the model " + saved + ", which this plugin does not have; " +
                  descriptor_.models[0].name + " takes its place");
     } else if (!identity.empty() && identity != descriptor_.models[model].identity) {
@@ -207,7 +207,7 @@ std::vector<double> Controller::plain_values() const {
     return values;
 }
 
-// Set the preset and what it moves.
+// Set the preset, and the parameters that it moves.
 void Controller::choose(size_t program) {
     size_t preset = descriptor_.parameters.size();
     normalized_[preset] = parameters_[preset].normalized(static_cast<double>(program));
@@ -216,7 +216,7 @@ void Controller::choose(size_t program) {
         normalized_[index] = parameters_[index].normalized(value);
 }
 
-// Hosts repeat the value of the preset, as when they open a project: only a change moves anything.
+// Hosts repeat the value of the preset, for example when they open a project, so only a change moves parameters.
 void Controller::take_preset(int32_t offset, size_t program) {
     if (program == heard_program_.exchange(program)) return;
     choose(program);
@@ -267,7 +267,7 @@ void Controller::show(Status status, const std::vector<double>& meters, IParamet
     bool plays = status == Status::running || status == Status::changing || status == Status::other_model;
     if (descriptor_.shows_status) show(index++, static_cast<double>(status), changes);
     for (const Parameter& meter : descriptor_.meters) {
-        // A plugin that does not run has nothing to measure.
+        // Meters of a plugin that does not run show silence.
         double value = plays ? meters[&meter - descriptor_.meters.data()] : meter.initial;
         show(index++, std::isfinite(value) ? value : meter.initial, changes);
     }

@@ -1,4 +1,4 @@
-// The parameters, as hosts see and set them.
+// The parameters, as hosts show and set them.
 #pragma once
 
 #include <atomic>
@@ -11,8 +11,8 @@
 
 namespace stembridge {
 
-// The part of the plugin that is about parameters. Those that the worker has come first, then the bypass, then the
-// preset, which moves others, then the read-only ones, then the model if there are several.
+// The plugin's parameters, in this order: those of the worker, the bypass, the preset (which moves others), the read-only
+// ones, and the model if there are several.
 class Controller : public vst3::IEditController, public vst3::IMidiMapping {
 public:
     explicit Controller(const Descriptor& descriptor);
@@ -27,7 +27,7 @@ public:
     double VST3_CALL getParamNormalized(vst3::ParamId id) override;
     vst3::Result VST3_CALL setParamNormalized(vst3::ParamId id, double value) override;
     vst3::Result VST3_CALL setComponentHandler(vst3::IComponentHandler* handler) override;
-    void* VST3_CALL createView(const char*) override { return nullptr; }  // hosts draw faders of their own
+    void* VST3_CALL createView(const char*) override { return nullptr; }  // hosts draw their own faders
 
     vst3::Result VST3_CALL getMidiControllerAssignment(int32_t bus, int16_t channel, int16_t controller,
                                                        vst3::ParamId& id) override;
@@ -37,18 +37,18 @@ protected:
 
     // Let the stream change to another model of the descriptor. Any thread.
     virtual void choose_model(size_t model) = 0;
-    // Tell the host if the latency is not what it was told. Not in a call that plays audio.
+    // Tell the host if the latency has changed since it last asked. Must not be called while audio is processed.
     virtual void tell_latency() = 0;
-    // Tell the host that something else than a parameter has changed.
+    // Tell the host that something has changed that is not a parameter.
     void notify(vst3::RestartFlags flag) {
         if (handler_) handler_->restartComponent(flag);
     }
-    // The values of all parameters that can be set, as text and back. What other versions have written and this one does
-    // not know is passed over; what is not there is as it was at first. False if the text is no state.
+    // The values of all parameters that can be set, to text and back. Unknown parameters, from other versions, are
+    // skipped. Missing ones get their defaults. Returns false if the text is not a state.
     std::string write_state() const;
     bool read_state(const std::string& text);
-    std::vector<double> plain_values() const;  // of those that can be set
-    // The host's queues, in the order they act, into moves().
+    std::vector<double> plain_values() const;  // of parameters that can be set
+    // Put the host's queues into moves(), in the order in which they act.
     void take_moves(vst3::IParameterChanges* changes, int length);
     const std::vector<Move>& moves() const { return moves_; }
     // Show status and meters to the host, and parameters that a preset has moved. changes: may be null.
@@ -77,9 +77,9 @@ private:
     std::vector<Parameter> parameters_;
     std::vector<std::atomic<double>> normalized_;
     std::vector<Move> moves_;
-    std::atomic<size_t> heard_program_{0};          // what process() was given last; 0 is no preset, 1 the first one
-    bool show_preset_ = false;                      // what it moved
-    std::string missing_model_, missing_identity_;  // that a state was saved with
+    std::atomic<size_t> heard_program_{0};          // the preset in the last process(): 0 for none, 1 for the first
+    bool show_preset_ = false;                      // whether to show the parameters that it moved
+    std::string missing_model_, missing_identity_;  // the model of a loaded state, if it is missing here
     std::atomic<bool> model_is_missing_{false};
     std::string said_;
     vst3::IComponentHandler* handler_ = nullptr;

@@ -1,4 +1,4 @@
-// What a bundle says of itself: Contents/Resources/descriptor.txt, written by plugin/bridge/bundle.py.
+// The bundle's descriptor, Contents/Resources/descriptor.txt, which plugin/bridge/bundle.py writes.
 #pragma once
 
 #include <map>
@@ -11,7 +11,7 @@
 namespace stembridge {
 
 struct Latency {
-    int64_t samples = 0, hop = 0, tail = -1;  // hop: 0 if it has none; tail: as Worker::tail
+    int64_t samples = 0, hop = 0, tail = -1;  // hop: 0 if it is not known; tail: see Worker::tail
 };
 
 constexpr const char* kNoPreset = "No preset";
@@ -21,10 +21,10 @@ struct Preset {
     std::vector<std::pair<size_t, double>> values;  // index of a parameter, and its value
 };
 
-// What makes the sound.
+// A model, which makes the sound.
 struct Model {
-    std::string name;                     // empty if there is no other to choose
-    std::string identity;                 // what is kept in saved states
+    std::string name;                     // empty if there is no choice of models
+    std::string identity;                 // stored in saved states
     std::vector<std::string> arguments;   // of the worker
     std::map<double, Latency> latencies;  // by sample rate, if known before the worker runs
 };
@@ -33,14 +33,14 @@ struct Descriptor {
     std::string name, version, categories, vendor, url, email;
     vst3::Uid uid{};
     std::vector<Model> models = std::vector<Model>(1);  // the first is used unless a host chooses another
-    std::vector<Parameter> parameters;                  // the last is `bypass`, which is the shell's own
+    std::vector<Parameter> parameters;                  // the last is `bypass`, which the shell adds
     std::vector<Parameter> meters;                      // read-only, set by the worker
     std::vector<Preset> presets;
-    std::map<int, vst3::ParamId> controllers;  // of MIDI, by number: the parameter each moves
-    std::vector<std::string> outputs;          // names of those besides the main one
+    std::map<int, vst3::ParamId> controllers;  // number of a MIDI control change to the parameter
+    std::vector<std::string> outputs;          // names of the outputs besides the main one
     bool shows_status = false;
 
-    // Of the bundle this library lies in. False if there is none.
+    // Load the descriptor of the bundle that contains this library. Returns false if there is none.
     static bool read(const std::string& path, Descriptor* descriptor);
 };
 

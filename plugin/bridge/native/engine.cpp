@@ -6,11 +6,11 @@ namespace stembridge {
 
 namespace {
 
-constexpr int kHeldUp = 2;  // rings have room for so many times what a worker has to do in time
+constexpr int kHeldUp = 2;  // rings have room for so many times the samples that a worker may be late
 constexpr int64_t kLongestAhead = kLongestRing / 2 - kPiece;  // samples
 constexpr int64_t kLongestLoad = 10'000'000'000;  // ns in real time, for a latency that only the worker knows
 
-// The head start that a worker has in real time, in samples.
+// Returns the head start that a worker has in real time, in samples.
 int64_t head_start(const Latency& latency, const Setup& setup) {
     if (!setup.realtime) return 0;
     return std::min(latency.hop > 0 ? latency.hop : int64_t{setup.longest_block}, kLongestAhead);
@@ -33,7 +33,7 @@ bool Engine::configure(const Setup& setup, int64_t least_latency, bool wait) {
     bool there = setup.sounds_like(setup_) && (supervisor_.starting() || worker.ready());
     bool told = worker.ready() ? worker.latency() + ahead_ == latency_ : dry_wet_.configured();
     if (same && there && told) return false;
-    if (!same) supervisor_.forget_failures();  // what failed before was another case
+    if (!same) supervisor_.forget_failures();  // the earlier failures had other settings
     setup_ = setup, least_latency_ = least_latency;
     follower_.lose_step();
     report_.set_time(0);
@@ -62,7 +62,7 @@ std::optional<int64_t> Engine::known_latency(const Model& model, const Setup& se
     return known->second.samples + head_start(known->second, setup);
 }
 
-// From the worker if it is ready, else from the descriptor, else wait for the worker.
+// Returns the latency from the worker if it is ready, otherwise from the descriptor, otherwise waits for the worker.
 bool Engine::find_latency(Latency* latency, bool wait) {
     auto known = model_.latencies.find(setup_.sample_rate);
     if (!supervisor_.worker().ready() && known != model_.latencies.end()) {

@@ -30,8 +30,8 @@ void Follower::join(int64_t position, int64_t hops_from) {
 }
 
 void Follower::hear(const Piece& piece) {
-    // In real time a stream begins at its first sound, and so it does wherever the host starts to play: it may send silence
-    // first, for as long as its other plugins take.
+    // In real time a stream begins at its first sound, also where the host starts to play: it may send silence first, as
+    // long as the latency of its other plugins.
     int64_t& from = extent_.sound_from;
     bool may_wait = !piece.offline() || hops_from_ || from > origin_;
     if (piece.silent && from == piece.position && may_wait) from += piece.length;
@@ -40,29 +40,29 @@ void Follower::hear(const Piece& piece) {
 
 void Follower::follow(const Piece& piece, const std::vector<double>& values) {
     Worker& worker = supervisor_.worker();
-    if (worker.latency() + ahead_ != latency_) {  // not what the host compensates: wait for its next setup
+    if (worker.latency() + ahead_ != latency_) {  // the host compensates another latency: wait for its next setup
         std::string is = std::to_string(worker.latency() + ahead_), was = std::to_string(latency_);
         std::string why = "its latency is " + is + " samples, but the host was told " + was;
         return report_.dry(why + "; install the plugin again", true);
     }
     int64_t position = piece.position;
-    // Without a tail, the worker may make sound of silence.
+    // Without a tail, the worker may make sound from silence.
     if (extent_.sound_from > position && worker.tail() < 0) extent_.sound_from = position;
     bool begins = extent_.sound_from >= position;
     Worker::Answer answer = worker.wait(worker.sent(), piece.offline() ? 0 : now_ns());
     if (answer == Worker::Answer::never) {
-        if (!begins) report_.dry(worker.error(), true);  // else nothing is dry yet
+        if (!begins) report_.dry(worker.error(), true);  // otherwise nothing is dry yet
         supervisor_.count_failure();
     }
     if (answer == Worker::Answer::late && !begins) report_.dry("it is still busy with earlier blocks");
     if (answer == Worker::Answer::never || (answer == Worker::Answer::late && !begins)) return;
     if (extent_.sound_from > position) return;  // begin at the first sound
-    // Begin whole hops after the first sound, so that the worker cuts the stream as if it had followed from there.
+    // Begin whole hops after the first sound, so that the worker cuts the stream as if it had followed from there on.
     int64_t hop = worker.hop(), since = position - hops_from_.value_or(extent_.sound_from);
     int64_t lead = hop > 0 ? (since % hop + hop) % hop : 0;
     followed_from_ = position - lead;
     worker.skip(followed_from_);
-    // Before the first sound there was silence; anywhere later its first output needs input that it has not seen.
+    // Before the first sound there was silence. Later, the worker's first output needs input that it has not received.
     extent_.wet_from = begins ? position : position + worker.latency();
     extent_.gap_from = extent_.gap_to = followed_from_;
     in_step_ = worker.reset(followed_from_, ring_, {values.begin(), values.begin() + bypass_});
@@ -78,7 +78,7 @@ void Follower::give(const Piece& piece) {
 }
 
 bool Follower::hand_over(const Piece& piece) {
-    // Do not wait for a worker that is still late with the last block: the host's thread has other work.
+    // Do not wait for a worker that is still late with the last block, because the host's thread has other work.
     Worker& worker = supervisor_.worker();
     int64_t wanted = piece.position - ahead_;
     Worker::Answer answer = piece.offline() ? Worker::Answer::in_time : worker.wait(wanted, now_ns());
@@ -92,7 +92,7 @@ bool Follower::hand_over(const Piece& piece) {
     return answer != Worker::Answer::never;
 }
 
-// False if that failed: the worker is lost, or skips ahead.
+// Returns false if that failed: the worker is lost, or skips ahead.
 bool Follower::send(const Piece& piece) {
     Worker& worker = supervisor_.worker();
     bool offline = piece.offline();
@@ -123,7 +123,7 @@ bool Follower::send(const Piece& piece) {
     return true;
 }
 
-// The worker is so late that all pending blocks would be too late as well: go on with the block at `position`.
+// Skip to the block at `position`, because the worker is so late that all pending blocks would be late too.
 bool Follower::skip(int64_t position) {
     report_.dry("it fell behind");
     supervisor_.worker().skip(position);
@@ -144,7 +144,7 @@ void Follower::rest(const Piece& piece) {
     }
 }
 
-// Leave out whole hops of silence, so that the worker goes on as if the silence had been shorter.
+// Leave out whole hops of silence, so that the worker continues as if the silence had been shorter.
 void Follower::wake(const Piece& piece) {
     Worker& worker = supervisor_.worker();
     resting_ = false;
@@ -166,7 +166,8 @@ void Follower::send_silence(const Piece& piece, int64_t length) {
     }
 }
 
-// The moves of `size` samples from `start` on into packet_, from moves[*next] on; fewer samples if they are too many.
+// Put the moves of `size` samples from `start` on into packet_, beginning with moves[*next]; fewer samples if there are
+// too many moves.
 int Follower::take_packet(const Piece& piece, int start, int* next, int64_t* size) {
     int taken = 0;
     for (; *next < piece.count && piece.moves[*next].offset < start + *size; ++*next) {
@@ -183,8 +184,8 @@ int Follower::take_packet(const Piece& piece, int start, int* next, int64_t* siz
     return taken;
 }
 
-// In real time blocks end just before the sample that completes a hop and makes work: what is there without that work is
-// not held up by it, however the host cuts its blocks.
+// In real time blocks end just before the sample that completes a hop and causes work. So output that does not need that
+// work is not delayed by it, however the host cuts its blocks.
 int64_t Follower::until_work(int64_t position) const {
     int64_t hop = supervisor_.worker().hop();
     return hop > 0 ? hop - (position - followed_from_ + 1) % hop : ahead_ > 0 ? ahead_ : kPiece;

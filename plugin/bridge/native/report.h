@@ -1,4 +1,4 @@
-// Says on stderr why the sound is dry.
+// Reports on stderr why the sound is dry.
 #pragma once
 
 #include <cstdint>
@@ -6,17 +6,18 @@
 
 namespace stembridge {
 
-// One line each time the sound goes dry, not for each block or each attempt of a host that loads the plugin.
+// It prints a line each time the sound becomes dry, but not for each block, or for each attempt to load the plugin.
 class Report {
 public:
     explicit Report(const std::string& name) : name_(name) {}
 
-    // Seconds since the stream began, for the lines that follow.
+    // Set the seconds since the stream began, for the next lines.
     void set_time(double seconds) { seconds_ = seconds; }
     // lost: the worker is lost, which is reported even if the sound was already dry for another reason.
     void dry(const std::string& why, bool lost = false);
     void wet() { reported_ = false; }
-    // Another model plays, and `model` is to take over: then only its losses are reported. "" if it plays itself.
+    // Set the name of the model if it waits to take over from another one; then only its losses are reported. "" if it
+    // plays itself.
     void stand_by(const std::string& model) { waiting_ = model, reported_ = false; }
 
 private:
@@ -24,7 +25,7 @@ private:
     double seconds_ = 0;
     bool reported_ = false;
     std::string why_;
-    std::string waiting_;  // name of a model that stands by
+    std::string waiting_;  // name of the model, if it waits
     int64_t reported_ns_ = 0;
 };
 

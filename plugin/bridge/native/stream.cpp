@@ -54,7 +54,7 @@ void Stream::configure(const Setup& setup) {
     if (next_ && &next_->model() != &chosen()) part_with(std::move(next_));
     if (make_next()) {
         next_->configure(setup, 0, true);
-        // The stream begins afresh. The engine that is there plays until the next one is ready, if it can be as late.
+        // The stream begins again. The old engine plays until the next one is ready, if it can have the same latency.
         bool goes_on =
             setup.realtime && engine_->ready() && !next_->ready() && engine_->can_be_late(setup, next_->latency());
         if (next_->configured() && !goes_on) take_over(), changed = true;
@@ -65,7 +65,7 @@ void Stream::configure(const Setup& setup) {
     show_latency();
 }
 
-// Whether there is an engine for a model that was chosen and does not play yet. It is made if need be.
+// Returns whether there is an engine for a chosen model that does not play yet. It is made if needed.
 bool Stream::make_next() {
     if (!next_ && &engine_->model() != &chosen()) {
         next_ = std::make_unique<Engine>(descriptor_, chosen());
@@ -74,7 +74,7 @@ bool Stream::make_next() {
     return next_ != nullptr;
 }
 
-// In the middle of a stream, get an engine for the model that was chosen, and let it go along.
+// In the middle of a stream, get an engine for the chosen model, and let it join the stream.
 void Stream::follow_choice(bool offline) {
     if (farewell_ && (offline || farewell_->over)) farewell_.reset();
     if (farewell_ || fading_) return;
@@ -139,7 +139,7 @@ bool Stream::process(const float* const* inputs, float* const* outputs, int leng
         return true;
     }
     int channels = setup_.channels;
-    if (!engine_->configured()) {  // never knew a latency
+    if (!engine_->configured()) {  // its latency was never known
         engine_->report_no_latency();
         pass_through(inputs, outputs, channels, length);
         return false;
@@ -174,7 +174,7 @@ bool Stream::process(const float* const* inputs, float* const* outputs, int leng
 }
 
 void Stream::pass_through(const float* const* inputs, float* const* outputs, int channels, int length) const {
-    for (int k = outputs_ * channels - 1; k >= 0; k--) {  // the first output may be where the input is
+    for (int k = outputs_ * channels - 1; k >= 0; k--) {  // the first output may share its memory with the input
         if (!outputs[k]) continue;
         const float* input = k < channels || k >= (outputs_ - 1) * channels ? inputs[k % channels] : nullptr;
         if (input) std::memmove(outputs[k], input, length * sizeof(float));
@@ -182,19 +182,19 @@ void Stream::pass_through(const float* const* inputs, float* const* outputs, int
     }
 }
 
-// A call without audio: its values are those of the next block.
+// Handles a call without audio: its values are those of the next block.
 void Stream::take_values(const std::vector<Move>& moves) {
     for (const Move& move : moves) new_values_[move.parameter].store(move.value, std::memory_order_relaxed);
     if (!moves.empty()) values_changed_.store(true, std::memory_order_release);
 }
 
-// What is set before the first sample acts from it on, without a glide or a fade.
+// Values that are set before the first sample act from it on, without a glide or a fade.
 void Stream::begin_afresh(const std::vector<Move>& moves, bool offline) {
     fresh_ = false;
     if (next_ && offline) next_->wait_for_start();
     if (next_ && next_->configured() && next_->ready()) take_over(), show_latency();
     fading_ = false, fade_ = 0;
-    // Blocks of a power of two then lie in every engine's ring in one piece.
+    // Then blocks of a power of two are in one piece in every engine's ring.
     position_ = (position_ + kLongestRing - 1) & ~(kLongestRing - 1);
     origin_ = position_;
     if (values_changed_.exchange(false, std::memory_order_acquire))
@@ -204,7 +204,7 @@ void Stream::begin_afresh(const std::vector<Move>& moves, bool offline) {
     bool bypassed = values_[bypass_] >= 0.5;
     for (Engine* engine : {engine_.get(), next_.get()}) {
         if (!engine || !engine->configured()) continue;
-        // Hosts that compensate for latency send their project's start when the position is as far before it.
+        // Hosts that compensate for latency send their project's start when the position is earlier by the latency.
         std::optional<int64_t> hops_from;
         if (project_time_) hops_from = origin_ - (*project_time_ + engine->latency());
         engine->begin(origin_, hops_from, bypassed);
@@ -229,7 +229,7 @@ void Stream::process_piece(const Piece& piece) {
     position_ += piece.length;
 }
 
-// Fade to the next engine once that is in step.
+// Fade to the next engine once it is in step.
 void Stream::fade_over(int length) {
     size_t channels = static_cast<size_t>(outputs_) * setup_.channels;
     faded_.resize(channels * length);

@@ -48,7 +48,7 @@ void Supervisor::start(double sample_rate, int channels) {
             start->worker->configure(sample_rate, channels, start->cancelled);
             start->finished = true;
         });
-    } catch (const std::system_error&) {  // the system refuses a thread, as it may to a deadline-scheduled one
+    } catch (const std::system_error&) {  // the system refuses a thread, as it may for a deadline-scheduled one
         starting_->finished = true;
     }
 }
@@ -88,7 +88,7 @@ void Supervisor::count_failure() {
 bool Supervisor::leave_if_forked() {
     if (process_id() == owner_) return false;
     owner_ = process_id();
-    (void)starting_.release();  // its thread is not here
+    (void)starting_.release();  // its thread is not in this process
     worker_ = std::make_unique<Worker>(descriptor_, model_);
     forget_failures();
     return true;

@@ -1,4 +1,4 @@
-// Keeps a worker running: starts it in the background, and replaces one that failed, but not again and again.
+// Keeps a worker running: starts it in the background, and replaces it if it fails, but not again and again.
 #pragma once
 
 #include <atomic>
@@ -16,22 +16,22 @@ public:
     Supervisor(const Descriptor& descriptor, const Model& model, Report& report);
     ~Supervisor();
 
-    Worker& worker() { return *worker_; }  // while one starts, a stand-in that is not ready
+    Worker& worker() { return *worker_; }  // while it starts, a placeholder that is never ready
     const Worker& worker() const { return *worker_; }
     bool starting() const { return starting_ != nullptr; }
     bool failing() const { return failures_ > 0; }  // the last worker failed, and perhaps some before it
     bool may_start() const { return now_ns() >= not_before_ns_; }
 
-    // Start in the background. A start that is under way goes on with the new settings.
+    // Start in the background. A start that is under way continues with the new settings.
     void start(double sample_rate, int channels);
     // Take the worker over if its start has ended.
     void take_started();
-    // Wait until the start has ended, and take the worker over. deadline_ns: 0 to wait however long it takes.
+    // Wait until the start has ended, and take the worker over. deadline_ns: 0 for no deadline.
     void wait_for_start(int64_t deadline_ns);
     // Count a failure of the worker. One that fails at once may be replaced once; after that the pauses double.
     void count_failure();
     void forget_failures() { failures_ = 0, not_before_ns_ = 0; }
-    // True in a fork of the process that has the worker, which is then left alone: the fork starts one of its own.
+    // Returns true in a fork of the process that has the worker. The fork leaves that worker alone, and starts its own.
     bool leave_if_forked();
 
 private:
@@ -47,7 +47,7 @@ private:
     int64_t owner_;  // the process that has the worker
     double sample_rate_ = 0;
     int failures_ = 0;
-    int64_t not_before_ns_ = 0;  // the circuit breaker
+    int64_t not_before_ns_ = 0;  // no start before this time, after repeated failures
 };
 
 }  // namespace stembridge

@@ -10,20 +10,21 @@ namespace {
 constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kHeartStopped = 5 * kSecond;     // without a heartbeat: then give it up
 constexpr int64_t kBirth = 20 * kSecond;           // until the first heartbeat: Python may start from a cold, busy disk
-constexpr int64_t kLongestAnswer = 300 * kSecond;  // its heart may beat while its work hangs, so limit that too
+constexpr int64_t kLongestAnswer = 300 * kSecond;  // heartbeats may go on while the work hangs
 constexpr int64_t kLook = kSecond / 20;            // how often a waiting thread checks the heartbeat
 
 }  // namespace
 
 Worker::~Worker() {
-    if (child_ && !was_ready_) child_->kill();  // Python that is still starting does not notice a closed socket
+    if (child_ && !was_ready_)
+        child_->kill();  // a Python process that is still starting does not notice a closed socket
 }
 
 void Worker::configure(double sample_rate, int channels, const std::atomic<bool>& cancelled) {
     if (!alive() && !start()) return;
     skip(sent_);
     int64_t deadline = now_ns() + kLongestAnswer;
-    // There may be no room until it has read the earlier packets.
+    // The socket may be full until the worker has read the earlier packets.
     bool sent = false;
     while (alive() && !cancelled && (!sent || unanswered_ > 0)) {
         if (!sent && (sent = send(kConfigure, 0, 0, sample_rate, nullptr, channels))) unanswered_++;
@@ -33,7 +34,7 @@ void Worker::configure(double sample_rate, int channels, const std::atomic<bool>
             tail_ = static_cast<int64_t>(received_.head.value);
             born_ns_ = now_ns();
             was_ready_ = true;
-            done_ = sent_;  // it answers in turn: whatever it was given before is done
+            done_ = sent_;  // it answers in order, so everything earlier is done
         }
         if (alive() && now_ns() > deadline) give_up("its process did not become ready");
     }
@@ -81,7 +82,7 @@ Worker::Answer Worker::wait(int64_t position, int64_t deadline_ns) {
     while (alive()) {
         int64_t now = now_ns(), left = deadline_ns ? deadline_ns - now : kLook;
         bool in_time = done_ >= position;
-        // What is already there is taken in any case, so that the socket does not fill.
+        // Packets that have arrived are always received, so that the socket does not fill.
         long size = receive(in_time ? 0 : std::clamp<int64_t>(left, 0, kLook), deadline_ns == 0);
         if (size > 0 && received_.head.kind == kDone) {
             done_ = std::max(done_, received_.head.position);
@@ -104,7 +105,7 @@ bool Worker::send(Kind kind, int64_t position, int64_t length, double value, con
     return child_->send(&outgoing_, sizeof(Packet) + size);
 }
 
-// One packet into received_, or the worker's end into failed_.
+// Receive a packet into received_, or put the worker's end into failed_.
 long Worker::receive(int64_t timeout_ns, bool eager) {
     long size = child_->receive(&received_, sizeof received_, timeout_ns, eager);
     if (size < 0) failed_ = "its process " + child_->end();
@@ -126,7 +127,7 @@ bool Worker::heart_beats() {
     auto* counter = reinterpret_cast<std::atomic<uint64_t>*>(child_->memory() + kBeatsOffset);
     uint64_t beats = counter->load(std::memory_order_relaxed);
     int64_t now = now_ns();
-    // Only what was seen counts: a host that was itself stopped for a while must not blame the worker.
+    // Only the time between checks counts, because a host that was stopped for a while must not blame the worker.
     silent_ns_ = beats == beats_ ? silent_ns_ + std::min(now - last_look_ns_, 2 * kLook) : 0;
     beats_ = beats;
     last_look_ns_ = now;
