@@ -195,7 +195,11 @@ class MidiControl:
             self._want({("gain", stem): gain for stem, gain in gains.items()})
 
     def mute(self, stem: str, on: bool = True) -> None:
-        """Mute a stem from the program, or unmute it with `on=False`. Buttons and lights follow.
+        """Mute a stem from the program. Buttons and lights follow.
+
+        Args:
+            stem: Name of the stem.
+            on: False to unmute it.
 
         Raises:
             ControlError: The stem is unknown, or this has not been started.
@@ -203,7 +207,11 @@ class MidiControl:
         self._switch("mute", stem, on)
 
     def solo(self, stem: str, on: bool = True) -> None:
-        """Solo a stem from the program, or end its solo with `on=False`. Buttons and lights follow.
+        """Solo a stem from the program. Buttons and lights follow.
+
+        Args:
+            stem: Name of the stem.
+            on: False to end its solo.
 
         Raises:
             ControlError: The stem is unknown, or this has not been started.

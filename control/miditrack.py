@@ -53,7 +53,14 @@ class Track(NamedTuple):
 def read_track(data: bytes, where: str) -> Track:
     """Read the tempos, channel messages and system resets of a track.
 
-    mido's reader fails at chunks, key signatures and lengths that it does not know, and cannot say where.
+    mido's reader is not used, because it fails at unknown chunks, key signatures and lengths, and cannot say where.
+
+    Args:
+        data: The bytes after the track's header. They may go beyond the end of the track.
+        where: How errors begin: the file and the track.
+
+    Raises:
+        ControlError: An event is not valid; the error names it.
     """
     from mido import Message
 

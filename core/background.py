@@ -42,6 +42,10 @@ class BackgroundWorker:
     def call(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Run `work(*arguments)` once all jobs submitted before have run, wait for it, and return its value.
 
+        Args:
+            work: A function.
+            arguments: Its arguments.
+
         Raises:
             BaseException: The job's own error.
         """

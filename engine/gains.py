@@ -237,7 +237,11 @@ class FaderSurface:
         self._faders.set_gains_db(gains_db)
 
     def mute(self, stem: str, on: bool = True) -> None:
-        """Mute a stem, or unmute it with `on=False`. The gain glides as with a fader.
+        """Mute a stem. The gain glides as with a fader.
+
+        Args:
+            stem: Name of the stem.
+            on: False to unmute it.
 
         Raises:
             ValueError: The stem is unknown.
@@ -245,9 +249,11 @@ class FaderSurface:
         self._faders.mute(stem, on)
 
     def solo(self, stem: str, on: bool = True) -> None:
-        """Solo a stem, or end its solo with `on=False`.
+        """Solo a stem. While any stem is soloed, the others are silent. A stem that is muted too stays silent.
 
-        While any stem is soloed, the others are silent. A stem that is muted too stays silent.
+        Args:
+            stem: Name of the stem.
+            on: False to end its solo.
 
         Raises:
             ValueError: The stem is unknown.

@@ -1,4 +1,4 @@
-"""What the JSON of a model card may hold. `mask_card.schema.json` and `stems_card.schema.json` are made from this."""
+"""The JSON of model cards. `mask_card.schema.json` and `stems_card.schema.json` are made from this."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 def _check_different(stems: list[str]) -> list[str]:
     if twice := [stem for stem in stems if stems.count(stem) > 1]:
-        raise ValueError(f"{twice[0]!r} is there twice")
+        raise ValueError(f"{twice[0]!r} appears twice")
     return stems
 
 
@@ -31,20 +31,20 @@ class _Part(BaseModel):
 
 
 class Data(BaseModel):
-    """Something that a network was trained on."""
+    """A data set on which a network was trained."""
 
     name: str
     terms: str
 
 
 class _Card(BaseModel):
-    """What cards of all formats have; other fields are allowed."""
+    """The fields that cards of all formats have. Other fields are allowed."""
 
     name: Name
     version: Text
     description: str = ""
     stems: Annotated[Stems, Field(description="each becomes a fader; the last is the rest of the mix")]
-    terms: Annotated[Text, Field(description="what the weights may be used for")]
+    terms: Annotated[Text, Field(description="permitted uses of the weights")]
     scores: dict[str, Any] = {}
     weaknesses: list[str] = []
     data: list[Data] = []
@@ -52,7 +52,7 @@ class _Card(BaseModel):
 
 
 class Chunk(_Part):
-    """How a chunked network walks over the frames."""
+    """The chunks on which a chunked network runs."""
 
     left: Annotated[int, Field(ge=0, le=100_000, description="frames of context before a chunk")]
     frames: Annotated[int, Field(ge=1, le=100_000, description="frames whose masks are used")]
@@ -73,12 +73,12 @@ class MaskDocument(_Card):
     )
 
     format: Literal[1]
-    sha256: Annotated[Sha256, Field(description="of the .onnx file")]
+    sha256: Annotated[Sha256, Field(description="checksum of the .onnx file")]
     mode: Literal["streaming", "chunked"]
-    sample_rate: Annotated[SampleRate, Field(description="in Hz, that it was trained at")]
-    window: Annotated[int, Field(ge=4, le=65_536, description="of the analysis and the FFT, in samples")]
-    synthesis_window: Annotated[int, Field(ge=4, le=65_536, description="in samples")]
-    hop: Annotated[int, Field(ge=2, le=32_768, description="in samples")]
+    sample_rate: Annotated[SampleRate, Field(description="sample rate of its training, in Hz")]
+    window: Annotated[int, Field(ge=4, le=65_536, description="length of analysis window and FFT, in samples")]
+    synthesis_window: Annotated[int, Field(ge=4, le=65_536, description="length of the window, in samples")]
+    hop: Annotated[int, Field(ge=2, le=32_768, description="from one frame to the next, in samples")]
     lookahead: Annotated[
         int, Field(ge=0, le=10_000, description="frames that a streaming graph hears before it gives a frame's masks")
     ] = 0
@@ -96,43 +96,45 @@ class MaskDocument(_Card):
 
 
 class Segment(_Part):
-    """The stretches of audio that the graphs are called with, in samples."""
+    """The segments of audio on which the graphs run. Lengths are in samples."""
 
-    samples: Annotated[int, Field(ge=16, le=20_000_000, description="length")]
-    trim: Annotated[int, Field(ge=0, le=10_000_000, description="at each end, context whose result is not used")] = 0
-    overlap: Annotated[Length, Field(description="of neighbours, without what is trimmed")] = 0
+    samples: Annotated[int, Field(ge=16, le=20_000_000, description="length of a segment")]
+    trim: Annotated[int, Field(ge=0, le=10_000_000, description="length of unused stems at each end")] = 0
+    overlap: Annotated[Length, Field(description="overlap of neighbouring segments after trimming")] = 0
     window: Annotated[
-        Literal["triangle", "hann", "rectangle"], Field(description="weights of results where segments overlap")
+        Literal["triangle", "hann", "rectangle"], Field(description="weights of stems where segments overlap")
     ] = "triangle"
 
 
 class Transform(_Part):
-    """The short-time Fourier transform between a segment and the spectra that the graphs see."""
+    """The short-time Fourier transform between a segment and the spectra that the graphs take or give."""
 
-    size: Annotated[int, Field(ge=4, le=65_536, description="of FFT and window, in samples")]
-    hop: Annotated[int, Field(ge=2, le=65_536, description="in samples")]
-    window: Annotated[Literal["hann", "hamming", "rectangle"], Field(description="periodic")] = "hann"
+    size: Annotated[int, Field(ge=4, le=65_536, description="length of FFT and window, in samples")]
+    hop: Annotated[int, Field(ge=2, le=65_536, description="from one frame to the next, in samples")]
+    window: Annotated[Literal["hann", "hamming", "rectangle"], Field(description="a periodic window")] = "hann"
     pad: Annotated[tuple[Count, Count], Field(description="samples put before and after a segment")] = (0, 0)
     pad_mode: Literal["reflect", "zero"] = "reflect"
     drop: Annotated[
-        tuple[Count, Count], Field(description="frames left out at the start and the end; zeros on the way back")
+        tuple[Count, Count], Field(description="frames dropped at the start and the end; on the way back they are 0")
     ] = (0, 0)
-    bins: Annotated[int, Field(ge=1, le=32_769, description="the lowest ones, which the graphs see")]
-    zero_bins: Annotated[int, Field(ge=0, le=32_769, description="lowest bins that are set to zero first")] = 0
-    above: Annotated[Literal["zero", "mean"], Field(description="masks of the bins that the graphs do not see")] = (
+    bins: Annotated[int, Field(ge=1, le=32_769, description="number of bins that the graphs know, the lowest ones")]
+    zero_bins: Annotated[int, Field(ge=0, le=32_769, description="number of lowest bins that are set to 0 first")] = 0
+    above: Annotated[Literal["zero", "mean"], Field(description="masks of the bins that the graphs do not know")] = (
         "zero"
     )
     scale: Annotated[
-        float, Field(gt=0, le=1e9, allow_inf_nan=False, description="spectra are multiplied by it")
+        float, Field(gt=0, le=1e9, allow_inf_nan=False, description="factor on the spectra")
     ] = 1.0  # fmt: skip
 
 
 class Masks(_Part):
-    """How magnitudes of stems become masks on the mix's spectrum."""
+    """How magnitudes of stems become spectra of stems."""
 
     kind: Literal["phase", "ratio", "wiener"]
-    power: Annotated[float, Field(gt=0, le=16, allow_inf_nan=False, description="of magnitudes, in ratio")] = 2.0
-    iterations: Annotated[int, Field(ge=1, le=16, description="of wiener")] = 1
+    power: Annotated[
+        float, Field(gt=0, le=16, allow_inf_nan=False, description="exponent of magnitudes, for ratio")
+    ] = 2.0
+    iterations: Annotated[int, Field(ge=1, le=16, description="number of iterations, for wiener")] = 1
 
 
 _FACTOR = "(batch|stem|channel|part|bin|frame|sample)"
@@ -167,13 +169,13 @@ class Graph(_Part):
         Field(
             min_length=1,
             max_length=64,
-            description="that it gives, in the order of the axis `stem`; null for one that is not used",
+            description="stems that it gives, in the order of the axis `stem`; null for a stem that is not used",
         ),
     ]
     inputs: Annotated[list[Input], Field(min_length=1, max_length=8)]
     outputs: Annotated[list[Output], Field(min_length=1, max_length=8)]
     gain: Annotated[
-        float, Field(gt=0, le=1000, allow_inf_nan=False, description="its stems are multiplied by it")
+        float, Field(gt=0, le=1000, allow_inf_nan=False, description="factor on its stems")
     ] = 1.0  # fmt: skip
 
 
@@ -181,9 +183,9 @@ Denoise = Annotated[bool, Field(description="run each segment and its negative, 
 
 
 class Quality(_Part):
-    """What differs from the quality `normal`."""
+    """The changes for a quality other than `normal`."""
 
-    overlap: Annotated[Length | None, Field(description="in place of the segment's")] = None
+    overlap: Annotated[Length | None, Field(description="replaces the overlap of segments")] = None
     denoise: Denoise | None = None
 
 
@@ -200,12 +202,12 @@ class StemsDocument(_Card):
     model_config = ConfigDict(title="StemBridge model card, format 2")
 
     format: Literal[2]
-    kind: Annotated[str, Field(description="what `stembridge models import` took it for")] = ""
-    sample_rate: Annotated[SampleRate, Field(description="in Hz, the only one that the graphs know")]
-    num_channels: Annotated[Literal[1, 2], Field(description="that the graphs take")]
+    kind: Annotated[str, Field(description="kind of network that `stembridge models import` recognised")] = ""
+    sample_rate: Annotated[SampleRate, Field(description="the only sample rate that the graphs know, in Hz")]
+    num_channels: Annotated[Literal[1, 2], Field(description="channels that the graphs take")]
     segment: Segment
     normalize: Annotated[
-        Literal["chunk", "song"] | None, Field(description="by mean and standard deviation of the mono mix")
+        Literal["chunk", "song"] | None, Field(description="normalise mean and deviation of a segment or of the song")
     ] = None
     denoise: Denoise = False
     transform: Transform | None = None
