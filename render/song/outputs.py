@@ -73,7 +73,8 @@ class Outputs:
             if error.strerror is None:
                 raise
             folder = self._beside if str(error.filename).startswith(str(self._beside)) else self._folder
-            line = f"cannot write in the folder {folder}: {error.strerror}; choose another folder"
+            where = "the current folder" if folder == Path() else f"the folder {folder}"
+            line = f"cannot write in {where}: {error.strerror}; choose another folder"
             raise OSError(line) from error
         except BaseException:
             self._remove()

@@ -334,3 +334,9 @@ def test_that_folder_must_be_on_the_same_disk(song, tmp_path, tiny_live_model):
 def test_a_folder_that_cannot_be_is_named(song, tmp_path, tiny_live_model):
     with pytest.raises(OSError, match=r"cannot write in the folder \S*song\.wav: .*; choose another"):
         remix_file(song, tmp_path / "out.wav", {}, tiny_live_model, scratch=song)
+
+
+def test_a_current_folder_that_cannot_be_written_is_called_so(song, tiny_live_model, monkeypatch):
+    monkeypatch.chdir("/sys")
+    with pytest.raises(OSError, match=r"^cannot write in the current folder: .*; choose another folder$"):
+        remix_file(song, "out.wav", {"vocals": -6}, tiny_live_model)
