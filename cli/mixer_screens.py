@@ -58,7 +58,11 @@ class PresetList(ModalScreen[str]):
 
 
 def usable_presets(stems: tuple[str, ...]) -> dict[str, str]:
-    """Return the presets whose stems are all among these, name to description; the user's own presets come last."""
+    """Return the presets for these stems, name to description. The user's own presets come last.
+
+    Args:
+        stems: Names of the stems. Presets with other stems are left out.
+    """
     own = own_presets()
     found = {}
     for name in sorted(preset_names(), key=lambda name: (name in own, name)):

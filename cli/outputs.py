@@ -46,7 +46,13 @@ def remix_path(
 
 
 def picture_path(song: str, output: str | None, suffix: str) -> Path:
-    """Return the file for a picture: `output`, or one with the song's name in a folder, by default the current one."""
+    """Return the path of a picture.
+
+    Args:
+        song: Path of the song.
+        output: A file, or a folder, in which the picture gets the song's name; by default the current folder.
+        suffix: Suffix of the picture in a folder.
+    """
     if output is not None and not is_folder(output):
         return Path(output)
     return Path(output or "", _song_name(song) + suffix)

@@ -1,4 +1,4 @@
-"""Apps that leave the terminal in order, whatever ends them."""
+"""Apps that restore the terminal, even if a signal ends them."""
 
 import signal
 from typing import Any
@@ -9,13 +9,17 @@ STOP_SIGNALS = "SIGINT", "SIGTERM", "SIGHUP"
 
 
 def run_app(app: App[None]) -> None:
-    """Show the app until it ends or a signal comes, which is raised again once the terminal is in order."""
+    """Show an app until it ends or a signal arrives. The signal is raised again after the terminal has been restored.
+
+    Args:
+        app: The app.
+    """
     numbers = [getattr(signal, name) for name in STOP_SIGNALS if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in numbers}
     caught: list[int] = []
 
-    def stop(number: int, _: Any) -> None:  # first the mixer must restore the terminal
-        if caught:  # the mixer hangs
+    def stop(number: int, _: Any) -> None:  # first the app must restore the terminal
+        if caught:  # the app hangs
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         caught.append(number)

@@ -45,7 +45,14 @@ def check_driver(driver: str | None) -> Any:
 
 
 def open_devices(driver: str | None) -> Any:
-    """Return miniaudio's devices of a driver, by default of the first that works. Raises LiveError."""
+    """Return miniaudio's devices of a driver.
+
+    Args:
+        driver: Name of the driver, by default the first that works.
+
+    Raises:
+        LiveError: No sound system answers, or the driver or miniaudio is missing.
+    """
     enabled = check_driver(driver)
     import miniaudio
 
@@ -61,7 +68,11 @@ def open_devices(driver: str | None) -> Any:
 
 
 def backend_named(name: str) -> Any:
-    """Return miniaudio's constant for a driver's name."""
+    """Return miniaudio's constant for a driver.
+
+    Args:
+        name: Name of the driver, such as "jack".
+    """
     import miniaudio
 
     return miniaudio.Backend[name.upper().replace(" ", "")]
@@ -79,7 +90,16 @@ def _list(devices: Any, kind: str) -> list[dict[str, Any]]:
 
 
 def find_device(devices: Any, kind: str, wanted: str | None) -> Any:
-    """Return the id of a device by its name or a part of it, None for the default device."""
+    """Return the id of a device, None for the default device.
+
+    Args:
+        devices: From `open_devices`.
+        kind: "input" or "output".
+        wanted: Name of the device or a part of it, None for the default device.
+
+    Raises:
+        LiveError: There is no such device.
+    """
     ids = {device["name"]: device["id"] for device in _list(devices, kind)}
     if not ids:
         raise LiveError(f"no {kind} device was found; plug one in, or use a file or `none`")

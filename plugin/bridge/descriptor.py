@@ -25,7 +25,13 @@ VENDOR = "StemBridge", "no web site yet", "no e-mail address yet"  # name, URL, 
 
 @dataclass(frozen=True)
 class Alternative:
-    """Describes another model that hosts may choose. The attributes are as in Descriptor."""
+    """Describes another model that hosts may choose.
+
+    Attributes:
+        arguments: Command that starts the process that makes the sound.
+        identity: A line that is kept in saved states.
+        latencies: Sample rate in Hz to the timing, see `Descriptor`.
+    """
 
     arguments: tuple[str, ...]
     identity: str = ""
