@@ -108,4 +108,5 @@ def find_device(devices: Any, kind: str, wanted: str | None) -> Any:
     for name in [name for name in ids if name == wanted] + [name for name in ids if wanted.lower() in name.lower()]:
         return ids[name]
     file = "an existing file" if kind == "input" else f"a file name that ends in {', '.join(SUFFIXES)}"
-    raise LiveError(f"{wanted!r} is neither an {kind} device nor {file}; the devices are {', '.join(ids)}")
+    meant = did_you_mean(wanted, ids)
+    raise LiveError(f"{wanted!r} is neither an {kind} device nor {file}{meant}; the devices are {', '.join(ids)}")
