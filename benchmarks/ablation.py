@@ -68,8 +68,9 @@ def train_alone(changes: dict[str, Any], seed: int, folder: Path, options: argpa
     """
     from stembridge.training.data.mixes import RemixDataset
     from stembridge.training.data.songs import StemCache, find_songs
+    from stembridge.training.learner import Settings
     from stembridge.training.recipe import RECIPES
-    from stembridge.training.train import Settings, train_network
+    from stembridge.training.train import train_network
 
     for name, value in changes.items():
         if name != "loss":

@@ -148,6 +148,7 @@ def run_training(
         threads=threads,
         terms=terms,
         overwrite=force,
+        report=print,
     )
     print(f"{model.path}: {model.card.mode}, latency {model.card.latency_samples} samples")
 

@@ -50,7 +50,7 @@ def install_plugin(
     from ..plugin.bridge.bundle import home_folders, write_bundle
     from ..plugin.bridge.descriptor import RATES_HZ
     from ..plugin.bridge.factory import find_timings
-    from ..plugin.hosted import describe_processor, find_processor
+    from ..plugin.processors import describe_processor, find_processor
     from ..plugin.stemmix import describe_stem_mix
 
     folders = home_folders("stembridge")

@@ -13,15 +13,17 @@ from typing import Any
 import torch
 
 from ..core.errors import DataError
+from ..core.log import say
 from ..models import Model, load_model
 from .checkpoint import load_checkpoint
 from .data.labels import Labels
 from .data.songs import Song, StemCache, find_mixtures, find_songs
 from .export import export_network, hear_ahead, load_parameters
+from .learner import Settings
 from .networks.make import make_network
 from .recipe import RECIPES
 from .teaching import LabelledSongs
-from .train import Settings, split, train_network
+from .train import split, train_network
 
 
 def train_model(
@@ -42,7 +44,7 @@ def train_model(
     threads: int = 0,
     terms: str = "not stated",
     overwrite: bool = False,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] = say,
 ) -> Model:
     """Train for `minutes`, and write `output` (.onnx) with its card.
 

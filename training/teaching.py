@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import AudioError, DataError
+from ..core.log import say
 from ..models import load_model
 from .data.labels import Labels, Passage
 from .data.songs import SAMPLE_RATE, STEMS, Song
@@ -41,7 +42,7 @@ class LabelledSongs:
         DataError: No song remains to train on.
     """
 
-    def __init__(self, songs: list[Song], labels: Labels, report: Callable[[str], None] = print) -> None:
+    def __init__(self, songs: list[Song], labels: Labels, report: Callable[[str], None] = say) -> None:
         self._labels = labels
         usable = _label_first_stretches([song for song in songs if not song.for_validation], labels, report)
         self.apart = usable[::10][:MAX_HELD_APART] if len(usable) > 1 else []

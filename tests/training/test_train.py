@@ -22,7 +22,8 @@ from stembridge.training.checkpoint import Progress, load_checkpoint, save_check
 from stembridge.training.data.mixes import RemixDataset
 from stembridge.training.data.songs import STEMS, StemCache, find_songs
 from stembridge.training.export import load_parameters
-from stembridge.training.train import Learner, Settings, train_network
+from stembridge.training.learner import Learner, Settings
+from stembridge.training.train import train_network
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from stembridge.models import load_model
 from stembridge.plugin.bridge.bundle import bundle_library, import_folders, write_bundle
-from stembridge.plugin.hosted import describe_processor
+from stembridge.plugin.processors import describe_processor
 from stembridge.plugin.stemmix import describe_stem_mix
 
 NATIVE = Path(__file__).parent / "native"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from stembridge.plugin.bridge.bundle import bundle_library, import_folders, write_bundle
 from stembridge.plugin.bridge.factory import Timing
-from stembridge.plugin.hosted import describe_processor
+from stembridge.plugin.processors import describe_processor
 
 TYPED = {"-6": "-6", "-6.5": "-6.5", "-6,5": "-6.5", "+3": "3", " 3": "3", "3 ": "3", "-6 dB": "-6", "-6,5dB": "-6.5"}
 TYPED |= {"minus6": "-6", "1e1": "10", "99": "20"}
