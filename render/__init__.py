@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ..core.protocols import Processor
     from .batch.batch import remix_files, separate_files
     from .batch.recipe import load_recipe
-    from .report.report import Report, SongReport
+    from .report.report import Report
+    from .report.results import SongReport
     from .settings import BatchSettings, Progress, RemixSettings, SeparateSettings, Watcher
     from .song.song import Rendered, remix_file, separate_file
 
@@ -34,7 +35,8 @@ __getattr__, __dir__ = lazy_names(
     {
         "batch.batch": "remix_files separate_files",
         "batch.recipe": "load_recipe",
-        "report.report": "Report SongReport",
+        "report.report": "Report",
+        "report.results": "SongReport",
         "settings": "BatchSettings Processor Progress RemixSettings SeparateSettings Watcher",
         "song.song": "Rendered remix_file separate_file",
     },

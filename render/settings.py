@@ -18,7 +18,8 @@ from ..models import Model
 from ..presets.gains import Gains
 
 if TYPE_CHECKING:
-    from .report.report import Report, SongReport
+    from .report.report import Report
+    from .report.results import SongReport
 
 # Headings of options in `--help`.
 BATCH = "Many songs (see `stembridge docs batch`)"

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ...core.extras import install_extra
-from ..report.report import SongReport
+from ..report.results import SongReport
 from ..storage import one_line
 from .progress import ProgressCallback, ProgressSender, receive_from_dask, receive_from_pipe, send_to_dask, send_to_pipe
 from .task import WORKER_DIED, Result, Task, exit_with_parent, forget_network, render_task, unfinished_attempts

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
 from ...core.places import is_url
-from ..report.report import SongReport
+from ..report.results import SongReport
 from ..song.overview import Overview
 from ..storage import Seen
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ...core.places import is_url
-from ..report.report import SongReport
+from ..report.results import SongReport
 from ..storage import Seen, checksum, join, one_line, state, states_below, system_of
 from .job import Job
 from .journal import Entry, Journal, Key, canonical

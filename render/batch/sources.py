@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
 
 from ...audio.playlists import PLAYLISTS, playlist_entries
 from ...core.places import as_place, is_url
 from ..storage import file_name, one_line, system_of
-from .globs import is_glob, literal_brackets, matching, may_lead_to, names_suffix
+from .globs import is_glob
+from .listing import list_files, why_missing
 
 # Suffixes of songs in folders. Files whose name or suffix the user gives are always tried.
 AUDIO = frozenset([
@@ -102,9 +102,9 @@ def find_songs(
     for argument in map(as_place, arguments):
         here = LeftOut()
         listed = None
-        if argument.lower().endswith(PLAYLISTS) and not (is_glob(argument) and _why_missing(argument)):
+        if argument.lower().endswith(PLAYLISTS) and not (is_glob(argument) and why_missing(argument)):
             found = list(_in_playlist(argument))
-        elif (listed := _listed(argument, here)) is None:
+        elif (listed := list_files(argument, here.folders)) is None:
             found = [Source(argument)]
         else:
             # If the outputs go into the folder of the songs itself, only known outputs are left out.
@@ -143,134 +143,6 @@ def _nothing_in(argument: str, left_out: LeftOut) -> str:
         return f"{line}; to use files with another suffix, name the suffix in a glob, such as '**/*{suffix}'"
     bracket = " (in a glob, write [[] for a bracket in a name)" if "[" in argument else ""
     return f"{line}; name audio files, or folders or playlists that contain some{bracket}"
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """The files of a folder or glob.
-
-    Attributes:
-        base: The folder above all wildcards.
-        files: All files except hidden ones.
-        asked: The files whose suffix the glob names.
-    """
-
-    base: str
-    files: list[str]
-    asked: frozenset[str] = frozenset()
-
-
-def _listed(argument: str, left_out: LeftOut) -> _Listed | None:
-    """List the files of a folder or glob; None for a file."""
-    if is_url(argument):
-        return _listed_at_url(argument)
-    if os.path.isdir(argument):
-        return _Listed(argument, [os.path.join(argument, *path) for path in _walk(argument, (), left_out)])
-    if not (why := _why_missing(argument)):
-        return None
-    if not is_glob(argument):
-        raise ValueError(f"{argument}: {why}")
-    parts = argument.split("/")
-    fixed = 0  # parts that exist are taken literally, whatever wildcards are in them
-    while fixed < len(parts) - 1 and not (is_glob(parts[fixed]) and _why_missing("/".join(parts[: fixed + 1]))):
-        fixed += 1
-    base = "/".join(parts[:fixed]) or ("/" if argument.startswith("/") else "")
-    wild = tuple(part for part in parts[fixed:] if part not in ("", "."))
-    paths = list(_walk(base or ".", wild, left_out))
-    # If the glob matches a folder, all files in it count.
-    folders = {path[:depth]: None for path in paths for depth in range(1, len(path))}
-    matched = matching("/".join(wild), folders | ({} if argument.endswith("/") else dict.fromkeys(paths)))
-    named = names_suffix(argument)
-    return _Listed(
-        base or ".",
-        [os.path.join(base, *path) for path in paths if any(path[:depth] in matched for depth in range(len(path) + 1))],
-        frozenset(os.path.join(base, *path) for path in matched.difference(folders) if named),
-    )
-
-
-def _why_missing(path: str) -> str:
-    """Return why nothing is at a path; empty if something is."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return "no such file or folder"
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
-
-
-def _walk(base: str, wild: tuple[str, ...], left_out: LeftOut) -> Iterator[tuple[str, ...]]:
-    """Walk through a folder and all folders below it, including linked ones, each once.
-
-    Args:
-        base: The folder.
-        wild: Parts of a glob that paths must match. Hidden files and folders are skipped unless the part begins with a
-            dot.
-        left_out: Receives folders that cannot be read.
-
-    Yields:
-        The files, as parts of their path below the folder.
-    """
-    entered = set()
-
-    def leave_out(error: OSError) -> None:
-        left_out.folders[str(error.filename)] = error.strerror or str(error)
-
-    for path, folders, files in os.walk(base, onerror=leave_out, followlinks=True):
-        real = os.path.realpath(path)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        above = () if path == base else tuple(os.path.relpath(path, base).split("/"))
-
-        def is_meant(name: str, above: tuple[str, ...] = above) -> bool:
-            asked = wild[len(above)] if len(above) < len(wild) else ""
-            return (not name.startswith(".") or asked.startswith(".")) and may_lead_to(wild, (*above, name))
-
-        folders[:] = sorted(filter(is_meant, folders))
-        yield from ((*above, name) for name in filter(is_meant, files))
-
-
-def _listed_at_url(url: str) -> _Listed | None:
-    system, path = system_of(url)
-    asked = False
-    try:
-        if system.isdir(path):
-            base, names = path, list(system.find(path))
-        elif system.exists(path):
-            return None
-        elif any(sign in path for sign in "*[") or ("?" in path and not url.lower().startswith("http")):
-            base, names = _matched_at_url(system, path)
-            asked = names_suffix(path)
-        else:
-            raise ValueError(f"{url}: no such file or folder")
-    except (ValueError, FileNotFoundError):
-        raise ValueError(f"{url}: no such file or folder") from None
-    except Exception as error:  # every kind of storage fails in its own way
-        raise OSError(f"{url} cannot be listed: {one_line(error)}; check the address") from error
-
-    def as_url(name: str) -> str:
-        first, chained, rest = url.partition("::")
-        if chained:  # zip://*.flac::songs.zip
-            return f"{first.partition('://')[0]}://{name}::{rest}"
-        return str(system.unstrip_protocol(name))
-
-    hidden = re.compile(r"(^|/)\.")
-    files = [as_url(name) for name in names if not hidden.search(name[len(base) :])]
-    return _Listed(as_url(base), files, frozenset(files if asked else ()))
-
-
-def _matched_at_url(system: Any, path: str) -> tuple[str, list[str]]:
-    """Return the folder above all wildcards, and the files that a glob matches."""
-    # Try brackets as part of the name first, as in matching().
-    for pattern, wildcard in (literal_brackets(path), "[*?]"), (path, "[*?[]"):
-        if first := re.search(wildcard, path):
-            base = path[: first.start()].rpartition("/")[0]
-            found = system.glob(pattern, detail=True)
-            if names := [name for name, info in found.items() if info["type"] == "file"]:
-                break
-    return base, names
 
 
 def _is_song(place: str) -> bool:

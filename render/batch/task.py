@@ -16,7 +16,7 @@ from typing import Any
 from ...core.places import is_url
 from ...engine.sessions import open_session
 from ...models import Model, load_model
-from ..report.report import SongReport
+from ..report.results import SongReport
 from ..settings import Progress
 from ..song.song import UNTOUCHED, Rendered, remix_file, separate_file
 from ..storage import Seen, checksum, deliver, fetch, one_line, seen

@@ -9,7 +9,7 @@ import os
 from collections import Counter
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -20,10 +20,8 @@ from ...core.places import is_url
 from ...core.times import clock
 from ..song.level import Level
 from ..song.overview import Overview
+from .results import Results, SongReport
 from .svg import draw_stems, draw_waveform
-
-if TYPE_CHECKING:
-    from .report import Report, SongReport
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; media-src 'self' file:"
 CHANGES_HEIGHT = 24  # of the chart of all songs, above its line and below, in units
@@ -31,7 +29,7 @@ CHANGES_LU = 12.0  # change of loudness that fills the chart
 KINDS = {"failed": "failed", "warned": "with warnings", "done": "done", "skipped": "done before", "planned": "planned"}
 
 
-def write_page(report: "Report", path: Path) -> None:
+def write_page(report: Results, path: Path) -> None:
     """Write a report as one HTML file, whole or not at all. Its links to the songs are relative to it.
 
     Songs are written one by one, so memory does not grow with their number.
@@ -61,7 +59,7 @@ def _template() -> Any:
     return environment.get_template("page.html.jinja")
 
 
-def _values(report: "Report", folder: Path) -> dict[str, Any]:
+def _values(report: Results, folder: Path) -> dict[str, Any]:
     """Return the values that the template shows."""
     order = list(KINDS)
     numbered = sorted(enumerate(report.songs), key=lambda item: order.index(_kind(item[1])))
@@ -94,17 +92,17 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _kind(song: "SongReport") -> str:
+def _kind(song: SongReport) -> str:
     return "warned" if song.warnings and song.outcome != "failed" else song.outcome
 
 
-def _outcome(report: "Report") -> str:
+def _outcome(report: Results) -> str:
     if report.planned:
         return f"{len(report.planned)} to do"
     return f"{len(report.failed)} failed" if report.failed else "all well"
 
 
-def _speed(report: "Report") -> str:
+def _speed(report: Results) -> str:
     total = sum(song.seconds or 0 for song in report.songs)
     rendered = sum(song.seconds or 0 for song in report.done)
     line = f"{clock(total)} of music."
@@ -113,14 +111,14 @@ def _speed(report: "Report") -> str:
     return line
 
 
-def _bar(number: int, song: "SongReport", change: float) -> dict[str, Any]:
+def _bar(number: int, song: SongReport, change: float) -> dict[str, Any]:
     """Return the bar of a song in the chart, which shows its change of loudness and links to the song."""
     height = min(abs(change) / CHANGES_LU, 1) * CHANGES_HEIGHT
     top = CHANGES_HEIGHT - (height if change > 0 else 0)
     return {"number": number, "name": _name(song), "change": change, "top": top, "height": max(height, 0.5)}
 
 
-def _song(number: int, song: "SongReport", overview: Overview | None, folder: Path) -> dict[str, Any]:
+def _song(number: int, song: SongReport, overview: Overview | None, folder: Path) -> dict[str, Any]:
     levels = song.before, *(song.after or [None] * len(song.outputs))
     files = [_file(text, folder) for text in (song.source, *song.outputs)]
     return {
@@ -145,7 +143,7 @@ def _pictures(overview: Overview) -> dict[str, Any]:
     }
 
 
-def _levels(song: "SongReport") -> list[tuple[str, str]]:
+def _levels(song: SongReport) -> list[tuple[str, str]]:
     """Return the measurements of a song: names and texts with the values before and after."""
     pairs = [("length", clock(song.seconds))] if song.seconds is not None else []
     if song.before and len(song.after) == 1:
@@ -162,7 +160,7 @@ def _levels(song: "SongReport") -> list[tuple[str, str]]:
     return pairs
 
 
-def _change(song: "SongReport") -> float | None:
+def _change(song: SongReport) -> float | None:
     if len(song.after) != 1 or song.before is None or song.before.lufs is None or song.after[0].lufs is None:
         return None
     return song.after[0].lufs - song.before.lufs
@@ -177,7 +175,7 @@ def _loudness(level: Level | None) -> str:
     return f"{_lufs(level)} LUFS, peak {_peak(level)} dBFS" if level else ""
 
 
-def _name(song: "SongReport") -> str:
+def _name(song: SongReport) -> str:
     return song.source.rstrip("/").rpartition("/")[2] or song.source
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from stembridge.core.settings import keys_of
 from stembridge.render.batch.naming import FIELDS
-from stembridge.render.report.report import SongReport
+from stembridge.render.report.results import SongReport
 from stembridge.render.settings import RemixFiles, SeparateFiles
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "batch.md").read_text("utf-8")

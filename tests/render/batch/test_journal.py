@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge.render.batch.journal import Journal, Key, canonical, state_folder
-from stembridge.render.report.report import SongReport
+from stembridge.render.report.results import SongReport
 from stembridge.render.song.level import Level
 from stembridge.render.storage import Seen
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge.core.times import clock
 from stembridge.render.report.page import write_page
-from stembridge.render.report.report import Report, SongReport
+from stembridge.render.report.report import Report
+from stembridge.render.report.results import SongReport
 from stembridge.render.report.svg import STEM_HEIGHT, WAVE_HEIGHT, draw_stems, draw_waveform
 from stembridge.render.song.level import Level
 from stembridge.render.song.overview import Overview
