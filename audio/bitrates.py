@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import StemBridgeError
+
 _BEST_QUALITY = 10.0
 _DEFAULT_QUALITY = 8.0  # of all kinds except MP3, whose default is the best
 # Bitrate by quality, for stereo at 44.1 kHz and above. Vorbis has it on average; AAC and Opus aim at it.
@@ -36,15 +38,15 @@ def check_bitrate(bitrate: float | None, quality: float | None, suffix: str = ""
         if value is None:
             continue
         if not is_lossy:
-            raise ValueError(f"{suffix} keeps every sample and has no {name} to choose; leave it out")
+            raise StemBridgeError(f"{suffix} keeps every sample and has no {name} to choose; leave it out")
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{name} {value!r} does not work; give a number")
+            raise StemBridgeError(f"{name} {value!r} does not work; give a number")
     if bitrate is not None and quality is not None:
-        raise ValueError("bitrate and encoding quality cannot be combined; choose one of them")
+        raise StemBridgeError("bitrate and encoding quality cannot be combined; choose one of them")
     if quality is not None and not 0 <= quality <= 10:
-        raise ValueError(f"encoding quality {quality:g} does not work; give 0 (smallest) to 10 (best)")
+        raise StemBridgeError(f"encoding quality {quality:g} does not work; give 0 (smallest) to 10 (best)")
     if bitrate is not None and not bitrate > 0:
-        raise ValueError(f"bitrate {bitrate:g} does not work; give kbit/s, such as 192")
+        raise StemBridgeError(f"bitrate {bitrate:g} does not work; give kbit/s, such as 192")
 
 
 def lossy_settings(
@@ -94,7 +96,7 @@ def _mp3_settings(sample_rate: int, bitrate: float | None, quality: float) -> di
 def _in_range(bitrate: float, lowest: int, highest: int) -> float:
     if lowest <= bitrate <= highest:
         return bitrate
-    raise ValueError(
+    raise StemBridgeError(
         f"{bitrate:g} kbit/s does not work for this sound; choose a bitrate from {lowest} to {highest} kbit/s"
     )
 
@@ -103,7 +105,7 @@ def _vorbis_quality(bitrate: float, sample_rate: int, num_channels: int) -> floa
     """Return the quality that has a nominal bitrate, because the Vorbis encoder takes only a quality."""
     lowest, highest = (_nominal_kbps(quality, sample_rate, num_channels) for quality in (0, 10))
     if highest <= 0:
-        raise ValueError(f".ogg has no bitrates at {sample_rate} Hz; choose an encoding quality from 0 to 10")
+        raise StemBridgeError(f".ogg has no bitrates at {sample_rate} Hz; choose an encoding quality from 0 to 10")
     _in_range(bitrate, round(lowest), round(highest))
     low, high = 0.0, 10.0
     for _ in range(10):

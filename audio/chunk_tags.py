@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from ..core.errors import StemBridgeError
 from .chunks import read_form, walk_chunks
 from .markers import Marker
 
@@ -86,7 +87,7 @@ def append_chunks(path: str | os.PathLike[str], chunks: Chunks) -> None:
         end = file.seek(0, 2)
         size = end + end % 2 + len(data) - 8
         if size > 2**32 - 1:
-            raise ValueError("the file is too long for chunks after its sound")
+            raise StemBridgeError("the file is too long for chunks after its sound")
         file.write(b"\0" * (end % 2) + data)
         file.seek(4)
         file.write(struct.pack(f"{order}I", size))

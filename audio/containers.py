@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from ..core.errors import StemBridgeError
+
 # The rates of MP3. AAC also has higher rates, but would spend its bits on inaudible sound there.
 _MPEG_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 LOSSY = "lossy"  # the sample format of lossy files, which have no other
@@ -40,13 +42,15 @@ class Container(NamedTuple):
         """
         if sample_format != LOSSY and sample_format not in self.sample_formats:
             formats = " or ".join(self.sample_formats)
-            raise ValueError(f"{suffix} cannot hold {sample_format} samples; use {formats}, or write .wav")
+            raise StemBridgeError(f"{suffix} cannot hold {sample_format} samples; use {formats}, or write .wav")
         is_free = self.is_lossy and isinstance(self.sample_rates, tuple) and sample_rate > 0
         if sample_rate not in self.sample_rates and not is_free:
             rates = self._rates_text()
-            raise ValueError(f"{suffix} cannot hold a sample rate of {sample_rate} Hz ({rates}); use .wav or .flac")
+            raise StemBridgeError(
+                f"{suffix} cannot hold a sample rate of {sample_rate} Hz ({rates}); use .wav or .flac"
+            )
         if not 1 <= num_channels <= self.max_channels:
-            raise ValueError(f"{suffix} cannot hold {num_channels} channels (1 to {self.max_channels}); use .wav")
+            raise StemBridgeError(f"{suffix} cannot hold {num_channels} channels (1 to {self.max_channels}); use .wav")
 
     def nearest_rate(self, sample_rate: int) -> int:
         """Return the rate to which sound is resampled for a lossy file.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mutagen.mp4 import Atoms
 
+from ..core.errors import StemBridgeError
 from .markers import Marker
 
 
@@ -31,7 +32,7 @@ def write_chapters(path: str | os.PathLike[str], markers: Sequence[Marker]) -> N
         atoms = Atoms(file)
         moov = atoms[b"moov"]
         if atoms.atoms[-1] is not moov:
-            raise ValueError("its headers are not at the end")
+            raise StemBridgeError("its headers are not at the end")
         texts = next((atom for atom in moov.children if atom.name == b"udta"), None)
         place = texts.offset + texts.length if texts else moov.offset + moov.length
         new = chapters if texts else _box(b"udta", chapters)

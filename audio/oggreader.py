@@ -11,7 +11,7 @@ from typing import BinaryIO
 import av
 import numpy as np
 
-from ..core.errors import AudioError
+from ..core.errors import AudioError, StemBridgeError
 from .convert import Unifier
 from .ffmpeg import SAMPLE_FORMATS
 from .ogg import Page, Pages, find_links, in_order
@@ -231,7 +231,7 @@ def _decoder(codec: str, headers: list[bytes]) -> av.AudioCodecContext:
 def _extradata(codec: str, headers: list[bytes]) -> bytes:
     """Return the headers in FFmpeg's format."""
     if not headers:
-        raise ValueError("headers are missing")
+        raise StemBridgeError("headers are missing")
     if codec == "flac":
         return headers[0][17:51]
     if codec == "opus":
@@ -239,6 +239,6 @@ def _extradata(codec: str, headers: list[bytes]) -> bytes:
     if codec != "vorbis":
         return headers[0]
     if len(headers) != 3:
-        raise ValueError("headers are missing")
+        raise StemBridgeError("headers are missing")
     sizes = [b"\xff" * (len(header) // 255) + bytes([len(header) % 255]) for header in headers[:2]]
     return b"\x02" + b"".join([*sizes, *headers])

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 
+from ..core.errors import AudioError
 from ..core.places import as_place, is_url
 
 PLAYLISTS = (".m3u", ".m3u8", ".pls")
@@ -51,7 +52,7 @@ def _entries(playlist: str, data: bytes) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError:
         text = data.decode("latin-1")
     if "\0" in text:
-        raise ValueError(f"{playlist} is not a playlist, because it is not text; give a list of songs, one per line")
+        raise AudioError(f"{playlist} is not a playlist, because it is not text; give a list of songs, one per line")
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         line = line.strip()
         if playlist.lower().endswith(".pls"):

@@ -146,7 +146,7 @@ class AudioReader(ABC):
             ValueError: The blocks have been read already.
         """
         if self._started:
-            raise ValueError(f"{self.path} has been read already; open it again")
+            raise AudioError(f"{self.path} has been read already; open it again")
         self._started = True
         total = filled = 0
         block = np.empty((self.num_channels, size), np.float32)

@@ -25,6 +25,7 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
+from ..core.errors import StemBridgeError
 from .chunk_tags import (
     Chunks,
     aiff_marker_chunks,
@@ -93,7 +94,7 @@ def copy_tags(
         old: Any = open_tags(source)
         new: Any = open_tags(target)
         if new is None:
-            raise ValueError("a file over 4 GiB has no room for them")
+            raise StemBridgeError("a file over 4 GiB has no room for them")
         if new.tags is None:
             new.add_tags()
         with Path(source).open("rb") as file:

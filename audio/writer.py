@@ -110,7 +110,7 @@ class AudioWriter:
             ValueError: The block has another number of channels.
         """
         if block.ndim != 2 or block.shape[0] != self.num_channels:
-            raise ValueError(f"block has shape {block.shape}; give ({self.num_channels}, samples)")
+            raise AudioError(f"block has shape {block.shape}; give ({self.num_channels}, samples)")
         if self._bytes_remaining is not None:
             self._bytes_remaining -= block.size * SAMPLE_BYTES[self.sample_format]
             if self._bytes_remaining < 0:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
+from ..core.errors import StemBridgeError
 from ..core.times import clock
 from .lines import Lines, complain, speed_text
 from .options import is_given
@@ -98,9 +99,11 @@ def batch_arguments(
     arguments |= {name: value for name, value in options.items() if is_given(context, name)}
     for name, thing in ("songs", "argument 'SONG'"), ("output", "option '--output' / '-o', a folder like -o out/"):
         if not arguments.get(name):
-            raise ValueError(f"Missing {thing}; see {context.command_path} --help")
+            raise StemBridgeError(f"Missing {thing}; see {context.command_path} --help")
     if is_file(output := str(arguments["output"])):
-        raise ValueError(f"{output} is the name of a file, but many songs go into a folder; name one, like -o out/")
+        raise StemBridgeError(
+            f"{output} is the name of a file, but many songs go into a folder; name one, like -o out/"
+        )
     return arguments
 
 
@@ -131,13 +134,13 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
 
     for path in reports or ():
         if path.suffix.lower() not in KINDS:
-            raise ValueError(f"--report {path}: unsupported report format; use {', '.join(KINDS)}")
+            raise StemBridgeError(f"--report {path}: unsupported report format; use {', '.join(KINDS)}")
         if path.is_dir():
-            raise ValueError(f"--report {path} is a folder; name a file in it")
+            raise StemBridgeError(f"--report {path} is a folder; name a file in it")
         if not path.absolute().parent.is_dir():
-            raise ValueError(f"--report {path}: the folder {path.parent} does not exist; make it first")
+            raise StemBridgeError(f"--report {path}: the folder {path.parent} does not exist; make it first")
         if path.exists() and not is_report(path) and not arguments.get("overwrite"):
-            raise ValueError(
+            raise StemBridgeError(
                 f"--report {path} exists and is not a report; name another file, or overwrite it with --force"
             )
     with _warnings_as_lines(), _watcher() as watcher:

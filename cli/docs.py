@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..core.errors import StemBridgeError
 from .complete import beginning
 
 FOLDER = Path(__file__).parents[1] / "docs"
@@ -31,7 +32,7 @@ def show_page(
         return
     name = page.removeprefix("docs/").removesuffix(".md")
     if name not in pages:
-        raise ValueError(f"unknown page {page!r}{did_you_mean(name, pages)}; choose from {', '.join(pages)}")
+        raise StemBridgeError(f"unknown page {page!r}{did_you_mean(name, pages)}; choose from {', '.join(pages)}")
     text = pages[name].read_text("utf-8")
     if not sys.stdout.isatty():
         print(text, end="")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..core.errors import StemBridgeError
 from ..core.extras import install_extra
 from .lines import complain
 from .options import AsJson, DataFolders, Force, ModelName, MoreFolders, ProviderName, Threads, check_new
@@ -49,13 +50,13 @@ def evaluate_model(
     """
     if output:
         if output.suffix != ".json":
-            raise ValueError(f"{output}: scores are written as JSON, so the name must end in .json")
+            raise StemBridgeError(f"{output}: scores are written as JSON, so the name must end in .json")
         check_new(output, force)
     can_bss_eval = find_spec("museval") is not None
     if not can_bss_eval:
         missing = f"SIR and SAR need museval, which is not installed: {install_extra('train')}"
         if bss_eval:
-            raise ValueError(missing)
+            raise StemBridgeError(missing)
         if bss_eval is None:
             complain(f"{missing}; the other scores follow")
     from ..control.files import write_whole

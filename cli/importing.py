@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
 
+from ..core.errors import StemBridgeError
 from .options import Force
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _fetch(source: str, folder: Path, progress: "Progress | None") -> "list[Gues
 
     indices = sorted(Path(source).glob("*.index")) if os.path.isdir(source) else [Path(source)]
     if len(indices) != 1:
-        raise ValueError(f"{source} is a folder without a TensorFlow checkpoint; give an .onnx file")
+        raise StemBridgeError(f"{source} is a folder without a TensorFlow checkpoint; give an .onnx file")
     number = len(list(folder.iterdir()))
     if indices[0].suffix != ".index" or not indices[0].is_file():
         return [_copy(source, folder / str(number), progress)]

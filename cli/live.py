@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..core.errors import StemBridgeError
 from ..core.extras import install_extra
 from ..core.log import say
 from .complete import port_names_from
@@ -84,7 +85,7 @@ def play_live(
 ) -> None:
     """Move the stems of live sound, with a mixer in the terminal. Without names: the default devices."""
     if songs and source is not None:
-        raise ValueError(f"songs and --input {source} cannot both play; give one of them")
+        raise StemBridgeError(f"songs and --input {source} cannot both play; give one of them")
     if devices:
         _list_devices(driver)
         return
@@ -114,7 +115,9 @@ def play_live(
         _check_screen()
     if record_moves is not None:
         if record_moves.suffix.lower() not in MOVES_SUFFIXES:
-            raise ValueError(f"{record_moves}: moves are recorded to a {' or '.join(MOVES_SUFFIXES)} file; rename it")
+            raise StemBridgeError(
+                f"{record_moves}: moves are recorded to a {' or '.join(MOVES_SUFFIXES)} file; rename it"
+            )
         check_new(record_moves, force)
     if output is not None and live.settings.output_kind == "file":
         check_new(Path(output), force)
@@ -155,9 +158,9 @@ def _check_screen() -> None:
     from importlib.util import find_spec
 
     if find_spec("textual") is None:
-        raise ValueError(f"the mixer needs textual: {install_extra('live')}, or give --no-ui")
+        raise StemBridgeError(f"the mixer needs textual: {install_extra('live')}, or give --no-ui")
     if os.environ.get("TERM") == "dumb" or not all(s and s.isatty() for s in (sys.stdin, sys.stdout)):
-        raise ValueError("the mixer needs a terminal; give --no-ui to play without one")
+        raise StemBridgeError("the mixer needs a terminal; give --no-ui to play without one")
 
 
 def _keep_moves(control: "MidiControl", path: Path | None, sample_rate: int, force: bool) -> Path | None:

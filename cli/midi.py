@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..core.errors import StemBridgeError
 from .complete import port_names_from
 from .examples import EXAMPLES
 from .help import Command, Group
@@ -125,9 +126,9 @@ def learn_map(
 
     names = [name.strip() for name in stems.split(",")]
     if not all(names) or len(set(names)) < len(names):
-        raise ValueError(f"--stems {stems} does not work; give names with commas between them, each once")
+        raise StemBridgeError(f"--stems {stems} does not work; give names with commas between them, each once")
     if output.suffix != ".json":
-        raise ValueError(f"{output}: a map is a .json file; let its name end in .json")
+        raise StemBridgeError(f"{output}: a map is a .json file; let its name end in .json")
     check_new(output, force)
     events: Events = queue.Queue(MAX_WAITING)
     with Listener(port, _into(events)) as listener:
@@ -136,7 +137,7 @@ def learn_map(
         bindings = _ask(names, events)
         description = f"Learned from {listener.name}"
     if not bindings:
-        raise ValueError("no control was learned, so no map was written; start again and move a control")
+        raise StemBridgeError("no control was learned, so no map was written; start again and move a control")
     data = {"name": output.stem, "description": description, "bindings": bindings}
     write_whole(output, (json.dumps(data, indent=2) + "\n").encode())
     print(f"wrote {output}; use it with --map {shlex.quote(str(output))}")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..core.errors import StemBridgeError
 from ..render.settings import BATCH, NETWORK, RemixSettings, RunSettings, SongSettings
 from .complete import map_names_from
 from .settings import option_info
@@ -112,7 +113,7 @@ def given_faders(gains: list[str] | None = None, **faders: str | None) -> dict[s
     for text in gains or []:
         stem, _, value = text.rpartition("=")
         if not stem:
-            raise ValueError(f"--gain {text}: give it as STEM=DB, such as piano=-6")
+            raise StemBridgeError(f"--gain {text}: give it as STEM=DB, such as piano=-6")
         gains_db[stem] = gain_from_text(f"--gain {stem}", value)
     return gains_db
 

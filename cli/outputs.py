@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 
+from ..core.errors import StemBridgeError
 from .batch import is_file, is_folder
 
 
@@ -36,7 +37,7 @@ def remix_path(
 
     if output is not None and not is_folder(output):
         if format is not None:
-            raise ValueError(
+            raise StemBridgeError(
                 f"--format {format} is for folders; here the suffix of {output} sets the format: leave it out"
             )
         return Path(output)
@@ -73,7 +74,7 @@ def stems_folder(song: str, output: str | None, names: Collection[str]) -> Path:
         ValueError: `output` is the name of a file.
     """
     if output is not None and is_file(output) and not Path(output).is_dir():
-        raise ValueError(
+        raise StemBridgeError(
             f"{output} is the name of a file, but stems go into a folder; choose another name, like -o stems/"
         )
     if output is not None and not Path(output).is_dir():

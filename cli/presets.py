@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..core.errors import StemBridgeError
 from .complete import preset_names_from
 from .examples import EXAMPLES
 from .help import Command, Group
@@ -114,7 +115,7 @@ def save_gains(
         description = start.description if description is None else description
     gains_db |= given_faders(gain, vocals=vocals, drums=drums, bass=bass, other=other)
     if not gains_db:
-        raise ValueError("there is nothing to save; give a gain, such as --vocals -6, or --from NAME")
+        raise StemBridgeError("there is nothing to save; give a gain, such as --vocals -6, or --from NAME")
     path = save_preset(name, gains_db, description or "", force=force)
     print(f"wrote {path}; use it with --preset {shlex.quote(name)}")
 

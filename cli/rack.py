@@ -8,6 +8,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from ..core.errors import StemBridgeError
+
 
 def load_rack(place: str, song: str | os.PathLike[str], stream: int | None = None) -> Any:
     """Return the processor that `place` names.
@@ -28,7 +30,9 @@ def load_rack(place: str, song: str | os.PathLike[str], stream: int | None = Non
 
     where, _, name = place.rpartition(":")
     if not (where and name):
-        raise ValueError(f"--rack {place} does not work; give FILE.py:NAME or package.module:NAME, like rack.py:rack")
+        raise StemBridgeError(
+            f"--rack {place} does not work; give FILE.py:NAME or package.module:NAME, like rack.py:rack"
+        )
     with open_audio(song, stream) as reader:
         sample_rate, num_channels = reader.sample_rate, reader.num_channels
     try:
@@ -38,11 +42,11 @@ def load_rack(place: str, song: str | os.PathLike[str], stream: int | None = Non
         if isinstance(found, type) or (callable(found) and not hasattr(found, "process")):
             found = make_processor(found, {}, sample_rate, num_channels)
         if found is None:
-            raise ValueError("is None; name a processor, or a function that returns one")
+            raise StemBridgeError("is None; name a processor, or a function that returns one")
         check_processor(found)
     except (Exception, SystemExit) as error:
-        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
-        raise ValueError(f"--rack {place}: {kind}{error}") from error
+        kind = "" if isinstance(error, StemBridgeError) or type(error) is ValueError else f"{type(error).__name__}: "
+        raise StemBridgeError(f"--rack {place}: {kind}{error}") from error
     return found
 
 
@@ -58,7 +62,7 @@ def _part(owner: Any, name: str) -> Any:
         and not _is_imported(value, owner)
     ]
     choices = f"choose from {', '.join(names)}" if names else "it contains no processor"
-    raise ValueError(f"no {name!r} in it; {choices}")
+    raise StemBridgeError(f"no {name!r} in it; {choices}")
 
 
 def _is_imported(value: Any, owner: Any) -> bool:
@@ -75,9 +79,9 @@ def _module(where: str) -> ModuleType:
         try:
             return import_module(where)
         except ModuleNotFoundError as error:
-            raise ValueError(f"module {error.name!r} was not found; check the name, or install it") from error
+            raise StemBridgeError(f"module {error.name!r} was not found; check the name, or install it") from error
     if not os.path.isfile(where):
-        raise ValueError("the file does not exist; check the name")
+        raise StemBridgeError("the file does not exist; check the name")
     sys.path.insert(0, str(Path(where).absolute().parent))
     spec = spec_from_file_location(f"_rack_{Path(where).stem}", where)
     assert spec is not None

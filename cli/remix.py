@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..core.errors import StemBridgeError
 from ..core.settings import names_of
 from ..render.settings import NETWORK, RemixFile, RemixFiles
 from .options import Fader, Gains, PresetName, ProviderName, Recipe, Reports, Songs, given_faders, is_given
@@ -63,17 +64,17 @@ def remix_song(
     faders = given_faders(gain, vocals=vocals, drums=drums, bass=bass, other=other)
     automation = settings["automation"]
     if is_given(context, "map") and recipe is None and (automation is None or not is_midi(automation)):
-        raise ValueError("--map is for a MIDI file; give one with --automation, or leave --map out")
+        raise StemBridgeError("--map is for a MIDI file; give one with --automation, or leave --map out")
     if is_batch(context, songs) or (output is not None and is_url(output)):
         from ..render import remix_files
 
         if rack is not None:
-            raise ValueError(f"--rack {rack} is for one song and one output file; give one of each")
+            raise StemBridgeError(f"--rack {rack} is for one song and one output file; give one of each")
         arguments = batch_arguments(context, recipe, "remix", songs=songs, output=output, **settings)
         recipes_gains = {} if is_given(context, "preset") else arguments.get("gains_db") or {}
         given = [settings[name] for name in ("preset", "automation", "loudness", "normalize", "overwrite")]
         if recipe is None and not any(faders.values()) and all(value is None or value is False for value in given):
-            raise ValueError(NOTHING_TO_DO)
+            raise StemBridgeError(NOTHING_TO_DO)
         return run_batch(remix_files, arguments | {"gains_db": recipes_gains | faders}, report)
     song = one_song(context, songs, output)
     moved_by = Path(automation).stem if automation else rack and rack.rpartition(":")[2]
@@ -82,7 +83,7 @@ def remix_song(
     if rack is not None:
         for option in ("model", "quality", "threads"):
             if is_given(context, option):
-                raise ValueError(f"--{option} has no effect on a rack; set it in {rack}, and leave the option out")
+                raise StemBridgeError(f"--{option} has no effect on a rack; set it in {rack}, and leave the option out")
         processor = load_rack(rack, song, settings["stream"])
     arguments = {name: value for name, value in settings.items() if name in names_of(RemixFile)}
     arguments |= {"processor": processor, "copy_untouched": settings["overwrite"]}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..core.errors import StemBridgeError
 from ..core.times import clock
 from .table import printable
 
@@ -27,9 +28,9 @@ def one_song(context: "typer.Context", songs: list[str] | None, output: str | No
         ValueError: The song is missing, or the output is empty.
     """
     if not songs:
-        raise ValueError(f"Missing argument 'SONG'; see {context.command_path} --help")
+        raise StemBridgeError(f"Missing argument 'SONG'; see {context.command_path} --help")
     if output == "":
-        raise ValueError("--output is empty; name a file or a folder, or leave it out")
+        raise StemBridgeError("--output is empty; name a file or a folder, or leave it out")
     return songs[0]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..core.errors import StemBridgeError
 from ..core.extras import install_extra
 from .complete import model_names_from
 from .options import Force, MoreFolders, OptionalDataFolders, ProviderName, check_new, is_given
@@ -110,27 +111,29 @@ def run_training(
     """
     true_folders, folders = _folders(data or [], songs or [], more or [])
     if folders and teacher is None:
-        raise ValueError("--songs needs a model that separates the songs; name one with --teacher")
+        raise StemBridgeError("--songs needs a model that separates the songs; name one with --teacher")
     if teacher is not None and not folders:
-        raise ValueError("--teacher needs songs; give folders of songs without stems to --songs")
+        raise StemBridgeError("--teacher needs songs; give folders of songs without stems to --songs")
     if not (true_folders or folders):
-        raise ValueError("no songs to learn from; give songs with stems to --data, or songs without to --songs")
+        raise StemBridgeError("no songs to learn from; give songs with stems to --data, or songs without to --songs")
     if is_given(context, "songs_share") and not (true_folders and folders):
-        raise ValueError("--songs-share needs both --data and --songs; leave it out")
+        raise StemBridgeError("--songs-share needs both --data and --songs; leave it out")
     if init is not None:
         for option in ("mode", "network"):
             if is_given(context, option):
-                raise ValueError(f"--{option} cannot differ from the model of --init; leave it out")
+                raise StemBridgeError(f"--{option} cannot differ from the model of --init; leave it out")
     if lookahead and mode is not Mode.streaming and init is None:
-        raise ValueError("--lookahead is for streaming networks; add --mode streaming, or leave it out")
+        raise StemBridgeError("--lookahead is for streaming networks; add --mode streaming, or leave it out")
     output = output or Path(f"my-{mode if init is None else Path(init).stem}.onnx")
     if output.suffix != ".onnx":
-        raise ValueError(f"{output}: the output is a model, so its name must end in .onnx")
+        raise StemBridgeError(f"{output}: the output is a model, so its name must end in .onnx")
     check_new(output, force=True)  # an existing file may be from a run that this one continues
     try:
         from ..training.session import train_model
     except ModuleNotFoundError as error:
-        raise ValueError(f"training needs {error.name}, which is not installed: {install_extra('train')}") from error
+        raise StemBridgeError(
+            f"training needs {error.name}, which is not installed: {install_extra('train')}"
+        ) from error
     model = train_model(
         true_folders,
         output,
@@ -165,5 +168,5 @@ def _folders(data: list[Path], songs: list[Path], more: list[Path]) -> tuple[lis
         ValueError: Both options were given, so that further folders may belong to either.
     """
     if data and songs and more:
-        raise ValueError(f"{more[0]} may belong to --data or --songs; write the option again before each folder")
+        raise StemBridgeError(f"{more[0]} may belong to --data or --songs; write the option again before each folder")
     return [*data, *more] if data else data, [*songs, *more] if songs else songs

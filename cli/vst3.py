@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..core.errors import StemBridgeError
 from .complete import beginning
 from .examples import EXAMPLES
 from .help import Command, Group
@@ -62,7 +63,7 @@ def install_plugin(
         descriptor = describe_stem_mix(loaded, usual if name is None else name, folders)
     else:
         if model != "live":
-            raise ValueError(f"--model {model} has no effect on your processor {processor}; leave it out")
+            raise StemBridgeError(f"--model {model} has no effect on your processor {processor}; leave it out")
         sys.path.append(os.getcwd())
         factory = find_processor(processor)
         folders += home_folders(re.split("[.:]", processor)[0])
@@ -176,7 +177,9 @@ def _installed_bundle(name: str, folder: Path) -> Path:
     installed = installed_plugins(folder)
     if name not in installed:  # so a name such as ../x cannot lead out of the folder
         remedy = f"choose from {', '.join(installed)}" if installed else "install one with stembridge vst3 install"
-        raise ValueError(f"no StemBridge plugin named {name!r}{did_you_mean(name, installed)} in {folder}; {remedy}")
+        raise StemBridgeError(
+            f"no StemBridge plugin named {name!r}{did_you_mean(name, installed)} in {folder}; {remedy}"
+        )
     return folder.expanduser() / f"{name}.vst3"
 
 
@@ -229,7 +232,7 @@ def installed_plugins(folder: Path) -> "dict[str, Descriptor]":
     from ..plugin.bridge.bundle import read_bundle
 
     if folder.expanduser().exists() and not folder.expanduser().is_dir():
-        raise ValueError(f"--dir {folder} is a file; name a folder")
+        raise StemBridgeError(f"--dir {folder} is a file; name a folder")
     found = {}
     for path in sorted(folder.expanduser().glob("*.vst3"), key=lambda path: path.stem):
         with suppress(BridgeError):

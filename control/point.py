@@ -69,5 +69,5 @@ def check_point(unit: str, at: Any, stem: Any, gain_db: Any, shape: Any = "step"
 def _plain(number: Any) -> Any:
     """Return the number. Raises ValueError for text such as 1_000, which float() would accept."""
     if isinstance(number, str) and not re.fullmatch(r"[\x21-\x5e\x60-\x7e]+", number):
-        raise ValueError
+        raise ControlError("not a plain number")
     return number

@@ -161,14 +161,14 @@ def _with_whole_numbers(value: Any) -> Any:
 
 
 def _refuse_constant(constant: str) -> float:
-    raise ValueError(f"{constant} is not a number")
+    raise StemBridgeError(f"{constant} is not a number")
 
 
 def _refuse_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} appears twice in one object")
+        raise StemBridgeError(f"{next(name for name in names if names.count(name) > 1)!r} appears twice in one object")
     return data
 
 

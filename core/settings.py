@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from .documents import adapter_of
+from .errors import StemBridgeError
 from .suggest import did_you_mean
 
 SAME_TYPE: Any = ...  # a field has the same type in a file as in Python
@@ -157,7 +158,7 @@ def check_value(field: Field[Any], value: Any, name: str, sign: str = " ", in_fi
     try:
         adapter_of(kind).validate_python(value, strict=True)
     except ValueError:
-        raise ValueError(f"{name}{sign}{value!r} does not work; give {remedy_for(field)}") from None
+        raise StemBridgeError(f"{name}{sign}{value!r} does not work; give {remedy_for(field)}") from None
 
 
 def value_from_text(field: Field[Any], text: str, name: str) -> Any:
@@ -175,7 +176,7 @@ def value_from_text(field: Field[Any], text: str, name: str) -> Any:
     try:
         return adapter_of(kind).validate_python(text)
     except ValueError:
-        raise ValueError(f"{name} {text} does not work; give {remedy_for(field)}") from None
+        raise StemBridgeError(f"{name} {text} does not work; give {remedy_for(field)}") from None
 
 
 def remedy_for(field: Field[Any]) -> str:
@@ -241,7 +242,7 @@ def check_key(key: str, keys: Iterable[str], where: str) -> None:
     """
     known = tuple(keys)
     if key not in known:
-        raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}; choose from {', '.join(known)}")
+        raise StemBridgeError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}; choose from {', '.join(known)}")
 
 
 def _type_in_file(field: Field[Any]) -> Any:

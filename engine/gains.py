@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import StemBridgeError
 from ..core.gains import check_gain_db, linear_gain
 from ..core.protocols import Move
 from ..core.stems import check_stems
@@ -112,9 +113,9 @@ class Faders:
                 offset, stem, gain = move
                 offset = operator.index(offset)
             except (TypeError, ValueError):
-                raise ValueError(f"move {move!r} is not (offset in samples, stem, gain in dB)") from None
+                raise StemBridgeError(f"move {move!r} is not (offset in samples, stem, gain in dB)") from None
             if not 0 <= offset < n:
-                raise ValueError(f"move of {stem!r} at offset {offset} lies outside its block of {n} samples")
+                raise StemBridgeError(f"move of {stem!r} at offset {offset} lies outside its block of {n} samples")
             checked.append((offset, self.check_stem(stem), check_gain_db(stem, gain)))
         return checked
 

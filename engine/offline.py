@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import StemBridgeError
 from ..core.protocols import Automation
 from ..core.stems import stem_parts
 from ..models import Model, load_model
@@ -147,7 +148,7 @@ def with_automation(
     if automation is None:
         return processor.process
     if not hasattr(automation, "starting"):
-        raise ValueError(
+        raise StemBridgeError(
             f"automation must be an Automation, not {automation!r}; read a file with Automation.from_csv or from_midi"
         )
     automation = automation.starting(processor.gains_db)
@@ -167,10 +168,12 @@ def with_automation(
 
 def _num_channels(audio: NDArray[Any], for_files: str) -> int:
     if isinstance(audio, str | os.PathLike):
-        raise ValueError(f"audio {os.fspath(audio)!r} is a path, not samples; use stembridge.{for_files} for a file")
+        raise StemBridgeError(
+            f"audio {os.fspath(audio)!r} is a path, not samples; use stembridge.{for_files} for a file"
+        )
     shape = np.shape(audio)
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[0] > 2 >= shape[1]):
-        raise ValueError(f"audio of shape {shape} is not (channels, n) or (n,); of (n, channels) pass audio.T")
+        raise StemBridgeError(f"audio of shape {shape} is not (channels, n) or (n,); of (n, channels) pass audio.T")
     return 1 if len(shape) == 1 else shape[0]
 
 

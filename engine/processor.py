@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import StemBridgeError
 from ..core.protocols import Move
 from ..models import Model, load_model
 from ..presets.gains import Gains
@@ -72,11 +73,11 @@ class StemProcessor(FaderSurface):
         realtime_block: int | None = None,
     ) -> None:
         if not MIN_RATE_HZ <= sample_rate <= MAX_RATE_HZ:
-            raise ValueError(
+            raise StemBridgeError(
                 f"sample rate {sample_rate} Hz is out of range; resample to {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
             )
         if num_channels not in (1, 2):
-            raise ValueError(f"{num_channels} channels do not work; mix down to mono or stereo first")
+            raise StemBridgeError(f"{num_channels} channels do not work; mix down to mono or stereo first")
         block = None if realtime_block is None else _checked_block(realtime_block)
         self.model = model if isinstance(model, Model) else load_model(model)
         self.sample_rate = sample_rate
@@ -254,19 +255,19 @@ def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
         ValueError: The block has a wrong shape or type.
     """
     if isinstance(block, str | os.PathLike):
-        raise ValueError(
+        raise StemBridgeError(
             f"block {os.fspath(block)!r} is a path, not samples; for files use remix_file or separate_file"
         )
     audio = np.asarray(block)
     if audio.dtype.kind == "i" and audio.dtype.itemsize == 2:
         audio = audio.astype(np.float32) / np.float32(32768)
     elif audio.dtype.kind != "f":
-        raise ValueError(f"audio of type {audio.dtype} does not work; give floats in -1..1, or int16")
+        raise StemBridgeError(f"audio of type {audio.dtype} does not work; give floats in -1..1, or int16")
     if audio.ndim == 1 and num_channels == 1:
         audio = audio[None]
     if audio.ndim != 2 or audio.shape[0] != num_channels:
         turned = "; this looks like (n, channels): pass block.T" if _is_turned(audio, num_channels) else ""
-        raise ValueError(f"block of shape {audio.shape} is not ({num_channels}, n){turned}")
+        raise StemBridgeError(f"block of shape {audio.shape} is not ({num_channels}, n){turned}")
     with np.errstate(over="ignore"):
         audio = audio.astype(np.float32, copy=False)
     if not np.isfinite(audio).all():
@@ -307,7 +308,7 @@ def _checked_block(block: Any) -> int:
     with suppress(TypeError):
         if (samples := index(block)) >= 1:
             return samples
-    raise ValueError(f"realtime_block {block!r} does not work; give a whole number of samples from 1 on, or None")
+    raise StemBridgeError(f"realtime_block {block!r} does not work; give a whole number of samples from 1 on, or None")
 
 
 def _is_turned(audio: NDArray[Any], num_channels: int) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import open_audio
+from ..core.errors import LiveError
 
 PIECES_PER_S = 4  # a second of a song is decoded in so many pieces
 
@@ -89,7 +90,7 @@ class DecodedSong:
         """Decode the song, and yield after each piece."""
         with open_audio(self.path, self._stream) as song:
             if song.num_channels > 2:
-                raise ValueError(f"{self.path}: {song.num_channels} channels do not work; mix down to mono or stereo")
+                raise LiveError(f"{self.path}: {song.num_channels} channels do not work; mix down to mono or stereo")
             if song.sample_rate != self._rate:
                 import soxr  # noqa: F401  # now, so that the sound does not wait for it later
             if song.stream_note:
@@ -104,7 +105,7 @@ class DecodedSong:
             if song.warning:
                 self.notes.append(song.warning)
         if not self.frames:
-            raise ValueError(f"{self.path} contains no audio; give another file")
+            raise LiveError(f"{self.path} contains no audio; give another file")
 
     def _keep(self, piece: NDArray[np.float32]) -> None:
         try:

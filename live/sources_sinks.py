@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..audio import create_audio, open_audio
 from ..core.atomic import final_path, publish
+from ..core.errors import LiveError
 
 MAX_BUFFERED_S = 30.0  # sound that may wait for the disk
 POLL_INTERVAL_S = 0.01  # between checks whether the disk has caught up
@@ -121,7 +122,7 @@ class NewFile:
         except OSError as error:
             raise OSError(self._failure(error)) from error
         except ValueError as error:  # this kind of file cannot hold such audio
-            raise ValueError(f"{self._path}: {self._reason(error)}") from error
+            raise LiveError(f"{self._path}: {self._reason(error)}") from error
         self._blocks: queue.SimpleQueue[NDArray[np.float32] | None] = queue.SimpleQueue()
         self._empty = True
         self._error: BaseException | None = None

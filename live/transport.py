@@ -85,7 +85,7 @@ class Transport:
             ValueError: The time is not finite.
         """
         if not math.isfinite(seconds):
-            raise ValueError(f"{seconds} seconds cannot be skipped; give a finite number")
+            raise LiveError(f"{seconds} seconds cannot be skipped; give a finite number")
         self._command("skip", float(seconds))
 
     def set_loop(self, start: float | None, end: float | None = None) -> None:
@@ -102,7 +102,7 @@ class Transport:
             self._command("loop", None)
             return
         if _checked(end) - _checked(start) < MIN_LOOP_S:
-            raise ValueError(f"a loop from {start:g} to {end:g} s is too short; let it last {MIN_LOOP_S} s or longer")
+            raise LiveError(f"a loop from {start:g} to {end:g} s is too short; let it last {MIN_LOOP_S} s or longer")
         self._command("loop", (float(start), float(end)))
 
     def step(self, by: int) -> None:
@@ -123,7 +123,7 @@ class Transport:
             ValueError: No song has this number.
         """
         if not 0 <= song < max(1, len(self.songs)):
-            raise ValueError(f"song {song} does not exist; give 0 to {len(self.songs) - 1}")
+            raise LiveError(f"song {song} does not exist; give 0 to {len(self.songs) - 1}")
         self._command("song", int(song))
 
     def _command(self, kind: str, value: Any) -> None:
@@ -134,5 +134,5 @@ class Transport:
 
 def _checked(seconds: float) -> float:
     if not 0 <= seconds < math.inf:
-        raise ValueError(f"{seconds} seconds is not a time in a song; give 0 or more")
+        raise LiveError(f"{seconds} seconds is not a time in a song; give 0 or more")
     return float(seconds)

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from ..core.errors import StemBridgeError
+
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 Length = Annotated[int, Field(ge=0, le=20_000_000)]
 Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")]
@@ -15,7 +17,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 def _check_different(stems: list[str]) -> list[str]:
     if twice := [stem for stem in stems if stems.count(stem) > 1]:
-        raise ValueError(f"{twice[0]!r} appears twice")
+        raise StemBridgeError(f"{twice[0]!r} appears twice")
     return stems
 
 
@@ -87,11 +89,11 @@ class MaskDocument(_Card):
     @model_validator(mode="after")
     def _check_mode(self) -> "MaskDocument":
         if self.mode == "chunked" and self.chunk is None:
-            raise ValueError("'chunk' is a required property of a chunked network")
+            raise StemBridgeError("'chunk' is a required property of a chunked network")
         if self.mode == "chunked" and "lookahead" in self.model_fields_set:
-            raise ValueError("'lookahead' is for streaming networks; leave it out")
+            raise StemBridgeError("'lookahead' is for streaming networks; leave it out")
         if self.mode == "streaming" and "chunk" in self.model_fields_set:
-            raise ValueError("'chunk' is for chunked networks; leave it out")
+            raise StemBridgeError("'chunk' is for chunked networks; leave it out")
         return self
 
 

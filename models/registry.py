@@ -91,7 +91,7 @@ class Model:
         if isinstance(self.card, StemsCard):
             return replace(self, card=self.card.at_quality(quality))
         if quality != "normal":
-            raise ValueError(f"model {self.card.name} has no quality {quality!r}; choose from: normal")
+            raise ModelError(f"model {self.card.name} has no quality {quality!r}; choose from: normal")
         return self
 
 

@@ -177,7 +177,7 @@ class StemsCard:
         """
         if quality != "normal" and quality not in (known := _qualities(self.values)):
             choices = ", ".join(each for each in ("fast", "normal", "best") if each in {"normal", *known})
-            raise ValueError(f"model {self.name} has no quality {quality!r}; choose from: {choices}")
+            raise ModelError(f"model {self.name} has no quality {quality!r}; choose from: {choices}")
         return _from_valid(_quality_values(self.values, quality))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pedalboard import Pedalboard
 
+from ..core.errors import StemBridgeError
 from ..engine.fifo import Fifo
 
 Block = NDArray[np.float32]
@@ -107,7 +108,7 @@ class Board:
         behind = short = settled = 0
         while settled < SETTLED_SAMPLES:
             if short > BOARD_TIMEOUT_S * self._rate:
-                raise ValueError(f"{self} returns no audio in a stream; use it on whole stems instead")
+                raise StemBridgeError(f"{self} returns no audio in a stream; use it on whole stems instead")
             pieces.append(random.uniform(-0.1, 0.1, (self._channels, STEP_SAMPLES)).astype(np.float32))
             given.append(self._call(pieces[-1]))
             behind += STEP_SAMPLES - given[-1].shape[-1]
@@ -118,7 +119,7 @@ class Board:
             :, : stream.shape[-1]
         ]
         if np.std(stream) < SILENT_RATIO * np.std(whole):
-            raise ValueError(
+            raise StemBridgeError(
                 f"{self} is silent in a stream, because of a fault in pedalboard; use it on whole stems instead"
             )
         self._board.reset()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import StemBridgeError
 from ..core.gains import MAX_DB, SILENCE_DB
 from ..engine import StemProcessor
 from ..engine.gains import GLIDE_S
@@ -39,7 +40,7 @@ def parameter_prefixes(stems: Sequence[str]) -> dict[str, str]:
         prefix = re.sub("_+", "_", stem).strip("_")
         for other, taken in prefixes.items():
             if taken == prefix:
-                raise ValueError(
+                raise StemBridgeError(
                     f"stems {other!r} and {stem!r} would both have the parameter {prefix}_db; rename one in the card"
                 )
         prefixes[stem] = prefix
@@ -235,7 +236,7 @@ class StemEffect:
     def _moves(self, offset: int, name: str, value: float) -> list[tuple[int, str, float]]:
         """Set a parameter, and return the moves of the faders that it moves."""
         if name not in self.parameters:
-            raise ValueError(f"unknown parameter {name!r}; choose from {', '.join(self.parameters)}")
+            raise StemBridgeError(f"unknown parameter {name!r}; choose from {', '.join(self.parameters)}")
         setattr(self, name, value >= 0.5 if isinstance(self.parameters[name], bool) else value)
         moved = [self._stems[name]] if name in self._stems else []
         if name.endswith("_solo"):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pedalboard import VST3Plugin
 
-from ..core.errors import BridgeError
+from ..core.errors import BridgeError, StemBridgeError
 from .bridge.bundle import bundle_library, read_bundle
 from .bridge.descriptor import BYPASS
 from .bridge.factory import Toggle, refuse_while_importing
@@ -173,12 +173,14 @@ class HostedPlugin(VST3Plugin):
         declared = self._declared(name)
         if isinstance(declared, Toggle):
             if not (isinstance(value, bool | np.bool_) or (isinstance(value, numbers.Real) and value in (0, 1))):
-                raise ValueError(f"{name}: {value!r} does not work; give True or False")
+                raise StemBridgeError(f"{name}: {value!r} does not work; give True or False")
             return bool(value)
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
-            raise ValueError(f"{name}: {value!r} is not a number; give one")
+            raise StemBridgeError(f"{name}: {value!r} is not a number; give one")
         if not declared.minimum <= value <= declared.maximum:
-            raise ValueError(f"{name}: {value:g} is out of range; give {declared.minimum:g} to {declared.maximum:g}")
+            raise StemBridgeError(
+                f"{name}: {value:g} is out of range; give {declared.minimum:g} to {declared.maximum:g}"
+            )
         return float(value)
 
     def _parameter(self, name: str) -> Any:
@@ -248,6 +250,8 @@ def _make_again(
 
 
 def explain(error: Exception) -> str:
-    """Return what went wrong in one line, with the type of any error but a plain ValueError."""
+    """Return what went wrong in one line, with the type of an error that does not explain itself."""
     text = " ".join(str(error).split())
-    return text if type(error) is ValueError else f"{type(error).__name__}: {text}"
+    return (
+        text if isinstance(error, StemBridgeError) or type(error) is ValueError else f"{type(error).__name__}: {text}"
+    )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..core.errors import BridgeError
+from ..core.errors import BridgeError, StemBridgeError
 from ..core.version import __version__
 from .bridge.bundle import import_folders, temporary_bundles, worker_arguments
 from .bridge.descriptor import BYPASS, Descriptor
@@ -62,9 +62,9 @@ def describe_processor(
         raise TypeError(f"{path}: {error}") from None
     for argument, value in made.items():
         if argument in ("sample_rate", "num_channels"):
-            raise ValueError(f"{path}: {argument} is set by the host; leave it out")
+            raise StemBridgeError(f"{path}: {argument} is set by the host; leave it out")
         if not _is_json(value):
-            raise ValueError(
+            raise StemBridgeError(
                 f"{path}: the argument {argument!r} is {value!r}; give a JSON value: text, a number, True, False, "
                 "None, or a list or dict of these"
             )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pedalboard import Pedalboard, Plugin, PluginContainer
 
+from ..core.errors import StemBridgeError
 from ..core.protocols import Move
 from ..core.stems import check_stems
 from ..engine import StemProcessor
@@ -112,7 +113,7 @@ class StemRack(FaderSurface):
                 try:
                     prepare(sample_rate, num_channels)
                 except ValueError as error:
-                    raise ValueError(f"{stem}: {error}") from error
+                    raise StemBridgeError(f"{stem}: {error}") from error
         self._late = {stem: _latency(stem, effect) for stem, effect in self._effects.items()}
         self.sample_rate, self.num_channels = sample_rate, num_channels
         self.reset()
@@ -180,11 +181,11 @@ class StemRack(FaderSurface):
             return dry
         wet = np.asarray(effect.process(dry))
         if wet.dtype.kind != "f":
-            raise ValueError(
+            raise StemBridgeError(
                 f"{stem}: the effect returned {wet.dtype} for a block of {dry.dtype}; it must return floats"
             )
         if wet.shape != dry.shape:
-            raise ValueError(
+            raise StemBridgeError(
                 f"{stem}: the effect returned shape {wet.shape} for a block of shape {dry.shape}; these must be equal"
             )
         if effect.latency_samples != self._late[stem]:
@@ -202,7 +203,7 @@ def _as_effect(stem: str, given: Any) -> Effect:
         return Board(Pedalboard(list(given)))
     if isinstance(given, Effect) and not isinstance(given, type):
         return given
-    raise ValueError(
+    raise StemBridgeError(
         f"{stem}: {given!r} is not an effect; give a pedalboard, a plugin, a list of plugins, "
         "or an object with process, reset and latency_samples"
     )
@@ -211,7 +212,9 @@ def _as_effect(stem: str, given: Any) -> Effect:
 def _latency(stem: str, effect: Effect) -> int:
     latency = effect.latency_samples
     if not isinstance(latency, int | np.integer) or latency < 0:
-        raise ValueError(f"{stem}: the effect's latency_samples is {latency!r}; it must be a whole number, 0 or more")
+        raise StemBridgeError(
+            f"{stem}: the effect's latency_samples is {latency!r}; it must be a whole number, 0 or more"
+        )
     return int(latency)
 
 
@@ -222,7 +225,7 @@ def _refuse_shared(effects: Mapping[str, Any]) -> None:
         for part in _parts(effect):
             owner = owners.setdefault(id(part), stem)
             if owner != stem:
-                raise ValueError(f"{owner} and {stem} share the same {type(part).__name__}; give each its own")
+                raise StemBridgeError(f"{owner} and {stem} share the same {type(part).__name__}; give each its own")
 
 
 def _parts(effect: Any) -> Iterator[Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from annotated_types import Ge, Le
 
+from ..core.errors import StemBridgeError
 from ..core.protocols import Automation, Processor
 from ..core.settings import Argument, Option, Settings, keys_of
 from ..models import Model
@@ -154,7 +155,7 @@ class RemixSettings(SongSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.normalize and self.loudness is not None:
-            raise ValueError("loudness and normalize both set the level; choose one of them")
+            raise StemBridgeError("loudness and normalize both set the level; choose one of them")
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ class FileSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.source, str | PathLike):
-            raise ValueError(f"a {type(self.source).__name__} is not a file; for samples use remix or separate")
+            raise StemBridgeError(f"a {type(self.source).__name__} is not a file; for samples use remix or separate")
 
 
 @dataclass(frozen=True)

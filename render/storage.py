@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ..core.atomic import publish
+from ..core.errors import StemBridgeError
 from ..core.places import is_url
 
 PIECE_BYTES = 1 << 20  # bytes copied at a time
@@ -58,16 +59,16 @@ def system_of(url: str) -> tuple[Any, str]:
         return found
     except ImportError as error:
         package = getattr(error.__cause__ or error, "name", None) or f"fsspec[{scheme}]"
-        raise ValueError(
+        raise StemBridgeError(
             f"{url}: {scheme}:// needs {package}, which is not installed: pip install {package}"
         ) from error
     except ValueError as error:
         if not str(error).startswith("Protocol not known"):
-            raise ValueError(f"{url}: fsspec cannot open it: {one_line(error)}; check the address") from error
+            raise StemBridgeError(f"{url}: fsspec cannot open it: {one_line(error)}; check the address") from error
         known = "a path, or a URL such as https://, s3:// or gs://"
-        raise ValueError(f"{url}: {scheme}:// is unknown to fsspec; give {known}") from error
+        raise StemBridgeError(f"{url}: {scheme}:// is unknown to fsspec; give {known}") from error
     except Exception as error:  # every kind of storage fails in its own way
-        raise ValueError(f"{url}: fsspec cannot open it: {one_line(error)}; check the address") from error
+        raise StemBridgeError(f"{url}: fsspec cannot open it: {one_line(error)}; check the address") from error
 
 
 def one_line(error: BaseException) -> str:

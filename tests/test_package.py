@@ -147,6 +147,14 @@ def test_all_errors_have_one_base():
     assert issubclass(stembridge.StemBridgeError, ValueError)
 
 
+def test_errors_are_ours():
+    """What a user gave wrongly is a StemBridgeError or a file's OSError, so that one `except` is enough."""
+    for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        raised = (node.exc for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Raise))
+        names = {ast.unparse(error.func if isinstance(error, ast.Call) else error) for error in raised if error}
+        assert not names & {"ValueError", "Exception", "LookupError"}, path
+
+
 def test_library_code_does_not_print():
     for path in (path for room in ROOMS if room != "cli" for path in (ROOT / room).rglob("*.py")):
         calls = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call))

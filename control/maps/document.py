@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, ValidationInfo, field_validator, model_validator
 
+from ...core.errors import StemBridgeError
 from ...core.gains import MAX_DB, SILENCE_DB
 
 Channel = Annotated[int, Field(ge=1, le=16)]
@@ -79,7 +80,9 @@ class _Binding(_Part):
     def _check_channel(self) -> "_Binding":
         own = getattr(getattr(self, "control", None), "channel", None)
         if self.channel != own and None not in (self.channel, own):
-            raise ValueError(f"channel {self.channel} differs from channel {own} of its control; give only one of them")
+            raise StemBridgeError(
+                f"channel {self.channel} differs from channel {own} of its control; give only one of them"
+            )
         return self
 
 
@@ -101,9 +104,9 @@ class GainBinding(_Binding):
     def _check_range(cls, range_db: tuple[float, float], others: ValidationInfo) -> tuple[float, float]:
         low, high = range_db
         if not low < high:
-            raise ValueError(f"{low:g} is not below {high:g}")
+            raise StemBridgeError(f"{low:g} is not below {high:g}")
         if others.data.get("curve") == "unity" and not low < 0 < high:
-            raise ValueError(f"0 dB is not between {low:g} and {high:g}; only the curve 'straight' allows that")
+            raise StemBridgeError(f"0 dB is not between {low:g} and {high:g}; only the curve 'straight' allows that")
         return range_db
 
 
@@ -143,5 +146,5 @@ class MapDocument(_Part):
     def _check_bindings(self) -> "MapDocument":
         for i, binding in enumerate(self.bindings):
             if binding in self.bindings[:i]:
-                raise ValueError(f"bindings.{i} repeats an earlier binding; remove one of them")
+                raise StemBridgeError(f"bindings.{i} repeats an earlier binding; remove one of them")
         return self

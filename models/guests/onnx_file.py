@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core.errors import ModelError
+from ...core.errors import ModelError, StemBridgeError
 from .wire import Message, all_of, fields, first_message, first_number, first_text
 
 # Numbers of fields in onnx.proto.
@@ -117,7 +117,7 @@ def _signature(graph: Message) -> Signature:
             initializers.add(first_text(value, NAME))
     inputs = [port for port in inputs if port.name not in initializers]  # older files list weights as inputs too
     if not (inputs and outputs):
-        raise ValueError("a graph without inputs or outputs")
+        raise StemBridgeError("a graph without inputs or outputs")
     return Signature(tuple(inputs), tuple(outputs))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import ModelError
+from ...core.errors import ModelError, StemBridgeError
 from .wire import all_of, first_message, first_number, varint
 
 MAGIC = 0xDB4775248B80FB57  # at the end of a table, as LevelDB writes it
@@ -54,7 +54,7 @@ def _table(table: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Yield the keys and values of an uncompressed LevelDB table."""
     footer = table[-FOOTER_BYTES:]
     if struct.unpack("<Q", footer[-8:])[0] != MAGIC:
-        raise ValueError("not a table")
+        raise StemBridgeError("not a table")
     _, position = varint(footer, 0)  # position and size of the blocks of metadata
     _, position = varint(footer, position)
     for _, handle in _block(table, footer[position:]):
@@ -66,7 +66,7 @@ def _block(table: memoryview, handle: memoryview) -> Iterator[tuple[bytes, memor
     offset, position = varint(handle, 0)
     size, _ = varint(handle, position)
     if table[offset + size] != 0:
-        raise ValueError("compressed")
+        raise StemBridgeError("compressed")
     block = table[offset : offset + size]
     (restarts,) = struct.unpack("<I", block[-4:])
     block = block[: -4 - 4 * restarts]

@@ -3,6 +3,8 @@
 import struct
 from collections.abc import Iterator
 
+from ...core.errors import StemBridgeError
+
 Message = memoryview | int  # value of a field: a message or text, or a number
 
 
@@ -31,7 +33,7 @@ def first_message(message: Message, wanted: int) -> memoryview:
     """
     found = next(all_of(message, wanted), memoryview(b""))
     if not isinstance(found, memoryview):
-        raise ValueError("a number where a message should be")
+        raise StemBridgeError("a number where a message should be")
     return found
 
 
@@ -47,7 +49,7 @@ def first_number(message: Message, wanted: int) -> int:
     """
     found = next(all_of(message, wanted), 0)
     if not isinstance(found, int):
-        raise ValueError("a message where a number should be")
+        raise StemBridgeError("a message where a number should be")
     return found
 
 
@@ -77,7 +79,7 @@ def fields(message: Message) -> Iterator[tuple[int, Message]]:
         ValueError, IndexError: The message is not a protocol buffer, or is cut short.
     """
     if not isinstance(message, memoryview):
-        raise ValueError("a number where a message should be")
+        raise StemBridgeError("a number where a message should be")
     position = 0
     while position < len(message):
         key, position = varint(message, position)
@@ -91,9 +93,9 @@ def fields(message: Message) -> Iterator[tuple[int, Message]]:
         elif kind in (1, 5):
             length = 8 if kind == 1 else 4
         else:
-            raise ValueError("not protocol buffers")
+            raise StemBridgeError("not protocol buffers")
         if position + length > len(message):
-            raise ValueError("cut short")
+            raise StemBridgeError("cut short")
         yield key >> 3, message[position : position + length]
         position += length
 
@@ -118,7 +120,7 @@ def varint(message: memoryview, position: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             return value, position
-    raise ValueError("not protocol buffers")
+    raise StemBridgeError("not protocol buffers")
 
 
 def encode(*parts: tuple[int, int | float | bytes | str]) -> bytes:

@@ -9,6 +9,8 @@ from importlib import import_module
 from operator import index
 from typing import Any, NamedTuple
 
+from ...core.errors import BridgeError
+
 
 class Parameter(NamedTuple):
     """A number that can be set, or is measured.
@@ -64,7 +66,7 @@ def timing_of(processor: Any) -> Timing:
         index(getattr(processor, "tail_samples", -1)),
     )
     if min(timing.latency, timing.hop, timing.tail + 1) < 0:
-        raise ValueError(
+        raise BridgeError(
             f"latency_samples {timing.latency}, hop_samples {timing.hop} and tail_samples {timing.tail} "
             "must not be negative"
         )
@@ -88,19 +90,21 @@ def find_factory(path: str) -> Callable[..., Any]:
     """
     module_name, colon, name = path.partition(":")
     if not (colon and module_name and name):
-        raise ValueError(f"{path!r} does not name a processor; give 'package.module:factory'")
+        raise BridgeError(f"{path!r} does not name a processor; give 'package.module:factory'")
     global _importing
     outer, _importing = _importing, module_name
     try:
         found: Any = import_module(module_name)
     except ModuleNotFoundError as error:
-        raise ValueError(f"{path!r}: no module named {error.name!r} was found; check the name, and sys.path") from error
+        raise BridgeError(
+            f"{path!r}: no module named {error.name!r} was found; check the name, and sys.path"
+        ) from error
     finally:
         _importing = outer
     for part in name.split("."):
         found = getattr(found, part, None)
     if not callable(found):
-        raise ValueError(f"{path!r}: {module_name} has no factory {name!r}; give a class or a function in it")
+        raise BridgeError(f"{path!r}: {module_name} has no factory {name!r}; give a class or a function in it")
     factory: Callable[..., Any] = found
     return factory
 
@@ -112,7 +116,7 @@ def refuse_while_importing() -> None:
         ValueError: Such a module is being imported.
     """
     if _importing:
-        raise ValueError(
+        raise BridgeError(
             f"{_importing} loads a plugin when it is imported, and the process that makes its sound would do the same "
             'again and again; put the code that loads it under `if __name__ == "__main__":`'
         )
@@ -180,7 +184,7 @@ def declared_parameters(factory: Callable[..., Any], kwargs: Mapping[str, Any]) 
     if not isinstance(declared, Mapping):
         declared = getattr(make_processor(factory, kwargs, 44100.0, 2), "parameters", {})
     if not isinstance(declared, Mapping):
-        raise ValueError(f"parameters are {declared!r}; declare a mapping of name to (minimum, maximum, default)")
+        raise BridgeError(f"parameters are {declared!r}; declare a mapping of name to (minimum, maximum, default)")
     return read_parameters(declared)
 
 
@@ -198,13 +202,15 @@ def read_parameters(declared: Mapping[str, Any]) -> dict[str, Parameter | Toggle
 
 def _checked(name: Any, value: Any) -> Parameter | Toggle:
     if not isinstance(name, str) or not NAME.fullmatch(name) or name == "bypass":
-        raise ValueError(f"{name!r} cannot be a parameter's name; use small letters, digits and single _, not 'bypass'")
+        raise BridgeError(
+            f"{name!r} cannot be a parameter's name; use small letters, digits and single _, not 'bypass'"
+        )
     if isinstance(value, bool):
         return Toggle(value)
     try:
         minimum, maximum, default = map(float, value)
     except (TypeError, ValueError):
-        raise ValueError(f"parameter {name!r} is {value!r}; give (minimum, maximum, default), or a bool") from None
+        raise BridgeError(f"parameter {name!r} is {value!r}; give (minimum, maximum, default), or a bool") from None
     if not (minimum <= default <= maximum and minimum < maximum and math.isfinite(maximum - minimum)):
-        raise ValueError(f"parameter {name!r} is {value!r}; give (minimum, maximum, default) with the default between")
+        raise BridgeError(f"parameter {name!r} is {value!r}; give (minimum, maximum, default) with the default between")
     return Parameter(minimum, maximum, default)

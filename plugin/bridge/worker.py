@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.errors import StemBridgeError
 from .factory import Timing, Toggle, find_factory, make_processor, read_parameters, takes_moves, timing_of
 
 SOCKET, MEMORY = 3, 4  # file descriptors
@@ -227,7 +228,9 @@ class _Stage:
             name, process, shape, wanted = "process", self._process, block.shape, self._outputs[0, : self._channels, at]
         out = process(block, moves)
         if np.shape(out) != shape:
-            raise ValueError(f"{name} returned shape {np.shape(out)} for a block of shape {block.shape}, not {shape}")
+            raise StemBridgeError(
+                f"{name} returned shape {np.shape(out)} for a block of shape {block.shape}, not {shape}"
+            )
         wanted[:] = out
 
     def meters(self) -> list[float]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ...core.errors import StemBridgeError
 from ...core.places import as_place, is_url
 from ...core.settings import arguments_from, values_of
 from ...models import Model, load_model
@@ -247,14 +248,14 @@ def _own_identity(output: str) -> str:
 def _check_output(output: str, *, overwrite: bool) -> None:
     """Check the output folder before any other work."""
     if not output or "::" in output or "\0" in output:
-        raise ValueError(f"output {output!r} is not a folder; give a path or a URL such as s3://bucket/folder")
+        raise StemBridgeError(f"output {output!r} is not a folder; give a path or a URL such as s3://bucket/folder")
     if is_url(output):
         return
     if os.path.exists(output) and not os.path.isdir(output):
-        raise ValueError(f"output {output} is a file; give a folder")
+        raise StemBridgeError(f"output {output} is a file; give a folder")
     with suppress(FileNotFoundError):
         if not is_report(Path(output, REPORT)) and not overwrite:
-            raise ValueError(
+            raise StemBridgeError(
                 f"{Path(output, REPORT)} is not a report of StemBridge, and would be overwritten; choose another folder"
             )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from ...core.errors import StemBridgeError
 from ...core.extras import install_extra
 from ..report.results import SongReport
 from ..storage import one_line
@@ -239,7 +240,7 @@ def _client(dask: Any) -> Iterator[Any]:
         from distributed import Client
         from distributed.comm import resolve_address
     except ImportError:
-        raise ValueError(f"Dask is not installed; install it with: {install_extra('dask')}") from None
+        raise StemBridgeError(f"Dask is not installed; install it with: {install_extra('dask')}") from None
     if isinstance(dask, Client):
         yield dask
         return
@@ -277,9 +278,9 @@ def _check_workers(client: Any, scratch: str | None) -> None:
         seen = client.run(_sees, scratch)
     except Exception as error:
         line = f"workers of {address} cannot load StemBridge ({one_line(error)}); install this version of it on them"
-        raise ValueError(line) from error
+        raise StemBridgeError(line) from error
     if blind := [worker for worker, sees in seen.items() if not sees]:
-        raise ValueError(f"{blind[0]} does not see {scratch}; give an output that all workers share, or a URL")
+        raise StemBridgeError(f"{blind[0]} does not see {scratch}; give an output that all workers share, or a URL")
 
 
 def _sees(folder: str | None) -> bool:

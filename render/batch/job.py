@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 from ...audio.bitrates import check_bitrate
 from ...audio.containers import CONTAINERS, VIDEO_CONTAINERS, kind_of
 from ...control import Automation
+from ...core.errors import StemBridgeError
 from ...core.gains import SILENCE_DB
 from ...core.settings import check_key, values_of
 from ...core.stems import stem_parts
@@ -123,7 +124,7 @@ def _remix_job(model: Model, given: RemixFiles) -> Job:
         automation = automation if moves_faders(automation, faders.gains_db) else None
     template = _template(given, REMIX_NAME)
     if "stem" in template.fields:
-        raise ValueError(f"name {given.name!r} contains {{stem}}, but a remix is one file; leave {{stem}} out")
+        raise StemBridgeError(f"name {given.name!r} contains {{stem}}, but a remix is one file; leave {{stem}} out")
     # All gains of -80 dB and below are silence.
     gains = {stem: max(SILENCE_DB, gain) for stem, gain in faders.gains_db.items()}
     moved = {stem: gain for stem, gain in gains.items() if gain != max(SILENCE_DB, presets_gains.get(stem, 0.0))}
@@ -141,7 +142,7 @@ def _stems_job(model: Model, given: SeparateFiles) -> Job:
     stems = tuple(stem_parts(model.card.stems, given.stems))
     template = _template(given, STEMS_NAME)
     if "stem" not in template.fields and len(stems) > 1:
-        raise ValueError(
+        raise StemBridgeError(
             f"name {given.name!r} lacks {{stem}}, so that {len(stems)} stems would have the same name; add {{stem}}"
         )
     arguments = _without_coding(values_of(replace(given, stems=stems), SeparateSettings))
@@ -166,7 +167,7 @@ def _coding(given: RemixFiles | SeparateFiles) -> dict[str, float]:
 def _template(given: RemixFiles | SeparateFiles, default: str) -> Template:
     format, sample_format = given.format, given.sample_format
     if format and sample_format and sample_format not in CONTAINERS[f".{format}"].sample_formats:
-        raise ValueError(
+        raise StemBridgeError(
             f"{format} files cannot hold {sample_format}; leave that out, or choose another format such as wav"
         )
     return Template(default if given.name is None else given.name)
@@ -202,7 +203,7 @@ def choose(places: Iterable[str], settings: RemixFiles | SeparateFiles, model: M
                 jobs[fitting] = make_job(model, joined)
             except (ValueError, OSError) as error:
                 numbers = " and ".join(str(number + 1) for number in fitting)
-                raise ValueError(f"override {numbers}: {one_line(error)}") from error
+                raise StemBridgeError(f"override {numbers}: {one_line(error)}") from error
         chosen.append(jobs[fitting])
     return chosen
 
@@ -215,12 +216,12 @@ def _matched(
     for key in override:
         check_key(key, ("match", *keys), f"override {number}")
     if not isinstance(match := override.get("match"), str) or not match:
-        raise ValueError(f"override {number} has no match; add one that names its songs, such as 'live/*.flac'")
+        raise StemBridgeError(f"override {number} has no match; add one that names its songs, such as 'live/*.flac'")
     found = matching(match if match.startswith("/") or "://" in match else f"**/{match}", paths)
     if not found:
         bracket = " (in a glob, write [[] for a bracket in a name)" if "[" in match else ""
         line = f"override {number}: {match!r} matches no song (of {len(paths)}); correct it or leave it out"
-        raise ValueError(line + bracket)
+        raise StemBridgeError(line + bracket)
     return found
 
 

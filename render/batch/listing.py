@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.errors import StemBridgeError
 from ...core.places import is_url
 from ..storage import one_line, system_of
 from .globs import is_glob, literal_brackets, matching, may_lead_to, names_suffix
@@ -44,7 +45,7 @@ def list_files(argument: str, unreadable: dict[str, str]) -> Listed | None:
     if not (why := why_missing(argument)):
         return None
     if not is_glob(argument):
-        raise ValueError(f"{argument}: {why}")
+        raise StemBridgeError(f"{argument}: {why}")
     parts = argument.split("/")
     fixed = 0  # parts that exist are taken literally, whatever wildcards are in them
     while fixed < len(parts) - 1 and not (is_glob(parts[fixed]) and why_missing("/".join(parts[: fixed + 1]))):
@@ -119,9 +120,9 @@ def _listed_at_url(url: str) -> Listed | None:
             base, names = _matched_at_url(system, path)
             asked = names_suffix(path)
         else:
-            raise ValueError(f"{url}: no such file or folder")
+            raise StemBridgeError(f"{url}: no such file or folder")
     except (ValueError, FileNotFoundError):
-        raise ValueError(f"{url}: no such file or folder") from None
+        raise StemBridgeError(f"{url}: no such file or folder") from None
     except Exception as error:  # every kind of storage fails in its own way
         raise OSError(f"{url} cannot be listed: {one_line(error)}; check the address") from error
 

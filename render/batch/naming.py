@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from ...core.errors import StemBridgeError
 from ...core.gains import SILENCE_DB
 from ...core.suggest import did_you_mean
 from ..storage import file_name
@@ -123,9 +124,9 @@ def _pieces(part: str) -> Iterator[Piece]:
     for text, field, spec, conversion in string.Formatter().parse(part):
         if field is not None and (field not in FIELDS or field == "ext"):
             name = f"{{{field}}}{did_you_mean(field, FIELDS)}"
-            raise ValueError(f"has the unknown field {name}: choose from {', '.join(FIELDS)}")
+            raise StemBridgeError(f"has the unknown field {name}: choose from {', '.join(FIELDS)}")
         if spec or conversion:
-            raise ValueError(f"contains more than a name in {{{field}}}")
+            raise StemBridgeError(f"contains more than a name in {{{field}}}")
         yield text, field
 
 

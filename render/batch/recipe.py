@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from ...core.errors import StemBridgeError
 from ...core.places import is_url
 from ...core.settings import check_table, keys_of
 from ..settings import RemixFiles, SeparateFiles, song_keys
@@ -35,12 +36,12 @@ def load_recipe(path: str | os.PathLike[str], job: Literal["remix", "separate"] 
     except OSError as error:
         raise OSError(f"recipe {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid TOML: {' '.join(str(error).split())}; correct it") from error
+        raise StemBridgeError(f"{path} is not valid TOML: {' '.join(str(error).split())}; correct it") from error
     keys = keys_of(KINDS[job])
     songs = values.pop("song", [])
     check_table(values, keys, str(path))
     if not isinstance(songs, list) or not all(isinstance(song, dict) for song in songs):
-        raise ValueError(f"{path}: song = {songs!r} does not work; give tables that begin with [[song]]")
+        raise StemBridgeError(f"{path}: song = {songs!r} does not work; give tables that begin with [[song]]")
     match = {"match": keys["output"]}  # also a text
     for number, song in enumerate(songs, 1):
         check_table(song, match | song_keys(KINDS[job]), f"{path}, [[song]] {number}")

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from ...audio.playlists import PLAYLISTS, playlist_entries
+from ...core.errors import StemBridgeError
 from ...core.places import as_place, is_url
 from ..storage import file_name, one_line, system_of
 from .globs import is_glob
@@ -124,15 +125,15 @@ def find_songs(
         # An existing folder that cannot be read does not stop the batch; a missing one does.
         unreadable = bool(here.folders) and not here.files and listed is not None and os.path.isdir(listed.base)
         if not found and not unreadable:
-            raise ValueError(_nothing_in(argument, here))
+            raise StemBridgeError(_nothing_in(argument, here))
         for song in found:
             songs.setdefault(song.identity, song)
         left_out.files |= here.files
         left_out.folders |= here.folders
     if not songs and left_out.folders:
-        raise ValueError(_nothing_in(argument, left_out))
+        raise StemBridgeError(_nothing_in(argument, left_out))
     if not songs:
-        raise ValueError("no songs are given; give audio files, folders, globs, playlists or URLs")
+        raise StemBridgeError("no songs are given; give audio files, folders, globs, playlists or URLs")
     left_out.files -= songs.keys()  # another argument names these
     return list(songs.values()), left_out
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ...core.errors import StemBridgeError
 from ...core.places import is_url
 from ...engine.sessions import open_session
 from ...models import Model, load_model
@@ -151,7 +152,7 @@ def _network(name: str, model_checksum: str, quality: str, threads: int) -> tupl
     """Return the model and its open session, which the songs of this process share until `forget_network`."""
     model = load_model(name, quality)
     if model.card.sha256 != model_checksum:
-        raise ValueError(f"the worker has another model named {name}; install the same one on all machines")
+        raise StemBridgeError(f"the worker has another model named {name}; install the same one on all machines")
     return model, open_session(model, threads)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.errors import StemBridgeError
 from ...core.extras import install_extra
 from ...core.times import clock
 from ...models import Model
@@ -96,11 +97,11 @@ def draw_file(
     target = Path(target)
     kind = target.suffix.lower()
     if kind not in KINDS:
-        raise ValueError(f"{target}: unsupported picture format; use {', '.join(KINDS)}")
+        raise StemBridgeError(f"{target}: unsupported picture format; use {', '.join(KINDS)}")
     if dark and kind == ".html":
-        raise ValueError(f"{target} follows the browser's light or dark theme; leave --dark out")
+        raise StemBridgeError(f"{target} follows the browser's light or dark theme; leave --dark out")
     if find_spec("matplotlib") is None:
-        raise ValueError(f"pictures need matplotlib: {install_extra('inspect')}")
+        raise StemBridgeError(f"pictures need matplotlib: {install_extra('inspect')}")
     with Outputs([target], Path(source), overwrite=overwrite) as outputs:
         inspection = inspect_audio(source, model, stream=stream, threads=threads, progress=progress)
         outputs.parts[0].write_bytes(draw_figure(inspection, kind, dark=dark))

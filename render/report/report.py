@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.atomic import write_whole
+from ...core.errors import StemBridgeError
 from .results import Results
 
 KINDS = (".json", ".csv", ".html")  # suffixes of reports
@@ -59,7 +60,7 @@ class Report(Results):
         path = Path(path)
         kind = path.suffix.lower()
         if kind not in KINDS:
-            raise ValueError(f"{path}: unsupported report format; use {', '.join(KINDS)}")
+            raise StemBridgeError(f"{path}: unsupported report format; use {', '.join(KINDS)}")
         try:
             if kind == ".html":
                 from .page import write_page

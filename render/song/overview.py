@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.errors import StemBridgeError
+
 COLUMNS = 240
 SILENCE_DB, LOUDEST_DB = -80.0, 40.0
 _FULL_SCALE_STEPS, _STEP_DB = 127, 0.5  # resolution of a stored overview
@@ -64,16 +66,16 @@ class Overview:
         try:
             stems, seconds = values["stems"], float(values["seconds"])
             if not (isinstance(stems, list) and stems and all(isinstance(stem, str) for stem in stems)):
-                raise ValueError(f"stems {stems!r}")
+                raise StemBridgeError(f"stems {stems!r}")
             if not 0 <= seconds < math.inf:
-                raise ValueError(f"{seconds} seconds")
+                raise StemBridgeError(f"{seconds} seconds")
             shape = 4 + 2 * len(stems), COLUMNS
             packed = base64.b64decode(values["data"], validate=True)
             # Unpack one byte more than needed at most, because a few packed bytes may stand for gigabytes.
             steps = zlib.decompressobj().decompress(packed, math.prod(shape) + 1)
             rows = np.cumsum(np.frombuffer(steps, np.uint8).reshape(shape), axis=1, dtype=np.uint8)
         except (TypeError, KeyError, ValueError, OverflowError, zlib.error) as error:
-            raise ValueError(f"the overview of a song is damaged ({error}); render the song again") from None
+            raise StemBridgeError(f"the overview of a song is damaged ({error}); render the song again") from None
         waves = np.maximum(rows[:4].view(np.int8) / np.float32(_FULL_SCALE_STEPS), -1)
         levels = np.minimum(rows[4:] * np.float32(_STEP_DB) + np.float32(SILENCE_DB), LOUDEST_DB)
         return cls(tuple(stems), seconds, waves[:2].T, waves[2:].T, *np.split(levels, 2))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.errors import StemBridgeError
 from ...core.protocols import Automation
 from ...engine import with_automation
 
@@ -39,7 +40,7 @@ def prepared(
     check_processor(processor)
     kind = type(processor).__name__
     if (gains_db or automation is not None) and not hasattr(processor, "set_gains_db"):
-        raise ValueError(f"a {kind} has no faders (set_gains_db); leave gains and automation out")
+        raise StemBridgeError(f"a {kind} has no faders (set_gains_db); leave gains and automation out")
     with _explained(kind):
         if prepare := getattr(processor, "prepare", None):
             prepare(sample_rate, num_channels)
@@ -48,19 +49,19 @@ def prepared(
         processor.reset()
     process, latency = with_automation(processor, automation), processor.latency_samples
     if not isinstance(latency, int | np.integer) or latency < 0:
-        raise ValueError(f"the {kind}'s latency_samples is {latency!r}; it must be a whole number, 0 or more")
+        raise StemBridgeError(f"the {kind}'s latency_samples is {latency!r}; it must be a whole number, 0 or more")
 
     def checked(block: Block) -> Block:
         with _explained(kind):
             out = np.asarray(process(block), np.float32)
         if out.shape != block.shape:
-            raise ValueError(
+            raise StemBridgeError(
                 f"the {kind} returned shape {out.shape} for a block of shape {block.shape}; it must keep the shape"
             )
         if not np.isfinite(out).all():  # such samples would silence the song, or reach loudspeakers
-            raise ValueError(f"the {kind} returned NaN or infinite samples; look for a division by zero in it")
+            raise StemBridgeError(f"the {kind} returned NaN or infinite samples; look for a division by zero in it")
         if processor.latency_samples != latency:
-            raise ValueError(
+            raise StemBridgeError(
                 f"the {kind}'s latency_samples changed from {latency} to {processor.latency_samples} during the song; "
                 "it must stay the same"
             )
@@ -80,7 +81,9 @@ def check_processor(processor: Any) -> None:
     """
     if missing := [name for name in ("process", "reset", "latency_samples") if not hasattr(processor, name)]:
         kind = type(processor).__name__
-        raise ValueError(f"{kind} is not a processor: it has no {missing[0]}; give it process, reset, latency_samples")
+        raise StemBridgeError(
+            f"{kind} is not a processor: it has no {missing[0]}; give it process, reset, latency_samples"
+        )
 
 
 @contextmanager
@@ -89,6 +92,6 @@ def _explained(kind: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"the {kind}: {error}") from error
+        raise StemBridgeError(f"the {kind}: {error}") from error
     except (Exception, SystemExit) as error:
-        raise ValueError(f"the {kind} failed: {type(error).__name__}: {error}") from error
+        raise StemBridgeError(f"the {kind} failed: {type(error).__name__}: {error}") from error

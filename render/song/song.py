@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...audio import AudioError, AudioReader, AudioWriter, copy_tags, create_audio, create_video, open_audio
 from ...audio.containers import CONTAINERS, VIDEO_CONTAINERS, kind_of
+from ...core.errors import StemBridgeError
 from ...core.protocols import Automation
 from ...core.settings import arguments_from
 from ...core.stems import stem_parts
@@ -85,7 +86,9 @@ def remix_file(settings: RemixFile) -> Rendered:
         OSError: A file cannot be read or written.
     """
     if settings.measure and settings.processor is not None:
-        raise ValueError("measure needs the stems of a model, which your own processor does not have; leave one out")
+        raise StemBridgeError(
+            "measure needs the stems of a model, which your own processor does not have; leave one out"
+        )
     settings = read_faders(settings)
     gains_db, automation = read_gains(settings.gains_db), cast("Automation | None", settings.automation)
     with open_audio(settings.source, settings.stream) as reader:
@@ -95,7 +98,7 @@ def remix_file(settings: RemixFile) -> Rendered:
             process, latency = remixing(faders, automation)
             untouched = process == faders.pass_through
             if untouched and not (settings.copy_untouched or settings.normalize or settings.loudness is not None):
-                raise ValueError(NOTHING_TO_DO)
+                raise StemBridgeError(NOTHING_TO_DO)
             if settings.measure and untouched:  # then the picture shows the song as one stem
                 envelope = Envelope(("song",))
                 process = _shown_to(envelope, process)
@@ -197,12 +200,12 @@ def hear_song(processor: StemProcessor, source: str | PathLike[str], stream: int
 
 def _check_channels_and_rate(reader: AudioReader) -> None:
     if reader.num_channels > 2:
-        raise ValueError(
+        raise StemBridgeError(
             f"{reader.path} has {reader.num_channels} channels, but StemBridge works with mono and stereo only; "
             "mix it down first, for example: ffmpeg -i SONG -ac 2 stereo.wav"
         )
     if not MIN_RATE_HZ <= reader.sample_rate <= MAX_RATE_HZ:
-        raise ValueError(
+        raise StemBridgeError(
             f"{reader.path} has a sample rate of {reader.sample_rate} Hz, but StemBridge works with {MIN_RATE_HZ} to "
             f"{MAX_RATE_HZ} Hz only; resample it first, for example: ffmpeg -i SONG -ar 48000 song48.wav"
         )
@@ -296,7 +299,9 @@ def _create(part: Path, reader: AudioReader, settings: SongSettings) -> AudioWri
     kind = kind_of(part.suffix)
     container = CONTAINERS.get(kind) or VIDEO_CONTAINERS.get(kind)
     if container and sample_format and not container.sample_formats:
-        raise ValueError(f"{part.suffix} files have no choice of bits per sample; leave it out, or use .wav or .flac")
+        raise StemBridgeError(
+            f"{part.suffix} files have no choice of bits per sample; leave it out, or use .wav or .flac"
+        )
     if container and sample_format is None and reader.sample_format != "lossy":
         # A lossless M4A file stays lossless unless a bitrate or a quality is given.
         is_kept = reader.path.suffix.lower() == part.suffix.lower() and (bitrate, quality) == (None, None)

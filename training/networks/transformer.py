@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...core.errors import StemBridgeError
 from ..recipe import Recipe
 from .base import BandSplitNetwork
 
@@ -28,7 +29,7 @@ class TransformerNetwork(BandSplitNetwork):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__(recipe)
         if recipe.causal:
-            raise ValueError("a transformer cannot be streaming, because its state would grow; make it chunked")
+            raise StemBridgeError("a transformer cannot be streaming, because its state would grow; make it chunked")
         self.along_time = nn.ModuleList(Layer(recipe) for _ in range(recipe.blocks))
         self.across_bands = nn.ModuleList(Layer(recipe) for _ in range(recipe.blocks))
 
