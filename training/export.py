@@ -47,6 +47,10 @@ class Graph(nn.Module):
         waiting = [(recipe.lookahead, 1, 4, size) for size in (recipe.bands.num_cells, recipe.grid.bins)]
         self.waiting = waiting if recipe.lookahead else []
         self.shapes = [*network.state_shapes, *place_shapes(recipe, len(STEMS)), *self.waiting]
+        # Equal shapes lie together in the state: to cut and join them takes fewer steps, which a hop has to do all.
+        self.groups = {
+            shape: [i for i, other in enumerate(self.shapes) if other == shape] for shape in dict.fromkeys(self.shapes)
+        }
 
     @property
     def state_size(self) -> int:
@@ -66,9 +70,7 @@ class Graph(nn.Module):
         mix = covariance(spectrum.transpose(2, 3).reshape(-1, 1, 4, self.recipe.grid.bins))
         parts, level = None, torch.zeros(1, 1)
         if state is not None:
-            level = state[:1].reshape(1, 1)
-            flat = state[1:].split([int(np.prod(shape)) for shape in self.shapes])
-            parts = [part.reshape(shape) for part, shape in zip(flat, self.shapes, strict=True)]
+            level, parts = self._parts_of(state)
         own = len(self.network.state_shapes)
         places = parts[own] if parts is not None and self.recipe.spatial else None
         seen, level = input_features(self.recipe.bands.pool(mix), self.recipe, level)
@@ -81,8 +83,28 @@ class Graph(nn.Module):
         wanted = slice(None) if self.recipe.causal else slice(CHUNK["left"], CHUNK["left"] + CHUNK["frames"])
         masks, places_after = masks_from(logits, mix, self.recipe, places, stems=len(STEMS) - 1, frames=wanted)
         if state is None:
-            return masks[:, 0]
-        return masks[:, 0], torch.cat([part.reshape(-1) for part in (level, *after, *places_after, *waiting)])
+            return _without_batch(masks)
+        return _without_batch(masks), self._state_of(level, [*after, *places_after, *waiting])
+
+    def _parts_of(self, state: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The level, (1, 1), and tensors of `self.shapes`."""
+        sizes = [len(places) * int(np.prod(shape)) for shape, places in self.groups.items()]
+        level, *joined = state.split([1, *sizes])
+        parts: dict[int, Tensor] = {}
+        for (shape, places), flat in zip(self.groups.items(), joined, strict=True):
+            together = flat.reshape(len(places) * shape[0], *shape[1:])
+            parts |= zip(places, together.split(shape[0]) if len(places) > 1 else [together], strict=True)
+        return level.reshape(1, 1), [parts[i] for i in range(len(parts))]
+
+    def _state_of(self, level: Tensor, parts: list[Tensor]) -> Tensor:
+        """The inverse of `_parts_of`."""
+        groups = ([parts[i] for i in places] for places in self.groups.values())
+        joined = (torch.cat(group) if len(group) > 1 else group[0] for group in groups)
+        return torch.cat([part.reshape(-1) for part in (level, *joined)])
+
+
+def _without_batch(masks: Tensor) -> Tensor:
+    return masks.reshape(-1, *map(int, masks.shape[2:]))  # which copies nothing, unlike an index
 
 
 def export_network(network: MaskNetwork, path: Path, card: dict[str, Any]) -> Model:
@@ -177,6 +199,7 @@ def _packed(graph: bytes) -> bytes:
             casts.append(onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
     _set_nodes(model.graph, [*casts, *model.graph.node])
     _share_constants(model.graph)
+    _join_reshapes(model.graph)
     packed: bytes = model.SerializeToString()
     return packed
 
@@ -198,6 +221,25 @@ def _share_constants(graph: onnx.GraphProto) -> None:
     for node in nodes:
         node.input[:] = [names.get(name, name) for name in node.input]
     _set_nodes(graph, nodes)
+
+
+def _join_reshapes(graph: onnx.GraphProto) -> None:
+    """Leave out what a Reshape makes undone: other shapes of the same values, each of which takes time to run."""
+    made = {name: node for node in graph.node for name in node.output}
+    fixed = {tensor.name for tensor in graph.initializer if 0 not in onnx.numpy_helper.to_array(tensor)}
+    for node in graph.node:
+        while node.op_type == "Reshape" and node.input[1] in fixed and node.input[0] in made:
+            before = made[node.input[0]]
+            if before.op_type not in ("Reshape", "Squeeze", "Unsqueeze", "Flatten"):
+                break
+            node.input[0] = before.input[0]
+    wanted = {output.name for output in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    _set_nodes(graph, kept[::-1])
 
 
 def _set_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
@@ -296,3 +338,19 @@ def hear_ahead(recipe: Recipe, parameters: dict[str, Tensor], lookahead: int) ->
         [weight, torch.zeros_like(weight)], dim=1
     )  # (bands, views of the frame and of the one ahead, size)
     return replace(recipe, lookahead=lookahead), {**parameters, "encode.weight": weight}
+
+
+def export_again(model: str | Path, path: Path) -> Model:
+    """Write a model that training exported once more: the same network and card, in the graph that this version makes.
+
+    Args:
+        model: Name of a shipped or imported model, or the path of an .onnx file.
+        path: The .onnx file to write.
+
+    Raises:
+        ModelError, DataError: As `load_parameters` and `export_network` do.
+    """
+    recipe, parameters = load_parameters(model)
+    network = make_network(recipe)
+    network.load_state_dict(parameters)
+    return export_network(network, path, load_model(model).card.values)

@@ -126,10 +126,10 @@ class BandSplitNetwork(MaskNetwork):
         """
         # Shapes as numbers, because the exporter would make the graph compute them for every frame.
         batch, cells, count, size = int(x.size(1)), int(x.size(3)), self.num_bands, self.recipe.band_features
-        # Gathered with frames last, so that the gathered values are contiguous.
-        gathered = functional.pad(x.reshape(-1, self.recipe.views * cells), (0, 1)).T.index_select(0, self.into_bands)
-        y = self.encode(gathered.reshape(count, len(self.into_bands) // count, -1).transpose(1, 2)).transpose(0, 1)
+        there = functional.pad(x.reshape(-1, self.recipe.views * cells), (0, 1)).index_select(1, self.into_bands)
+        y = self.encode(there.reshape(-1, count, len(self.into_bands) // count).transpose(0, 1)).transpose(0, 1)
         y, state = self.transform(y.reshape(-1, batch, count, size), state)
         y = self.decode(self.norm(y).reshape(-1, count, size).transpose(0, 1))
-        logits = y.transpose(1, 2).flatten(0, 1).index_select(0, self.out_of_bands).T
+        # Gathered with frames last, so that what is gathered lies together.
+        logits = y.transpose(1, 2).reshape(count * int(y.size(2)), -1).index_select(0, self.out_of_bands).T
         return logits.reshape(-1, batch, NUM_STEMS, 2, cells), state

@@ -16,9 +16,9 @@ MIN_LEVEL_POWER = 1e-6  # the lowest level of a streaming network: a frame of wh
 SILENT_SHARE = 1e-6  # of the loudest frame's power (-60 dB); quieter frames do not count for a chunked network's level
 FLOOR_MAGNITUDE = 1e-4  # relative to that level (-80 dB); lower magnitudes look like silence
 
-# From the squares of (left real, left imaginary, right real, right imaginary), and the products of each with the one
-# at its index in CROSSED, to the result of `covariance`.
-CROSSED = torch.tensor([2, 3, 1, 0])
+# Factors of products of (left real, left imaginary, right real, right imaginary), and the sums of these products that
+# make a covariance.
+FIRST, SECOND = torch.tensor([[0, 1, 2, 3, 0, 1, 2, 3], [0, 1, 2, 3, 2, 3, 1, 0]])
 SUMS = torch.tensor(
     [[1.0, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 0, 1, -1]]
 )
@@ -48,17 +48,18 @@ def frames_of(values: Tensor) -> Tensor:
 
 
 def decay_of(frames: Tensor, fall: float) -> Tensor:
-    """Return the weight of each frame in all later ones, shape (later, earlier): exp(-fall) for each frame between.
+    """Return the weight of the past in each frame, shape (later, 1 + earlier): exp(-fall) for each frame between.
+
+    The first column is for all that came before the first frame.
 
     Args:
-        frames: Numbers of the frames.
+        frames: As `frames_of` returns.
         fall: Decay in each frame.
     """
-    age = frames.unsqueeze(1) - frames.unsqueeze(0)
-    return torch.exp(-fall * age.clamp_min(0)) * (age >= 0)
+    return torch.exp(fall * (pad(frames, (1, 0)) - frames.unsqueeze(1))).tril(1)
 
 
-def running_level(power: Tensor, before: Tensor, frames_per_second: float) -> Tensor:
+def running_level(power: Tensor, before: Tensor, frames_per_second: float, frames: Tensor) -> Tensor:
     """Return the level of a streaming network: the highest power so far, falling by RELEASE_DB_PER_S.
 
     It is a closed form over the frames of a call, so that frames one by one give the same.
@@ -67,15 +68,14 @@ def running_level(power: Tensor, before: Tensor, frames_per_second: float) -> Te
         power: Power of each frame, shape (frames, batch, 1).
         before: Level before the first frame, shape (batch, 1).
         frames_per_second: Rate of frames.
+        frames: As `frames_of` returns.
 
     Returns:
         Level after each frame, shape (frames, batch, 1).
     """
-    fall = RELEASE_DB_PER_S / 10 * math.log(10) / frames_per_second
-    frames = frames_of(power)
-    level = (decay_of(frames, fall).unsqueeze(-1).unsqueeze(-1) * power).amax(dim=1)
-    gone = torch.exp(-fall * frames).unsqueeze(-1).unsqueeze(-1)
-    return torch.maximum(level, gone * before)
+    decay = decay_of(frames, RELEASE_DB_PER_S / 10 * math.log(10) / frames_per_second)
+    heard = torch.cat([before.unsqueeze(0), power])
+    return (decay.unsqueeze(-1).unsqueeze(-1) * heard).amax(dim=1)
 
 
 @cache
@@ -129,8 +129,8 @@ def covariance(parts: Tensor) -> Tensor:
     Returns:
         The same shape.
     """
-    crossed = parts * parts.index_select(-2, on(parts.device, CROSSED))
-    return on(parts.device, SUMS) @ torch.cat([parts.square(), crossed], dim=-2)
+    first, second = (parts.index_select(-2, on(parts.device, rows)) for rows in (FIRST, SECOND))
+    return on(parts.device, SUMS) @ (first * second)
 
 
 def parts_of(spectrum: Tensor) -> Tensor:
@@ -156,12 +156,14 @@ def input_features(covariances: Tensor, recipe: Recipe, level_before: Tensor) ->
     Returns:
         Features, about -2 to 2, shape (frames, batch, 4, cells), and the level after the last frame, shape (batch, 1).
     """
-    total = covariances[:, :, :2].sum(dim=(2, 3)).unsqueeze(-1) + 1e-12
+    total = covariances[:, :, :2].sum(dim=(2, 3)).unsqueeze(-1)
     if recipe.causal:
         # With a minimum, because otherwise hiss before a song would look like a song, and be remembered for seconds.
-        level = running_level(total.clamp_min(MIN_LEVEL_POWER), level_before, recipe.grid.sample_rate / recipe.grid.hop)
+        frames_per_second = recipe.grid.sample_rate / recipe.grid.hop
+        level = running_level(total.clamp_min(MIN_LEVEL_POWER), level_before, frames_per_second, frames_of(covariances))
         last = level[-1]
     else:
+        total = total + 1e-12
         # Only over audible frames, because a chunk at the start or end of a song is partly silent.
         sounding = (total > SILENT_SHARE * total.amax(dim=0, keepdim=True)).to(total.dtype)
         level, last = (total * sounding).sum(0, keepdim=True) / sounding.sum(0, keepdim=True), level_before

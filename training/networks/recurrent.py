@@ -78,11 +78,14 @@ class Block(nn.Module):
         Returns:
             Vectors of the same shape, and the next state.
         """
+        # Rows of all bands, because a graph's linear layers add their bias in one step only where they get a matrix.
         batch, bands, size = map(int, x.shape[1:])
         bands_state, whole_state = (tuple(state[:2]), tuple(state[2:])) if state else (None, None)
-        y, bands_state = self.band_lstm(self.band_norm(x).reshape(-1, batch * bands, size), bands_state)
-        x = x + self.band_out(self.drop(y)).reshape(-1, batch, bands, size)
-        summary = self.summarise(self.summary_norm(x))
-        y, whole_state = self.lstm(summary.reshape(-1, batch, bands * int(summary.size(3))), whole_state)
-        x = x + self.out(self.expand(self.drop(y)).reshape(-1, batch, bands, int(summary.size(3))))
-        return x, [*bands_state, *whole_state]
+        rows = x.reshape(-1, size)
+        y, bands_state = self.band_lstm(self.band_norm(rows).reshape(-1, batch * bands, size), bands_state)
+        rows = rows + self.band_out(self.drop(y).reshape(-1, int(y.size(2))))
+        summary = self.summarise(self.summary_norm(rows))
+        y, whole_state = self.lstm(summary.reshape(-1, batch, bands * int(summary.size(1))), whole_state)
+        whole = self.expand(self.drop(y).reshape(-1, int(y.size(2))))
+        rows = rows + self.out(whole.reshape(-1, int(summary.size(1))))
+        return rows.reshape(-1, batch, bands, size), [*bands_state, *whole_state]

@@ -26,18 +26,23 @@ EDGE_SHARE = 1e-4  # a channel with less than this of the other's power (-40 dB)
 
 # From (left, right, re, im) to (s, x, y, z).
 PAULI = torch.tensor([[0.5, 0.5, 0, 0], [0, 0, 1, 0], [0, 0, 0, -1], [0.5, -0.5, 0, 0]])
-INVERTED = torch.tensor([[1.0], [-1.0], [-1.0], [-1.0]])  # the inverse times the determinant
+SIGNS = torch.tensor([[1.0, -1, -1, -1]])  # of (s, x, y, z) in the inverse; and of their squares in the determinant
 # From (left, right, re, im) of a bin to the other channel divided by this one, times this one's power: real parts for
 # left and right, imaginary parts, and the same times i.
-OTHER = torch.tensor([[0.0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, -1], [0, 0, 0, 1]])
-OTHER_TURNED = torch.tensor([[0.0, 0, 0, 1], [0, 0, 0, -1], [0, 0, 1, 0], [0, 0, 1, 0]])
+OTHER = torch.tensor(
+    [[0.0, 0, 1, 0], [0, 0, 1, 0], [0, 0, 0, -1], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, -1], [0, 0, 1, 0], [0, 0, 1, 0]]
+)
+CERTAIN = torch.tensor(1 - SPREAD_SHARE)
 EVERYWHERE = torch.tensor([[SPREAD_SHARE], [0.0], [0.0], [0.0]])
 POWER = torch.tensor([[1.0, EDGE_SHARE, 0, 0], [EDGE_SHARE, 1.0, 0, 0]])
 
 
 def _filters_of_products() -> Tensor:
-    """Return the matrix from products of (s, x, y, z) with those of an inverse, (16,), to `filters_from`: (8, 16)."""
-    products = torch.eye(16).reshape(4, 4, 16)
+    """Return the matrix from products of (s, x, y, z) with those of another, (16,), to `filters_from`: (8, 16).
+
+    It includes the signs that the other has in its inverse.
+    """
+    products = torch.eye(16).reshape(4, 4, 16) * SIGNS.unsqueeze(-1)
     whole = products[0, 0] + products[1, 1] + products[2, 2] + products[3, 3]
     x, y, z = (products[0, i] + products[i, 0] for i in (1, 2, 3))
     turned_x, turned_y, turned_z = (products[i, j] - products[j, i] for i, j in ((2, 3), (3, 1), (1, 2)))
@@ -87,16 +92,25 @@ def masks_from(
     masks = softmax(logits)
     if not recipe.spatial:
         return recipe.bands.spread(masks[frames, :, :stems]), []
-    low, high = low_runs(recipe.bands), recipe.bands.runs(slice(-1, None))
-    low_mix = mix[..., : low.bins]
+    low, step = low_runs(recipe.bands), recipe.bands.steps[-1]
+    cells = recipe.bands.pool(mix)
+    low_cells, high_cells = masks.split([low.num_cells, recipe.bands.num_cells - low.num_cells], dim=-1)
     filters, after = filters_from(
-        masks[..., : low.num_cells], low.pool(low_mix), recipe, before, stems=stems, frames=frames
+        low_cells,
+        cells[..., : low.num_cells],
+        recipe,
+        before,
+        stems=stems,
+        frames=frames,
+        clock=frames_of(cells),
     )
-    low_masks = _at_bins(low.spread(filters), low_mix[frames])
-    # The first bin of the highest run belongs to the cell below, like a grid's last bin, which saves a copy.
-    high_masks = high.spread(masks[frames, :, :stems, :, low.num_cells :])[..., 1:]
-    # 0 times, because the exporter would make zeros_like a constant.
-    return torch.cat([low_masks, torch.stack([high_masks, 0 * high_masks], dim=-1)], dim=-2), after
+    low_masks = _at_bins(low.spread(filters), mix[frames, ..., : low.bins])
+    # Each high cell over its bins, with imaginary parts of 0.
+    high_cells = high_cells[frames, :, :stems]
+    high_masks = high_cells.unsqueeze(-1) * masks.new_tensor([1.0, 0.0] * step)
+    high_masks = high_masks.reshape(-1, *map(int, high_cells.shape[1:4]), step * int(high_cells.size(4)), 2)
+    # The first bin of the highest run goes with the cell below, and the grid's last one with the one below.
+    return torch.cat([low_masks, high_masks[..., 1:, :], high_masks[..., -1:, :]], dim=-2), after
 
 
 def softmax(logits: Tensor) -> Tensor:
@@ -126,6 +140,7 @@ def filters_from(
     *,
     stems: int | None = None,
     frames: slice = slice(None),
+    clock: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Return the filters of each cell, which make the channels of a stem from both channels of the mix.
 
@@ -136,38 +151,44 @@ def filters_from(
         before: As for `masks_from`.
         stems: As for `masks_from`.
         frames: As for `masks_from`.
+        clock: What `frames_of` returns, if it is known already.
 
     Returns:
         Filters, shape (frames, batch, stems, 8, cells), and the next state. The eight are factors on the channel
         itself, real parts for left and right, then imaginary parts, and then the same for the other channel.
     """
-    places, after = _places(masks, mix, recipe, before, frames)
+    places, after = _places(masks, mix, recipe, before, frames, clock)
     audible = mix[frames, :, :2] + SILENT_POWER
-    share = (masks[frames] * audible.unsqueeze(2)).sum(3, keepdim=True) / audible.sum(2, keepdim=True).unsqueeze(2)
-    places = share * places
+    weight = (audible / audible.sum(2, keepdim=True)).unsqueeze(2)
+    places = (masks[frames] * weight).sum(3, keepdim=True) * places
     whole = places.sum(dim=2, keepdim=True)
-    inverse = on(mix.device, INVERTED) * whole
-    inverse = inverse / (inverse * whole).sum(dim=3, keepdim=True)
-    products = places[:, :, :stems].unsqueeze(4) * inverse.unsqueeze(3)
-    return on(mix.device, FILTERS) @ products.flatten(3, 4), after
+    whole = whole / (on(mix.device, SIGNS) @ whole.square())
+    products = places[:, :, :stems].unsqueeze(4) * whole.unsqueeze(3)
+    batch, stems, _, _, cells = map(int, products.shape[1:])
+    return on(mix.device, FILTERS) @ products.reshape(-1, batch, stems, 16, cells), after
 
 
 @torch.no_grad()  # each is a mean of so many values that one mask hardly changes it
 def _places(
-    masks: Tensor, mix: Tensor, recipe: Recipe, before: Tensor | None, frames: slice
+    masks: Tensor, mix: Tensor, recipe: Recipe, before: Tensor | None, frames: slice, clock: Tensor | None
 ) -> tuple[Tensor, list[Tensor]]:
     """Return the stems' covariances (s, x, y, z), scaled to s = 1: (frames, batch, stems, 4, cells), or one frame."""
     places = masks.mean(dim=3, keepdim=True).square() * (on(mix.device, PAULI) @ mix).unsqueeze(2)
     after = []
     if recipe.causal:
-        places = _running_sum(places, before, recipe.grid.hop / recipe.grid.sample_rate / MEMORY_S)
+        clock = frames_of(mix) if clock is None else clock
+        places = _running_sum(places, before, recipe.grid.hop / recipe.grid.sample_rate / MEMORY_S, clock)
         places, after = places[frames], [places[-1]]
     else:
         places = places.sum(dim=0, keepdim=True)
-    places = functional.avg_pool2d(  # only over cells
-        places.flatten(0, 1), (1, NEIGHBOUR_CELLS), 1, (0, NEIGHBOUR_CELLS // 2), count_include_pad=False
-    ).reshape(-1, *map(int, places.shape[1:]))
-    return places * ((1 - SPREAD_SHARE) / (places[..., :1, :] + SILENT_POWER**2)) + on(mix.device, EVERYWHERE), after
+    batch, stems, _, cells = map(int, places.shape[1:])
+    rows = places.reshape(-1, 1, batch * stems * 4, cells)
+    rows = functional.avg_pool2d(
+        rows, (1, NEIGHBOUR_CELLS), 1, (0, NEIGHBOUR_CELLS // 2), count_include_pad=False
+    )  # cells alone
+    places = rows.reshape(-1, batch, stems, 4, cells)
+    certain = on(mix.device, CERTAIN) / (places[..., :1, :] + SILENT_POWER**2)
+    return places * certain + on(mix.device, EVERYWHERE), after
 
 
 def _at_bins(filters: Tensor, mix: Tensor) -> Tensor:
@@ -179,15 +200,13 @@ def _at_bins(filters: Tensor, mix: Tensor) -> Tensor:
     """
     batch, bins = map(int, (mix.size(1), mix.size(3)))
     power = (on(mix.device, POWER) @ mix + SILENT_POWER**2).reshape(-1, batch, 1, 1, 2, bins)
-    other, turned = (
-        (on(mix.device, rows) @ mix).reshape(-1, batch, 1, 2, 2, bins) / power for rows in (OTHER, OTHER_TURNED)
-    )
+    other, turned = ((on(mix.device, OTHER) @ mix).reshape(-1, batch, 1, 4, 2, bins) / power).split(2, dim=3)
     own, real, imag = filters.reshape(-1, *map(int, filters.shape[1:3]), 4, 2, bins).split([2, 1, 1], dim=3)
     masks: Tensor = own + real * other + imag * turned
     return masks.permute(0, 1, 2, 4, 5, 3)
 
 
-def _running_sum(values: Tensor, before: Tensor | None, fall: float) -> Tensor:
+def _running_sum(values: Tensor, before: Tensor | None, fall: float, clock: Tensor) -> Tensor:
     """Return sums over all frames so far, (frames, ...), that decay by exp(-fall) in each frame.
 
     It is a closed form over the frames of a call, so that frames one by one give the same. Its work grows with the
@@ -197,15 +216,14 @@ def _running_sum(values: Tensor, before: Tensor | None, fall: float) -> Tensor:
         values: Shape (frames, ...).
         before: Sum before the first frame.
         fall: Decay in each frame.
+        clock: As `frames_of` returns.
     """
     if int(values.size(0)) > SPAN_FRAMES:
         spans = []
         for span in values.split(SPAN_FRAMES):
-            spans.append(_running_sum(span, before, fall))
+            spans.append(_running_sum(span, before, fall, clock[: len(span)]))
             before = spans[-1][-1]
         return torch.cat(spans)
-    frames = frames_of(values)
-    sums = (decay_of(frames, fall) @ values.flatten(1)).reshape(-1, *map(int, values.shape[1:]))
-    if before is None:
-        return sums
-    return sums + torch.exp(-fall * frames).reshape(-1, 1, 1, 1, 1) * before
+    before = torch.zeros_like(values[0]) if before is None else before
+    heard = torch.cat([before.reshape(1, -1), values.flatten(1)])
+    return (decay_of(clock, fall) @ heard).reshape(-1, *map(int, values.shape[1:]))

@@ -1,20 +1,31 @@
 """What a network sees, how it is judged, and that the engine runs exactly what PyTorch trained."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from stembridge.core.errors import DataError
 from stembridge.engine import StemProcessor
 from stembridge.engine.stft import Analysis
 from stembridge.models import ModelError, load_model
-from stembridge.training.export import MAX_DIFFERENCE, export_network, hear_ahead, load_parameters, parity, rounded
+from stembridge.training.export import (
+    MAX_DIFFERENCE,
+    export_again,
+    export_network,
+    hear_ahead,
+    load_parameters,
+    parity,
+    rounded,
+)
 from stembridge.training.inference import separate_clip
 from stembridge.training.networks.base import MaskNetwork
 from stembridge.training.networks.features import (
     covariance,
+    frames_of,
     input_features,
     parts_of,
     running_level,
@@ -78,7 +89,7 @@ def test_running_level_is_a_peak_that_falls():
     for frame in power:
         level = torch.maximum(frame, level * fall)
         wanted.append(level)
-    assert torch.allclose(running_level(power, before, 100), torch.stack(wanted), rtol=1e-4)
+    assert torch.allclose(running_level(power, before, 100, frames_of(power)), torch.stack(wanted), rtol=1e-4)
 
 
 def test_features_do_not_depend_on_level(tiny_recipe):
@@ -181,6 +192,32 @@ def test_parameters_come_back_from_the_graph(any_recipe, tmp_path):
     assert set(parameters) == set(network.state_dict())
     for name, value in network.state_dict().items():
         assert torch.equal(parameters[name], value), name
+
+
+def test_a_model_can_be_exported_again_with_all_that_its_card_says(any_recipe, tmp_path):
+    export_network(randomised(any_recipe), tmp_path / "one.onnx", {**CARD, "description": "once"})
+    export_again(tmp_path / "one.onnx", tmp_path / "other.onnx")
+    one, other = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "other"))
+    assert other | {"sha256": ""} == one | {"sha256": ""}
+    (_, before), (_, after) = (load_parameters(tmp_path / f"{name}.onnx") for name in ("one", "other"))
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("name", ["live", "studio"])
+def test_the_networks_that_ship_sound_like_pytorch_with_their_parameters(name):
+    recipe, parameters = load_parameters(name)
+    network = make_network(recipe).eval()
+    network.load_state_dict(parameters)
+    assert parity(network, load_model(name)) < 1e-5
+
+
+def test_a_graph_gives_no_tensor_a_shape_that_the_next_step_undoes(tiny_recipe, tmp_path):
+    model = export_network(randomised(tiny_recipe), tmp_path / "tiny.onnx", CARD)
+    nodes = onnx.load_model_from_string(model.graph).graph.node
+    shaped = {node.output[0] for node in nodes if node.op_type in ("Reshape", "Squeeze", "Flatten")}
+    assert shaped
+    assert not [node.name for node in nodes if node.op_type == "Reshape" and node.input[0] in shaped]
 
 
 def test_large_tensors_are_kept_in_half_precision(tmp_path):
