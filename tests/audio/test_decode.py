@@ -133,7 +133,7 @@ def test_the_block_size_changes_nothing(size, kind, make, noise):
 def test_blocks_are_read_once(make, noise):
     with open_audio(make("flac-16", noise(1000))) as reader:
         list(reader.blocks())
-        with pytest.raises(ValueError, match="open the file again"):
+        with pytest.raises(ValueError, match="has been read already; open it again"):
             next(reader.blocks())
 
 
