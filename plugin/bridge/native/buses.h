@@ -15,7 +15,7 @@ public:
     explicit Buses(const std::vector<std::string>& others) : others_(others), active_(others.size()) {}
 
     int count(int32_t direction) const { return direction == vst3::kInput ? 1 : 1 + shown(); }
-    // Offer the main output only, to a host that connects all outputs of a plugin.
+    // Offer the main output only.
     void hide_others() { hidden_ = true; }
     vst3::Result info(int32_t direction, int32_t index, vst3::BusInfo* bus) const;
     vst3::Result activate(int32_t direction, int32_t index, bool on);

@@ -13,9 +13,7 @@ namespace {
 
 constexpr double kLowestRate = 8000, kHighestRate = 192000;  // Hz
 constexpr int32_t kMidiChannels = 16;
-// They connect all outputs of a plugin, even those that are inactive: Ardour would play each stem a second time, and
-// Carla's rack would not take the plugin.
-constexpr const char* kConnectAll[] = {"Ardour", "Carla", "Mixbus"};
+constexpr const char* kCarla = "Carla";  // its rack takes no plugin that has further outputs, even inactive ones
 
 std::string read_all(IBStream* stream) {
     std::string text;
@@ -66,9 +64,7 @@ uint32_t VST3_CALL Plugin::release() {
 Result VST3_CALL Plugin::initialize(FUnknown* context) {
     if (initialized_) return kResultFalse;
     initialized_ = true;
-    std::string host = name_of(context);
-    for (const char* name : kConnectAll)
-        if (host.rfind(name, 0) == 0) buses_.hide_others();
+    if (name_of(context).rfind(kCarla, 0) == 0) buses_.hide_others();
     return kResultOk;
 }
 

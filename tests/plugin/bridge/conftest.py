@@ -116,6 +116,7 @@ def play(host, tmp_path):
         modes=(),
         playheads=(),
         choices=(),
+        connects=(),
         **settings,
     ) -> Played:
         folder = tmp_path / f"played{next(numbers)}"
@@ -127,6 +128,7 @@ def play(host, tmp_path):
         command += [f"{name}={value}" for name, value in settings.items()] + [f"move={move}" for move in moves]
         command += [f"mode={mode}" for mode in modes] + [f"playhead={playhead}" for playhead in playheads]
         command += [f"choose={choice}" for choice in choices]
+        command += [f"connect={connect}" for connect in connects]
         with open(folder / "stderr", "w") as stderr, subprocess.Popen(command, stdout=-1, stderr=stderr) as process:
             lines = [process.stdout.readline().decode().split()]
             if children := psutil.Process(process.pid).children():

@@ -50,6 +50,22 @@ def test_each_stem_has_an_output_and_they_sum_to_the_main_one(
     assert all(np.abs(stems[k]).max() > 0.01 for k in (0, 2, 3))
 
 
+def test_a_host_connects_outputs_in_the_middle_of_a_stream(stem_mix, tiny_live_model, noise, play):
+    """Ardour passes buffers for all outputs, and one buffer for all that are not connected."""
+    audio, switched = noise(2, 40000), 20000
+    settings = {"realtime": 0, "block": 500, "outputs": 5, "moves": ["0:Vocals mute:1"]}
+    played = play(stem_mix(tiny_live_model), audio, connects=["0:1", f"{switched}:5"], **settings)
+    main, *stems = played.out.reshape(5, 2, -1)
+    begun = [
+        StemProcessor(tiny_live_model, 44100, 2, {"vocals": -80}).process(part)
+        for part in (audio[:, :switched], audio[:, switched:])
+    ]
+    np.testing.assert_allclose(main, np.concatenate(begun, axis=-1), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(main[:, switched:], sum(stems)[:, switched:], rtol=0, atol=2e-6)
+    assert not np.any(np.stack(stems)[..., :switched])
+    assert played.dry == []
+
+
 def test_stems_can_be_taken_before_their_faders(stem_mix, tiny_live_model, noise, play):
     audio, switched = noise(2, 40000), 20000
     moves = [f"0:Vocals:{normalized(-6)}", "0:Drums mute:1", f"{switched}:Stems pre fader:1"]

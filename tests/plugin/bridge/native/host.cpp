@@ -2,21 +2,23 @@
 //
 //   host LIBRARY play INPUT OUTPUT key=value ...
 //
-// runs a bundle's library over a file of samples, in real time or as fast as it goes. INPUT and OUTPUT: float32, planar,
-// `channels` times as many samples as there are; OUTPUT has the channels of one output after the other. Keys: rate (Hz),
-// channels, out_channels (as many by default), outputs (how many are in use), block (samples), wide (1 for 64-bit
-// samples), realtime (0 or 1: how it is set up, and the mode of all blocks), slower (how many times as slowly real time
-// goes), ready (0 to begin at once, 1 to wait for the worker first), fifo (1 for real-time scheduling of the thread that
-// processes), cycle=START:END (the playhead's loop, in samples), state=FILE and
-// save=FILE (a state to begin with, and to write at the end), reactivate (1 to activate the plugin again when it says that
-// its latency has changed), and any number of mode=SAMPLE:MODE, the mode of all
-// blocks from there on (0 realtime, 1 prefetch, 2 offline), playhead=SAMPLE:POSITION, where the playhead is when the block
-// at that sample begins (-1 if it stops), and move=SAMPLE:TITLE:NORMALISED, a point in a parameter's queue, and
-// choose=SAMPLE:TITLE:NORMALISED, a value that the user sets before the block with that sample. Blocks of mode
-// 0 come at the pace of the sound. Prints "key value" lines: the latency in samples, before the first block; the first
-// sample and the length of each block that went out dry and of each that was said to be silent; what the plugin shows, as
-// "shown SAMPLE|TITLE|TEXT"; the latency whenever the plugin says that it has changed, as "changed SAMPLE LATENCY"; and per call the longest time, the 99th percentile and the median (ms) and how many took
-// longer than the block lasts.
+// runs a bundle's library over a file of samples, in real time or as fast as it goes. INPUT and OUTPUT: float32,
+// planar, `channels` times as many samples as there are; OUTPUT has the channels of one output after the other. Keys:
+// rate (Hz), channels, out_channels (as many by default), outputs (how many are in use), block (samples), wide (1 for
+// 64-bit samples), realtime (0 or 1: how it is set up, and the mode of all blocks), slower (how many times as slowly
+// real time goes), ready (0 to begin at once, 1 to wait for the worker first), fifo (1 for real-time scheduling of the
+// thread that processes), cycle=START:END (the playhead's loop, in samples), state=FILE and save=FILE (a state to begin
+// with, and to write at the end), reactivate (1 to activate the plugin again when it says that its latency has
+// changed), and any number of mode=SAMPLE:MODE, the mode of all blocks from there on (0 realtime, 1 prefetch, 2
+// offline), playhead=SAMPLE:POSITION, where the playhead is when the block at that sample begins (-1 if it stops),
+// connect=SAMPLE:OUTPUTS, how many outputs are in use from there on, move=SAMPLE:TITLE:NORMALISED, a point in a
+// parameter's queue, and choose=SAMPLE:TITLE:NORMALISED, a value that the user sets before the block with that sample.
+// Outputs that are not in use share one buffer, as in Ardour, and with `connect` the main output is where the input is.
+// Blocks of mode 0 come at the pace of the sound. Prints "key value" lines: the latency in samples, before the first
+// block; the first sample and the length of each block that went out dry and of each that was said to be silent; what
+// the plugin shows, as "shown SAMPLE|TITLE|TEXT"; the latency whenever the plugin says that it has changed, as "changed
+// SAMPLE LATENCY"; and per call the longest time, the 99th percentile and the median (ms) and how many took longer than
+// the block lasts.
 //
 //   host LIBRARY check
 //
@@ -118,6 +120,20 @@ Result Plugin::arrange(int in_channels, int out_channels, int outputs) {
     SpeakerArrangement in = in_channels == 1 ? kMono : kStereo;
     std::vector<SpeakerArrangement> outs(outputs, out_channels == 1 ? kMono : kStereo);
     return processor->setBusArrangements(&in, 1, outs.data(), outputs);
+}
+
+void Plugin::connect(int in_channels, int out_channels, int outputs) {
+    processor->setProcessing(0);
+    component->setActive(0);
+    SpeakerArrangement in = in_channels == 1 ? kMono : kStereo;
+    std::vector<SpeakerArrangement> outs;
+    for (int k = 0; k < component->getBusCount(kAudio, kOutput); k++) {
+        component->activateBus(kAudio, kOutput, k, k < outputs);
+        outs.push_back(k >= outputs ? kEmpty : out_channels == 1 ? kMono : kStereo);
+    }
+    processor->setBusArrangements(&in, 1, outs.data(), static_cast<int32_t>(outs.size()));
+    component->setActive(1);
+    processor->setProcessing(1);
 }
 
 Result Plugin::set_up(double rate, int block, int32_t mode, int32_t sample_size) {

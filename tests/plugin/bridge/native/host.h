@@ -150,6 +150,8 @@ struct Plugin {
     }
     Result arrange(int in_channels, int out_channels, int outputs = 1);
     Result arrange(int channels) { return arrange(channels, channels); }
+    // Ardour does this in its audio thread, in the middle of a stream: only the first `outputs` outputs are in use.
+    void connect(int in_channels, int out_channels, int outputs);
     Result set_up(double rate, int block, int32_t mode, int32_t sample_size = kSample32);
     int64_t dropouts() const { return library.count_dropouts(instance); }
     std::string text(ParamId id, double value);

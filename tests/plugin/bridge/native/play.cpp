@@ -31,6 +31,7 @@ struct Settings {
     std::vector<std::string> moves, choices;
     std::map<int64_t, int32_t> modes;
     std::map<int64_t, int64_t> playheads;
+    std::map<int64_t, int> connects;
     int64_t cycle_start = 0, cycle_end = 0;
 
     explicit Settings(int count, char** arguments) {
@@ -56,6 +57,7 @@ struct Settings {
             else if (key == "save") save = value;
             else if (key == "mode") modes[std::atoll(value)] = std::atoi(second);
             else if (key == "playhead") playheads[std::atoll(value)] = std::atoll(second);
+            else if (key == "connect") connects[std::atoll(value)] = std::atoi(second);
             else if (key == "cycle") cycle_start = std::atoll(value), cycle_end = std::atoll(second);
             else fail("no such key");
         }
@@ -176,6 +178,8 @@ int play(const Library& library, int count, char** arguments) {
     int64_t length = static_cast<int64_t>(input.size()) / settings.channels, dropouts = plugin.dropouts();
     int out_channels = settings.outputs * settings.out_channels;
     std::vector<float> output(out_channels * length);
+    std::vector<float> unused(settings.block);
+    int connected = settings.outputs;
     std::vector<int64_t> took;
     int64_t late = 0, start_ns = now_ns();
     int32_t mode = settings.realtime ? kRealtime : kOffline;
@@ -184,7 +188,16 @@ int play(const Library& library, int count, char** arguments) {
         int32_t size = static_cast<int32_t>(std::min<int64_t>(settings.block, length - from));
         std::vector<float*> in, out;
         for (int c = 0; c < settings.channels; c++) in.push_back(&input[c * length + from]);
-        for (int c = 0; c < out_channels; c++) out.push_back(&output[c * length + from]);
+        if (auto changed = settings.connects.find(from); changed != settings.connects.end()) {
+            connected = changed->second;
+            plugin.connect(settings.channels, settings.out_channels, connected);
+        }
+        for (int c = 0; c < out_channels; c++)
+            out.push_back(c < connected * settings.out_channels ? &output[c * length + from] : unused.data());
+        for (int c = 0; c < settings.channels && !settings.connects.empty(); c++) {
+            std::copy_n(in[c], size, out[c]);
+            in[c] = out[c];
+        }
         Changes changes, shown;
         changes.fill(points, from, from + size);
         auto changed = settings.modes.upper_bound(from);
