@@ -27,24 +27,12 @@ ModelArgument = Annotated[
 @app.callback(invoke_without_command=True)
 def _models(
     context: typer.Context,
-    card: Annotated[
-        str | None,
-        typer.Option(
-            "--card",
-            metavar="NAME",
-            autocompletion=model_names_from,
-            help="Print the whole card of a model, as JSON, and exit.",
-        ),
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the networks that --model knows by name; import networks by others.
 
     Each network's weights have their own terms: see `stembridge models show NAME`.
     """
-    if card is not None:
-        show_model(card)
-        raise typer.Exit
     if context.invoked_subcommand is None:
         list_models(as_json)
 

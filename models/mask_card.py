@@ -49,7 +49,7 @@ class MaskCard:
     hop: int
     chunk: Chunk | None
     lookahead: int
-    values: dict[str, Any] = field(compare=False)
+    values: dict[str, Any] = field(compare=False, repr=False)
 
     @property
     def realtime(self) -> bool:

@@ -111,7 +111,7 @@ class StemsCard:
     masks: Masks | None
     graphs: tuple[Graph, ...]
     denoise: bool  # run each graph on the segment and on its negative, and use half the difference of the results
-    values: dict[str, Any] = field(compare=False)  # the whole JSON object
+    values: dict[str, Any] = field(compare=False, repr=False)  # the whole JSON object
 
     mode: ClassVar[str] = "stems"
     realtime: ClassVar[bool] = False  # segments are seconds long

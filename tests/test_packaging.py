@@ -109,7 +109,7 @@ def test_an_installed_wheel_runs(wheel, tmp_path):
         "assert stembridge.__file__.startswith(sys.path[0]), stembridge.__file__\n"
         "sys.exit(main())"
     )
-    command = [sys.executable, "-c", code, target, "models", "--card", "studio"]
+    command = [sys.executable, "-c", code, target, "models", "show", "studio"]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["name"] == "studio"

@@ -96,7 +96,7 @@ def test_an_unknown_model(desk, command, model):
 
 def test_a_model_that_is_no_model(desk):
     (desk.folder / "net.onnx").write_text("la la la")
-    assert "net" in desk.refused("models", "--card", "net.onnx", here=True)
+    assert "net" in desk.refused("models", "show", "net.onnx", here=True)
     assert "net" in desk.refused("remix", desk.make_song(), "-o", "out.wav", "--vocals", "-6", "--model", "net.onnx")
 
 
@@ -198,7 +198,7 @@ def test_a_kind_of_file_that_cannot_be_written(desk, output):
         ["vst3", "list", "--dir", "song.wav"],
         ["seperate", "song.wav"],
         ["--nonsense"],
-        ["models", "--card", "nonsense"],
+        ["models", "show", "nonsense"],
     ],
 )
 def test_wrong_usage(desk, arguments):
@@ -284,7 +284,7 @@ def test_a_file_cut_short_renders_what_decodes_with_one_warning(desk, name):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["presets", "--show"], ["models", "--card"], ["remix", "song.wav", "-o", "out.wav", "--automation"]]
+    "arguments", [["presets", "--show"], ["models", "show"], ["remix", "song.wav", "-o", "out.wav", "--automation"]]
 )
 def test_memory_that_runs_out(desk, arguments):
     desk.make_song()

@@ -149,7 +149,7 @@ def test_models_are_listed_and_a_card_is_printed(desk):
         for stem, score in row["sdr_db"].items():
             assert f"{stem} {score:.1f}" in line
         assert "non-commercial" in row["terms"]
-    result = desk.call("models", "--card", desk.model)
+    result = desk.call("models", "show", desk.model)
     card = json.loads(result.stdout)
     assert card["name"] == "tiny_live"
     assert card["stems"] == list(STEMS)
