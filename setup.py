@@ -1,5 +1,6 @@
 """Builds the VST3 shell. All else is in pyproject.toml, where setuptools still calls extensions experimental."""
 
+import sys
 from glob import glob
 
 from setuptools import Extension, setup
@@ -25,4 +26,4 @@ shell = Extension(
 )
 
 # The root is the package, and by its name this file is left out of it.
-setup(script_name="setup.py", ext_modules=[shell])
+setup(script_name="setup.py", ext_modules=[shell] if sys.platform == "linux" else [])

@@ -142,7 +142,7 @@ def play_live(
         if began:
             moves = _keep_moves(control, record_moves, live.settings.sample_rate, force)
             stop = sys.exception()  # None at the end; a signal is not an error either, unless the terminal is gone
-            if not isinstance(stop, Exception) and getattr(stop, "number", None) != signal.SIGHUP:
+            if not isinstance(stop, Exception) and getattr(stop, "number", 0) != getattr(signal, "SIGHUP", None):
                 _sum_up(live, moves)
 
 

@@ -2,6 +2,7 @@
 
 import queue
 import signal
+import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,7 +82,7 @@ class Mixer(App[None]):
     def on_mount(self) -> None:
         """Begin to follow the sound."""
         self._strips[0].focus()
-        if not self.is_headless and hasattr(signal, "SIGCONT"):
+        if not self.is_headless and sys.platform != "win32":
             # After SIGCONT Textual would start a second reader of keys, and never end. So Ctrl-Z does nothing.
             signal.signal(signal.SIGCONT, signal.SIG_DFL)
             signal.signal(signal.SIGTSTP, signal.SIG_IGN)

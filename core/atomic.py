@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -144,8 +145,9 @@ def _staged(part: Path, place: Path, temporary: ExitStack) -> Path:
             shutil.copy2(finished, part)
     with suppress(FileNotFoundError):
         old = place.stat()
-        with suppress(OSError):  # another user's file, or a disk without owners
-            os.chown(part, old.st_uid, old.st_gid)
+        if sys.platform != "win32":
+            with suppress(OSError):  # another user's file, or a disk without owners
+                os.chown(part, old.st_uid, old.st_gid)
         with suppress(OSError):  # a disk without permissions
             os.chmod(part, stat.S_IMODE(old.st_mode))
     return part

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 from threading import Lock, Thread
 from typing import Any
 from weakref import WeakValueDictionary
@@ -88,6 +89,6 @@ def _new_session(card: Card, graph: GraphFile, threads: int, providers: list[str
         raise ModelError(f"{graph.path}: ONNX Runtime cannot load this graph: {reason}") from made
     check_used(providers, made.get_providers())
     # The C library keeps the memory that optimising the graph took (50 MB for `studio`); give it back to the system.
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
     return made

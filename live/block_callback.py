@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -139,6 +140,6 @@ def request_realtime_priority(priority: int) -> None:
     Args:
         priority: From 1 to 99, higher is more urgent.
     """
-    if hasattr(os, "sched_setscheduler"):
+    if sys.platform == "linux":
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))

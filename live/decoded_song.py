@@ -1,7 +1,9 @@
 """A song that is decoded into a temporary file while it plays."""
 
 import os
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,6 +43,7 @@ class DecodedSong:
         self._pieces: Iterator[None] | None = None
         self._expected: int | None = None
         self._file: Any = None
+        self._moving = threading.Lock()  # of the file's position, where reading moves it
         self.forget()
 
     @property
@@ -75,7 +78,16 @@ class DecodedSong:
         size = 4 * self._num_channels
         n = max(0, min(n, self.frames - start))
         file = self._file
-        data = os.pread(file.fileno(), n * size, start * size) if file is not None and n else b""
+        if file is None or not n:
+            data = b""
+        elif sys.platform == "win32":
+            with self._moving:
+                end = file.tell()
+                file.seek(start * size)
+                data = file.read(n * size)
+                file.seek(end)
+        else:
+            data = os.pread(file.fileno(), n * size, start * size)
         return np.frombuffer(data, np.float32).reshape(-1, self._num_channels).T
 
     def forget(self) -> None:
@@ -109,8 +121,9 @@ class DecodedSong:
 
     def _keep(self, piece: NDArray[np.float32]) -> None:
         try:
-            self._file.write(np.ascontiguousarray(piece.T))
-            self._file.flush()
+            with self._moving:
+                self._file.write(np.ascontiguousarray(piece.T))
+                self._file.flush()
         except OSError as error:
             raise OSError(
                 f"{self.path}: the decoded sound does not fit into {tempfile.gettempdir()}: {error.strerror}; make "

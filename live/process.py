@@ -11,6 +11,7 @@ from contextlib import closing, nullcontext, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from ..core.processes import ignore_ctrl_c
 from .block_callback import BlockCallback
 from .devices import PERIODS, play_through_devices
 from .settings import Settings
@@ -33,6 +34,7 @@ def play(settings: Settings, memory: SharedMemory, pipe: Connection) -> None:
         memory: Shared with the process that controls the sound.
         pipe: Connects the two processes. All other messages that arrive are commands for the songs.
     """
+    ignore_ctrl_c()
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # sound systems write to stderr, in the middle of the mixer's screen
     stopped = threading.Event()
@@ -57,6 +59,8 @@ def _play(
     def report(line: str) -> None:
         send("report", line)
 
+    if settings.realtime and sys.platform != "linux":
+        report("the sound has no real-time priority, which only Linux gives; if it drops out, choose a larger block")
     device = "device" in (settings.input_kind, settings.output_kind)
     work = BlockCallback(settings, memory, stopped, PERIODS if device else 1)
     gc.collect()

@@ -3,11 +3,9 @@
 import atexit
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +17,7 @@ from ..control.listener import report_safely
 from ..core.errors import LiveError
 from ..core.gains import SILENCE_DB, check_gain_db
 from ..core.log import say
+from ..core.processes import start_blocked
 from ..core.stems import check_stems
 from ..presets.gains import Gains
 from .process import play
@@ -30,7 +29,6 @@ from .transport import Transport
 __all__ = ["Live"]
 
 PROCESS_TIMEOUT_S = 10.0  # for the end of the other process
-BLOCKED_SIGNALS = "SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Live:
@@ -203,12 +201,8 @@ class Live:
 
     def _start_and_listen(self, theirs: Connection) -> None:
         try:
-            resource_tracker.ensure_running()  # now, because it unblocks signals
-            # The new process inherits blocked signals: it ends when this one says so, or is gone.
-            signal.pthread_sigmask(
-                signal.SIG_BLOCK, {getattr(signal, name) for name in BLOCKED_SIGNALS if hasattr(signal, name)}
-            )
-            self._process.start()
+            # It ends when this process says so, or is gone.
+            start_blocked(self._process, "SIGINT", "SIGTERM", "SIGHUP")
         except Exception as error:  # of any kind, because `start` waits for the result
             reason: object = error
             if getattr(multiprocessing.current_process(), "_inheriting", False):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pedalboard import VST3Plugin
 
 from ..core.errors import BridgeError, StemBridgeError
-from .bridge.bundle import bundle_library, read_bundle
+from .bridge.bundle import bundle_library, read_bundle, require_linux
 from .bridge.descriptor import BYPASS
 from .bridge.factory import Toggle, refuse_while_importing
 from .loading import WrongThreadError, load
@@ -47,6 +47,7 @@ class HostedPlugin(VST3Plugin):
 
     def __init__(self, bundle: str | os.PathLike[str], /, **parameters: float | bool) -> None:
         refuse_while_importing()
+        require_linux()
         path = Path(os.path.abspath(bundle))
         self._descriptor = read_bundle(path)
         if not bundle_library(path).is_file():

@@ -235,10 +235,10 @@ def test_no_modules_import_each_other_in_a_circle():
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError with the circle
 
 
-def test_the_ground_floor_needs_the_standard_library_and_pydantic_to_check_what_users_write():
+def test_the_ground_floor_needs_the_standard_library_but_to_check_what_users_write_and_for_locks_on_windows():
+    needed = {"documents.py": {"pydantic"}, "locks.py": {"filelock"}}
     for path in (ROOT / "core").rglob("*.py"):
-        checked = {"pydantic"} if path.name == "documents.py" else set()
-        assert libraries_of(path) <= sys.stdlib_module_names | checked, path
+        assert libraries_of(path) <= sys.stdlib_module_names | needed.get(path.name, set()), path
 
 
 def test_the_engine_needs_numpy_onnx_runtime_and_soxr_only():

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import AudioError, DataError
 from ..core.log import say
+from ..core.processes import ignore_ctrl_c, start_blocked
 from ..models import load_model
 from .data.labels import Labels, Passage
 from .data.songs import SAMPLE_RATE, STEMS, Song
@@ -90,12 +90,7 @@ class LabelledSongs:
         process = multiprocessing.get_context("spawn").Process(
             target=_label_rest, args=(rest, teacher, self._labels.folder, os.getpid()), daemon=True
         )
-        resource_tracker.ensure_running()  # now, because it unblocks signals
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            process.start()  # it inherits the blocked Ctrl-C, which ends this process first
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        start_blocked(process, "SIGINT")  # Ctrl-C ends this process first
         try:
             yield
         finally:
@@ -125,7 +120,9 @@ def _label_first_stretches(songs: list[Song], labels: Labels, report: Callable[[
 
 def _label_rest(songs: list[Song], teacher: str, folder: Path, parent: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # which removes temporary files
-    os.nice(10)
+    ignore_ctrl_c()
+    if sys.platform != "win32":
+        os.nice(10)
     labels = Labels(load_model(teacher), folder)
     for song in songs:
         for _ in labels.label(song, whole=True):

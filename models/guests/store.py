@@ -1,17 +1,17 @@
 """The user's folder of models. An imported model appears whole or not at all, even if the import is killed."""
 
-import fcntl
 import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import ModelError
+from ...core.locks import locked
 from ...core.suggest import did_you_mean
 from ..card import parse_card
 from ..mask_card import MaskCard
@@ -46,19 +46,21 @@ def staging() -> Iterator[Path]:
     """Yield an empty hidden folder for an import, in the user's folder of models, and remove it at the end."""
     folder = user_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder):
         for orphan in folder.glob(f"{STAGING_PREFIX}*"):
             # A folder that is not locked belongs to an import that was killed.
-            with suppress(BlockingIOError, FileNotFoundError), _locked(orphan, fcntl.LOCK_NB):
-                shutil.rmtree(orphan)
+            with suppress(BlockingIOError, FileNotFoundError):
+                with locked(orphan, wait=False):
+                    pass
+                shutil.rmtree(orphan, ignore_errors=True)
         staged = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=folder))
-        lock = os.open(staged, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = ExitStack()
+        lock.enter_context(locked(staged))
     try:
         yield staged
     finally:
+        lock.close()  # first, because Windows removes no file that is open
         shutil.rmtree(staged, ignore_errors=True)
-        os.close(lock)
 
 
 def stage_model(staged: Path, values: dict[str, Any], files: list[Path]) -> Model:
@@ -94,7 +96,7 @@ def publish_model(model: Model, overwrite: bool) -> None:
         OSError: A file cannot be moved.
     """
     name, folder = model.card.name, user_folder()
-    with _locked(folder):
+    with locked(folder):
         check_name(name, overwrite)
         for graph in model.graphs:
             if graph.path.exists():
@@ -120,7 +122,7 @@ def adopt_model(model: Model, name: str, overwrite: bool, terms: str | None = No
     values = {**model.card.values, "name": name} | ({} if terms is None else {"terms": terms})
     with staging() as staged:
         if isinstance(model.card, MaskCard):
-            with _locked(user_folder()):
+            with locked(user_folder()):
                 check_name(name, overwrite)
                 save_model(user_folder() / f"{name}.onnx", model.graph, values)
                 _remove_unused(user_folder())
@@ -148,7 +150,7 @@ def remove_model(name: str) -> None:
     if name not in (imported := own_models()):
         choices = f"choose from {', '.join(imported)}" if imported else "no model has been imported"
         raise ModelError(f"no imported model {name!r}{did_you_mean(name, imported)}; {choices}")
-    with _locked(folder):
+    with locked(folder):
         (folder / f"{name}.json").unlink(missing_ok=True)  # from now on the model is gone
         (folder / f"{name}.onnx").unlink(missing_ok=True)
         _remove_unused(folder)
@@ -175,14 +177,3 @@ def _remove_unused(folder: Path) -> None:
     for path in folder.glob("*.onnx"):
         if IMPORTED_GRAPH.fullmatch(path.name) and path.name not in used:
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(folder: Path, flags: int = 0) -> Iterator[None]:
-    """Lock a folder against other processes. Raises BlockingIOError if it is locked and the flags say not to wait."""
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | flags)
-        yield
-    finally:
-        os.close(lock)

@@ -73,20 +73,29 @@ def home_folders(package: str) -> list[str]:
     ]
 
 
+def require_linux() -> None:
+    """Raise BridgeError on systems other than Linux."""
+    if sys.platform != "linux":
+        raise BridgeError(
+            f"VST3 plugins of StemBridge run on Linux only, and this is {platform.system()}; use "
+            "stembridge.StemProcessor, remix or separate here"
+        )
+
+
 def shell_library() -> Path:
     """Return the path of the native shell.
 
     Raises:
-        BridgeError: It was not built.
+        BridgeError: It was not built, or this is not Linux.
     """
+    require_linux()
     for suffix in EXTENSION_SUFFIXES:
         library = HERE / f"_shell{suffix}"
         if library.is_file():
             return library
     raise BridgeError(
-        "the native part of the plugin was not built; install a C++ compiler (Debian: apt install g++, macOS: "
-        "xcode-select --install), then: pip install --force-reinstall --no-deps stembridge, or in a clone: "
-        "pip install -e . again"
+        "the native part of the plugin was not built; install a C++ compiler (Debian: apt install g++), "
+        "then: pip install --force-reinstall --no-deps stembridge, or in a clone: pip install -e . again"
     )
 
 

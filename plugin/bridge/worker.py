@@ -25,6 +25,9 @@ from numpy.typing import NDArray
 from ...core.errors import StemBridgeError
 from .factory import Timing, Toggle, find_factory, make_processor, read_parameters, takes_moves, timing_of
 
+if sys.platform != "linux":
+    raise ImportError("the process behind a VST3 plugin runs on Linux only")
+
 SOCKET, MEMORY = 3, 4  # file descriptors
 MAX_CHANNELS = 2
 BEATS_OFFSET, SKIP_OFFSET, AUDIO_OFFSET = 0, 8, 4096  # in shared memory

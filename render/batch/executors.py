@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -15,6 +14,7 @@ from typing import Any
 
 from ...core.errors import StemBridgeError
 from ...core.extras import install_extra
+from ...core.processes import signals_blocked
 from ..report.results import SongReport
 from ..storage import one_line
 from .progress import ProgressCallback, ProgressSender, receive_from_dask, receive_from_pipe, send_to_dask, send_to_pipe
@@ -120,7 +120,7 @@ def _pool(workers: int) -> Iterator[Any]:
     try:
         from loky import ProcessPoolExecutor
 
-        with _signals_held():
+        with signals_blocked("SIGINT", "SIGTERM", "SIGHUP"):  # this process stops them
             executor = ProcessPoolExecutor(
                 workers, initializer=exit_with_parent, initargs=(os.getpid(),), env=ONE_THREAD
             )
@@ -167,17 +167,6 @@ def _in_turns(
 
 def _render_for(pipe: str | None, task: Task) -> Result:
     return render_task(task, ProgressSender(partial(send_to_pipe, pipe), task.number) if pipe else None)
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Let workers that start in this `with` block ignore Ctrl-C and similar signals: the main process stops them."""
-    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The journal of a batch: JSON lines next to its outputs, from which the next run learns what is done already."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -8,13 +7,14 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
+from ...core.locks import locked
 from ...core.places import is_url
 from ..report.results import SongReport
 from ..song.overview import Overview
@@ -90,7 +90,7 @@ class Journal:
         self._output, self._folder, self._read_only = output, state_folder(output), read_only
         self._path = self._folder / "journal.jsonl"
         self._writing = Lock()
-        self._lock: BinaryIO | None = None
+        self._lock = ExitStack()
         self._file: BinaryIO | None = None
         self.scratch = self._folder / f"run-{secrets.token_hex(4)}"
         self.entries: dict[Key, Entry] = {}
@@ -104,11 +104,9 @@ class Journal:
         try:
             self._made_output = not is_url(self._output) and not os.path.lexists(self._output)
             os.makedirs(os.path.realpath(self._folder), exist_ok=True)
-            self._lock = (self._folder / "lock").open("wb")
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._lock.enter_context(locked(self._folder / "lock", wait=False))
             except BlockingIOError:
-                self._lock.close()
                 raise OSError(
                     f"another run works in {self._output}; wait until it ends, or choose another folder"
                 ) from None
@@ -131,7 +129,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is None or self._lock is None:
+        if self._file is None:
             return
         with suppress(OSError):  # for a line that could not be written, which was reported already
             self._file.close()

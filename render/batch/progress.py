@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -47,6 +48,8 @@ def send_to_pipe(path: str, *message: Any) -> None:
         path: The pipe.
         message: Arguments of a ProgressCallback.
     """
+    if sys.platform == "win32":  # no pipe was made
+        return
     with suppress(OSError):
         pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
         try:
@@ -79,6 +82,9 @@ def receive_from_pipe(folder: Path, on_progress: ProgressCallback) -> Iterator[s
     Yields:
         Path of the pipe, None if no pipe can be made.
     """
+    if sys.platform == "win32":  # it has no such pipes; nothing but the display needs them
+        yield None
+        return
     path = folder / "progress"
     try:
         os.mkfifo(path)

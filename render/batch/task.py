@@ -15,6 +15,7 @@ from typing import Any
 
 from ...core.errors import StemBridgeError
 from ...core.places import is_url
+from ...core.processes import ignore_ctrl_c
 from ...engine.sessions import open_session
 from ...models import Model, load_model
 from ..report.results import SongReport
@@ -204,6 +205,8 @@ def exit_with_parent(parent: int) -> None:
     Args:
         parent: Id of that process, which must be this process's parent.
     """
+
+    ignore_ctrl_c()
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -209,6 +209,14 @@ def test_without_the_native_part(monkeypatch, tmp_path, tremolo):
             load()
 
 
+def test_on_other_systems_than_linux_one_line_says_what_to_use_there(monkeypatch, tremolo):
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(temporary_bundles, "_bundles", {})
+    for load in (StemMix, lambda: load_processor(tremolo), lambda: HostedPlugin("Tremolo.vst3")):
+        with pytest.raises(BridgeError, match=r"^VST3 plugins of StemBridge run on Linux only, .* use [^\n]*$"):
+            load()
+
+
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda plugin: pickle.loads(pickle.dumps(plugin))])
 def test_copies_have_the_same_settings_and_sound(mix, audio, again):
     mix.vocals_db, mix.drums_db, mix.other_mute = -4.56789, 3.3, True
