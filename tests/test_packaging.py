@@ -113,3 +113,12 @@ def test_an_installed_wheel_runs(wheel, tmp_path):
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)["name"] == "studio"
+
+
+def test_the_tests_run_whatever_the_folder_is_called(source):
+    folder = source.with_name("stem-bridge 2")
+    shutil.copytree(source, folder)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/core/test_settings.py"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+    assert re.search(r"\d+ passed", run.stdout)
