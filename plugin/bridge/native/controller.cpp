@@ -103,8 +103,10 @@ Result VST3_CALL Controller::setParamNormalized(ParamId id, double value) {
         choose(program);
         notify(kParamValuesChanged);
     }
-    if (is_model(index)) set_model(value);
-    tell_latency();  // hosts call this often, and in a thread that may call them back
+    if (is_model(index)) {
+        set_model(value);
+        tell_latency();  // only here: Ardour sets read-only parameters in its audio thread, which must not be told
+    }
     return kResultOk;
 }
 
