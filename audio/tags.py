@@ -25,7 +25,7 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
-from ..core.errors import StemBridgeError
+from ..core.errors import StemBridgeError, one_line
 from .chunk_tags import (
     Chunks,
     aiff_marker_chunks,
@@ -278,5 +278,5 @@ def read_tags(file: BinaryIO) -> Texts:
 
 
 def _not_copied(source: str | os.PathLike[str], error: Exception) -> str:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = one_line(error) or type(error).__name__
     return f"{os.fspath(source)}: its tags could not be copied ({reason})"

@@ -5,10 +5,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
-from ..core.gains import MAX_DB, SILENCE_DB
+from ..core.gains import GLIDE_S, MAX_DB, SILENCE_DB, linear_gain
 from .point import Point
-
-GLIDE_S = 0.02  # time in which the engine's faders make each move, in a straight line
 
 
 def gain_between(before_db: float, after: Point, share: float) -> float:
@@ -22,7 +20,7 @@ def gain_between(before_db: float, after: Point, share: float) -> float:
     if after.shape == "db":
         gain_db = (1 - share) * before_db + share * after.gain_db
     else:
-        gain = (1 - share) * _linear(before_db) + share * _linear(after.gain_db)
+        gain = (1 - share) * linear_gain(before_db) + share * linear_gain(after.gain_db)
         gain_db = 20 * math.log10(gain) if gain else SILENCE_DB
     return min(max(gain_db, SILENCE_DB), MAX_DB)  # rounding may lead beyond
 
@@ -106,7 +104,3 @@ class _Stretch:
         i = bisect_left(self._knots, at, key=attrgetter("at"))
         before, after = self._knots[i - 1], self._knots[i]
         return gain_between(before.gain_db, after, (at - before.at) / (after.at - before.at))
-
-
-def _linear(gain_db: float) -> float:
-    return 0.0 if gain_db <= SILENCE_DB else 10 ** (gain_db / 20)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from ..core.errors import ControlError
+from ..core.errors import ControlError, error_text, one_line
 from ..core.log import say
 from .connections import CONNECT_TIMEOUT_S, Receive
 from .ports import RETRY_INTERVAL_S, source_of
@@ -153,9 +153,4 @@ def report_safely(report: Callable[[str], None], line: str) -> None:
     try:
         report(line)
     except Exception as error:
-        say(f"{line} ({type(error).__name__} in report: {' '.join(str(error).split())})")
-
-
-def error_text(error: Exception) -> str:
-    """Return the type and text of an error in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+        say(f"{line} ({type(error).__name__} in report: {one_line(error)})")

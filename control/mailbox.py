@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .listener import error_text, report_safely
+from ..core.errors import error_text
+from .listener import report_safely
 
 Key = tuple[str, str | None]  # kind and stem of a change; a preset has no stem
 

@@ -5,13 +5,13 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from ..core.errors import ControlError
+from ..core.errors import ControlError, error_text
 from ..core.log import say
 from ..core.protocols import Target
 from ..core.stems import check_stems
 from ..presets import load_preset
 from ..presets.gains import checked_gains
-from .listener import Listener, error_text, report_safely
+from .listener import Listener, report_safely
 from .mailbox import Key, Mailbox
 from .maps.midimap import MidiMap, load_map
 from .maps.translator import Change, Translator

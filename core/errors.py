@@ -1,4 +1,4 @@
-"""The errors that StemBridge raises if it cannot use something that a user gave."""
+"""The errors that StemBridge raises if it cannot use something that a user gave, and errors as one line."""
 
 
 class StemBridgeError(ValueError):
@@ -31,3 +31,14 @@ class DataError(StemBridgeError):
 
 class BridgeError(StemBridgeError):
     """A VST3 bundle cannot be made, installed or used."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the text of an error in one line."""
+    return " ".join(str(error).split())
+
+
+def error_text(error: BaseException) -> str:
+    """Return the type and the text of an error in one line."""
+    text = one_line(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -8,6 +8,7 @@ from .errors import StemBridgeError
 
 SILENCE_DB = -80.0  # a stem with this gain or less is silent
 MAX_DB = 20.0
+GLIDE_S = 0.02  # time in which a gain reaches a new value, in a straight line
 RANGE = "-80 (silence) to +20"
 
 

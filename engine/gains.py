@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import StemBridgeError
-from ..core.gains import check_gain_db, linear_gain
+from ..core.gains import GLIDE_S, check_gain_db, linear_gain
 from ..core.protocols import Move
 from ..core.stems import check_stems
 from ..presets.gains import Gains, read_gains
-
-GLIDE_S = 0.02  # time that a gain takes to reach a new value
 
 
 class Faders:

@@ -3,7 +3,7 @@
 from ..models import Card, MaskCard, Model
 from .guests import GuestSeparator, guest_timing
 from .mask_separator import MaskSeparator, mask_timing
-from .separator import Separator, Timing
+from .separator import Separator, Stream, Timing
 
 
 def separator_timing(card: Card, sample_rate: float, realtime_block: int | None = None) -> Timing:
@@ -12,7 +12,7 @@ def separator_timing(card: Card, sample_rate: float, realtime_block: int | None 
     Args:
         card: Card of the model.
         sample_rate: Sample rate of the audio, in Hz.
-        realtime_block: As for `open_separator`.
+        realtime_block: As for `Stream`.
 
     Raises:
         ModelError: The model cannot work at this sample rate.
@@ -22,30 +22,15 @@ def separator_timing(card: Card, sample_rate: float, realtime_block: int | None 
     return guest_timing(card, sample_rate, realtime_block)
 
 
-def open_separator(
-    model: Model,
-    sample_rate: float,
-    num_channels: int,
-    *,
-    threads: int = 1,
-    providers: list[str] | None = None,
-    realtime_block: int | None = None,
-) -> Separator:
+def open_separator(model: Model, stream: Stream) -> Separator:
     """Return a separator that runs a model, ready for the start of a stream.
 
     Args:
         model: The model.
-        sample_rate: Sample rate of the audio, in Hz.
-        num_channels: 1 or 2.
-        threads: Number of threads of ONNX Runtime.
-        providers: Execution providers of ONNX Runtime, None for the CPU.
-        realtime_block: Length of the blocks, in samples, if they come in real time. A separate thread then runs the
-            network, with a longer latency if necessary. None: the network runs in the calls that need its results.
+        stream: Its audio, and how to run the network.
 
     Raises:
         ModelError: A graph cannot be loaded or breaks its contract, or cannot work at this sample rate.
     """
     separator = MaskSeparator if isinstance(model.card, MaskCard) else GuestSeparator
-    return separator(
-        model, sample_rate, num_channels, threads=threads, providers=providers, realtime_block=realtime_block
-    )
+    return separator(model, stream)

@@ -8,7 +8,7 @@ from ..models import MaskCard, Model
 from .fifo import Fifo
 from .level import Level
 from .network import ChunkedNetwork, StreamingNetwork
-from .separator import Timing, extra_latency
+from .separator import Stream, Timing, extra_latency
 from .sessions import open_session
 from .stft import Analysis, FrameGrid, Synthesis
 
@@ -19,7 +19,7 @@ def mask_timing(card: MaskCard, sample_rate: float, realtime_block: int | None =
     Args:
         card: Card of the model.
         sample_rate: Sample rate of the audio, in Hz.
-        realtime_block: As for MaskSeparator.
+        realtime_block: As for `Stream`.
     """
     grid = _grid(card, sample_rate)
     latency = grid.synthesis_window + card.delay_frames * grid.hop
@@ -34,45 +34,32 @@ class MaskSeparator:
 
     Args:
         model: A model with a MaskCard.
-        sample_rate: Sample rate of the audio, in Hz.
-        num_channels: 1 or 2.
-        threads: Number of threads of ONNX Runtime.
-        providers: Execution providers of ONNX Runtime, None for the default.
-        realtime_block: Length of the blocks, in samples, if they come in real time. A separate thread then runs the
-            network. None: the `push` that completes a hop runs it.
+        stream: Its audio, and how to run the network: with `realtime_block` in a separate thread, otherwise in the
+            `push` that completes a hop.
 
     Raises:
         ModelError: The graph cannot be loaded or breaks its contract.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        sample_rate: float,
-        num_channels: int,
-        *,
-        threads: int = 1,
-        providers: list[str] | None = None,
-        realtime_block: int | None = None,
-    ) -> None:
+    def __init__(self, model: Model, stream: Stream) -> None:
         card = model.card
         assert isinstance(card, MaskCard)
-        self.grid = _grid(card, sample_rate)
-        self.timing = mask_timing(card, sample_rate, realtime_block)
+        self.grid = _grid(card, stream.sample_rate)
+        self.timing = mask_timing(card, stream.sample_rate, stream.realtime_block)
         self.offline = False
         self._gathers = card.chunk is None  # a chunk takes as long whenever it is run
         self.wants_level = False
         self.level: Level | None = None
-        self._shape = (len(card.stems) - 1, num_channels)
-        session = open_session(model, threads, providers)
-        self._analysis = Analysis(self.grid, num_channels)
+        self._shape = (len(card.stems) - 1, stream.num_channels)
+        session = open_session(model, stream.threads, stream.providers)
+        self._analysis = Analysis(self.grid, stream.num_channels)
         self._network: StreamingNetwork | ChunkedNetwork = (
-            ChunkedNetwork(session, card, num_channels, self.grid.bins)
+            ChunkedNetwork(session, card, stream.num_channels, self.grid.bins)
             if card.chunk
             else StreamingNetwork(session, card)
         )
         self._synthesis = Synthesis(self.grid, self._shape)
-        self._worker = None if realtime_block is None else BackgroundWorker()
+        self._worker = None if stream.realtime_block is None else BackgroundWorker()
         self.reset()
 
     def reset(self) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models import Chunk, MaskCard, initial_state
+from .masks import apply_masks, fit_masks, graph_input
 
 MIN_STATE = 1e-30  # smaller values become 0, because they would decay into denormal numbers, which are slow
-MAX_MASK = 1e6  # 120 dB; larger values become 0
 
 
 class StreamingNetwork:
@@ -55,7 +55,7 @@ class StreamingNetwork:
             if self._waiting is not None:
                 spectra = np.concatenate([self._waiting, spectra])
             self._waiting, spectra = spectra[len(masks) :], spectra[: len(masks)]
-        return masked(fit_masks(masks, *spectra.shape[1:]), spectra)
+        return _masked(fit_masks(masks, *spectra.shape[1:]), spectra)
 
 
 class ChunkedNetwork:
@@ -122,7 +122,7 @@ class ChunkedNetwork:
             fade = _fade_in(chunk).reshape(-1, *[1] * (masks.ndim - 1))
             masks[: chunk.overlap] = fade * masks[: chunk.overlap] + (1 - fade) * self._fading_out
         self._fading_out = masks[stride:].copy()
-        return masked(masks[:stride], self._frames[chunk.left : chunk.left + stride])
+        return _masked(masks[:stride], self._frames[chunk.left : chunk.left + stride])
 
 
 def silent_frames(spectra: NDArray[np.complex64]) -> int:
@@ -136,65 +136,6 @@ def _fade_in(chunk: Chunk) -> NDArray[np.float32]:
     return (np.arange(1, chunk.overlap + 1) / (chunk.overlap + 1)).astype(np.float32)
 
 
-def graph_input(spectra: NDArray[np.complex64], bins: int) -> NDArray[np.float32]:
-    """Arrange spectra as a graph's input.
-
-    A mono song goes into both channels, and so does a frame with only one audible channel.
-
-    Args:
-        spectra: (frames, channels, bins of the song).
-        bins: Number of bins of the network. The song's highest bins are left out; missing bins are 0.
-
-    Returns:
-        float32, (frames, 2, bins, 2); the last axis is real and imaginary part.
-    """
-    frames, _, here = spectra.shape
-    sounds = np.any(spectra, axis=2, keepdims=True)
-    one_sided = sounds[:, :1] != sounds[:, -1:]
-    if one_sided.any():
-        spectra = np.where(one_sided, spectra.sum(axis=1, keepdims=True), spectra)
-    if spectra.shape[1:] == (2, bins):
-        return np.ascontiguousarray(spectra).view(np.float32).reshape(frames, 2, bins, 2)
-    fitted = np.zeros((frames, 2, bins), np.complex64)
-    fitted[..., : min(bins, here)] = spectra[..., : min(bins, here)]
-    return fitted.view(np.float32).reshape(frames, 2, bins, 2)
-
-
-def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray[Any]:
-    """Arrange a graph's masks for spectra.
-
-    Values that are not finite or absurdly large become 0.
-
-    Args:
-        masks: (frames, stems - 1, 2, bins of the network), or with another axis of 2 for real and imaginary part.
-        num_channels: 1 or 2. Mono gets the mean of both channels.
-        bins: Number of bins of the spectra.
-
-    Returns:
-        (frames, stems - 1, channels, bins), or the network's number of bins if that is smaller.
-    """
-    sound = (masks < MAX_MASK) & (masks > -MAX_MASK)
-    if not sound.all():
-        masks = np.where(sound, masks, np.float32(0))
-    if masks.ndim == 5:
-        masks = np.ascontiguousarray(masks).view(np.complex64)[..., 0]
-    if num_channels == 1:
-        masks = masks.mean(axis=2, keepdims=True)
-    return masks[..., :bins]
-
-
-def masked(masks: NDArray[Any], spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
-    """Multiply spectra by masks. Bins above those of the network get the mask of its highest bin.
-
-    Args:
-        masks: As `fit_masks` returns them.
-        spectra: (frames, channels, bins).
-
-    Returns:
-        (frames, stems - 1, channels, bins).
-    """
-    known = masks.shape[-1]
-    result = np.empty((*masks.shape[:-1], spectra.shape[-1]), np.complex64)
-    np.multiply(masks, spectra[:, None, :, :known], out=result[..., :known])
-    np.multiply(masks[..., -1:], spectra[:, None, :, known:], out=result[..., known:])
-    return result
+def _masked(masks: NDArray[Any], spectra: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """Return the spectra of stems. Bins above those of the network get the mask of its highest bin."""
+    return apply_masks(masks, spectra[:, None], above=masks[..., -1:])

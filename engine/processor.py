@@ -17,6 +17,7 @@ from .fifo import Fifo
 from .gains import Faders, FaderSurface
 from .kinds import open_separator
 from .level import LevelMeter
+from .separator import Stream
 
 Block = NDArray[np.float32]
 
@@ -84,9 +85,7 @@ class StemProcessor(FaderSurface):
         self.num_channels = num_channels
         self.on_stems: Callable[[NDArray[np.float32], NDArray[np.float32]], None] | None = None
         self._faders = Faders(self.model.card.stems, sample_rate, gains_db)
-        self._separator = open_separator(
-            self.model, sample_rate, num_channels, threads=threads, providers=providers, realtime_block=block
-        )
+        self._separator = open_separator(self.model, Stream(sample_rate, num_channels, threads, providers, block))
         self.reset()
 
     @property

@@ -1,5 +1,6 @@
 """The protocol of all separators: audio in, stems out a fixed time later."""
 
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, gcd
 from typing import NamedTuple, Protocol
@@ -22,6 +23,26 @@ class Timing(NamedTuple):
     latency: int
     hop: int
     tail: int
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The audio that a separator will get, and how its network runs.
+
+    Attributes:
+        sample_rate: Sample rate of the audio, in Hz.
+        num_channels: 1 or 2.
+        threads: Number of threads of ONNX Runtime.
+        providers: Execution providers of ONNX Runtime, None for the default.
+        realtime_block: Length of the blocks, in samples, if they come in real time. A separate thread then runs the
+            network, with a longer latency if necessary. None: the network runs in the calls that need its results.
+    """
+
+    sample_rate: float
+    num_channels: int
+    threads: int = 1
+    providers: list[str] | None = None
+    realtime_block: int | None = None
 
 
 class Separator(Protocol):

@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from ..models import Card, GraphFile, MaskCard, Model, ModelError, check_graph, check_stems_graph
+from ..models.contract import runtime_error_text
 from .providers import check_available, check_used, default_providers
 
 # A graphics card's shorter floats would be audible, because large terms cancel in a network's filters.
@@ -83,7 +84,7 @@ def _new_session(card: Card, graph: GraphFile, threads: int, providers: list[str
     if isinstance(made, ModelError):  # from graph.read()
         raise made
     if isinstance(made, Exception):
-        reason = " ".join(str(made).split())[:200]
+        reason = runtime_error_text(made)
         if "bad_alloc" in reason:
             raise MemoryError(f"{graph.path}: not enough memory for this model") from made
         raise ModelError(f"{graph.path}: ONNX Runtime cannot load this graph: {reason}") from made

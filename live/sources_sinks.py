@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..audio import create_audio, open_audio
 from ..core.atomic import final_path, publish
-from ..core.errors import LiveError
+from ..core.errors import LiveError, error_text, one_line
 
 MAX_BUFFERED_S = 30.0  # sound that may wait for the disk
 POLL_INTERVAL_S = 0.01  # between checks whether the disk has caught up
@@ -225,10 +225,10 @@ class NewFile:
     def _reason(self, error: BaseException) -> str:
         if isinstance(error, OSError) and error.strerror:
             return f"{error.strerror}; make room, or choose another place"
-        text = " ".join(str(error).split()).replace(str(self._part), str(self._path))
         if isinstance(error, ValueError):  # such as AudioError, whose text begins with the file's name
+            text = one_line(error).replace(str(self._part), str(self._path))
             return text.removeprefix(str(self._path)).removeprefix(":").lstrip()
-        return f"{type(error).__name__}: {text}" if text else type(error).__name__
+        return error_text(error).replace(str(self._part), str(self._path))
 
 
 def _tell_flac_length(path: Path, frames: int) -> None:

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import ModelError
+from ..core.errors import ModelError, one_line
 from .mask_card import MaskCard
 from .stems_card import Graph, StemsCard
 
 FLOAT_TYPES = "tensor(float)", "tensor(float16)"
 # Greatest difference of masks between one call for many frames and a call for each: inaudible, but far above rounding.
 MASK_TOLERANCE = 1e-3
+MAX_REASON_LETTERS = 200  # of an error of ONNX Runtime, which may be as long as a page
 
 
 def check_graph(session: Any, card: MaskCard, source: object) -> None:
@@ -135,6 +136,11 @@ def _run(
     try:
         masks, *after = session.run(names, feeds)
     except Exception as error:  # ONNX Runtime has many types of errors
-        reason = " ".join(str(error).split())[:200]
+        reason = runtime_error_text(error)
         raise ModelError(f"{source}: the graph does not run on {spectrum.shape[0]} frames: {reason}") from error
     return masks, after[0] if after else None
+
+
+def runtime_error_text(error: BaseException) -> str:
+    """Return the text of an error of ONNX Runtime in one line, without the end of a long one."""
+    return one_line(error)[:MAX_REASON_LETTERS]

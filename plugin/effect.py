@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import StemBridgeError
-from ..core.gains import MAX_DB, SILENCE_DB
+from ..core.gains import GLIDE_S, MAX_DB, SILENCE_DB
 from ..engine import StemProcessor
-from ..engine.gains import GLIDE_S
 from ..engine.kinds import separator_timing
 from ..models import Card
 from .bridge.factory import Timing

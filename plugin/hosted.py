@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pedalboard import VST3Plugin
 
-from ..core.errors import BridgeError, StemBridgeError
+from ..core.errors import BridgeError, StemBridgeError, error_text, one_line
 from .bridge.bundle import bundle_library, read_bundle, require_linux
 from .bridge.descriptor import BYPASS
 from .bridge.factory import Toggle, refuse_while_importing
@@ -252,7 +252,5 @@ def _make_again(
 
 def explain(error: Exception) -> str:
     """Return what went wrong in one line, with the type of an error that does not explain itself."""
-    text = " ".join(str(error).split())
-    return (
-        text if isinstance(error, StemBridgeError) or type(error) is ValueError else f"{type(error).__name__}: {text}"
-    )
+    explains = isinstance(error, StemBridgeError) or type(error) is ValueError
+    return one_line(error) if explains else error_text(error)

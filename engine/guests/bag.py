@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models import Model, ModelError, StemsCard
+from ...models.contract import runtime_error_text
 from ...models.stems_card import Tensor
 from ..sessions import open_session
-from .magnitudes import apply_masks, to_spectra
+from .magnitudes import masked, to_spectra
 from .tensors import pack, unpack
 from .transform import SegmentTransform
 
@@ -131,7 +132,7 @@ class Bag:
         assert transform is not None
         assert spectrum is not None
         if masks is None:
-            return apply_masks(output, spectrum, transform.above)
+            return masked(output, spectrum, transform.above)
         return to_spectra(output, spectrum, masks, transform.above)
 
     def _run_graph(self, index: int, audio: NDArray[np.float32], spectrum: NDArray[np.complex64] | None) -> "_Outputs":
@@ -148,7 +149,7 @@ class Bag:
         try:
             results = session.run([tensor.name for tensor in graph.outputs], feeds)
         except Exception as error:  # ONNX Runtime has many types of errors
-            reason = " ".join(str(error).split())[:200]
+            reason = runtime_error_text(error)
             if "bad_alloc" in reason:
                 raise MemoryError(f"{graph.file}: not enough memory for this model") from error
             raise ModelError(f"{self._model.path}: {graph.file} does not run: {reason}") from error

@@ -9,7 +9,7 @@ from ...core.background import BackgroundWorker
 from ...models import Model, StemsCard
 from ..fifo import Fifo
 from ..level import Level, LevelMeter
-from ..separator import Timing, extra_latency
+from ..separator import Stream, Timing, extra_latency
 from .bag import Bag
 from .cuts import make_cuts
 
@@ -20,7 +20,7 @@ def guest_timing(card: StemsCard, sample_rate: float, realtime_block: int | None
     Args:
         card: Card of the model.
         sample_rate: Sample rate of the audio, in Hz.
-        realtime_block: As for GuestSeparator.
+        realtime_block: As for `Stream`.
 
     Raises:
         ModelError: The model cannot work at this sample rate.
@@ -43,39 +43,26 @@ class GuestSeparator:
 
     Args:
         model: A model with a StemsCard.
-        sample_rate: Sample rate of the audio, in Hz.
-        num_channels: 1 or 2.
-        threads: Number of threads of ONNX Runtime.
-        providers: Execution providers of ONNX Runtime, None for the default.
-        realtime_block: Length of the blocks, in samples, if they come in real time. A separate thread then runs all
-            graphs on every segment, as soon as the segment is complete. None: graphs run in the calls that need them.
+        stream: Its audio, and how to run the graphs: with `realtime_block` a separate thread runs all of them on every
+            segment, as soon as the segment is complete; otherwise they run in the calls that need them.
 
     Raises:
         ModelError: A graph cannot be loaded, breaks its contract or cannot work at this sample rate.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        sample_rate: float,
-        num_channels: int,
-        *,
-        threads: int = 1,
-        providers: list[str] | None = None,
-        realtime_block: int | None = None,
-    ) -> None:
+    def __init__(self, model: Model, stream: Stream) -> None:
         card = model.card
         assert isinstance(card, StemsCard)
-        self.timing = guest_timing(card, sample_rate, realtime_block)
+        self.timing = guest_timing(card, stream.sample_rate, stream.realtime_block)
         self.offline = False  # makes no difference: without a worker, graphs run when stems are due
         self.wants_level = card.normalize == "song"
         self.level: Level | None = None
         self._card = card
-        self._cuts = make_cuts(card, sample_rate)
+        self._cuts = make_cuts(card, stream.sample_rate)
         self._weights = _weights(card.segment.window, self._cuts.kept)
-        self._shape = (len(card.stems) - 1, num_channels)
-        self._bag = Bag(model, threads, providers)
-        self._worker = None if realtime_block is None else BackgroundWorker()
+        self._shape = (len(card.stems) - 1, stream.num_channels)
+        self._bag = Bag(model, stream.threads, stream.providers)
+        self._worker = None if stream.realtime_block is None else BackgroundWorker()
         self.reset()
 
     def reset(self) -> None:

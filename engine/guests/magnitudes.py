@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models.stems_card import Masks
+from ..masks import apply_masks
 
 EPSILON = 1e-10  # added to powers, so that silence is not divided by 0
 WIENER_PEAK = 10.0  # louder spectra are scaled down to this magnitude for the Wiener filter
@@ -30,26 +31,18 @@ def to_spectra(magnitudes: NDArray[np.float32], mix: Spectra, masks: Masks, abov
         return magnitudes * _phase(known)
     powers = np.maximum(magnitudes, 0) ** np.float32(masks.power)
     shares = (powers + EPSILON / len(powers)) / (powers.sum(axis=0) + EPSILON)
-    return apply_masks(shares, mix, above)
+    return masked(shares, mix, above)
 
 
-def apply_masks(masks: NDArray[Any], mix: Spectra, above: str) -> Spectra:
-    """Multiply the spectrum of a mix by masks.
+def masked(masks: NDArray[Any], mix: Spectra, above: str) -> Spectra:
+    """Return the spectra of stems, (stems, channels, frames, all bins).
 
     Args:
         masks: (stems, channels, frames, bins).
-        mix: (channels, frames, all bins).
+        mix: The spectrum of the mix, (channels, frames, all bins).
         above: As for `to_spectra`.
-
-    Returns:
-        Spectra of the stems, (stems, channels, frames, all bins).
     """
-    known = masks.shape[-1]
-    result = np.zeros((len(masks), *mix.shape), np.complex64)
-    np.multiply(masks, mix[..., :known], out=result[..., :known])
-    if above == "mean":
-        np.multiply(masks.mean(axis=-1, keepdims=True), mix[..., known:], out=result[..., known:])
-    return result
+    return apply_masks(masks, mix, masks.mean(axis=-1, keepdims=True) if above == "mean" else None)
 
 
 def _phase(spectra: Spectra) -> Spectra:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import ModelError
+from ..contract import runtime_error_text
 from .onnx_file import Port, Signature
 
 MAX_PORTS = 4  # no kind has more inputs, or more outputs
@@ -120,7 +121,7 @@ def stems_of_a_run(path: Path, match: Match, facts: dict[str, Any], signature: S
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         (result,) = session.run([name], feeds)
     except Exception as error:  # ONNX Runtime has many types of errors
-        raise ModelError(f"does not run as {match.kind}: {' '.join(str(error).split())[:200]}") from error
+        raise ModelError(f"does not run as {match.kind}: {runtime_error_text(error)}") from error
     if result.ndim != len(shape):
         raise ModelError(f"is not {match.kind}: its output {name} has the shape {list(result.shape)}")
     return int(result.shape[shape.index("stems")])

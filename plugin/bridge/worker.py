@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import StemBridgeError
+from ...core.errors import StemBridgeError, error_text
 from .factory import Timing, Toggle, find_factory, make_processor, read_parameters, takes_moves, timing_of
 
 if sys.platform != "linux":
@@ -103,7 +103,7 @@ class _Connection:
 def _send_failure(connection: socket.socket, error: BaseException) -> None:
     """Send the shell the reason why this process ends."""
     try:
-        text = _one_line(error)
+        text = _failure(error)
     except Exception:  # the error's __str__ failed
         text = type(error).__name__
     reason = text.encode(errors="backslashreplace")[:MAX_TEXT]
@@ -252,11 +252,11 @@ class _Stage:
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=-1)
 
 
-def _one_line(error: BaseException) -> str:
+def _failure(error: BaseException) -> str:
     """Return a line that says what failed, and where."""
     where = ""
     trace = error.__traceback__
     while trace:
         code = trace.tb_frame.f_code
         where, trace = f" ({os.path.basename(code.co_filename)}, line {trace.tb_lineno})", trace.tb_next
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
+    return error_text(error) + where

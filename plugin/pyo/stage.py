@@ -11,7 +11,7 @@ from weakref import WeakMethod
 import numpy as np
 from numpy.typing import NDArray
 
-from ...control.listener import error_text
+from ...core.errors import error_text
 from ...core.extras import install_extra
 from ...core.gains import check_gain_db
 from ...core.log import say

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ...core.errors import StemBridgeError
+from ...core.errors import StemBridgeError, one_line
 from ...core.places import is_url
 from ...core.settings import check_table, keys_of
 from ..settings import RemixFiles, SeparateFiles, song_keys
@@ -36,7 +36,7 @@ def load_recipe(path: str | os.PathLike[str], job: Literal["remix", "separate"] 
     except OSError as error:
         raise OSError(f"recipe {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StemBridgeError(f"{path} is not valid TOML: {' '.join(str(error).split())}; correct it") from error
+        raise StemBridgeError(f"{path} is not valid TOML: {one_line(error)}; correct it") from error
     keys = keys_of(KINDS[job])
     songs = values.pop("song", [])
     check_table(values, keys, str(path))

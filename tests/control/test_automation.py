@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge.control import Automation, ControlError
-from stembridge.control.curve import GLIDE_S
 from stembridge.control.point import SHAPES, Point
-from stembridge.engine import gains
 
 RATES = [8000, 22050, 44100, 48000, 96000, 192000]
 stems = st.sampled_from(["vocals", "drums", "bass"])
@@ -30,10 +28,6 @@ def cut_anywhere(automation, cuts, n, rate):
         moves += [(start + offset, *move) for offset, *move in automation.moves(start, stop, rate)]
         start = stop
     return moves
-
-
-def test_the_glide_is_the_engines():
-    assert GLIDE_S == gains.GLIDE_S
 
 
 # --- steps

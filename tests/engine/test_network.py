@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stembridge import StemProcessor
-from stembridge.engine.network import ChunkedNetwork, StreamingNetwork, fit_masks, graph_input, masked
+from stembridge.engine.masks import apply_masks, fit_masks, graph_input
+from stembridge.engine.network import ChunkedNetwork, StreamingNetwork
 from stembridge.engine.sessions import open_session
 from stembridge.models import load_model
 
@@ -260,7 +261,8 @@ def test_masks_fit_more_and_fewer_bins(dims):
     assert (fit_masks(masks, 2, 11) == as_spectrum).all()
     assert (fit_masks(masks, 2, 6) == as_spectrum[..., :6]).all()
     more = spectra(3, bins=15)
-    out = masked(fit_masks(masks, 2, 15), more)
+    fitted = fit_masks(masks, 2, 15)
+    out = apply_masks(fitted, more[:, None], fitted[..., -1:])
     assert out.shape == (3, 1, 2, 15)
     np.testing.assert_allclose(out[..., :11], as_spectrum * more[:, None, :, :11], rtol=1e-6)
     # Bins above follow the top band.
