@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -276,6 +277,60 @@ def interrupted() -> Callable[..., bool]:
         return raised.is_set()
 
     return interrupted
+
+
+# Two devices on ALSA's null device. The libasound in pedalboard's wheel needs no sound card and no other file.
+DEVICES = """
+pcm.recorder {{
+    type file slave.pcm {{ type null }} format raw infile "{0}/microphone" file "{0}/recorded"
+    hint {{ show on description "Recorder" }}
+}}
+pcm.player {{
+    type file slave.pcm {{ type null }} format raw file "{0}/played"
+    hint {{ show on description "Player" }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Alsa:
+    """ALSA's devices "Recorder" and "Player".
+
+    Attributes:
+        folder: It has all float32 samples that the devices "recorded" and "played".
+        settings: Environment of programs that use the devices.
+        microphone: Where to write what the recorder hears, a pipe.
+    """
+
+    folder: Path
+    settings: dict[str, str]
+    microphone: int
+
+
+@pytest.fixture
+def alsa(tmp_path: Path) -> Iterator[Alsa]:
+    (tmp_path / "asound.conf").write_text(DEVICES.format(tmp_path))
+    os.mkfifo(tmp_path / "microphone")
+    microphone = os.open(tmp_path / "microphone", os.O_RDWR | os.O_NONBLOCK)
+    yield Alsa(tmp_path, {"ALSA_CONFIG_PATH": str(tmp_path / "asound.conf")}, microphone)
+    os.close(microphone)
+
+
+@pytest.fixture
+def interrupt_replace(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int, Path], bool]], None]:
+    """Make os.replace raise KeyboardInterrupt where a function of the call's number, from 0, and its target is true."""
+
+    def interrupt(here: Callable[[int, Path], bool]) -> None:
+        replace, numbers = os.replace, itertools.count()
+
+        def stopped(source: Path, target: Path) -> None:
+            if here(next(numbers), Path(target)):
+                raise KeyboardInterrupt
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", stopped)
+
+    return interrupt
 
 
 @pytest.fixture

@@ -109,26 +109,11 @@ def test_dawdreamer_graph(run, noise, rate, channels):
     np.testing.assert_allclose(out, expected, rtol=0, atol=2e-4)
 
 
-DEVICES = """
-pcm.recorder {{
-    type file slave.pcm {{ type null }} format raw infile "{0}/microphone" file "{0}/recorded"
-    hint {{ show on description "Recorder" }}
-}}
-pcm.player {{
-    type file slave.pcm {{ type null }} format raw file "{0}/played"
-    hint {{ show on description "Player" }}
-}}
-"""
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="ALSA is Linux's")
-def test_stream(noise, tmp_path):
+def test_stream(noise, alsa):
     """Through two devices on ALSA's null device."""
-    (tmp_path / "asound.conf").write_text(DEVICES.format(tmp_path))
-    os.mkfifo(tmp_path / "microphone")
-    microphone = os.open(tmp_path / "microphone", os.O_RDWR | os.O_NONBLOCK)
     sound = noise(2, 4096).T.astype("<f4").tobytes()
-    environment = os.environ | {"ALSA_CONFIG_PATH": str(tmp_path / "asound.conf")}
+    environment = os.environ | alsa.settings
     command = [sys.executable, EXAMPLES / "stream.py"]
     listed = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert "Recorder" in listed.stdout, listed
@@ -138,7 +123,7 @@ def test_stream(noise, tmp_path):
     def sing():
         while not ended.wait(0.01):
             with contextlib.suppress(BlockingIOError):
-                os.write(microphone, sound)
+                os.write(alsa.microphone, sound)
 
     singer = threading.Thread(target=sing)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -150,7 +135,7 @@ def test_stream(noise, tmp_path):
         host.stdin.flush()
         assert host.stdout.readline() == "vocals -80 dB\n"
         stop = time.monotonic() + 60
-        while not np.fromfile(tmp_path / "played", "<f4").any():
+        while not np.fromfile(alsa.folder / "played", "<f4").any():
             assert time.monotonic() < stop
             time.sleep(0.01)
         host.stdin.close()
@@ -162,7 +147,6 @@ def test_stream(noise, tmp_path):
         ended.set()
         singer.join()
         host.stdout.close()
-        os.close(microphone)
 
 
 def test_the_song_is_small_and_what_its_program_makes(tmp_path):

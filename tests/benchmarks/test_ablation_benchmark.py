@@ -23,11 +23,7 @@ def songs(tmp_path):
     return tmp_path / "songs"
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
-
-
-def test_runs_are_made_kept_and_shown(songs, tmp_path):
+def test_runs_are_made_kept_and_shown(run, songs, tmp_path):
     variants = ["as it is", "no other speed and pitch"]
     arguments = ["--data", songs, "-o", tmp_path / "runs", "--minutes", 0.01, "--seeds", 5, "--only", *variants]
     done = run(*arguments, "--json", tmp_path / "report.json")
@@ -81,7 +77,7 @@ assert len({json.dumps(found) for found in seen}) == len(seen) > 5
         (["--data", "no"], "the folder no does not exist"),
     ],
 )
-def test_bad_input_is_one_line(songs, tmp_path, change, part):
+def test_bad_input_is_one_line(run, songs, tmp_path, change, part):
     done = run("--data", songs, "-o", tmp_path / "runs", *change)
     assert (done.returncode, done.stdout) == (2, "")
     assert part in done.stderr

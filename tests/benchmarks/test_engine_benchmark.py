@@ -1,23 +1,16 @@
 """The engine benchmark runs, and its numbers are what they are called; how large they are is not tested."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "engine.py"
-
-
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
-
 
 @pytest.fixture(scope="module")
 def finished(
-    tiny_live_model: Path, tiny_studio_model: Path, tmp_path_factory: pytest.TempPathFactory
+    run: Callable[..., Any], tiny_live_model: Path, tiny_studio_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[str, Any], str]:
     """The report and the printed text of one short run with a model of either kind."""
     path = tmp_path_factory.mktemp("benchmark") / "report.json"
@@ -87,9 +80,7 @@ def test_memory_is_watched_as_the_stream_grows(
         (["--json", "nowhere/report.json"], "does not exist"),
     ],
 )
-def test_bad_input_gets_one_line_before_anything_is_measured(arguments: list[str], part: str) -> None:
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1
-    assert part in done.stderr
+def test_bad_input_gets_one_line_before_anything_is_measured(
+    refused: Callable[..., Any], arguments: list[str], part: str
+) -> None:
+    assert part in refused(*arguments)

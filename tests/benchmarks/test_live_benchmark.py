@@ -10,10 +10,6 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "live.py"
 SHORTER = "import live; live.RATES = (48000,); live.BLOCKS = (64, 512); live.main()"
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
-
-
 def test_all_is_measured_and_shown(tmp_path):
     command = [sys.executable, "-c", SHORTER, "--minutes", "0.001", "--json", str(tmp_path / "report.json")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPT.parent)
@@ -32,7 +28,7 @@ def test_all_is_measured_and_shown(tmp_path):
     assert "measured latency equals reported: reached" in done.stdout
 
 
-def test_bad_input_is_one_line(tmp_path):
+def test_bad_input_is_one_line(run, tmp_path):
     for arguments, said in (
         [["--minutes", 0], "--minutes 0"],
         [["--json", tmp_path / "no" / "x.json"], "does not exist"],

@@ -1,20 +1,11 @@
 """The MIDI benchmark runs, and its numbers are what they are called; how large they are is not tested."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "midi.py"
 
-
-def run(*arguments):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
-
-
-def test_all_is_measured_and_shown(tmp_path):
+def test_all_is_measured_and_shown(run, tmp_path):
     done = run("--seconds", 0.2, "--rounds", 1, "--json", tmp_path / "report.json")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
@@ -42,9 +33,5 @@ def test_all_is_measured_and_shown(tmp_path):
     ("arguments", "part"),
     [(["--seconds", "nan"], "--seconds nan"), (["--rounds", "0"], "--rounds 0"), (["--json", "no/where"], "no")],
 )
-def test_bad_input_gets_one_line_before_anything_is_measured(arguments, part):
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1
-    assert part in done.stderr
+def test_bad_input_gets_one_line_before_anything_is_measured(refused, arguments, part):
+    assert part in refused(*arguments)

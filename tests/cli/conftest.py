@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -40,6 +41,23 @@ class Desk:
         process = self.start(*arguments, **options)
         out, err = process.communicate(timeout=120)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def in_terminal(self, *arguments: object, stream: str = "stderr", **options) -> tuple[str, str]:
+        """Run `stembridge` here, with stdout or stderr on a pseudo-terminal.
+
+        Return what the terminal got, and what the other stream got.
+        """
+        ours, theirs = pty.openpty()
+        process = self.start(*arguments, **{stream: theirs}, **options)
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other end is closed
+            while part := os.read(ours, 65536):
+                shown += part
+        os.close(ours)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0
+        return shown.decode(), out or err or ""
 
     def call(self, *arguments: object) -> subprocess.CompletedProcess:
         """As `run`, in this process: for the many variants of what `run` has shown."""

@@ -4,7 +4,6 @@ import contextlib
 import csv
 import json
 import os
-import pty
 import signal
 import time
 
@@ -342,25 +341,9 @@ def test_names_leave_the_terminal_alone(desk):
 def test_in_a_terminal_bars_show_all_songs_and_each(desk, songs):
     """On a pseudo-terminal."""
     desk.make_song("songs/long.wav", seconds=8)
-    ours, theirs = pty.openpty()
-    process = desk.start(
-        "remix", "--vocals=-6", "songs", "-o", "out", "--jobs", "2", "--model", desk.model, stderr=theirs
-    )
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        shown += part
-    os.close(ours)
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
+    shown, out = desk.in_terminal("remix", "--vocals=-6", "songs", "-o", "out", "--jobs", "2", "--model", desk.model)
     assert "done    " not in out
-    for part in b"all songs", b"long.wav", b"rendering", b"/4", b"times real time":
+    for part in "all songs", "long.wav", "rendering", "/4", "times real time":
         assert part in shown
 
 

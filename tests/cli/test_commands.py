@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 from importlib.metadata import entry_points
 from typing import get_args
 
@@ -178,24 +177,10 @@ def test_the_installed_command_is_this_one():
 def test_in_a_terminal_a_bar_shows_the_time_left(desk):
     """On a pseudo-terminal."""
     song = desk.make_song(seconds=20)
-    ours, theirs = pty.openpty()
-    process = desk.start("remix", song, "-o", "out.wav", "--vocals", "-6", "--model", desk.model, stderr=theirs)
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            part = os.read(ours, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not part:
-            break
-        shown += part
-    os.close(ours)
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
+    shown, out = desk.in_terminal("remix", song, "-o", "out.wav", "--vocals", "-6", "--model", desk.model)
     assert "out.wav" in out
-    assert b"rendering" in shown
-    assert b"%" in shown
+    assert "rendering" in shown
+    assert "%" in shown
 
 
 def test_names_of_any_kind(desk):

@@ -1,9 +1,7 @@
 """`--help`, what is suggested for names that do not exist, completion, tables and JSON."""
 
-import contextlib
 import json
 import os
-import pty
 import re
 import shlex
 import subprocess
@@ -238,25 +236,12 @@ def test_a_long_row_stays_a_line_in_a_pipe(desk, monkeypatch):
     assert own.startswith("duet ")
 
 
-def shown_in_terminal(desk, command, environment):
-    ours, theirs = pty.openpty()
-    process = desk.start(*command, stdout=theirs, env=environment)
-    os.close(theirs)
-    shown = b""
-    with contextlib.suppress(OSError):  # the other end is closed
-        while part := os.read(ours, 65536):
-            shown += part
-    os.close(ours)
-    assert process.wait() == 0
-    return shown.decode()
-
-
 @pytest.mark.parametrize(("settings", "colours"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_tables_are_as_wide_as_the_terminal(desk, settings, colours):
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
     environment |= {"COLUMNS": "60", "TERM": "xterm-256color", **settings}
     for command in ["presets"], ["remix", "--help"]:
-        shown = shown_in_terminal(desk, command, environment)
+        shown, _ = desk.in_terminal(*command, stream="stdout", env=environment)
         assert ("\x1b[36m" in shown) == (colours and command != ["presets"])
         lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
         assert 40 < max(len(line.rstrip()) for line in lines if not line.startswith("  stembridge ")) <= 60

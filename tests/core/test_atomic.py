@@ -129,7 +129,7 @@ def test_errors_name_the_file_that_the_user_knows(folder):
 
 
 @pytest.mark.parametrize("step", range(6))
-def test_several_files_are_replaced_together_or_not_at_all(folder, monkeypatch, step):
+def test_several_files_are_replaced_together_or_not_at_all(folder, interrupt_replace, step):
     """Whichever of the six moves fails, with old files, new ones and a link among the targets."""
     scratch = folder / "scratch"
     scratch.mkdir()
@@ -139,15 +139,7 @@ def test_several_files_are_replaced_together_or_not_at_all(folder, monkeypatch, 
     before = {name: (folder / name).read_bytes() for name in ("a", "b", "real")}
     for name in "abc":
         (scratch / name).write_bytes(f"new {name}".encode())
-    replace, calls = os.replace, []
-
-    def fail(source, target):
-        calls.append(target)
-        if len(calls) == step + 1:
-            raise KeyboardInterrupt
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", fail)
+    interrupt_replace(lambda number, _: number == step)
     with pytest.raises(KeyboardInterrupt):
         publish([scratch / name for name in "abc"], [folder / name for name in "abc"])
     assert names(folder) == ["a", "b", "real", "scratch"]

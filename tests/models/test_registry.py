@@ -197,19 +197,13 @@ def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path, tin
 
 
 @pytest.mark.parametrize("step", range(3))
-def test_a_save_that_is_interrupted_leaves_the_old_model_or_the_new_one(tmp_path, tiny_live_model, monkeypatch, step):
+def test_a_save_that_is_interrupted_leaves_the_old_model_or_the_new_one(
+    tmp_path, tiny_live_model, interrupt_replace, step
+):
     path = tmp_path / "model.onnx"
     values = load_model(tiny_live_model).card.values
     save_model(path, b"old graph", {**values, "version": "old"})
-    replace, calls = os.replace, []
-
-    def fail(source, target):
-        calls.append(target)
-        if len(calls) == step + 1:
-            raise KeyboardInterrupt
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", fail)
+    interrupt_replace(lambda number, _: number == step)
     with pytest.raises(KeyboardInterrupt):
         save_model(path, b"new graph", {**values, "version": "new"})
     model = load_model(path)

@@ -26,6 +26,25 @@ class Tremolo:
         wave = np.sign(wave) if self.square else wave
         return (block * (1 - self.depth * (0.5 + 0.5 * wave))).astype(np.float32)
 """
+# What processors that delay sound are derived from: `from half import Half`.
+HALF = """
+import numpy as np
+
+class Half:
+    "Half of the sound, 100 samples later."
+    parameters = {"gain": (0.0, 2.0, 0.5)}
+    latency_samples = 100
+
+    def reset(self):
+        self._tail = None
+
+    def process(self, block):
+        if self._tail is None:
+            self._tail = np.zeros((len(block), self.latency_samples), np.float32)
+        audio = np.concatenate([self._tail, block], axis=-1)
+        self._tail = audio[:, block.shape[-1]:].copy()
+        return np.float32(self.gain) * audio[:, :block.shape[-1]]
+"""
 numbers = itertools.count()
 
 
@@ -34,6 +53,7 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     """A function that writes source into a module, which is found on this process's sys.path only; returns its name."""
     folder = tmp_path / "modules"
     folder.mkdir()
+    (folder / "half.py").write_text(HALF)
     monkeypatch.syspath_prepend(folder)
 
     def write(source: str) -> str:

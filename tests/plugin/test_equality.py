@@ -358,28 +358,14 @@ with stream:
     input()
 print("dropouts", mix.dropouts, flush=True)
 """
-# Two devices on ALSA's null device. The libasound in pedalboard's wheel needs no sound card and no other file.
-DEVICES = """
-pcm.recorder {{
-    type file slave.pcm {{ type null }} format raw infile "{0}/microphone" file "{0}/recorded"
-    hint {{ show on description "Recorder" }}
-}}
-pcm.player {{
-    type file slave.pcm {{ type null }} format raw file "{0}/played"
-    hint {{ show on description "Player" }}
-}}
-"""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ALSA is Linux's")
-def test_live_through_audio_stream(tiny_live_model, noise, tmp_path):
-    (tmp_path / "asound.conf").write_text(DEVICES.format(tmp_path))
-    os.mkfifo(tmp_path / "microphone")
-    microphone = os.open(tmp_path / "microphone", os.O_RDWR | os.O_NONBLOCK)
+def test_live_through_audio_stream(tiny_live_model, noise, alsa):
     sound = itertools.cycle(noise(2, 512 * 1000).T.reshape(-1, 512, 2).astype("<f4"))
     host = subprocess.Popen(
         [sys.executable, "-c", LIVE, tiny_live_model],
-        env=os.environ | {"ALSA_CONFIG_PATH": str(tmp_path / "asound.conf")},
+        env=os.environ | alsa.settings,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -390,7 +376,7 @@ def test_live_through_audio_stream(tiny_live_model, noise, tmp_path):
 
     def both():
         """What went in and came out while the plugin was there, (blocks, 512, 2)."""
-        files = [np.fromfile(tmp_path / name, "<f4") for name in ("recorded", "played")]
+        files = [np.fromfile(alsa.folder / name, "<f4") for name in ("recorded", "played")]
         length = min(map(len, files)) // 1024 * 1024
         recorded, played = (samples[:length].reshape(-1, 512, 2) for samples in files)
         # Silence is before and after all. AudioStream lets blocks pass by any plugin, unchanged: at first, and when it
@@ -403,7 +389,7 @@ def test_live_through_audio_stream(tiny_live_model, noise, tmp_path):
         while not happened() and host.poll() is None:
             assert time.monotonic() < deadline, said
             with contextlib.suppress(BlockingIOError):
-                os.write(microphone, next(sound).tobytes())
+                os.write(alsa.microphone, next(sound).tobytes())
             time.sleep(0.002)
 
     def play_blocks(count):
@@ -424,7 +410,6 @@ def test_live_through_audio_stream(tiny_live_model, noise, tmp_path):
         host.kill()
         reader.join()
         host.communicate()
-        os.close(microphone)
     assert said == ["playing", "moved", "dropouts 0"]
 
     recorded, played = both()

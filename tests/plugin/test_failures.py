@@ -20,24 +20,10 @@ RATE, BLOCK = 44100, 8192
 FADE = 222  # samples from dry to wet or back
 LATE = 100  # samples of latency of the processors below
 GONE = 15.0  # seconds for a process to end, on however busy a machine
-PROCESSORS = f"""
+PROCESSORS = """
 import os, signal, time
 import numpy as np
-
-class Half:
-    "Half of the sound, {LATE} samples later."
-    parameters = {{"gain": (0.0, 2.0, 0.5)}}
-    latency_samples = {LATE}
-
-    def reset(self):
-        self._tail = None
-
-    def process(self, block):
-        if self._tail is None:
-            self._tail = np.zeros((len(block), {LATE}), np.float32)
-        audio = np.concatenate([self._tail, block], axis=-1)
-        self._tail = audio[:, block.shape[-1]:].copy()
-        return np.float32(self.gain) * audio[:, :block.shape[-1]]
+from half import Half
 
 class Trouble(Half):
     "Something happens whenever a sample is louder than 1. Leaves a file in `marks` for each life and each trouble."
@@ -47,7 +33,7 @@ class Trouble(Half):
 
     def _mark(self, what):
         if self._marks:
-            open(f"{{self._marks}}/{{what}} {{os.getpid()}} {{time.monotonic_ns()}}", "w").close()
+            open(f"{self._marks}/{what} {os.getpid()} {time.monotonic_ns()}", "w").close()
 
     def process(self, block):
         out = super().process(block)
@@ -114,7 +100,7 @@ def leaving():
 def naming():
     raise OSError("b\\udcffse.wav: no such file")
 
-raising.parameters = leaving.parameters = naming.parameters = {{"gain": (0.0, 2.0, 0.5)}}
+raising.parameters = leaving.parameters = naming.parameters = {"gain": (0.0, 2.0, 0.5)}
 """
 
 

@@ -12,7 +12,6 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import psutil
 import pytest
@@ -79,15 +78,6 @@ def remix(tiny_live_model):
         return remix_files(songs, output, gains_db, **{"model": tiny_live_model, "name": "{name}.{ext}", **options})
 
     return remix
-
-
-@pytest.fixture
-def memory():
-    """fsspec's file system in memory, empty."""
-    system = fsspec.filesystem("memory")
-    system.store.clear()
-    yield system
-    system.store.clear()
 
 
 def outcomes(report):

@@ -4,7 +4,6 @@ import os
 import zipfile
 from pathlib import Path
 
-import fsspec
 import pytest
 from stembridge.render.batch.sources import Source, find_songs
 
@@ -29,15 +28,6 @@ def music(here):
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).touch()
     return here / "music"
-
-
-@pytest.fixture
-def memory():
-    """fsspec's file system in memory, empty."""
-    system = fsspec.filesystem("memory")
-    system.store.clear()
-    yield system
-    system.store.clear()
 
 
 def named(*arguments, output=OUTPUT):

@@ -62,34 +62,20 @@ def test_nothing_is_seen_before_all_is_done(song, tmp_path, tiny_live_model):
     assert len([*(tmp_path / "stems").iterdir()]) == 4
 
 
-def test_a_stop_between_two_stems_takes_the_first_back(song, tmp_path, tiny_live_model, monkeypatch):
+def test_a_stop_between_two_stems_takes_the_first_back(song, tmp_path, tiny_live_model, interrupt_replace):
     before = snapshot(tmp_path)
-    replace = os.replace
-
-    def fail_at_bass(source, target):
-        if target.name == "bass.wav":
-            raise Stop
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", fail_at_bass)
-    with pytest.raises(Stop):
+    interrupt_replace(lambda _, target: target.name == "bass.wav")
+    with pytest.raises(KeyboardInterrupt):
         separate_file(song, tmp_path / "stems", model=tiny_live_model)
     assert snapshot(tmp_path) == before
 
 
-def test_a_stop_between_two_stems_brings_older_ones_back(song, tmp_path, tiny_live_model, monkeypatch):
+def test_a_stop_between_two_stems_brings_older_ones_back(song, tmp_path, tiny_live_model, interrupt_replace):
     for name in ("vocals.wav", "drums.wav", "other.wav"):
         (tmp_path / name).write_text("old")
     before = snapshot(tmp_path)
-    replace = os.replace
-
-    def fail_at_bass(source, target):
-        if target.name == "bass.wav":
-            raise Stop
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", fail_at_bass)
-    with pytest.raises(Stop):
+    interrupt_replace(lambda _, target: target.name == "bass.wav")
+    with pytest.raises(KeyboardInterrupt):
         separate_file(song, tmp_path, model=tiny_live_model, overwrite=True)
     assert snapshot(tmp_path) == before
 
