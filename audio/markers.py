@@ -63,13 +63,13 @@ def cuesheet_markers(cuesheet: Any, sample_rate: int) -> list[Marker]:
 
 def container_markers(path: str | Path) -> list[Marker]:
     """Return the chapters that FFmpeg finds in MP4, Matroska and other files, timed from the start of the sound."""
-    from .streams import open_container
+    from .streams import chapters_of, open_container
 
     with Path(path).open("rb") as file, open_container(file) as container:
         sound = next(iter(container.streams.audio), None)
         late = sound.start_time * sound.time_base if sound and sound.start_time and sound.time_base else 0
         markers = []
-        for chapter in container.chapters():
+        for chapter in chapters_of(container):
             unit = chapter["time_base"] or 0  # seconds
             start, end = max(0, chapter["start"] * unit - late), chapter["end"] * unit - late
             name = chapter["metadata"].get("title", "")

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
 import numpy as np
@@ -13,11 +13,16 @@ from av.stream import Disposition
 
 from .chunks import Samples, skip_id3
 
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
 # Containers with audio. Others, such as playlists and scripts, could make FFmpeg open any file or URL that they name.
 _CONTAINERS = (
     "3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,loas,m4a,matroska,mov,mp2,mp3,mp4,mpc,mpc8,mpeg,"
     "mpegts,mj2,oga,ogg,opus,rm,tak,truehd,tta,voc,w64,wav,webm,wv,xwma"
 )
+# From version 19, PyAV always keeps bytes that are not UTF-8 as surrogates. Here, older versions do it too.
+_METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}
 
 
 def open_container(
@@ -29,6 +34,8 @@ def open_container(
     samples: Samples | None = None,
 ) -> InputContainer:
     """Open an audio or video file, identified by its content.
+
+    In its metadata and that of its streams, U+FFFD stands for bytes that are not UTF-8.
 
     Args:
         file: The open file.
@@ -49,7 +56,28 @@ def open_container(
         options |= {"sample_rate": str(samples.sample_rate), "ch_layout": f"{samples.num_channels}C"}
     os.lseek(file.fileno(), 0, os.SEEK_SET)
     url = f"subfile,,start,{start},end,{end or 0},,:fd:" if start or end else "fd:"
-    return av.open(url, format=samples and samples.encoding, options=options, metadata_errors="replace")
+    container: InputContainer = av.open(url, format=samples and samples.encoding, options=options, **_METADATA)
+    for part in (container, *container.streams):
+        _replace_surrogates(part.metadata)
+    return container
+
+
+def chapters_of(container: InputContainer) -> "list[Chapter]":
+    """Return the chapters of a container; in their metadata, U+FFFD stands for bytes that are not UTF-8."""
+    chapters = container.chapters()
+    for chapter in chapters:
+        _replace_surrogates(chapter["metadata"])
+    return chapters
+
+
+def _replace_surrogates(metadata: dict[str, str]) -> None:
+    texts = {_valid(name): _valid(text) for name, text in metadata.items()}
+    metadata.clear()
+    metadata.update(texts)
+
+
+def _valid(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def stream_descriptions(path: Path) -> list[str]:

@@ -16,7 +16,7 @@ from ..core.errors import AudioError
 from .containers import kind_of
 from .ffmpeg import FFmpegReader
 from .packets import StreamEncoder
-from .streams import open_container
+from .streams import chapters_of, open_container
 from .tag_names import UNTRUE
 
 # By kind of file: FFmpeg's name of the container, and its encoder for each sample format.
@@ -87,7 +87,7 @@ class VideoEncoder:
                 elif self._is_kept(stream, format):
                     self._copies[stream.index] = self._copy_of(stream, kind)
             self._target.metadata.update(self._source.metadata)
-            self._target.set_chapters(self._source.chapters())
+            self._target.set_chapters(chapters_of(self._source))
             try:
                 self._target.start_encoding()
             except av.FFmpegError:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 from stembridge.audio import AudioError, create_video, open_audio
+from stembridge.audio.markers import container_markers
+from stembridge.audio.streams import open_container, stream_descriptions
 
 RATE, FPS, SECONDS = 48000, 25, 3
 KINDS = [".mp4", ".m4v", ".mov", ".mkv", ".webm"]
-CHAPTERS = [("One", 0, 1000), ("Two", 1000, 3000)]
+CHAPTERS = [("Verse", 0, 1000), ("Chorus", 1000, 3000)]
 
 
 def clicks(seconds=SECONDS, every=1.0):
@@ -139,9 +141,26 @@ def test_all_but_the_sound_is_copied_as_it_is(suffix, tmp_path):
     assert described(tmp_path / f"new{suffix}") == described(clip)
     streams, chapters, title = described(clip)
     assert len(streams) >= 3
-    assert [name for name, *_ in chapters] == ["One", "Two"]
+    assert [name for name, *_ in chapters] == ["Verse", "Chorus"]
     assert title == "Clip"
     assert len(copied(clip)[1]) == SECONDS * FPS
+
+
+@pytest.mark.parametrize("suffix", KINDS)
+def test_tags_that_are_not_utf_8_are_read_and_copied_with_replacement_characters(suffix, tmp_path):
+    clip = make_clip(tmp_path / f"clip{suffix}")
+    data = clip.read_bytes()
+    wrong = {b"Clip": b"Cl\xffp", b"Kommentar": b"Komment\xe4r", b"Chorus": b"Chor\xff\xfe"}
+    for good, bad in wrong.items():
+        data = data.replace(good, bad)
+    clip.write_bytes(data)
+    replace_sound(clip, tmp_path / f"new{suffix}")
+    for path in (clip, tmp_path / f"new{suffix}"):
+        assert container_markers(path)[1].name == "Chor\ufffd\ufffd"
+        with path.open("rb") as file, open_container(file) as container:
+            assert container.metadata["title"] == "Cl\ufffdp"
+        if suffix in (".mkv", ".webm"):  # others have no titles of streams
+            assert "Komment\ufffdr" in stream_descriptions(path)[1]
 
 
 @pytest.mark.parametrize(("audio_start", "video_start"), [(0, 0), (0.5, 0), (0.0137, 0), (0, 0.4), (2, 1)])

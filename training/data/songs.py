@@ -204,12 +204,14 @@ def _folder_name(here: Path) -> str:
 def _decode_musdb(path: Path, stream: int) -> tuple[NDArray[np.float32], int]:
     import av
 
+    from ...audio.streams import open_container
+
     try:
-        with av.open(str(path)) as container:
+        with path.open("rb") as file, open_container(file) as container:
             audio = container.streams.audio[stream]
             planes = [frame.to_ndarray() for frame in container.decode(audio)]
             rate = audio.rate
-    except (av.error.FFmpegError, IndexError) as error:
+    except (av.FFmpegError, OSError, IndexError) as error:
         raise DataError(
             f"{path}: stream {stream} cannot be decoded ({error}); a MUSDB18 file has five streams"
         ) from error
