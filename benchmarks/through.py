@@ -7,7 +7,8 @@ class Through:
     latency_samples = 0
 
     def process(self, block):
+        """Return a block as it is."""
         return block
 
     def reset(self):
-        pass
+        """Do nothing, because there is no state."""

@@ -96,7 +96,10 @@ class ChannelStrip(Widget, can_focus=True):
         self._control.solo(self.stem, False)
 
     def render_line(self, y: int) -> Strip:
-        """Return a row. (The mixer draws often, and this costs much less than a text.)"""
+        """Return a row.
+
+        The mixer draws often, and this costs much less than a text.
+        """
         width, rows = self.size.width, self.size.height - OTHER_ROWS
         if y == 0:
             parts = self._name_row()

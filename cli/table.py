@@ -44,12 +44,12 @@ def print_json(value: Any) -> None:
 
 
 def printable(text: str) -> str:
-    """Return a text as one line, without characters that control a terminal.
+    r"""Return a text as one line, without characters that control a terminal.
 
     Args:
         text: Any text, such as a file name.
 
-    >>> printable("two\\nlines")
-    'two\\\\nlines'
+    >>> printable("two\nlines")
+    'two\\nlines'
     """
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)

@@ -96,7 +96,7 @@ def write_table(path: str | os.PathLike[str], unit: str, points: Iterable[Point]
 
 
 def _text(path: str | os.PathLike[str]) -> str:
-    """Return the text of a CSV file, with "\\n" as line ends and without comments. Raises ControlError."""
+    r"""Return the text of a CSV file, with "\n" as line ends and without comments. Raises ControlError."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:

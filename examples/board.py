@@ -1,4 +1,7 @@
-"""StemMix among pedalboard's own plugins, a second of the song at a time: python examples/board.py in.wav out.wav"""
+"""StemMix among pedalboard's own plugins, a second of the song at a time.
+
+Usage: python examples/board.py in.wav out.wav
+"""
 
 import argparse
 

@@ -1,4 +1,6 @@
-"""StemMix over a file in chunks, with a fader that moves: python examples/chunks.py in.wav out.wav
+"""StemMix over a file in chunks, with a fader that moves.
+
+Usage: python examples/chunks.py in.wav out.wav
 
 The vocals go down to silence over the first ten seconds.
 """

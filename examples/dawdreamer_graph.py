@@ -1,4 +1,6 @@
-"""The VST3 in a DawDreamer graph, with automated faders: python examples/dawdreamer_graph.py in.wav out.wav
+"""The VST3 in a DawDreamer graph, with automated faders.
+
+Usage: python examples/dawdreamer_graph.py in.wav out.wav
 
 It mixes in some of the dry song. DawDreamer does not compensate latency, so the dry song is delayed as much as the
 plugin's output.

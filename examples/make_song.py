@@ -1,6 +1,6 @@
 """Make song.ogg: half a minute of drums, bass, chords and a voice-like lead, free for any use (CC0).
 
-    python examples/make_song.py song.ogg
+Usage: python examples/make_song.py song.ogg
 
 Everything is made from sines and noise. The song has all four stems, so every example works with it. But a voice of
 sines is not a singer, and the networks were trained on singers.
@@ -31,6 +31,7 @@ random = np.random.default_rng(0)
 
 
 def frequency(note):
+    """Return the frequency of a MIDI note in Hz."""
     return 440 * 2 ** ((note - 69) / 12)
 
 
@@ -42,6 +43,7 @@ def place(track, sound, beat):
 
 
 def seconds(length):
+    """Return the times of the samples of a sound of that length, from 0, in seconds."""
     return np.arange(round(length * RATE)) / RATE
 
 
@@ -70,17 +72,20 @@ def pluck(note, beats, brightness):
 
 
 def kick():
+    """Return the sound of a bass drum, shape (n,)."""
     t = seconds(0.3)
     return 0.6 * np.sin(2 * np.pi * (45 * t + 6 * (1 - np.exp(-t / 0.03)))) * np.exp(-t / 0.09)
 
 
 def snare():
+    """Return the sound of a snare drum, shape (n,)."""
     t = seconds(0.25)
     noise = np.diff(random.standard_normal(len(t) + 1))
     return (0.16 * noise + 0.2 * np.sin(2 * np.pi * 185 * t)) * np.exp(-t / 0.06)
 
 
 def hat():
+    """Return the sound of a closed hi-hat, shape (n,)."""
     t = seconds(0.06)
     return 0.07 * np.diff(random.standard_normal(len(t) + 2), 2) * np.exp(-t / 0.015)
 
@@ -107,6 +112,7 @@ def make_tracks():
 
 
 def main():
+    """Write the song to the file that the command line names."""
     parser = argparse.ArgumentParser(description="Make a song.")
     parser.add_argument("target", help="the song to write, such as song.ogg")
     target = parser.parse_args().target

@@ -1,4 +1,6 @@
-"""StemMix in pyo, with a reverb on the vocals and a ride of the drums: python examples/pyo_graph.py in.wav out.wav
+"""StemMix in pyo, with a reverb on the vocals and a ride of the drums.
+
+Usage: python examples/pyo_graph.py in.wav out.wav
 
 Without out.wav, it plays on this machine's output until you press Enter.
 """

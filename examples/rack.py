@@ -1,4 +1,6 @@
-"""Each stem through its own pedalboard: python examples/rack.py in.wav out.wav
+"""Each stem through its own pedalboard.
+
+Usage: python examples/rack.py in.wav out.wav
 
 With any format that StemBridge reads and writes: stembridge remix song.mp3 --rack examples/rack.py:rack -o out.mp3
 """
@@ -12,6 +14,7 @@ from stembridge import StemRack
 
 
 def rack():
+    """Return the rack, for `--rack examples/rack.py:rack`."""
     return StemRack(
         model="live",  # "studio" separates files better
         vocals=Pedalboard([HighpassFilter(120), Reverb(room_size=0.6, wet_level=0.2)]),

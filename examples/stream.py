@@ -1,4 +1,6 @@
-"""StemMix live, from one device to another: python examples/stream.py "Input device" "Output device"
+"""StemMix live, from one device to another.
+
+Usage: python examples/stream.py "Input device" "Output device"
 
 Without names, it lists the devices. A line with a stem and a gain in dB, like `vocals -12`, moves a fader. Ctrl-D ends.
 """

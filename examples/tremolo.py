@@ -1,4 +1,7 @@
-"""An effect in NumPy as a pedalboard plugin: python examples/tremolo.py in.wav out.wav"""
+"""An effect in NumPy as a pedalboard plugin.
+
+Usage: python examples/tremolo.py in.wav out.wav
+"""
 
 import argparse
 
@@ -6,6 +9,8 @@ import numpy as np
 
 
 class Tremolo:
+    """Make the sound louder and softer, several times a second."""
+
     parameters = {"depth": (0.0, 1.0, 0.5), "rate_hz": (0.1, 20.0, 5.0)}  # (minimum, maximum, default)
     latency_samples = 0
 
@@ -13,6 +18,7 @@ class Tremolo:
         self.sample_rate = sample_rate
 
     def reset(self):
+        """Start a new stream."""
         self.turns = 0.0
 
     def process(self, block):

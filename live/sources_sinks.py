@@ -39,17 +39,23 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 class Source(Protocol):
-    """A source of sound. `read` returns the next n samples, shape (channels, n), or None while nothing plays."""
+    """A source of sound."""
 
-    def read(self, n: int) -> NDArray[np.float32] | None: ...
-    def close(self) -> None: ...
+    def read(self, n: int) -> NDArray[np.float32] | None:
+        """Return the next n samples, shape (channels, n), or None while nothing plays."""
+
+    def close(self) -> None:
+        """Close the file or device."""
 
 
 class Sink(Protocol):
-    """A sink of sound. `write` takes samples, shape (channels, n). An error may be raised by a later call."""
+    """A sink of sound."""
 
-    def write(self, block: NDArray[np.float32]) -> None: ...
-    def close(self) -> None: ...
+    def write(self, block: NDArray[np.float32]) -> None:
+        """Take samples, shape (channels, n). An error may be raised by a later call."""
+
+    def close(self) -> None:
+        """Close the file or device."""
 
 
 class Silence:

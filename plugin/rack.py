@@ -24,15 +24,20 @@ Block = NDArray[np.float32]
 
 @runtime_checkable
 class Effect(Protocol):
-    """An effect for a stem: `process` takes float32 (channels, n), and returns the same shape, `latency_samples` later.
+    """An effect for a stem.
 
     If it also has `prepare(sample_rate, num_channels)`, that is called first.
     """
 
     @property
-    def latency_samples(self) -> int: ...
-    def process(self, block: Block) -> Block: ...
-    def reset(self) -> None: ...
+    def latency_samples(self) -> int:
+        """Delay of the output, in samples."""
+
+    def process(self, block: Block) -> Block:
+        """Take and return float32 (channels, n)."""
+
+    def reset(self) -> None:
+        """Start a new stream."""
 
 
 class StemRack(FaderSurface):

@@ -1,0 +1,1 @@
+"""Train and evaluate networks. No other room uses PyTorch."""

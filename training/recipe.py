@@ -134,7 +134,7 @@ class Recipe:
 
     @property
     def mode(self) -> str:
-        """ "streaming" or "chunked"."""
+        """Kind of network: "streaming" or "chunked"."""
         return "streaming" if self.causal else "chunked"
 
     def as_dict(self) -> dict[str, Any]:

@@ -205,7 +205,6 @@ def exit_with_parent(parent: int) -> None:
     Args:
         parent: Id of that process, which must be this process's parent.
     """
-
     ignore_ctrl_c()
 
     def watch() -> None:
