@@ -36,8 +36,10 @@ def test_signals_are_unblocked_after_an_error():
 def test_a_process_of_multiprocessing_outlives_ctrl_c():
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_answer, args=(there,))
+    # Not a function of this file, which the process can only import if pytest was started as `python -m pytest`.
+    process = context.Process(target=exec, args=("pipe.send('ready'); pipe.send(pipe.recv())", {"pipe": there}))
     start_blocked(process, "SIGINT")
+    there.close()  # so that `recv` fails if the process ends
     try:
         assert here.recv() == "ready"
         os.kill(process.pid, signal.SIGINT)
@@ -46,8 +48,3 @@ def test_a_process_of_multiprocessing_outlives_ctrl_c():
     finally:
         process.join()
     assert process.exitcode == 0
-
-
-def _answer(pipe):
-    pipe.send("ready")
-    pipe.send(pipe.recv())
