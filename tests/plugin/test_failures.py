@@ -187,8 +187,8 @@ def expect_dry_once(out, audio, block):
         ("lose_a_connection", "ConnectionResetError: no route to the moon"),
         ("fail_without_words", "because Silent"),
         ("fail_in_strange_words", "ValueError: "),
-        ("shorten", "ValueError: "),
-        ("narrow", "ValueError: "),
+        ("shorten", "StemBridgeError: "),
+        ("narrow", "StemBridgeError: "),
     ],
 )
 def test_one_failure_makes_one_block_dry_and_is_told_once(troubled, noise, marks, told, capfd, kind, why):
