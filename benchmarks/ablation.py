@@ -3,7 +3,7 @@
     python benchmarks/ablation.py --data musdb18-7 stems voices --minutes 10 --seeds 1 2 -o runs
 
 Each run trains a network of `--network` and `--mode` from random weights, on one core, for so many minutes, and is
-scored on the songs that training holds apart. Finished runs in the folder are not repeated, so the benchmark can be
+scored on the songs that training holds out. Finished runs in the folder are not repeated, so the benchmark can be
 stopped and started again. Needs stembridge[train].
 """
 
@@ -134,7 +134,7 @@ def show(report: dict[str, Any]) -> None:
     from stembridge.cli.table import print_table
     from stembridge.training.data.songs import STEMS
 
-    print(f"\nMean SDR in dB on songs held apart after {report['minutes']:g} minutes, for each seed, and their mean")
+    print(f"\nMean SDR in dB on songs held out after {report['minutes']:g} minutes, for each seed, and their mean")
     rows = []
     for name, runs in report["runs"].items():
         means = [run["held_apart_sdr"] for run in runs]

@@ -18,11 +18,11 @@ def show_page(
     page: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PAGE]", help="Name of a page, as in the list.", autocompletion=beginning(lambda: page_files())
+            metavar="[PAGE]", help="Name of a page in the list.", autocompletion=beginning(lambda: page_files())
         ),
     ] = None,
 ) -> None:
-    """Show a page of the documentation, in a terminal with the pager (PAGER). Without a page: list all pages."""
+    """Show a page of the documentation; in a terminal, the pager (PAGER) shows it. Without PAGE, list all pages."""
     from ..core.suggest import did_you_mean
     from .table import print_table
 

@@ -26,14 +26,15 @@ def evaluate_model(
     model: ModelName = "studio",
     more: MoreFolders = None,
     sample_rate: Annotated[
-        int, typer.Option("--sample-rate", min=8000, max=192000, help="Resample songs and references to it, in Hz.")
+        int,
+        typer.Option("--sample-rate", min=8000, max=192000, help="Resample songs and references to this rate, in Hz."),
     ] = 44100,
     input_db: Annotated[float, typer.Option("--input-db", min=-60, max=20, help="Gain on the mixture, in dB.")] = 0.0,
     all_songs: Annotated[
-        bool, typer.Option("--all", help="All complete songs, not MUSDB18's validation songs.")
+        bool, typer.Option("--all", help="Score all complete songs, not only MUSDB18's validation songs.")
     ] = False,
     bss_eval: Annotated[
-        bool | None, typer.Option(help="SIR and SAR too (slow; default: if museval is installed).")
+        bool | None, typer.Option(help="Score SIR and SAR too (slow; default: if museval is installed).")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write all scores to a .json file.")
@@ -45,8 +46,8 @@ def evaluate_model(
 ) -> None:
     """Score a model on songs with true stems.
 
-    Prints medians over the songs, in dB: clip SDR, median SDR of one-second frames, and SIR and SAR over whole clips.
-    Then the SDR of the mix without vocals, and how much of the vocals remains in it.
+    Prints medians over the songs, in dB: clip SDR, median SDR of one-second frames, and SIR and SAR over whole clips;
+    then the SDR of the mix without vocals, and how much of the vocals remains in it.
     """
     if output:
         if output.suffix != ".json":

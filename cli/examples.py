@@ -20,8 +20,8 @@ EXAMPLES = {
         """,
     "live": """
         stembridge live
-        stembridge live -i song.mp3 --vocals -80
-        stembridge live -i song.mp3 -o take.wav --no-ui
+        stembridge live song.mp3 --vocals -80
+        stembridge live song.mp3 -o take.wav --no-ui
         stembridge live --devices
         """,
     "inspect": """

@@ -83,7 +83,10 @@ def play_live(
     devices: Annotated[bool, typer.Option("--devices", help="List the audio devices, and exit.")] = False,
     force: Force = False,
 ) -> None:
-    """Move the stems of live sound, with a mixer in the terminal. Without names: the default devices."""
+    """Play live sound or songs through the faders, with a mixer in the terminal.
+
+    Without SONG or --input, the input is the default device.
+    """
     if songs and source is not None:
         raise StemBridgeError(f"songs and --input {source} cannot both play; give one of them")
     if devices:

@@ -88,7 +88,7 @@ def monitor_port(
     port: PortName = None,
     midi_map: Annotated[str, MapName] = "general",
 ) -> None:
-    """Show the messages of a port, and the moves that a map makes of them, until Ctrl-C."""
+    """Show the messages of a port, and what a map does with them, until Ctrl-C."""
     from ..control import load_map
     from ..control.listener import Listener
     from ..control.maps.translator import Translator
@@ -120,7 +120,7 @@ def learn_map(
     ] = "vocals,drums,bass,other",
     force: Force = False,
 ) -> None:
-    """Make a map: it asks for each fader and each mute, and you move the control for it."""
+    """Make a map: for each fader and each mute button it asks you to move a control."""
     from ..control.files import write_whole
     from ..control.listener import Listener
 

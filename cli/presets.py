@@ -75,7 +75,7 @@ def show_preset(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", autocompletion=preset_names_from, help="As in the list; also the path of a .json file."
+            metavar="NAME", autocompletion=preset_names_from, help="Name in the list, or the path of a .json file."
         ),
     ],
 ) -> None:

@@ -47,7 +47,7 @@ def remix_song(
     report: Reports = None,
     **settings: Any,
 ) -> None:
-    """Move the stems of a song, or of many, and write the result.
+    """Move the faders of a song, or of many songs, and write the result.
 
     Faders given here override the preset; automation overrides both.
     """

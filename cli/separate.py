@@ -23,7 +23,7 @@ def separate_song(
             metavar="DIR",
             show_default=False,
             help="Folder for vocals.wav, drums.wav ... (default: one with the song's name, in the current folder). If "
-            "it has stems already, the song gets its own.",
+            "it already has stems, a new folder is made.",
         ),
     ] = None,
     stems: Annotated[

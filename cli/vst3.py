@@ -45,7 +45,7 @@ def install_plugin(
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name in hosts.")] = None,
     folder: Folder = STANDARD_FOLDER,
 ) -> None:
-    """Write a plugin where hosts find it. Its sound is made by the Python environment of this command."""
+    """Write a plugin where hosts find it. It runs in the Python environment of this command."""
     from dataclasses import replace
 
     from ..plugin.bridge.bundle import home_folders, write_bundle

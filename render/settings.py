@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Headings of options in `--help`.
 BATCH = "Many songs (see `stembridge docs batch`)"
-FILE = "The file that is written"
+FILE = "Output file"
 NETWORK = "The network"
 COUNT = "a whole number from 1 up"
 FROM_1 = Ge(1)

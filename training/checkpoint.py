@@ -23,7 +23,7 @@ class Progress:
         step: Number of steps done.
         seconds: Wall-clock time spent.
         scored: The step of the last score.
-        best: The best score on the songs held apart, in dB.
+        best: The best score on the songs held out, in dB.
         run: Options and songs that must not change between runs, as JSON values.
     """
 

@@ -27,7 +27,7 @@ class LabelledSongs:
 
     The constructor labels the first stretch of every song that is not labelled yet. It leaves out songs that cannot be
     decoded, songs in whose first stretch the teacher is sure of nothing, and MUSDB18's validation songs. Every tenth of
-    the others is held apart.
+    the others is held out.
 
     Args:
         songs: Songs with a mixture.
@@ -63,7 +63,7 @@ class LabelledSongs:
         return new
 
     def clips(self) -> list[dict[str, NDArray[np.float32]]]:
-        """Return up to ten seconds of each song held apart: stem or "mixture" to (2, n), without silent stems."""
+        """Return up to ten seconds of each song held out: stem or "mixture" to (2, n), without silent stems."""
         clips = []
         for song in self.apart:
             passage = max(self._labels.passages(song, 0) or [], key=len)

@@ -1,4 +1,4 @@
-"""The training loop: limited in time, resumable, seeded, with averaged weights that are chosen by songs held apart."""
+"""The training loop: limited in time, resumable, seeded, with averaged weights that are chosen by songs held out."""
 
 import csv
 import ctypes
@@ -32,17 +32,17 @@ SAVE_INTERVAL_S = 60.0  # if training is killed, no more than this is lost
 
 
 def split(songs: list[Song]) -> tuple[list[Song], list[Song]]:
-    """Split songs into those to train on, and those held apart, by which checkpoints are chosen.
+    """Split songs into those to train on, and those held out, by which checkpoints are chosen.
 
-    Every eighth complete song is held apart, ten at most; if some songs have a mixture, only those. MUSDB18's
-    validation songs are in neither part. Nor are other songs with the name of one held apart, because they may be the
+    Every eighth complete song is held out, ten at most; if some songs have a mixture, only those. MUSDB18's
+    validation songs are in neither part. Nor are other songs with the name of one held out, because they may be the
     same song in another form.
 
     Args:
         songs: All songs.
 
     Returns:
-        Songs to train on, and songs held apart.
+        Songs to train on, and songs held out.
 
     Raises:
         DataError: No song remains to train on.
@@ -68,7 +68,7 @@ def train_network(
     report: Callable[[str], None] = say,
     labelled: LabelledSongs | None = None,
 ) -> Path:
-    """Train until the time is up, and return the checkpoint that was best on the songs held apart.
+    """Train until the time is up, and return the checkpoint that was best on the songs held out.
 
     Args:
         songs: Songs with stems.
@@ -113,10 +113,10 @@ def train_network(
     seed = settings.seed + progress.step
     data = RemixDataset(training, cache, settings.seconds, seed, settings.device, passages, settings.songs_share)
     clips = [_clip(song, cache) for song in apart]
-    counts = [f"{len(training)} songs to train on, {len(apart)} held apart"] if songs else []
+    counts = [f"{len(training)} songs to train on, {len(apart)} held out"] if songs else []
     if labelled:
         clips += labelled.clips()
-        counts.append(f"{len(labelled.training)} labelled songs to train on, {len(labelled.apart)} held apart")
+        counts.append(f"{len(labelled.training)} labelled songs to train on, {len(labelled.apart)} held out")
     report(", ".join([*counts, settings.device]))
     folder.mkdir(parents=True, exist_ok=True)
     size = settings.batch or _batch_size(learner.device)
@@ -128,7 +128,7 @@ def train_network(
         sdrs.clear()
         mean = float(np.mean([*scores.values()])) if scores else math.nan
         _log(folder / "log.csv", progress, learnt, mean, scores)
-        said = {"training": learnt, "held apart": mean} | scores
+        said = {"training": learnt, "held out": mean} | scores
         line = "  ".join(f"{name} {sdr:.2f}" for name, sdr in said.items() if not math.isnan(sdr))
         report(f"{progress.seconds / 60:6.1f} min  step {progress.step:6d}  SDR in dB: {line}")
         rank = mean if scores else learnt
@@ -146,7 +146,7 @@ def train_network(
             score()
         budget, before, started = settings.minutes * 60, progress.seconds, time.monotonic()
         kept, scored = before, before
-        # Without songs held apart the mixes choose, so at least one must be scored in each run.
+        # Without songs held out the mixes choose, so at least one must be scored in each run.
         while progress.seconds < budget or not (sdrs or clips or progress.scored == progress.step):
             stems, responses = data.batch(size), data.responses(size, recipe.grid.bins)
             sdrs.append(learner.step(stems, responses, progress.seconds / budget))

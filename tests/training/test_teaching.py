@@ -1,4 +1,4 @@
-"""A network is trained on songs without stems: labelled first in part, held apart, and labelled on meanwhile."""
+"""A network is trained on songs without stems: labelled first in part, held out, and labelled on meanwhile."""
 
 import json
 import multiprocessing
@@ -46,7 +46,7 @@ def test_a_tenth_is_held_apart(song, teacher, tmp_path):
     folder = link(tmp_path / "songs", song, *(f"song {number:02d}.flac" for number in range(12)), "SONG 00.flac")
     songs = labelled(folder, teacher, tmp_path / "cache")
     assert [held.name for held in songs.apart] == ["SONG 00", "song 09"]
-    assert len(songs.training) == 10  # one has the same name as one that is held apart
+    assert len(songs.training) == 10  # one has the same name as one that is held out
     assert len(songs.new_passages()) == 10
     assert songs.new_passages() == []
 
@@ -101,7 +101,7 @@ def test_the_command_needs_no_stems_at_all(unlabelled_folder, teacher, make_teac
     common += ["--mode", "streaming"]
     run = stembridge(*common, "--minutes", 0.02, "--terms", "my own", "-o", "mine.onnx", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert "2 labelled songs to train on, 1 held apart" in run.stdout
+    assert "2 labelled songs to train on, 1 held out" in run.stdout
     model = load_model(tmp_path / "mine.onnx")
     values, taught_by = model.card.values, load_model(teacher).card
     assert model.card.stems == STEMS
@@ -128,7 +128,7 @@ def test_songs_with_stems_and_without(songs_folder, unlabelled_folder, teacher, 
     common += ["--cache", tmp_path / "cache", "--threads", 1, "--minutes", 0.02]
     run = stembridge(*common, "--mode", "streaming", "-o", "mine.onnx", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert "2 labelled songs to train on, 1 held apart" in run.stdout
+    assert "2 labelled songs to train on, 1 held out" in run.stdout
     command = load_model(tmp_path / "mine.onnx").card.values["training"]["command"]
     assert f"--data {songs_folder} --teacher {teacher} --songs {unlabelled_folder} --songs-share 0.25" in command
 

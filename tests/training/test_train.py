@@ -168,7 +168,7 @@ def test_another_run_is_not_gone_on_with(songs_folder, cache, tiny_recipe, setti
 def test_what_is_stopped_before_its_first_score_is_scored_when_it_ends(
     songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch, apart, steps
 ):
-    """With no song held apart only what it learns from can choose, so there is one more step."""
+    """With no song held out only what it learns from can choose, so there is one more step."""
 
     class Impatient(Learner):
         def step(self, *arguments):
