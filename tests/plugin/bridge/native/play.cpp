@@ -1,4 +1,5 @@
 // Runs a plugin over a file of samples.
+#include <poll.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -26,7 +27,7 @@ std::vector<float> read_file(const char* path) {
 struct Settings {
     double rate = 44100, slower = 1;
     int channels = 2, out_channels = 0, outputs = 1, block = 256, realtime = 1, ready = 1, fifo = 0, wide = 0;
-    int reactivate = 0;
+    int reactivate = 0, until_wet = 0;
     std::string state, save;
     std::vector<std::string> moves, choices;
     std::map<int64_t, int32_t> modes;
@@ -43,7 +44,8 @@ struct Settings {
                                                {"ready", &ready},
                                                {"fifo", &fifo},
                                                {"wide", &wide},
-                                               {"reactivate", &reactivate}};
+                                               {"reactivate", &reactivate},
+                                               {"until_wet", &until_wet}};
         for (int i = 0; i < count; i++) {
             std::string argument = arguments[i], key = argument.substr(0, argument.find('='));
             const char* value = arguments[i] + std::min(argument.size(), key.size() + 1);
@@ -118,6 +120,11 @@ void choose(Plugin& plugin, const std::vector<Point>& choices, int64_t from, int
         if (choice.sample >= from && choice.sample < to) plugin.controller->setParamNormalized(choice.id, choice.value);
 }
 
+bool stdin_is_closed() {
+    pollfd in{0, POLLIN, 0};
+    return poll(&in, 1, 0) == 1;
+}
+
 void activate_again(Plugin& plugin) {
     plugin.processor->setProcessing(0);
     plugin.component->setActive(0);
@@ -169,19 +176,19 @@ int play(const Library& library, int count, char** arguments) {
     Handler handler;
     plugin.controller->setComponentHandler(&handler);
     if (!settings.state.empty()) load_state(plugin, settings.state);
+    std::vector<float> input = read_file(arguments[3]);
+    int64_t length = static_cast<int64_t>(input.size()) / settings.channels;
+    int out_channels = settings.outputs * settings.out_channels;
+    std::vector<float> output(out_channels * length), unused(settings.block);
     start(plugin, settings);
     handler.latency_changed = 0;
     std::printf("latency %u\n", plugin.processor->getLatencySamples());
     std::fflush(stdout);
 
-    std::vector<float> input = read_file(arguments[3]);
-    int64_t length = static_cast<int64_t>(input.size()) / settings.channels, dropouts = plugin.dropouts();
-    int out_channels = settings.outputs * settings.out_channels;
-    std::vector<float> output(out_channels * length);
-    std::vector<float> unused(settings.block);
+    int64_t dropouts = plugin.dropouts();
     int connected = settings.outputs;
     std::vector<int64_t> took;
-    int64_t late = 0, start_ns = now_ns();
+    int64_t late = 0, wet = 0, played = 0, start_ns = now_ns();
     int32_t mode = settings.realtime ? kRealtime : kOffline;
     Playhead playhead(settings);
     for (int64_t from = 0; from < length; from += settings.block) {
@@ -225,12 +232,16 @@ int play(const Library& library, int count, char** arguments) {
         for (const Queue& queue : shown.queues)
             std::printf("shown %lld|%s|%s\n", at, plugin.title(queue.id).c_str(),
                         plugin.text(queue.id, queue.points.back().second).c_str());
+        wet = plugin.dropouts() == dropouts ? wet + size : 0;
         dropouts = plugin.dropouts();
+        played = from + size;
+        // The song ends early: its user has seen enough, and a second was wet.
+        if (settings.until_wet && static_cast<double>(wet) >= settings.rate && stdin_is_closed()) break;
     }
     plugin.processor->setProcessing(0);
     if (!settings.save.empty()) save_state(plugin, settings.save);
     plugin.controller->setComponentHandler(nullptr);
-    std::printf("dropouts %lld\n", static_cast<long long>(dropouts));
+    std::printf("dropouts %lld\nplayed %lld\n", static_cast<long long>(dropouts), static_cast<long long>(played));
     std::sort(took.begin(), took.end());
     std::printf("longest_ms %.3f\np99_ms %.3f\np50_ms %.3f\nlate %lld\n", took.back() / 1e6,
                 took[took.size() * 99 / 100] / 1e6, took[took.size() / 2] / 1e6, static_cast<long long>(late));
