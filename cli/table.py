@@ -25,7 +25,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(printable, row))
     console = Console(highlight=False, markup=False, emoji=False)
-    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS"):
         console.width = UNLIMITED_WIDTH
     with console.capture() as capture:
         console.print(table)

@@ -33,8 +33,14 @@ class Desk:
     def start(self, *arguments: object, prepare: Callable[[], None] = default_signals, **options) -> subprocess.Popen:
         """Start `stembridge` here."""
         command = [sys.executable, "-m", "stembridge", *map(str, arguments)]
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        return subprocess.Popen(command, cwd=self.folder, text=True, preexec_fn=prepare, **streams)
+        # os.environ, because pytest loads readline, which sets COLUMNS behind Python's back.
+        inherited = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "env": os.environ,
+        }
+        return subprocess.Popen(command, cwd=self.folder, text=True, preexec_fn=prepare, **(inherited | options))
 
     def run(self, *arguments: object, **options) -> subprocess.CompletedProcess:
         """Run `stembridge` here to its end."""

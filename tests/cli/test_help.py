@@ -226,8 +226,11 @@ def test_tables_fit_in_80_columns_and_wrap_only_if_asked_in_pipes(desk, monkeypa
     assert max(map(len, wrapped)) <= 30
 
 
-def test_a_long_row_stays_a_line_in_a_pipe(desk, monkeypatch):
+@pytest.mark.parametrize("columns", [None, ""])
+def test_a_long_row_stays_a_line_in_a_pipe(desk, monkeypatch, columns):
     monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(desk.folder))
     assert desk.call("presets", "save", "duet", "--vocals=-6", "--description", 20 * "long ").returncode == 0
     lines = desk.call("presets").stdout.splitlines()
