@@ -84,6 +84,37 @@ def test_in_mid_stream_the_first_plays_until_the_second_is_in_step(two_models, d
     assert "Changing model" in statuses(played)
 
 
+LATER = SWITCH + 5 * 512  # the block in which the host repeats what the user did
+
+
+@pytest.mark.parametrize(
+    ("moves", "choices", "told"),
+    [
+        ([SWITCH], [], []),  # the host may not be told by process()
+        ([SWITCH], [LATER], [LATER]),
+        ([SWITCH, LATER], [SWITCH], [SWITCH]),
+        ([LATER], [SWITCH, LATER + 512], [SWITCH]),
+    ],
+)
+def test_a_host_hears_of_a_latency_once_by_whichever_way_it_sends_the_model(
+    two_models, delayed, play, moves, choices, told
+):
+    """With blocks, by calls from its window, or both; hosts repeat what the user did by the other way."""
+    audio, late = sine(2), 700
+    moves, choices = ([f"{sample}:Model:1" for sample in samples] for samples in (moves, choices))
+    played = play(two_models(late), audio, modes=["0:2"], block=512, moves=moves, choices=choices)
+    assert played.changed == [(sample, late + HOP) for sample in told]
+    assert heard(played, audio, delayed, late + HOP, -0.25)[-22050:].all()
+
+
+@pytest.mark.parametrize("title", ["Status", "Gain", "Bypass"])
+def test_other_parameters_tell_no_latency(two_models, play, title):
+    """Ardour sets them in its audio thread, where it must not be told."""
+    moves, choices = [f"{SWITCH}:Model:1"], [f"{LATER}:{title}:0"]
+    played = play(two_models(700), sine(1), modes=["0:2"], block=512, moves=moves, choices=choices)
+    assert played.changed == []
+
+
 def test_there_and_back(two_models, delayed, play):
     audio = sine(4)
     played = play(two_models(700), audio, modes=["0:2"], choices=["10000:Model:1", "90000:Model:0"])

@@ -174,7 +174,9 @@ Result Plugin::process(Block& block) {
                      outs.data(),   block.changes,
                      block.shown,   nullptr,
                      nullptr,       block.transport};
+    Handler::processing = true;
     Result result = processor->process(&data);
+    Handler::processing = false;
     if (block.wide)
         for (int c = 0; c < all; c++) std::copy_n(pointers[in_channels + c], block.size, block.out[c]);
     block.silence = outs[0].silenceFlags;

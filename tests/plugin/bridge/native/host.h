@@ -95,9 +95,10 @@ struct Block {
     int in_channels = 0;   // if not as many as there are in an output
 };
 
-// Counts what a plugin tells its host.
+// Counts what a plugin tells its host. It must not do so while it processes, in the audio thread.
 struct Handler : IComponentHandler {
     int values_changed = 0, latency_changed = 0;
+    static inline bool processing = false;
     Result queryInterface(const Uid&, void**) override { return kNoInterface; }
     uint32_t addRef() override { return 1; }
     uint32_t release() override { return 1; }
@@ -105,6 +106,7 @@ struct Handler : IComponentHandler {
     Result performEdit(ParamId, double) override { return kResultOk; }
     Result endEdit(ParamId) override { return kResultOk; }
     Result restartComponent(int32_t flags) override {
+        if (processing) fail("restart asked for by process");
         values_changed += (flags & kParamValuesChanged) != 0;
         latency_changed += (flags & kLatencyChanged) != 0;
         return kResultOk;
