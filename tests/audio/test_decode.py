@@ -95,6 +95,13 @@ def test_itunes_gapless_tag_is_obeyed(make, noise, offset):
     tags = MP4(path)
     tags["----:com.apple.iTunes:iTunSMPB"] = [f" 00000000 {1024:08X} {173:08X} {50003:016X} 00000000".encode()]
     tags.save()
+    # Like iTunes, say that the last packet is whole. FFmpeg, which wrote it, says how much of it is sound.
+    data = path.read_bytes()
+    length, last = struct.pack(">II", 44100, 1024 + 50003), struct.pack(">III", 1024, 1, 1024 - 173)
+    assert length in data
+    assert data.count(last) == 1
+    data = data.replace(length, struct.pack(">II", 44100, 50 * 1024)).replace(last, struct.pack(">III", 1024, 1, 1024))
+    path.write_bytes(data)
     with open_audio(path) as reader:
         decoded = np.concatenate(list(reader.blocks()), axis=1)
     assert decoded.shape == audio.shape
