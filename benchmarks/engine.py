@@ -50,7 +50,7 @@ def music(seconds: float, sample_rate: int) -> NDArray[np.float32]:
     mid, side = (_pink(random.standard_normal(n)) for _ in range(2))
     beat = 0.1 + np.exp(-8 * (np.arange(n) / sample_rate % 0.5))  # 120 a minute
     audio = beat * np.stack([mid + 0.4 * side, mid - 0.4 * side])
-    return (0.5 * audio / np.abs(audio).max()).astype(np.float32)
+    return np.asarray(0.5 * audio / np.abs(audio).max(), np.float32)
 
 
 def _pink(noise: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -58,7 +58,7 @@ def _pink(noise: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 1)), len(noise))
 
 
-def alone(cores: int, function: Callable, *arguments: Any) -> Any:
+def alone(cores: int, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function in a new process, and return its result.
 
     Args:
@@ -308,7 +308,7 @@ def compare_speed(models: dict[str, Model], seconds: float, htdemucs: Path | Non
         seconds: Length of the song.
         htdemucs: ONNX file of HTDemucs, if it should be measured.
     """
-    subjects: list[tuple[str, Callable, tuple]] = [
+    subjects: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = [
         (name, time_engine, (_source(model), seconds)) for name, model in models.items()
     ]
     if rivals.has_open_unmix():

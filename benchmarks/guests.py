@@ -2,6 +2,7 @@
 
 import time
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -53,6 +54,7 @@ def _run_engine(path: str, moved: int | None) -> dict[str, float]:
     """Move some stems, or all, of audio with three segments."""
     from stembridge import StemProcessor
     from stembridge.engine.guests import bag
+    from stembridge.engine.sessions import open_session
 
     processor = StemProcessor(path, RATE)
     processor.set_gains_db(**{stem: -3.0 * (k + 1) for k, stem in enumerate(processor.stems[:-1][:moved])})
@@ -73,15 +75,15 @@ def _run_engine(path: str, moved: int | None) -> dict[str, float]:
             inside += time.perf_counter() - start
             return results
 
-    opened = bag.open_session
-    bag.open_session = lambda *arguments, **named: Timed(opened(*arguments, **named))
-    processor._separator._bag._sessions.clear()
-    processor.separate(audio[:, : processor.latency_samples + 1])  # the first run is slower
-    processor.reset()
-    inside, start = 0.0, time.perf_counter()
-    for at in range(0, n, BLOCK):
-        processor.process(audio[:, at : at + BLOCK])
-    taken = time.perf_counter() - start
+    separator: Any = processor._separator
+    separator._bag._sessions.clear()
+    with patch.object(bag, "open_session", lambda *arguments, **named: Timed(open_session(*arguments, **named))):
+        processor.separate(audio[:, : processor.latency_samples + 1])  # the first run is slower
+        processor.reset()
+        inside, start = 0.0, time.perf_counter()
+        for at in range(0, n, BLOCK):
+            processor.process(audio[:, at : at + BLOCK])
+        taken = time.perf_counter() - start
     return {
         "latency": processor.latency_samples / RATE,
         "speed": SEGMENTS * processor.hop_samples / RATE / taken,
@@ -93,14 +95,16 @@ def _run_engine(path: str, moved: int | None) -> dict[str, float]:
 def _run_graphs(path: str) -> float:
     """Run all graphs twice, and return the peak memory in MiB."""
     from stembridge.engine.sessions import open_session
-    from stembridge.models import load_model
+    from stembridge.models import StemsCard, load_model
 
     model = load_model(path)
-    sessions = [open_session(model, graph=k) for k in range(len(model.card.graphs))]
-    for graph, session in zip(model.card.graphs, sessions, strict=True):
+    card = model.card
+    assert isinstance(card, StemsCard)
+    sessions = [open_session(model, graph=k) for k in range(len(card.graphs))]
+    for graph, session in zip(card.graphs, sessions, strict=True):
         types = {node.name: np.float16 if "16" in node.type else np.float32 for node in session.get_inputs()}
         feeds = {
-            tensor.name: np.random.default_rng(0).random(model.card.shape(graph, tensor)).astype(types[tensor.name])
+            tensor.name: np.random.default_rng(0).random(card.shape(graph, tensor)).astype(types[tensor.name])
             for tensor in graph.inputs
         }
         for _ in range(2):

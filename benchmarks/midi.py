@@ -28,6 +28,7 @@ BLOCK = 256  # samples of a stream
 PAUSE_S = 0.002  # between two messages
 FLOOD = 20_000  # messages a second
 STEMS = "vocals", "drums", "bass", "other"
+Send = Callable[[mido.Message], None]
 
 
 def time_messages(kind: str, seconds: float, busy: bool) -> dict[str, Any]:
@@ -75,12 +76,12 @@ def time_messages(kind: str, seconds: float, busy: bool) -> dict[str, Any]:
     return {"port": kind, "busy": busy, "messages": len(ms) - 100, "p50": p50, "p99": p99, "max": longest}
 
 
-def _socket() -> tuple[Callable, str, Callable]:
+def _socket() -> tuple[Callable[[], Send], str, Callable[[], None]]:
     server = PortServer("localhost", 0)
     return lambda: server.accept().send, f"localhost:{server._socket.getsockname()[1]}", server.close
 
 
-def _virtual() -> tuple[Callable, str, Callable]:
+def _virtual() -> tuple[Callable[[], Send], str, Callable[[], None]]:
     port = mido.open_output("stembridge benchmark", virtual=True)
     return lambda: port.send, "stembridge benchmark", port.close
 
@@ -180,7 +181,7 @@ def watch_memory(seconds: float) -> float:
     class Desk:
         vocals_db = drums_db = bass_db = other_db = 0.0
 
-    class Port(mido.ports.BaseInput):
+    class Port(mido.ports.BaseInput):  # type: ignore[misc]  # mido has no types
         callback = None
 
     port = Port("flood")

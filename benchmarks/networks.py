@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from guests import count_parameters, measure_guest
 from numpy.typing import NDArray
-from stembridge.models import Model, StemsCard, load_model, shipped_models
+from stembridge.models import MaskCard, Model, StemsCard, load_model, shipped_models
 
 from engine import RATE, alone, music, run_benchmark, say, start_report, time_engine
 
@@ -145,7 +145,7 @@ def watch_drift(path: str, data: str, minutes: float) -> dict[str, float]:
     processor = StemProcessor(path, RATE)
     latency = processor.latency_samples
     rounds = max(2, round(minutes * 60 * RATE / n))
-    heard: dict[int, list[NDArray]] = {0: [], rounds - 1: []}
+    heard: dict[int, list[NDArray[np.float32]]] = {0: [], rounds - 1: []}
     position = -latency
     for _ in range(rounds + -(-latency // n)):
         for start in range(0, n, 65536):
@@ -178,9 +178,10 @@ def watch_seams(path: str, data: str, offsets: int) -> dict[str, float]:
 
     model = load_model(path)
     references, song = _song(path, data)
-    chunk = model.card.chunk
-    assert chunk is not None
-    stride = (chunk.frames - chunk.overlap) * model.card.hop
+    card = model.card
+    assert isinstance(card, MaskCard)
+    assert card.chunk is not None
+    stride = (card.chunk.frames - card.chunk.overlap) * card.hop
     mixture = np.tile(song, (1, -(-4 * stride // song.shape[1])))  # so long that it has borders
     true = np.tile(np.stack(references), (1, 1, -(-4 * stride // song.shape[1])))
     whole = np.stack(list(separate(mixture, RATE, path).values()))
@@ -201,16 +202,18 @@ def _steeper(model: Model, mixture: NDArray[np.float32]) -> float:
     from stembridge.engine.sessions import open_session
     from stembridge.engine.stft import Analysis, FrameGrid
 
-    card, chunk = model.card, model.card.chunk
-    assert chunk is not None
+    card = model.card
+    assert isinstance(card, MaskCard)
+    assert card.chunk is not None
     grid = FrameGrid(card.sample_rate, card.hop, card.window, card.synthesis_window)
     spectra = Analysis(grid, 2).push(mixture)
     masked = ChunkedNetwork(open_session(model), card, 2, grid.bins).push(spectra)  # without the last chunk
     there = np.abs(spectra[: len(masked), None])
     masks = np.where(there > 1e-5, np.abs(masked) / np.maximum(there, 1e-9), 0)
     change = np.abs(np.diff(masks, axis=0)).mean(axis=(1, 2, 3))
-    stride = chunk.frames - chunk.overlap
-    border = np.arange(1, len(masked)) % stride <= chunk.overlap  # from the last frame before a cross-fade to its end
+    stride = card.chunk.frames - card.chunk.overlap
+    # From the last frame before a cross-fade to its end.
+    border = np.arange(1, len(masked)) % stride <= card.chunk.overlap
     border[: stride - 1] = False
     return float(np.median(change[border]) / np.median(change[~border]))
 
@@ -235,10 +238,9 @@ def measure(path: str, options: argparse.Namespace) -> dict[str, Any]:
         options: Options of the command line.
     """
     model = load_model(path)
-    guest = isinstance(model.card, StemsCard)
     row: dict[str, Any] = {"mode": model.card.mode, "megabytes": model.size_bytes / 1e6}
     say(f"{model.card.name}: speed")
-    if guest:
+    if isinstance(model.card, StemsCard):
         row |= {"parameters": count_parameters(path), "operations": None, "guest": measure_guest(path)}
         row["speed"] = row["guest"]["speed"]
     else:
@@ -250,7 +252,7 @@ def measure(path: str, options: argparse.Namespace) -> dict[str, Any]:
         row["scores"] = score(path, options.data)
         say(f"{model.card.name}: drift")
         row["drift"] = watch_drift(path, options.data, options.minutes)
-        if not guest and model.card.chunk:
+        if isinstance(model.card, MaskCard) and model.card.chunk:
             say(f"{model.card.name}: seams")
             row["seams"] = watch_seams(path, options.data, options.offsets)
     return row

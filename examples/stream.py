@@ -19,9 +19,10 @@ if not devices:
     sys.exit()
 if len(devices) != 2:
     parser.error("give two devices, an input and an output")
+source, target = devices
 
 mix = StemMix("live")
-stream = AudioStream(*devices, sample_rate=44100, buffer_size=512, num_input_channels=2, num_output_channels=2)
+stream = AudioStream(source, target, sample_rate=44100, buffer_size=512, num_input_channels=2, num_output_channels=2)
 stream.plugins.append(mix)
 with stream:
     print("playing", flush=True)

@@ -248,7 +248,7 @@ def interrupted() -> Callable[..., bool]:
     def interrupted(function: Callable[[], object], n: int, *modules: ModuleType) -> bool:
         files, left, raised = {module.__file__ for module in modules}, n, threading.Event()
 
-        def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+        def trace(frame: FrameType, event: str, _: object) -> Any:
             nonlocal left
             if frame.f_code.co_filename not in files:
                 return None

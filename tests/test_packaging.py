@@ -28,7 +28,7 @@ def source(tmp_path_factory) -> Path:
 
 def build(kind: str, source: Path, target: Path, **environment: str) -> tuple[Path, str]:
     """Build a wheel or an sdist in a folder of its own: its path, and the log."""
-    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", target, source]
+    command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", str(target), str(source)]
     run = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=os.environ | environment
     )

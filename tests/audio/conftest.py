@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -44,7 +45,7 @@ def _with_ffmpeg(
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(audio)]
     with av.open(str(path), "w", format=format, options=options or {}) as container:
         container.metadata.update(tags or {})
-        stream = container.add_stream(codec, rate=sample_rate, layout=layout)
+        stream: Any = container.add_stream(codec, rate=sample_rate, layout=layout)
         if sample_format:
             stream.format = sample_format
         if bit_rate:

@@ -54,7 +54,7 @@ class Desk:
         Return what the terminal got, and what the other stream got.
         """
         ours, theirs = pty.openpty()
-        process = self.start(*arguments, **{stream: theirs}, **options)
+        process = self.start(*arguments, **(options | {stream: theirs}))
         os.close(theirs)
         shown = b""
         with contextlib.suppress(OSError):  # the other end is closed
@@ -70,7 +70,7 @@ class Desk:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main([*map(str, arguments)])
-        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+        return subprocess.CompletedProcess([*map(str, arguments)], code, out.getvalue(), err.getvalue())
 
     def refused(self, *arguments: object, here: bool = False, **options) -> str:
         """Run what must fail with one line on stderr and change nothing; return that line. here: in this process."""

@@ -80,7 +80,7 @@ def main() -> None:
         arrange(home / "session" / "session.ardour", song, options.stem)
         reference = home / "remix.wav"
         silent = [stem for stem in STEMS if options.stem not in (None, stem)] if options.stem else STEMS[:1]
-        remix = ["remix", song, "-o", reference, "--model", "live"]
+        remix = ["remix", str(song), "-o", str(reference), "--model", "live"]
         remix += [argument for stem in silent for argument in (f"--{stem}", str(GAIN_DB))]
         subprocess.run([sys.executable, "-m", "stembridge", *remix], check=True, capture_output=True)
         failed = sum(not equals_export(home, reference) for _ in range(options.runs))
@@ -111,7 +111,7 @@ def arrange(session: Path, song: Path, stem: str | None) -> None:
     root = tree.getroot()
     add_song(root, song)
     if stem:
-        root.find("Routes/Route[@name='mix']//PannerShell").set("bypassed", "1")
+        find(root, "Routes/Route[@name='mix']//PannerShell").set("bypassed", "1")
         connect(root, "mix", first=2 * (1 + STEMS.index(stem)))
     else:
         make_strict(root)
@@ -119,13 +119,20 @@ def arrange(session: Path, song: Path, stem: str | None) -> None:
     tree.write(session)
 
 
+def find(element: ET.Element, path: str) -> ET.Element:
+    """Return the first descendant at a path."""
+    found = element.find(path)
+    assert found is not None, path
+    return found
+
+
 def make_strict(root: ET.Element) -> None:
     """Leave the track the two outputs that it has with strict I/O, which ardour7-lua cannot set."""
-    route = root.find("Routes/Route[@name='mix']")
+    route = find(root, "Routes/Route[@name='mix']")
     route.set("strict-io", "1")
-    outputs, plugin = route.find("IO[@direction='Output']"), route.find("Processor[@type='vst3']")
-    plugin.find("ConfiguredOutput/Channels").set("count", "2")
-    for ports_or_pins in outputs, plugin.find("OutputMap-0"):
+    outputs, plugin = find(route, "IO[@direction='Output']"), find(route, "Processor[@type='vst3']")
+    find(plugin, "ConfiguredOutput/Channels").set("count", "2")
+    for ports_or_pins in outputs, find(plugin, "OutputMap-0"):
         ports_or_pins[:] = ports_or_pins[:2]
 
 
@@ -139,8 +146,8 @@ def connect(root: ET.Element, *tracks: str, first: int = 0) -> None:
         for port in ports:
             port[:] = []
         for master, port in zip(masters, ports[first:], strict=False):
-            ET.SubElement(master, "Connection", {"other": port.get("name")})
-            ET.SubElement(port, "Connection", {"other": master.get("name")})
+            ET.SubElement(master, "Connection", {"other": port.attrib["name"]})
+            ET.SubElement(port, "Connection", {"other": master.attrib["name"]})
 
 
 def add_song(root: ET.Element, song: Path, tracks: tuple[str, ...] = ("mix",)) -> None:
@@ -150,17 +157,17 @@ def add_song(root: ET.Element, song: Path, tracks: tuple[str, ...] = ("mix",)) -
     sources = {f"{kind}source-{k}": str(9000 + k) for k in range(info.channels) for kind in ("", "master-")}
     for k in range(info.channels):
         source = {"name": str(song), "type": "audio", "flags": "", "id": str(9000 + k), "channel": str(k)}
-        ET.SubElement(root.find("Sources"), "Source", source | {"origin": "", "gain": "1"})
+        ET.SubElement(find(root, "Sources"), "Source", source | {"origin": "", "gain": "1"})
     region = {"name": "song", "type": "audio", "channels": str(info.channels), "opaque": "1", "external": "1"}
     region |= {"start": "a0", "length": f"a{ticks}@a0", "sync-position": "a0", "ancestral-start": "a0"}
     region |= {"ancestral-length": "a0@a0", "stretch": "1", "shift": "1", "scale-amplitude": "1", **sources}
     region |= dict.fromkeys(("fade-in-active", "fade-out-active", "envelope-active", "muted", "automatic"), "0")
-    ET.SubElement(root.find("Regions"), "Region", region | {"id": "9010", "whole-file": "1"})
+    ET.SubElement(find(root, "Regions"), "Region", region | {"id": "9010", "whole-file": "1"})
     for k, track in enumerate(tracks):
-        playlist = root.find(f"Playlists/Playlist[@name='{track}']")
+        playlist = find(root, f"Playlists/Playlist[@name='{track}']")
         ET.SubElement(playlist, "Region", region | {"id": str(9011 + k), "whole-file": "0"})
     end = {"id": "9020", "name": "session", "start": "a0", "end": f"a{ticks}", "flags": "IsSessionRange"}
-    ET.SubElement(root.find("Locations"), "Location", end | {"locked": "0", "timestamp": "0"})
+    ET.SubElement(find(root, "Locations"), "Location", end | {"locked": "0", "timestamp": "0"})
 
 
 def equals_export(home: Path, reference: Path) -> bool:

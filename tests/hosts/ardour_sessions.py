@@ -138,7 +138,7 @@ def put_beside(session: Path, song: Path) -> None:
     ardour.make_strict(root)
     ardour.connect(root, "mix", "plain")
     ardour.add_song(root, song, ("mix", "plain"))
-    phase = root.find("Routes/Route[@name='plain']/Controllable[@name='phase']")
+    phase = ardour.find(root, "Routes/Route[@name='plain']/Controllable[@name='phase']")
     phase.set("phase-invert", "01")
     phase.set("value", "1")
     tree.write(session)

@@ -88,7 +88,7 @@ def unlabelled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three songs without stems, of 7 s."""
     folder = tmp_path_factory.mktemp("unlabelled")
     for seed in range(3):
-        mix = sum(make_stem(stem, 7, 40 + seed) for stem in STEMS)
+        mix = np.sum([make_stem(stem, 7, 40 + seed) for stem in STEMS], axis=0)
         soundfile.write(folder / f"song without stems {seed}.flac", 0.8 * mix.T, RATE)
     return folder
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -23,11 +24,11 @@ def empty_graph(
         nodes.append(helper.make_node("Constant", [], [f"{name}_shape"], value=tensor))
         zero = helper.make_tensor("zero", type, [1], [0.0])
         nodes.append(helper.make_node("ConstantOfShape", [f"{name}_shape"], [name], value=zero))
-    ports = [
+    ins, outs = (
         [helper.make_tensor_value_info(name, type, list(shape)) for name, shape in side.items()]
         for side in (inputs, outputs)
-    ]
-    model = helper.make_model(helper.make_graph(nodes, "guest", *ports), opset_imports=[helper.make_opsetid("", 18)])
+    )
+    model = helper.make_model(helper.make_graph(nodes, "guest", ins, outs), opset_imports=[helper.make_opsetid("", 18)])
     model.ir_version = 8
     return model.SerializeToString()
 
@@ -36,7 +37,7 @@ def empty_graph(
 def guest(tmp_path: Path) -> Callable[..., GuestFile]:
     """A function that writes a graph to import: a name, then as for `empty_graph`, or bytes."""
 
-    def guest(name: str, *arguments: Mapping[str, Shape] | bytes, **options: object) -> GuestFile:
+    def guest(name: str, *arguments: Any, **options: Any) -> GuestFile:
         content = arguments[0] if isinstance(arguments[0], bytes) else empty_graph(*arguments, **options)
         path = tmp_path / name
         path.write_bytes(content)

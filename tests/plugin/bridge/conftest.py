@@ -122,6 +122,7 @@ def play(host, tmp_path):
         command += [f"choose={choice}" for choice in choices]
         command += [f"connect={connect}" for connect in connects]
         with open(folder / "stderr", "w") as stderr, subprocess.Popen(command, stdout=-1, stderr=stderr) as process:
+            assert process.stdout is not None
             lines = [process.stdout.readline().decode().split()]
             if children := psutil.Process(process.pid).children():
                 meanwhile(children[0])
@@ -130,13 +131,15 @@ def play(host, tmp_path):
         lines += [line.split() for line in rest if not line.startswith("shown")]
         shown = [line.removeprefix("shown ").split("|") for line in rest if line.startswith("shown")]
         told = {line[0]: line[1] for line in lines}
+
+        def blocks(kind: str) -> list[tuple[int, int]]:
+            return [(int(start), int(length)) for name, start, *rest in lines if name == kind for length in rest]
+
         return Played(
             np.fromfile(folder / "out", np.float32).reshape(-1, audio.shape[1]),
             int(told["latency"]),
-            *(
-                [(int(start), int(length)) for name, start, *rest in lines if name == wanted for length in rest]
-                for wanted in ("dry", "silent")
-            ),
+            blocks("dry"),
+            blocks("silent"),
             [(int(start), title, text) for start, title, text in shown],
             [(int(line[1]), int(line[2])) for line in lines if line[0] == "changed"],
             float(told["longest_ms"]),

@@ -29,7 +29,11 @@ from stembridge.plugin.bridge.bundle import (
 from stembridge.plugin.bridge.descriptor import Descriptor, parse_descriptor
 from stembridge.plugin.bridge.factory import Parameter, Timing, Toggle, read_parameters
 
-PARAMETERS = {"depth": Parameter(0.0, 1.0, 0.5), "rate_hz": Parameter(0.1, 20.0, 5.0), "square": Toggle(False)}
+PARAMETERS: dict[str, Parameter | Toggle] = {
+    "depth": Parameter(0.0, 1.0, 0.5),
+    "rate_hz": Parameter(0.1, 20.0, 5.0),
+    "square": Toggle(False),
+}
 DESCRIPTOR = Descriptor("Tremolo", "1.2.3", ("python", "-c", "pass"), PARAMETERS, "processor tremolo:Tremolo")
 
 names = st.from_regex(r"[a-z][a-z0-9]{0,5}(_[a-z0-9]{1,4}){0,2}(_db|_hz|_ms)?", fullmatch=True)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 from stembridge.audio import read_audio
+from stembridge.core.stems import stem_parts
 from stembridge.engine import separate
 from stembridge.render import separate_file
-from stembridge.render.song.song import stem_parts
 
 STEMS = ("vocals", "drums", "bass", "other")
 LSB = {"PCM_16": 2**-15, "PCM_24": 2**-23, "FLOAT": 2**-22}
