@@ -13,6 +13,7 @@ from ..core.errors import StemBridgeError
 from ..core.protocols import Move
 from ..models import Model, load_model
 from ..presets.gains import Gains
+from .blocks import as_channels, limited
 from .fifo import Fifo
 from .gains import Faders, FaderSurface
 from .kinds import open_separator
@@ -23,9 +24,6 @@ Block = NDArray[np.float32]
 
 MIN_RATE_HZ, MAX_RATE_HZ = 8000, 192000
 SLICE_SAMPLES = 1 << 15  # processed at a time, so that a block of any length needs little memory
-# The network hears samples outside these limits as 0. They stay in the mix.
-MAX_ANALYSED = np.float32(64.0)  # samples 36 dB above full scale are not music, and would mask everything else
-MIN_ANALYSED = np.float32(1e-8)  # samples below -160 dB would make spectra of denormal numbers, which are slow
 MAX_FLOAT32 = np.finfo(np.float32).max  # samples are clipped to this, so that no gain makes them infinite
 
 
@@ -154,7 +152,7 @@ class StemProcessor(FaderSurface):
             for block in blocks:
                 audio = as_channels(block, self.num_channels)
                 for start in range(0, audio.shape[-1], SLICE_SAMPLES):
-                    meter.add(_limited(audio[:, start : start + SLICE_SAMPLES]))
+                    meter.add(limited(audio[:, start : start + SLICE_SAMPLES]))
             self._separator.level = meter.level()
 
     def process(self, block: NDArray[Any], moves: Iterable[Move] = ()) -> NDArray[np.float32]:
@@ -221,7 +219,7 @@ class StemProcessor(FaderSurface):
                 piece = audio[:, start : start + SLICE_SAMPLES]
                 n = piece.shape[-1]
                 self._dry.push(piece)
-                self._separator.push(_limited(piece))
+                self._separator.push(limited(piece))
                 dry, gains = self._dry.peek(n), self._faders.advance(n)
                 # The last stem is the input minus the others, so equal gains are a single factor on the input, and at
                 # 0 dB the output equals the input bit for bit.
@@ -238,40 +236,6 @@ class StemProcessor(FaderSurface):
             self.reset()
             raise
         self._stale = False
-
-
-def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
-    """Return a block as finite float32, (channels, n).
-
-    Args:
-        block: As for `StemProcessor.process`.
-        num_channels: 1 or 2.
-
-    Returns:
-        An array that may share memory with the block, so it must not be modified.
-
-    Raises:
-        ValueError: The block has a wrong shape or type.
-    """
-    if isinstance(block, str | os.PathLike):
-        raise StemBridgeError(
-            f"block {os.fspath(block)!r} is a path, not samples; for files use remix_file or separate_file"
-        )
-    audio = np.asarray(block)
-    if audio.dtype.kind == "i" and audio.dtype.itemsize == 2:
-        audio = audio.astype(np.float32) / np.float32(32768)
-    elif audio.dtype.kind != "f":
-        raise StemBridgeError(f"audio of type {audio.dtype} does not work; give floats in -1..1, or int16")
-    if audio.ndim == 1 and num_channels == 1:
-        audio = audio[None]
-    if audio.ndim != 2 or audio.shape[0] != num_channels:
-        turned = "; this looks like (n, channels): pass block.T" if _is_turned(audio, num_channels) else ""
-        raise StemBridgeError(f"block of shape {audio.shape} is not ({num_channels}, n){turned}")
-    with np.errstate(over="ignore"):
-        audio = audio.astype(np.float32, copy=False)
-    if not np.isfinite(audio).all():
-        audio = np.where(np.isfinite(audio), audio, np.float32(0))
-    return audio
 
 
 def _mixed(dry: Block, separated: Block, last: Block, relative: Block) -> Block:
@@ -297,18 +261,8 @@ def _all_stems(dry: Block, separated: Block) -> Block:
     return np.concatenate([separated, (dry - separated.sum(axis=0))[None]])
 
 
-def _limited(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the audio for the network, in which samples that are too faint or too loud are 0."""
-    size = np.abs(audio)
-    return np.where((size < MIN_ANALYSED) | (size > MAX_ANALYSED), np.float32(0), audio)
-
-
 def _checked_block(block: Any) -> int:
     with suppress(TypeError):
         if (samples := index(block)) >= 1:
             return samples
     raise StemBridgeError(f"realtime_block {block!r} does not work; give a whole number of samples from 1 on, or None")
-
-
-def _is_turned(audio: NDArray[Any], num_channels: int) -> bool:
-    return audio.ndim == 2 and audio.shape[1] == num_channels

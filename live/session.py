@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from ..control.listener import report_safely
 from ..core.errors import LiveError
-from ..core.gains import SILENCE_DB, check_gain_db
 from ..core.log import say
 from ..core.processes import start_blocked
-from ..core.stems import check_stems
 from ..presets.gains import Gains
+from .faders import SharedFaders
 from .process import play
 from .settings import Input, checked_settings
 from .shared_memory import MAX_BLOCK_TIMES, SharedMemory
@@ -31,7 +30,7 @@ __all__ = ["Live"]
 PROCESS_TIMEOUT_S = 10.0  # for the end of the other process
 
 
-class Live:
+class Live(SharedFaders):
     """Live sound through the faders, between `start` and `close`, or in a `with` block.
 
     Faders move as in a StemProcessor, from any thread, so a MidiControl can move them too. Moves act from the next
@@ -237,59 +236,6 @@ class Live:
                 self._failure = LiveError(line) if kind == "failed" else RuntimeError(line)
             self._ready.set()
         self._ended.set()
-
-    # Faders.
-
-    @property
-    def gains_db(self) -> dict[str, float]:
-        """Gains of the faders, stem to dB."""
-        return dict(zip(self.stems, map(float, self._memory.wanted[0]), strict=True))
-
-    @property
-    def muted(self) -> tuple[str, ...]:
-        """Muted stems."""
-        return tuple(stem for stem, on in zip(self.stems, self._memory.wanted[1], strict=True) if on)
-
-    @property
-    def soloed(self) -> tuple[str, ...]:
-        """Soloed stems; while there are any, all others are silent."""
-        return tuple(stem for stem, on in zip(self.stems, self._memory.wanted[2], strict=True) if on)
-
-    def set_gains_db(self, **gains_db: float) -> None:
-        """Move faders: `set_gains_db(vocals=-6.0)`.
-
-        Args:
-            gains_db: Stem to gain in dB, -80 (silence) to 20.
-
-        Raises:
-            ValueError: A stem is unknown, or a gain is out of range. No fader has moved then.
-        """
-        checked = {self._check_stem(s): max(SILENCE_DB, check_gain_db(s, gain)) for s, gain in gains_db.items()}
-        for k, gain in checked.items():
-            self._memory.wanted[0, k] = gain
-
-    def mute(self, stem: str, on: bool = True) -> None:
-        """Mute a stem, or unmute it.
-
-        Args:
-            stem: Name of the stem.
-            on: Whether to mute it.
-        """
-        self._memory.wanted[1, self._check_stem(stem)] = bool(on)
-
-    def solo(self, stem: str, on: bool = True) -> None:
-        """Solo a stem, or end its solo.
-
-        Args:
-            stem: Name of the stem.
-            on: Whether to solo it.
-        """
-        self._memory.wanted[2, self._check_stem(stem)] = bool(on)
-
-    def _check_stem(self, stem: str) -> int:
-        """Return the number of a stem. Raises ValueError if it is unknown."""
-        check_stems([stem], self.stems)
-        return self.stems.index(stem)
 
     # Meters.
 

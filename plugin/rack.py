@@ -12,9 +12,9 @@ from ..core.errors import StemBridgeError
 from ..core.protocols import Move
 from ..core.stems import check_stems
 from ..engine import StemProcessor
+from ..engine.blocks import as_channels
 from ..engine.fifo import Fifo
 from ..engine.gains import Faders, FaderSurface
-from ..engine.processor import as_channels
 from ..models import Model, load_model
 from ..presets.gains import Gains
 from .board import Board

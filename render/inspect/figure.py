@@ -4,7 +4,7 @@ import base64
 import io
 import math
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ from ...models import Model
 from ..settings import Progress
 from ..song.outputs import Outputs
 from .inspection import FLOOR_DB, Inspection, Loud, decibels, inspect_audio
+from .themes import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,38 +31,6 @@ DPI = 100  # of PNG
 STEM_RANGE_DB = 45.0  # from top to bottom of the levels of stems, which share one scale
 SPECTRUM_RANGE_DB = 75.0  # of the spectrogram, below its loudest point
 MAX_TITLE_LETTERS = 70  # of a file name
-
-# Colours that colour-blind people can tell apart: Okabe and Ito, https://jfly.uni-koeln.de/color/
-HUES = "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
-
-
-@dataclass(frozen=True)
-class Theme:
-    """Colours of a picture.
-
-    Attributes:
-        ground: Background of the picture.
-        panel: Background of a panel.
-        ink: Text.
-        dim: Less important text, and lines.
-        wave: Waveform.
-        heat: Spectrogram: the name of a colour map of matplotlib with even steps of lightness.
-        hues: Stems.
-    """
-
-    ground: str
-    panel: str
-    ink: str
-    dim: str
-    wave: str
-    heat: str
-    hues: tuple[str, ...]
-
-
-LIGHT = Theme("#f6f6f4", "#ffffff", "#1d1d1f", "#62626a", "#4a4a52", "bone_r", HUES)
-DARK = Theme(
-    "#151517", "#1f1f23", "#ececef", "#a6a6ae", "#c9c9d2", "magma", ("#ff8f40", "#4aa3df", "#1fc796", *HUES[3:])
-)
 
 
 def draw_file(

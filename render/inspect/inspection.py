@@ -14,7 +14,7 @@ from ...engine.fifo import Fifo
 from ...models import Model
 from ..settings import Progress
 from ..song.overview import join_pairs
-from ..song.song import REPAIR_REMEDY, hear_song, read_with_progress, stem_processor
+from ..song.reading import REPAIR_REMEDY, hear_song, read_with_progress, stem_processor
 
 Block = NDArray[np.float32]
 

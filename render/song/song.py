@@ -1,10 +1,9 @@
 """One song: read a file, write its remix or its stems."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import log10
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,25 +16,30 @@ from ...core.errors import StemBridgeError
 from ...core.protocols import Automation
 from ...core.settings import arguments_from
 from ...core.stems import stem_parts
-from ...engine import StemProcessor, compensate_latency, remixing
-from ...engine.processor import MAX_RATE_HZ, MIN_RATE_HZ
-from ...models import Model, load_model
+from ...engine import compensate_latency, remixing
+from ...models import load_model
 from ...presets.gains import read_gains
-from ..settings import Progress, RemixFile, SeparateFile, SongSettings
+from ..settings import RemixFile, SeparateFile, SongSettings
 from .faders import read_faders
 from .level import Level, common_factor, loudness_factor
 from .outputs import Outputs
 from .overview import Envelope, Overview
 from .processor import prepared
+from .reading import (
+    BLOCK_SAMPLES,
+    REPAIR_REMEDY,
+    check_channels_and_rate,
+    hear_song,
+    read_with_progress,
+    stem_processor,
+)
 
 if TYPE_CHECKING:
     from ...audio.loudness import Loudness
 
 Block = NDArray[np.float32]
-BLOCK_SAMPLES = 65536  # samples
 UNTOUCHED = "all faders stay at 0 dB, so no stem was changed"
 NOTHING_TO_DO = "all faders stay at 0 dB; move one, for example with --vocals -80, or copy the song with --force"
-REPAIR_REMEDY = "repair the file, for example by clipping it: ffmpeg -i SONG -c:a pcm_s24le repaired.wav"
 _LOWEST_FACTOR = 0.01  # -40 dB; if a few samples need a lower factor, they are errors, and the song would be inaudible
 
 
@@ -106,7 +110,7 @@ def remix_file(settings: RemixFile) -> Rendered:
                 envelope = Envelope(faders.stems, latency)
                 faders.on_stems = envelope.push
         else:
-            _check_channels_and_rate(reader)
+            check_channels_and_rate(reader)
             process = prepared(settings.processor, reader.sample_rate, reader.num_channels, gains_db, automation)
             latency = settings.processor.latency_samples
         with _outputs(settings, [Path(settings.target)], replace_source=True) as outputs:
@@ -164,51 +168,6 @@ def separate_file(settings: SeparateFile) -> Rendered:
 def _outputs(settings: RemixFile | SeparateFile, targets: list[Path], **more: bool) -> Outputs:
     overwrite, scratch = settings.overwrite, settings.scratch
     return Outputs(targets, Path(settings.source), overwrite=overwrite, beside=scratch, **more)
-
-
-def stem_processor(
-    reader: AudioReader, gains_db: dict[str, float] | None, model: str | PathLike[str] | Model, threads: int
-) -> StemProcessor:
-    """Return a processor for a song.
-
-    Args:
-        reader: The song.
-        gains_db: Stem to gain in dB.
-        model: A model, its name, or the path of an .onnx file.
-        threads: Processor cores for the network.
-
-    Raises:
-        ValueError: The song has more than two channels, or its sample rate is out of range.
-        ModelError: The model cannot be used.
-    """
-    _check_channels_and_rate(reader)
-    return StemProcessor(model, reader.sample_rate, reader.num_channels, gains_db, threads=threads)
-
-
-def hear_song(processor: StemProcessor, source: str | PathLike[str], stream: int | None) -> None:
-    """Let a processor measure a song before it processes it, if its network needs that.
-
-    Args:
-        processor: The processor.
-        source: Path of the song.
-        stream: Number of its audio stream, from 1; None for the default one.
-    """
-    if processor.wants_song:
-        with open_audio(source, stream) as reader:
-            processor.hear_song(reader.blocks(BLOCK_SAMPLES))
-
-
-def _check_channels_and_rate(reader: AudioReader) -> None:
-    if reader.num_channels > 2:
-        raise StemBridgeError(
-            f"{reader.path} has {reader.num_channels} channels, but StemBridge works with mono and stereo only; "
-            "mix it down first, for example: ffmpeg -i SONG -ac 2 stereo.wav"
-        )
-    if not MIN_RATE_HZ <= reader.sample_rate <= MAX_RATE_HZ:
-        raise StemBridgeError(
-            f"{reader.path} has a sample rate of {reader.sample_rate} Hz, but StemBridge works with {MIN_RATE_HZ} to "
-            f"{MAX_RATE_HZ} Hz only; resample it first, for example: ffmpeg -i SONG -ar 48000 song48.wav"
-        )
 
 
 def _render(
@@ -325,21 +284,3 @@ def _meter(reader: AudioReader, *, true_peak: bool = False) -> "Loudness":
     from ...audio.loudness import Loudness  # here, because FFmpeg takes a while to load
 
     return Loudness(reader.sample_rate, reader.num_channels, true_peak=true_peak)
-
-
-def read_with_progress(reader: AudioReader, meter: "Loudness | None", progress: Progress | None) -> Iterator[Block]:
-    """Yield the blocks of a song, and report progress.
-
-    Args:
-        reader: The song.
-        meter: Receives each block.
-        progress: Receives the step "rendering" and its fraction.
-    """
-    done = 0
-    for block in reader.blocks(BLOCK_SAMPLES):
-        if meter is not None:
-            meter.push(block)
-        yield block
-        done += block.shape[-1]
-        if progress:
-            progress("rendering", min(1.0, done / reader.num_frames) if reader.num_frames else None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 from stembridge.core.documents import schema_of
-from stembridge.engine.processor import MAX_ANALYSED, MIN_ANALYSED
+from stembridge.engine.blocks import MAX_ANALYSED, MIN_ANALYSED
 from stembridge.engine.stft import FrameGrid
 from stembridge.models import load_model, shipped_models
 from stembridge.models.documents import MaskDocument, StemsDocument

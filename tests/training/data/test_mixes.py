@@ -7,8 +7,9 @@ import torch
 from stembridge.core.errors import DataError
 from stembridge.training.data.augment import limited, panned, resampled_spectrum, reverberant, saturated, smooth_length
 from stembridge.training.data.labels import Passage
-from stembridge.training.data.mixes import RemixDataset, Take
+from stembridge.training.data.mixes import RemixDataset
 from stembridge.training.data.songs import STEMS, StemCache, find_songs
+from stembridge.training.data.tracks import Take
 
 RATE = 44100
 
