@@ -128,17 +128,17 @@ def arguments_from(kind: Callable[P, S]) -> Callable[[Callable[[S], R]], Callabl
         signature = signature.replace(parameters=parameters, return_annotation=types["return"])
         call.__signature__ = signature  # type: ignore[attr-defined]
         call.__annotations__ = types
-        call.__doc__ = _with_arguments(function.__doc__ or "", kind)  # type: ignore[arg-type]
+        call.__doc__ = _with_arguments(inspect.getdoc(function) or "", kind)  # type: ignore[arg-type]
         return call
 
     return decorate
 
 
 def _with_arguments(text: str, kind: type) -> str:
-    """Insert a section `Args:` into a docstring, after its first paragraphs."""
-    lines = [f"        {field.name}: {argument_of(field).help}" for field in fields_of(kind)]
-    about, heading, after = text.partition("\n    Returns:")
-    return about.rstrip() + "\n\n    Args:\n" + "\n".join(lines) + "\n" + (f"{heading}{after}" if heading else "    ")
+    """Insert a section `Args:` into a docstring without indentation, after its first paragraphs."""
+    lines = [f"    {field.name}: {argument_of(field).help}" for field in fields_of(kind)]
+    about, heading, after = text.partition("\nReturns:")
+    return about.rstrip() + "\n\nArgs:\n" + "\n".join(lines) + "\n" + heading + after
 
 
 def check_value(field: Field[Any], value: Any, name: str, sign: str = " ", in_file: bool = False) -> None:

@@ -447,7 +447,7 @@ def test_a_port_that_fails_is_opened_again(error):
     text = " ".join(str(error).split())
     failed = "is gone; it will be opened again when it returns"
     if not isinstance(error, OSError):
-        failed = f"failed ({type(error).__name__}: {text}); it will be opened again"
+        failed = f"failed ({type(error).__name__}{text and f': {text}'}); it will be opened again"
     assert [message.value for message in got] == [1, 2, 3]
     assert lines == [f"MIDI port desk {failed}", "MIDI port desk is back"] * 2
 
