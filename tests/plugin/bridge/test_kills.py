@@ -13,6 +13,5 @@ def test_hosts_go_on_whatever_becomes_of_the_process(host):
     command = [sys.executable, SCRIPT, "--count", "8", "--hosts", "8", "--early", "0"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert [line.partition(" ended in")[0] for line in run.stdout.splitlines()] == [
-        f"{signal}, {mode}: 8 processes" for signal in ("KILL", "STOP") for mode in ("realtime", "offline")
-    ]
+    for kind in "KILL, realtime", "KILL, offline", "STOP, realtime", "STOP, offline":
+        assert f"{kind}: 8 processes ended in 8 hosts" in run.stdout
