@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ class Desk:
         """Start `stembridge` here."""
         command = [sys.executable, "-m", "stembridge", *map(str, arguments)]
         # os.environ, because pytest loads readline, which sets COLUMNS behind Python's back.
-        inherited = {
+        inherited: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
