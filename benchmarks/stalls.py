@@ -36,7 +36,13 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         install = [sys.executable, "-m", "stembridge", "vst3", "install", "--dir", folder]
         subprocess.run(install, check=True, capture_output=True)
         native = ROOT / "tests" / "plugin" / "bridge" / "native"
-        source = ["-std=c++17", "-O1", "-I", ROOT / "plugin" / "bridge" / "native", *sorted(native.glob("*.cpp"))]
+        source: list[str | Path] = [
+            "-std=c++17",
+            "-O1",
+            "-I",
+            ROOT / "plugin" / "bridge" / "native",
+            *sorted(native.glob("*.cpp")),
+        ]
         subprocess.run(["g++", *source, "-ldl", "-o", home / "host"], check=True)
         for rate in RATES_HZ:
             for block in BLOCKS:
@@ -54,7 +60,13 @@ def measure_delay(home: Path, rate: int, block: int, stall: float) -> tuple[floa
     """Return how many seconds after a stall the sound is wet again, and the plugin's latency in seconds."""
     n = int((BEFORE_S + stall + AFTER_S) * rate)
     np.random.default_rng(0).uniform(-0.5, 0.5, (2, n)).astype(np.float32).tofile(home / "song")
-    command = [home / "host", bundle_library(home / "StemBridge.vst3"), "play", home / "song", home / "out"]
+    command: list[str | Path] = [
+        home / "host",
+        bundle_library(home / "StemBridge.vst3"),
+        "play",
+        home / "song",
+        home / "out",
+    ]
     command += [f"rate={rate}", f"block={block}", "move=0:Vocals:0"]
     with subprocess.Popen(command, stdout=-1, stderr=subprocess.DEVNULL, text=True) as host:
         assert host.stdout is not None

@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -122,7 +123,7 @@ class Result:
 def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = {"nargs": "+", "metavar": "KIND"}
+    kinds: dict[str, Any] = {"nargs": "+", "metavar": "KIND"}
     parser.add_argument("--signals", choices=SIGNALS, default=SIGNALS, help="KILL, STOP, or both (default)", **kinds)
     parser.add_argument("--modes", choices=MODES, default=MODES, help="realtime, offline, or both (default)", **kinds)
     parser.add_argument("--count", type=int, default=1000, help="processes to end in each way (default: %(default)s)")
@@ -144,10 +145,16 @@ def main() -> None:
 def prepare(home: Path) -> None:
     """Build the host, and install the processor as a plugin."""
     (home / "half.py").write_text(PROCESSOR)
-    install = [sys.executable, "-m", "stembridge", "vst3", "install", "half:Half", "--dir", home]
+    install = [sys.executable, "-m", "stembridge", "vst3", "install", "half:Half", "--dir", str(home)]
     subprocess.run(install, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(home)})
     native = ROOT / "tests" / "plugin" / "bridge" / "native"
-    source = ["-std=c++17", "-O1", "-I", ROOT / "plugin" / "bridge" / "native", *sorted(native.glob("*.cpp"))]
+    source: list[str | Path] = [
+        "-std=c++17",
+        "-O1",
+        "-I",
+        ROOT / "plugin" / "bridge" / "native",
+        *sorted(native.glob("*.cpp")),
+    ]
     subprocess.run(["g++", *source, "-ldl", "-o", home / "host"], check=True)
 
 
@@ -185,7 +192,15 @@ def run(home: Path, name: str, mode: str, count: int, hosts: int, early: float) 
 def play(home: Path, number: int, song: np.ndarray, mode: str, ends: Ends) -> Result:
     """Let a host play the song, end its processes, and then let it play until it is wet."""
     out, realtime = home / f"out{number}", mode == "realtime"
-    command = [home / "host", bundle_library(home / "Half.vst3"), "play", home / "song", out, "channels=1", "ready=0"]
+    command: list[str | Path] = [
+        home / "host",
+        bundle_library(home / "Half.vst3"),
+        "play",
+        home / "song",
+        out,
+        "channels=1",
+        "ready=0",
+    ]
     command += [f"rate={RATE}", f"block={BLOCK}", f"realtime={int(realtime)}", "until_wet=1"]
     with (
         open(home / f"log{number}", "w+") as log,
