@@ -16,6 +16,7 @@ from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # each core has tests of its own, and threads that wait for one another lose
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.pop("COLUMNS", None)  # readline, which pytest loads, has set it for all that pytest starts
 
 import mido
 import numpy as np
