@@ -35,15 +35,8 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         home = Path(folder)
         install = [sys.executable, "-m", "stembridge", "vst3", "install", "--dir", folder]
         subprocess.run(install, check=True, capture_output=True)
-        native = ROOT / "tests" / "plugin" / "bridge" / "native"
-        source: list[str | Path] = [
-            "-std=c++17",
-            "-O1",
-            "-I",
-            ROOT / "plugin" / "bridge" / "native",
-            *sorted(native.glob("*.cpp")),
-        ]
-        subprocess.run(["g++", *source, "-ldl", "-o", home / "host"], check=True)
+        build = ROOT / "tests" / "plugin" / "bridge" / "native" / "build.py"
+        subprocess.run([sys.executable, build, home / "host"], check=True)
         for rate in RATES_HZ:
             for block in BLOCKS:
                 for stall in STALLS_S:

@@ -147,15 +147,8 @@ def prepare(home: Path) -> None:
     (home / "half.py").write_text(PROCESSOR)
     install = [sys.executable, "-m", "stembridge", "vst3", "install", "half:Half", "--dir", str(home)]
     subprocess.run(install, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(home)})
-    native = ROOT / "tests" / "plugin" / "bridge" / "native"
-    source: list[str | Path] = [
-        "-std=c++17",
-        "-O1",
-        "-I",
-        ROOT / "plugin" / "bridge" / "native",
-        *sorted(native.glob("*.cpp")),
-    ]
-    subprocess.run(["g++", *source, "-ldl", "-o", home / "host"], check=True)
+    build = ROOT / "tests" / "plugin" / "bridge" / "native" / "build.py"
+    subprocess.run([sys.executable, build, home / "host"], check=True)
 
 
 def run(home: Path, name: str, mode: str, count: int, hosts: int, early: float) -> int:

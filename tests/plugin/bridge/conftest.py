@@ -3,6 +3,7 @@
 import itertools
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ from stembridge.plugin.processors import describe_processor
 from stembridge.plugin.stemmix import describe_stem_mix
 
 NATIVE = Path(__file__).parent / "native"
-SHELL = Path(__file__).parents[3] / "plugin" / "bridge" / "native"
 FADE = 0.005  # seconds from dry to wet or back
 LATE = 100  # samples of latency of the processors below
 
@@ -90,8 +90,7 @@ def host(tmp_path_factory):
     if shutil.which("g++") is None:
         pytest.skip("the host is built with g++")
     program = tmp_path_factory.mktemp("host") / "host"
-    source = ["-std=c++17", "-O1", "-I", SHELL, *sorted(NATIVE.glob("*.cpp")), "-ldl", "-o", program]
-    subprocess.run(["g++", *source], check=True)
+    subprocess.run([sys.executable, NATIVE / "build.py", program], check=True)
     return program
 
 
