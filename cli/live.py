@@ -94,11 +94,9 @@ def play_live(
         return
     from ..control import load_map
     from ..live import Live
-    from ..presets import load_preset
 
     chosen = load_map(midi_map)
-    gains_db = load_preset(preset) if preset is not None else {}
-    gains_db |= given_faders(vocals=vocals, drums=drums, bass=bass, other=other)
+    gains_db = given_faders(vocals=vocals, drums=drums, bass=bass, other=other)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     report = lines.put if ui else say
     live = Live(
@@ -110,6 +108,7 @@ def play_live(
         sample_rate=sample_rate,
         block=block,
         gains_db=gains_db,
+        preset=preset,
         seconds=seconds,
         driver=driver,
         report=report,

@@ -2,6 +2,7 @@
 
 import heapq
 import operator
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -25,14 +26,21 @@ class Faders:
         stems: Names of the stems.
         sample_rate: In Hz.
         gains_db: Where the faders start, stem to dB, 0 dB if not named; or a preset's name or path.
+        preset: Gains that `gains_db` overrides stem by stem: a preset's name or path.
     """
 
-    def __init__(self, stems: tuple[str, ...], sample_rate: float, gains_db: Gains | None = None) -> None:
+    def __init__(
+        self,
+        stems: tuple[str, ...],
+        sample_rate: float,
+        gains_db: Gains | None = None,
+        preset: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.stems = stems
         self._glide = max(1, round(GLIDE_S * sample_rate))
         self._lock = threading.Lock()
         self._desk = _Desk(dict.fromkeys(stems, 0.0), frozenset(), frozenset(), np.ones(len(stems)))
-        self.set_gains_db(read_gains(gains_db, stems))
+        self.set_gains_db(read_gains(gains_db, stems, preset))
         self.reset()
 
     @property

@@ -11,7 +11,7 @@ from ..core.errors import StemBridgeError
 from ..core.protocols import Automation
 from ..core.stems import stem_parts
 from ..models import Model, load_model
-from ..presets.gains import Gains, read_gains
+from ..presets.gains import Gains
 from .processor import SLICE_SAMPLES, StemProcessor
 
 Progress = Callable[[float], None]
@@ -92,9 +92,9 @@ def remix(
         ValueError: The audio, a stem, a gain, the preset or the automation cannot be used.
     """
     num_channels = _num_channels(audio, "remix_file")
-    processor = StemProcessor(load_model(model, quality), sample_rate, num_channels, preset, threads=threads)
-    processor.set_gains_db(**read_gains(gains_db, processor.stems))
-    processor.reset()
+    processor = StemProcessor(
+        load_model(model, quality), sample_rate, num_channels, gains_db, preset=preset, threads=threads
+    )
     process, latency = remixing(processor, automation)
     if process != processor.pass_through:
         processor.hear_song([audio])

@@ -39,6 +39,7 @@ class StemProcessor(FaderSurface):
         num_channels: 1 or 2.
         gains_db: Where the faders start, stem to dB, at most +20; -80 or below is silence, and stems that are not named
             start at 0. Or a preset: its name or the path of its .json file.
+        preset: Gains that `gains_db` overrides stem by stem: a preset's name or path.
         threads: Number of threads of ONNX Runtime.
         providers: Execution providers of ONNX Runtime; by default the one that `STEMBRIDGE_PROVIDER` in the environment
             names, otherwise the CPU.
@@ -67,6 +68,7 @@ class StemProcessor(FaderSurface):
         num_channels: int = 2,
         gains_db: Gains | None = None,
         *,
+        preset: str | os.PathLike[str] | None = None,
         threads: int = 1,
         providers: list[str] | None = None,
         realtime_block: int | None = None,
@@ -82,7 +84,7 @@ class StemProcessor(FaderSurface):
         self.sample_rate = sample_rate
         self.num_channels = num_channels
         self.on_stems: Callable[[NDArray[np.float32], NDArray[np.float32]], None] | None = None
-        self._faders = Faders(self.model.card.stems, sample_rate, gains_db)
+        self._faders = Faders(self.model.card.stems, sample_rate, gains_db, preset)
         self._separator = open_separator(self.model, Stream(sample_rate, num_channels, threads, providers, block))
         self.reset()
 

@@ -47,6 +47,7 @@ class Live(SharedFaders):
         sample_rate: In Hz, 8000 to 192000; by default the song's, else 44100.
         block: Samples in a block, 16 to 16384. A device uses the nearest whole number of milliseconds.
         gains_db: Gains at the start, stem to dB, or a preset.
+        preset: Gains that `gains_db` overrides stem by stem: a preset's name or path.
         seconds: How long to play; None for no end.
         driver: Driver of the devices, such as "jack".
         realtime: If False, play from files or silence to a file or "none" as fast as possible.
@@ -76,6 +77,7 @@ class Live(SharedFaders):
         sample_rate: int | None = None,
         block: int = 256,
         gains_db: Gains | None = None,
+        preset: str | os.PathLike[str] | None = None,
         seconds: float | None = None,
         driver: str | None = None,
         realtime: bool = True,
@@ -90,6 +92,7 @@ class Live(SharedFaders):
             sample_rate,
             block,
             gains_db,
+            preset,
             seconds,
             driver,
             realtime,

@@ -79,6 +79,7 @@ def checked_settings(
     sample_rate: int | None,
     block: int,
     gains_db: Gains | None,
+    preset: str | os.PathLike[str] | None,
     seconds: float | None,
     driver: str | None,
     realtime: bool,
@@ -95,6 +96,7 @@ def checked_settings(
         sample_rate: In Hz.
         block: Samples in a block.
         gains_db: Gains at the start.
+        preset: Gains that `gains_db` overrides.
         seconds: How long to play.
         driver: Driver of the devices.
         realtime: Play in real time.
@@ -150,7 +152,7 @@ def checked_settings(
         except OSError as error:
             raise LiveError(f"{sink} cannot be written: {error.strerror}; choose another name") from error
     gains = dict.fromkeys(loaded.card.stems, 0.0)
-    given = read_gains(gains_db, gains)
+    given = read_gains(gains_db, gains, preset)
     check_stems(given, gains)
     for stem, gain in given.items():
         gains[stem] = max(SILENCE_DB, check_gain_db(stem, gain))

@@ -54,6 +54,7 @@ class StemRack(FaderSurface):
     Args:
         model: A model, its name, or the path of an .onnx file.
         gains_db: Gains at the start, stem to dB, or a preset.
+        preset: Gains that `gains_db` overrides stem by stem: a preset's name or path.
         threads: Processor cores for the network.
         effects: Stem to its effects: a plugin or a board of pedalboard, a list of plugins, or an `Effect`. Other stems
             stay dry.
@@ -72,6 +73,8 @@ class StemRack(FaderSurface):
         model: str | os.PathLike[str] | Model = "live",
         gains_db: Gains | None = None,
         threads: int = 1,
+        *,
+        preset: str | os.PathLike[str] | None = None,
         **effects: Plugin | Sequence[Plugin] | Effect,
     ) -> None:
         self._model = model if isinstance(model, Model) else load_model(model)
@@ -80,7 +83,7 @@ class StemRack(FaderSurface):
         check_stems(effects, stems)
         self._effects = {stem: _as_effect(stem, effect) for stem, effect in effects.items()}
         _refuse_shared(effects)
-        self._faders = Faders(stems, 44100, gains_db)
+        self._faders = Faders(stems, 44100, gains_db, preset)
         self.sample_rate, self.num_channels = 0.0, 0
         self.prepare(44100, 2)
 

@@ -11,10 +11,10 @@ from ..control.maps.midimap import load_map
 from ..core.errors import ModelError, PresetError
 from ..core.gains import SILENCE_DB, check_gain_db
 from ..core.log import say
-from ..core.stems import check_stems
 from ..core.version import __version__
 from ..models import Card, Model, load_model, model_names
 from ..presets import load_preset, preset_names
+from ..presets.gains import read_gains
 from .bridge.bundle import import_folders, temporary_bundles, worker_arguments
 from .bridge.descriptor import RATES_HZ, Alternative, Descriptor
 from .bridge.factory import Parameter, Timing, read_parameters
@@ -177,7 +177,6 @@ def _lasting_name(model: Model) -> str:
 
 
 def _preset_parameters(preset: str | os.PathLike[str], stems: Sequence[str]) -> dict[str, float]:
-    gains_db = load_preset(os.fspath(preset))
-    check_stems(gains_db, stems, f"preset {preset!s}: ")
+    gains_db = read_gains(preset, stems)
     prefixes = parameter_prefixes(stems)
     return {f"{prefixes[stem]}_db": gain for stem, gain in gains_db.items()}

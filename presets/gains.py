@@ -12,12 +12,15 @@ Gains = Mapping[str, float] | str | PathLike[str]
 """Gains in dB by stem, or a preset: its name, or the path of its .json file."""
 
 
-def read_gains(gains_db: Gains | None, stems: Iterable[str] | None = None) -> dict[str, float]:
+def read_gains(
+    gains_db: Gains | None, stems: Iterable[str] | None = None, preset: str | PathLike[str] | None = None
+) -> dict[str, float]:
     """Return gains in dB by stem.
 
     Args:
         gains_db: Gains or a preset; None for no gains. Gains are returned unchecked.
         stems: Stems that a preset may name; None for any.
+        preset: Gains that `gains_db` overrides stem by stem: a preset's name or path.
 
     Raises:
         PresetError: The preset cannot be used.
@@ -25,16 +28,18 @@ def read_gains(gains_db: Gains | None, stems: Iterable[str] | None = None) -> di
     >>> read_gains("karaoke"), read_gains({"bass": 3})
     ({'vocals': -80.0}, {'bass': 3})
     """
+    if preset is not None:
+        return read_gains(preset, stems) | read_gains(gains_db, stems)
     if gains_db is None:
         return {}
     if isinstance(gains_db, Mapping):
         return dict(gains_db)
     if not isinstance(gains_db, str | PathLike):
         raise PresetError(f"gains {gains_db!r} do not work; give a gain in dB for each stem, or a preset's name")
-    preset = load_preset(gains_db)
+    named = load_preset(gains_db)
     if stems is not None:
-        check_stems(preset, stems, f"preset {gains_db!s}: ", PresetError)
-    return preset
+        check_stems(named, stems, f"preset {gains_db!s}: ", PresetError)
+    return named
 
 
 def morph(a: Gains, b: Gains, fraction: float) -> dict[str, float]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...models import Model, load_model
+from ...presets.gains import read_gains
 from .stage import Stage, pyo  # pyo from there, where its greeting is hidden
 
 
@@ -41,6 +42,7 @@ class StemMix(pyo.PyoObject):
         other: Likewise.
         mul: Factor, as for any pyo object.
         add: Offset, as for any pyo object.
+        preset: A preset's name or path, for stems whose gain is 0.
         others: Gains of stems with other names, if the model has such stems.
 
     Attributes:
@@ -67,6 +69,7 @@ class StemMix(pyo.PyoObject):
         other: Any = 0,
         mul: Any = 1,
         add: Any = 0,
+        preset: str | os.PathLike[str] | None = None,
         **others: Any,
     ) -> None:
         pyo.pyoArgsAssert(self, "oOO", input, mul, add)
@@ -74,9 +77,12 @@ class StemMix(pyo.PyoObject):
         gains = {"vocals": vocals, "drums": drums, "bass": bass, "other": other, **others}
         self._input = input
         self._stage = stage = Stage(input, model if isinstance(model, Model) else load_model(model))
-        for stem, gain in gains.items():
-            if stem in stage.stems or stem in others or isinstance(gain, pyo.PyoObject) or gain:
-                stage.set_gain(stem, gain)
+        start: dict[str, Any] = read_gains(preset, stage.stems)
+        start |= {
+            stem: gain for stem, gain in gains.items() if stem in others or isinstance(gain, pyo.PyoObject) or gain != 0
+        }
+        for stem, gain in start.items():
+            stage.set_gain(stem, gain)
         self.stems = Stems(stage)
         self._base_objs = stage.mix(mul, add).getBaseObjects()
         self._base_players = stage.players

@@ -24,7 +24,7 @@ def read_faders(settings: R) -> R:
         ControlError: The automation or the map cannot be used.
         PresetError: The preset cannot be used.
     """
-    gains_db = read_gains(settings.preset) | read_gains(settings.gains_db)
+    gains_db = read_gains(settings.gains_db, preset=settings.preset)
     automation = settings.automation
     if isinstance(automation, str | os.PathLike):
         automation = read_automation(automation, settings.map, gains_db)

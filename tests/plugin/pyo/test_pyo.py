@@ -179,6 +179,14 @@ def test_gains_are_numbers_or_signals(patch, tiny_live_model):
     np.testing.assert_allclose(saved["out"], np.concatenate(wanted, axis=-1), rtol=0, atol=1e-6)
 
 
+def test_a_preset_sets_the_gains_that_are_0(patch):
+    patch("""
+        server = boot(256)
+        mix = StemMix(signal(noise(2, 256)), MODEL, bass=-3, preset="acapella")
+        assert (mix.vocals, mix.drums, mix.bass, mix.other) == (0, -80, -3, -80)
+    """)
+
+
 def test_a_signal_may_be_anything(patch):
     saved = patch("""
         server = boot(64)
