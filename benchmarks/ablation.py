@@ -109,7 +109,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     from stembridge.training.train import split
 
     if not split(find_songs(options.data))[1]:
-        raise ValueError(f"{options.data[0]} has too few songs to hold some apart; give more with all four stems")
+        raise ValueError(f"{options.data[0]} has too few songs to hold some out; give more with all four stems")
     if (options.network, options.mode) not in RECIPES:
         names = ", ".join(map("-".join, RECIPES))
         raise ValueError(f"unknown network {options.network}-{options.mode}; choose from {names}")
@@ -137,7 +137,7 @@ def show(report: dict[str, Any]) -> None:
     print(f"\nMean SDR in dB on songs held out after {report['minutes']:g} minutes, for each seed, and their mean")
     rows = []
     for name, runs in report["runs"].items():
-        means = [run["held_apart_sdr"] for run in runs]
+        means = [run["held_out_sdr"] for run in runs]
         row = [name, " / ".join(f"{run['step']:.0f}" for run in runs), *(f"{mean:.2f}" for mean in means)]
         row += [f"{statistics.mean(run[stem] for run in runs):.2f}" for stem in STEMS]
         rows.append([*row, f"{statistics.mean(means):.2f}"])

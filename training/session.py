@@ -105,7 +105,7 @@ def train_model(
         terms += f"; and those of {taught_by.name}, which found the stems of songs: {taught_by.values['terms']}"
         labelled = _labelled(teacher, songs, true_songs, stems, report)
         if started_from and started_from.sha256 == taught_by.sha256:
-            labelled.apart = []  # useless, because the teacher agrees best with itself
+            labelled.held_out = []  # useless, because the teacher agrees best with itself
             if not split(true_songs)[1]:
                 raise DataError(
                     f"{init} cannot be both the start and the teacher, because no other weights would agree better "
@@ -144,9 +144,9 @@ def train_model(
         },
     }
     if split(true_songs)[1] or (
-        labelled and labelled.apart
+        labelled and labelled.held_out
     ):  # otherwise the weights were chosen by the mixes that they learnt from
-        card["training"]["held_apart_sdr_db"] = round(progress.best, 2)
+        card["training"]["held_out_sdr_db"] = round(progress.best, 2)
     return export_network(network, output, card)
 
 

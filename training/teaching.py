@@ -18,7 +18,7 @@ from ..models import load_model
 from .data.labels import Labels, Passage
 from .data.songs import SAMPLE_RATE, STEMS, Song
 
-MAX_HELD_APART = 30  # labelled songs by which checkpoints are chosen
+MAX_HELD_OUT = 30  # labelled songs by which checkpoints are chosen
 CLIP_SAMPLES = 10 * SAMPLE_RATE  # of each of them
 
 
@@ -36,7 +36,7 @@ class LabelledSongs:
 
     Attributes:
         training: Songs to train on.
-        apart: Songs by which checkpoints are chosen.
+        held_out: Songs by which checkpoints are chosen.
 
     Raises:
         DataError: No song remains to train on.
@@ -45,8 +45,8 @@ class LabelledSongs:
     def __init__(self, songs: list[Song], labels: Labels, report: Callable[[str], None] = say) -> None:
         self._labels = labels
         usable = _label_first_stretches([song for song in songs if not song.for_validation], labels, report)
-        self.apart = usable[::10][:MAX_HELD_APART] if len(usable) > 1 else []
-        names = {song.name.casefold() for song in self.apart}
+        self.held_out = usable[::10][:MAX_HELD_OUT] if len(usable) > 1 else []
+        names = {song.name.casefold() for song in self.held_out}
         self.training = [song for song in usable if song.name.casefold() not in names]
         if not self.training:
             teacher = labels.teacher.card.name
@@ -65,7 +65,7 @@ class LabelledSongs:
     def clips(self) -> list[dict[str, NDArray[np.float32]]]:
         """Return up to ten seconds of each song held out: stem or "mixture" to (2, n), without silent stems."""
         clips = []
-        for song in self.apart:
+        for song in self.held_out:
             passage = max(self._labels.passages(song, 0) or [], key=len)
             start = max(0, (len(passage) - CLIP_SAMPLES) // 2)
             stems = {

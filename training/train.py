@@ -26,7 +26,7 @@ from .networks.make import make_network
 from .recipe import Recipe
 from .teaching import LabelledSongs
 
-MAX_HELD_APART = 10  # songs by which checkpoints are chosen
+MAX_HELD_OUT = 10  # songs by which checkpoints are chosen
 MIX_MEMORY_BYTES = 2**30  # of a card, for one mix; mixes of 6 s needed 0.3 to 0.65 GiB
 SAVE_INTERVAL_S = 60.0  # if training is killed, no more than this is lost
 
@@ -50,12 +50,12 @@ def split(songs: list[Song]) -> tuple[list[Song], list[Song]]:
     allowed = [song for song in songs if not song.for_validation]
     complete = [song for song in allowed if song.complete]
     candidates = [song for song in complete if "mixture" in song.files] or complete
-    apart = candidates[::8][:MAX_HELD_APART] if len(complete) > 1 else []
-    names = {song.name.casefold() for song in apart}
+    held_out = candidates[::8][:MAX_HELD_OUT] if len(complete) > 1 else []
+    names = {song.name.casefold() for song in held_out}
     training = [song for song in allowed if song.name.casefold() not in names]
     if songs and not training:
         raise DataError("no song remains to train on: MUSDB18's validation songs are never used; add others to --data")
-    return training, apart
+    return training, held_out
 
 
 def train_network(
@@ -91,14 +91,14 @@ def train_network(
     _keep_memory()
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    training, apart = split(songs)
+    training, held_out = split(songs)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     learner = Learner(recipe, settings, initial)
     run: dict[str, Any] = {"--init": settings.init, "--loss": settings.loss, "--seed": settings.seed}
-    run["songs (--data)"] = [[song.name for song in part] for part in (training, apart)]
+    run["songs (--data)"] = [[song.name for song in part] for part in (training, held_out)]
     if labelled:
         run |= {"--teacher": settings.teacher, "--songs-share": settings.songs_share}
-        run["songs (--songs)"] = [[song.name for song in part] for part in (labelled.training, labelled.apart)]
+        run["songs (--songs)"] = [[song.name for song in part] for part in (labelled.training, labelled.held_out)]
     if last.exists():
         learner.load(last)
         if best.exists():  # written before `last`, so the progress of a killed run may not have it yet
@@ -112,11 +112,11 @@ def train_network(
     passages = labelled.new_passages() if labelled else []
     seed = settings.seed + progress.step
     data = RemixDataset(training, cache, settings.seconds, seed, settings.device, passages, settings.songs_share)
-    clips = [_clip(song, cache) for song in apart]
-    counts = [f"{len(training)} songs to train on, {len(apart)} held out"] if songs else []
+    clips = [_clip(song, cache) for song in held_out]
+    counts = [f"{len(training)} songs to train on, {len(held_out)} held out"] if songs else []
     if labelled:
         clips += labelled.clips()
-        counts.append(f"{len(labelled.training)} labelled songs to train on, {len(labelled.apart)} held out")
+        counts.append(f"{len(labelled.training)} labelled songs to train on, {len(labelled.held_out)} held out")
     report(", ".join([*counts, settings.device]))
     folder.mkdir(parents=True, exist_ok=True)
     size = settings.batch or _batch_size(learner.device)
@@ -224,6 +224,6 @@ def _log(path: Path, progress: Progress, training: float, mean: float, scores: d
     with open(path, "a", newline="") as file:
         writer = csv.writer(file)
         if new:
-            writer.writerow(["minutes", "step", "training_sdr", "held_apart_sdr", *STEMS])
+            writer.writerow(["minutes", "step", "training_sdr", "held_out_sdr", *STEMS])
         values = [training, mean, *(scores.get(stem, math.nan) for stem in STEMS)]
         writer.writerow([f"{progress.seconds / 60:.2f}", progress.step, *(f"{value:.3f}" for value in values)])

@@ -42,10 +42,10 @@ def song(unlabelled_folder):
     return min(unlabelled_folder.iterdir())
 
 
-def test_a_tenth_is_held_apart(song, teacher, tmp_path):
+def test_a_tenth_is_held_out(song, teacher, tmp_path):
     folder = link(tmp_path / "songs", song, *(f"song {number:02d}.flac" for number in range(12)), "SONG 00.flac")
     songs = labelled(folder, teacher, tmp_path / "cache")
-    assert [held.name for held in songs.apart] == ["SONG 00", "song 09"]
+    assert [held.name for held in songs.held_out] == ["SONG 00", "song 09"]
     assert len(songs.training) == 10  # one has the same name as one that is held out
     assert len(songs.new_passages()) == 10
     assert songs.new_passages() == []
@@ -65,7 +65,7 @@ def test_songs_that_teach_nothing_are_left_out_and_named(song, teacher, tmp_path
     soundfile.write(folder / "silent.wav", [[0.0, 0.0]] * (8 * RATE), RATE)
     lines = []
     songs = labelled(folder, teacher, tmp_path / "cache", lines.append)
-    assert [held.name for held in songs.apart + songs.training] == ["a", "b"]
+    assert [held.name for held in songs.held_out + songs.training] == ["a", "b"]
     assert any(line.startswith("left out: ") and "broken.flac" in line for line in lines)
     assert lines[-1].endswith("in the first stretches of 2 of 4 songs")
     with pytest.raises(DataError, match=r"sure of no passage of the songs in --songs; give more, or another teacher"):
@@ -108,7 +108,7 @@ def test_the_command_needs_no_stems_at_all(unlabelled_folder, teacher, make_teac
     assert values["terms"] == f"my own; and those of {taught_by.name}, which found the stems of songs: CC0"
     assert values["data"] == [{"name": str(unlabelled_folder), "terms": "my own"}]
     assert values["training"]["teacher"] == {"name": taught_by.name, "version": "1", "terms": "CC0"}
-    assert values["training"]["held_apart_sdr_db"] > -5
+    assert values["training"]["held_out_sdr_db"] > -5
     assert f"--teacher {teacher} --songs {unlabelled_folder}" in values["training"]["command"]
     labels = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "labels").iterdir()}
     assert len(labels) == 6

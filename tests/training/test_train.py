@@ -123,7 +123,7 @@ def test_training_logs_keeps_the_best_and_goes_on(songs_folder, cache, tiny_reci
     with open(tmp_path / "log.csv") as file:
         rows = [*csv.DictReader(file)]
     assert [int(row["step"]) for row in rows] == [first.step, second.step]
-    assert max(float(row["held_apart_sdr"]) for row in rows) == pytest.approx(load_checkpoint(best)[1].best, abs=1e-3)
+    assert max(float(row["held_out_sdr"]) for row in rows) == pytest.approx(load_checkpoint(best)[1].best, abs=1e-3)
 
 
 def test_a_best_checkpoint_that_was_written_just_before_a_kill_is_kept(
@@ -164,9 +164,9 @@ def test_another_run_is_not_gone_on_with(songs_folder, cache, tiny_recipe, setti
             train_network(find_songs([songs_folder, *more]), tiny_recipe, tmp_path, cache, replace(settings, **change))
 
 
-@pytest.mark.parametrize(("apart", "steps"), [(True, 2), (False, 3)])
+@pytest.mark.parametrize(("held_out", "steps"), [(True, 2), (False, 3)])
 def test_what_is_stopped_before_its_first_score_is_scored_when_it_ends(
-    songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch, apart, steps
+    songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch, held_out, steps
 ):
     """With no song held out only what it learns from can choose, so there is one more step."""
 
@@ -176,7 +176,7 @@ def test_what_is_stopped_before_its_first_score_is_scored_when_it_ends(
                 raise KeyboardInterrupt
             return super().step(*arguments)
 
-    songs = find_songs([songs_folder] if apart else [songs_folder / "song 0"])
+    songs = find_songs([songs_folder] if held_out else [songs_folder / "song 0"])
     with monkeypatch.context() as patch:
         patch.setattr(train, "Learner", Impatient)
         with pytest.raises(KeyboardInterrupt):

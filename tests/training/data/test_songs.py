@@ -119,11 +119,11 @@ def test_validation_songs_are_never_trained_on(tmp_path, make):
     for number in range(20):
         make.song(tmp_path / f"other {number}", 2, seconds=0.1)
     songs = find_songs([tmp_path])
-    training, apart = split(songs)
-    names = [song.name for song in training + apart]
+    training, held_out = split(songs)
+    names = [song.name for song in training + held_out]
     assert not VALIDATION & set(names)
     assert len(names) == len(set(names)) == 20
-    assert len(apart) == 3
+    assert len(held_out) == 3
     with pytest.raises(DataError, match="no song remains"):
         split([song for song in songs if song.name in VALIDATION])
 
@@ -139,8 +139,8 @@ def test_nor_under_other_names(tmp_path, make, place, change):
         make.song(tmp_path / place.format(name), 1, seconds=0.1)
     for number in range(3):
         make.song(tmp_path / f"other {number}", 2, seconds=0.1)
-    training, apart = split(find_songs([tmp_path]))
-    assert sorted(song.name for song in training + apart) == ["other 0", "other 1", "other 2"]
+    training, held_out = split(find_songs([tmp_path]))
+    assert sorted(song.name for song in training + held_out) == ["other 0", "other 1", "other 2"]
 
 
 def test_nor_behind_links_or_from_within(tmp_path, make, monkeypatch):
@@ -162,11 +162,11 @@ def test_a_cache_that_is_a_file_is_refused(tmp_path):
         StemCache(tmp_path / "notes.txt")
 
 
-def test_what_is_held_apart_is_not_trained_on_in_another_form(tmp_path, make):
+def test_what_is_held_out_is_not_trained_on_in_another_form(tmp_path, make):
     for number in range(3):
         make.song(tmp_path / "hq" / f"song {number}", number, seconds=0.1)
         make.musdb(tmp_path / "mp4" / f"Song {number}.stem.mp4", number, 0.1)
         make.song(tmp_path / "copies" / f"song {number}" / "Stems", number, seconds=0.1)
-    training, apart = split(find_songs([tmp_path]))
-    assert apart
-    assert not {song.name.lower() for song in apart} & {song.name.lower() for song in training}
+    training, held_out = split(find_songs([tmp_path]))
+    assert held_out
+    assert not {song.name.lower() for song in held_out} & {song.name.lower() for song in training}
