@@ -88,7 +88,7 @@ def batch_arguments(
         options: Name to value of each option of the command.
 
     Raises:
-        ValueError: Songs or output are missing, or the recipe cannot be used.
+        ValueError: Songs are missing, or the output or the recipe cannot be used.
         OSError: The recipe cannot be read.
     """
     arguments: dict[str, Any] = {}
@@ -97,9 +97,10 @@ def batch_arguments(
 
         arguments = load_recipe(recipe, job)
     arguments |= {name: value for name, value in options.items() if is_given(context, name)}
-    for name, thing in ("songs", "argument 'SONG'"), ("output", "option '--output' / '-o', a folder like -o out/"):
-        if not arguments.get(name):
-            raise StemBridgeError(f"Missing {thing}; see {context.command_path} --help")
+    if not arguments.get("songs"):
+        raise StemBridgeError(f"Missing argument 'SONG'; see {context.command_path} --help")
+    if not arguments.setdefault("output", "."):
+        raise StemBridgeError("--output is empty; name a folder, or leave it out for the current one")
     if is_file(output := str(arguments["output"])):
         raise StemBridgeError(
             f"{output} is the name of a file, but many songs go into a folder; name one, like -o out/"

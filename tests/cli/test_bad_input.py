@@ -212,11 +212,6 @@ def test_the_quality_of_a_file_given_as_that_of_a_network(desk):
     assert "--encoding-quality" in line
 
 
-def test_many_songs_without_a_folder_for_the_results(desk):
-    line = desk.refused("remix", desk.make_song(), desk.make_song("other.wav"), "--vocals=-6", here=True)
-    assert "-o out/" in line
-
-
 def limit_file_size(size):
     """The next best to a full disk, and no less real: writes fail half-way."""
 

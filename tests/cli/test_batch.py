@@ -47,6 +47,12 @@ def test_a_folder(desk, songs):
     assert "report.json" in os.listdir(desk.folder / "out")
 
 
+def test_without_an_output_results_go_into_the_current_folder(desk, songs):
+    result = desk.run("karaoke", "songs/one.wav", "songs/two.flac", "--model", desk.model)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert {"one (karaoke).wav", "two (karaoke).flac"} <= set(os.listdir(desk.folder))
+
+
 def test_the_second_time_there_is_nothing_to_do(desk, songs):
     arguments = "remix", "--vocals=-6", songs, "-o", "out/", "--model", desk.model
     assert desk.call(*arguments).returncode == 0
@@ -233,7 +239,7 @@ def test_loudness_of_one_song(desk):
     [
         (["remix"], "SONG"),
         (["remix", "songs", "-o", "out"], "all faders stay at 0 dB; move one"),
-        (["remix", "--vocals=-6", "songs"], "--output"),
+        (["remix", "--vocals=-6", "songs", "-o", ""], "--output is empty"),
         (["remix", "--vocals=-6", "songs", "-o", "out.flac"], "out.flac is the name of a file"),
         (["remix", "--vocals=-6", "songs/one.wav", "songs/two.flac", "-o", "out.wav"], "out.wav is the name of a file"),
         (["remix", "--vocals=-6", "songs/one.wav", "-o", "out.wav", "--format", "flac"], "--format"),
