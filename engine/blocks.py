@@ -40,8 +40,9 @@ def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
     if audio.ndim != 2 or audio.shape[0] != num_channels:
         turned = "; this looks like (n, channels): pass block.T" if _is_turned(audio, num_channels) else ""
         raise StemBridgeError(f"block of shape {audio.shape} is not ({num_channels}, n){turned}")
-    with np.errstate(over="ignore"):
-        audio = audio.astype(np.float32, copy=False)
+    if audio.dtype != np.float32:
+        with np.errstate(over="ignore"):
+            audio = audio.astype(np.float32)
     if not np.isfinite(audio).all():
         audio = np.where(np.isfinite(audio), audio, np.float32(0))
     return audio
@@ -50,7 +51,8 @@ def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
 def limited(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return audio for the network, in which samples that are too faint or too loud are 0."""
     size = np.abs(audio)
-    return np.where((size < MIN_ANALYSED) | (size > MAX_ANALYSED), np.float32(0), audio)
+    within = (size >= MIN_ANALYSED) & (size <= MAX_ANALYSED)
+    return audio if within.all() else np.where(within, audio, np.float32(0))
 
 
 def _is_turned(audio: NDArray[Any], num_channels: int) -> bool:

@@ -45,9 +45,8 @@ def fit_masks(masks: NDArray[Any], num_channels: int, bins: int) -> NDArray[Any]
     Returns:
         (frames, stems - 1, channels, bins), or the network's number of bins if that is smaller.
     """
-    sound = (masks < MAX_MASK) & (masks > -MAX_MASK)
-    if not sound.all():
-        masks = np.where(sound, masks, np.float32(0))
+    if not (masks.max(initial=0) < MAX_MASK and masks.min(initial=0) > -MAX_MASK):  # also if one is NaN
+        masks = np.where(np.abs(masks) < MAX_MASK, masks, np.float32(0))
     if masks.ndim == 5:
         masks = np.ascontiguousarray(masks).view(np.complex64)[..., 0]
     if num_channels == 1:

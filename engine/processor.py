@@ -227,9 +227,10 @@ class StemProcessor(FaderSurface):
                 # 0 dB the output equals the input bit for bit.
                 relative = gains[:-1] - gains[-1]
                 on_stems = self.on_stems  # read once, because another thread may remove it
-                wanted = relative.any(axis=1) if mixing and on_stems is None else np.ones(len(relative), bool)
+                heard = relative.any(axis=1)
+                wanted = heard if mixing and on_stems is None else np.ones(len(relative), bool)
                 separated = self._separator.pull(n, wanted)
-                result = _mixed(dry, separated, gains[-1], relative) if mixing else _all_stems(dry, separated)
+                result = _mixed(dry, separated, gains[-1], relative, heard) if mixing else _all_stems(dry, separated)
                 out[..., start : start + n] = result
                 if on_stems:
                     on_stems(_all_stems(dry, separated), gains)
@@ -240,7 +241,7 @@ class StemProcessor(FaderSurface):
         self._stale = False
 
 
-def _mixed(dry: Block, separated: Block, last: Block, relative: Block) -> Block:
+def _mixed(dry: Block, separated: Block, last: Block, relative: Block, heard: NDArray[np.bool_]) -> Block:
     """Return the sum of the stems at their gains, (channels, n).
 
     Args:
@@ -248,14 +249,14 @@ def _mixed(dry: Block, separated: Block, last: Block, relative: Block) -> Block:
         separated: All stems except the last, (stems - 1, channels, n).
         last: Gains of the last stem, (n,) or (1,).
         relative: Gains of the others minus those of the last, (stems - 1, n) or (stems - 1, 1).
+        heard: Whether any of these is not 0, (stems - 1,).
     """
     with np.errstate(over="ignore"):
-        mix = last * dry
-        for gain, stem in zip(relative, separated, strict=True):
-            if gain.any():
+        mix: Block = last * dry
+        for gain, stem, adds in zip(relative, separated, heard, strict=True):
+            if adds:
                 mix += gain * stem
-    clipped: Block = np.clip(mix, -MAX_FLOAT32, MAX_FLOAT32)
-    return clipped
+    return mix.clip(-MAX_FLOAT32, MAX_FLOAT32, out=mix)
 
 
 def _all_stems(dry: Block, separated: Block) -> Block:
