@@ -2,9 +2,9 @@
 
     python benchmarks/offline.py
 
-It measures `StemProcessor` as it is, `StemProcessor` with `offline` set, and `StemMix` in a `Pedalboard` together with
-its process. Each round measures all of them with all sizes. The ratios compare each size with blocks of 65536 in the
-same round. All numbers are medians.
+It measures `StemProcessor` as it is, `StemProcessor` with `offline` set, and, together with its process, `StemMix`
+called by itself and in a `Pedalboard`. Each round measures all of them with all sizes. The ratios compare each size
+with blocks of 65536 in the same round. All numbers are medians.
 """
 
 import argparse
@@ -40,7 +40,8 @@ def compare_sizes(model: str, rate: int, seconds: float, rounds: int) -> list[di
     ways = {
         "as it is": _processor(model, rate, False),
         "offline": _processor(model, rate, True),
-        "board": _board(model, rate),
+        "StemMix": _stem_mix(model, rate, False),
+        "board": _stem_mix(model, rate, True),
     }
     taken = np.empty((len(ways), len(SIZES), rounds + 1))
     for k in range(rounds + 1):
@@ -74,29 +75,31 @@ def _processor(model: str, rate: int, offline: bool) -> Callable[[NDArray[np.flo
     return run
 
 
-def _board(model: str, rate: int) -> Callable[[NDArray[np.float32], int], float]:
+def _stem_mix(model: str, rate: int, in_board: bool) -> Callable[[NDArray[np.float32], int], float]:
     from pedalboard import Pedalboard
     from stembridge import StemMix
 
+    before = _children()
     mix = StemMix(model)
     for k, stem in enumerate(mix.stems):
         setattr(mix, f"{stem}_db", -3.0 * k)
-    board, workers = Pedalboard([mix]), [int(path.parent.name) for path in _children()]
+    plugin = Pedalboard([mix]) if in_board else mix
+    workers = _children() - before
 
     def run(song: NDArray[np.float32], size: int) -> float:
         start = _cpu(workers)
-        board(song, rate, size)
+        plugin(song, rate, size)
         return _cpu(workers) - start
 
     return run
 
 
-def _children() -> list[Path]:
+def _children() -> set[int]:
     tasks = Path("/proc/self/task").iterdir()
-    return [Path("/proc", child, "schedstat") for task in tasks for child in (task / "children").read_text().split()]
+    return {int(child) for task in tasks for child in (task / "children").read_text().split()}
 
 
-def _cpu(processes: list[int]) -> float:
+def _cpu(processes: set[int]) -> float:
     """Return the processor time of this process and of other processes, with all their threads, in seconds."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     tasks = (task for pid in processes for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))

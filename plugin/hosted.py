@@ -44,6 +44,7 @@ class HostedPlugin(VST3Plugin):
     """
 
     _shown_as: str | None = None  # name in the repr, in place of the class's
+    _shortest_block = 1  # samples in a block of a whole song
 
     def __init__(self, bundle: str | os.PathLike[str], /, **parameters: float | bool) -> None:
         refuse_while_importing()
@@ -102,15 +103,19 @@ class HostedPlugin(VST3Plugin):
         Returns:
             Samples of the same shape.
         """
-        out = super().process(*arguments, **options)
+        out = super().process(*self._arguments(*arguments, **options))
         self._report_dropouts()
         return out
 
     def __call__(self, *arguments: Any, **options: Any) -> NDArray[np.float32]:
         """Process audio, the same as `process`."""
-        out = super().__call__(*arguments, **options)
+        out = super().__call__(*self._arguments(*arguments, **options))
         self._report_dropouts()
         return out
+
+    def _arguments(self, input_array: Any, sample_rate: Any, buffer_size: Any = 8192, reset: Any = True) -> Any:
+        """Return the arguments for pedalboard's own `process`: for a whole song, with blocks of `_shortest_block`."""
+        return input_array, sample_rate, max(buffer_size, self._shortest_block) if reset else buffer_size, reset
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("_"):

@@ -40,6 +40,8 @@ class StemMix(HostedPlugin):
         TypeError: A parameter is unknown.
     """
 
+    _shortest_block = 8192  # pedalboard's usual size; short blocks sound the same, but cost more
+
     def __init__(
         self,
         model: str | os.PathLike[str] = "live",

@@ -89,7 +89,7 @@ def test_any_rate_channels_length_and_buffer_size(mixes, tiny_model, noise, rate
         audio = noise(channels, length)
         expected = processed(tiny_model, audio, rate=rate)
         for buffer_size in (64, 512, 8192):
-            assert_equal(mix(audio, rate, buffer_size), expected)
+            assert_equal(Pedalboard([mix])(audio, rate, buffer_size), expected)
 
 
 @pytest.mark.parametrize("buffer_size", [8192, 20000, 400000])
@@ -104,7 +104,7 @@ def test_longer_than_any_buffer_of_the_bridge(mixes, tiny_model, noise, buffer_s
 )
 def test_the_models_that_ship(mixes, noise, model, rate, channels, buffer_size):
     audio = noise(channels, rate)
-    assert_equal(mixes(model)(audio, rate, buffer_size), processed(model, audio, rate=rate))
+    assert_equal(Pedalboard([mixes(model)])(audio, rate, buffer_size), processed(model, audio, rate=rate))
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 511, 512, 513])

@@ -5,11 +5,13 @@ import inspect
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pedalboard
@@ -396,6 +398,28 @@ def test_a_dry_render_through_the_plugin_itself_is_told_at_once(mortal, audio, k
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         mix(audio, RATE)
+
+
+def test_a_whole_song_is_processed_in_long_blocks(tiny_live_model, tmp_path, new_children, noise, kill):
+    """Pieces of a song have the blocks asked for. Dry blocks are counted, so there is neither process nor model."""
+    model = Path(shutil.copy(tiny_live_model, tmp_path))
+    shutil.copy(tiny_live_model.with_suffix(".json"), tmp_path)
+    mix = StemMix(model)
+    song = noise(2, 3 * 8192 - 512)  # a whole song is processed until its end comes out, the latency later
+    (process,) = new_children()
+    mix(song, RATE)
+    model.unlink()
+    kill(process)
+
+    def count(process, *arguments, **options):
+        before = mix.dropouts
+        with warnings.catch_warnings(action="ignore"):
+            process(song, RATE, *arguments, **options)
+        return mix.dropouts - before
+
+    assert count(mix, 256) == count(mix.process, buffer_size=256) == count(mix) == 3
+    assert count(mix, 12288) == 2
+    assert count(mix, 256, False) == count(mix, buffer_size=256, reset=False) == 94
 
 
 def test_as_an_error_it_leaves_nothing_half_done(dry_render, audio):
