@@ -10,7 +10,7 @@ from av.filter import Graph
 
 _GATE_LUFS = -70.0  # in BS.1770, quieter sound counts as silence
 _PIECE_FRAMES = 16384  # processed at a time, so that a long block needs little memory
-# For the true peak, as in BS.1770. Of frequencies near half the sample rate, the real peak may be 0.3 dB higher.
+# For the true peak, as in BS.1770. Near half the sample rate, the real peak may be 0.3 dB higher.
 _OVERSAMPLING = 4
 
 

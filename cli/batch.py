@@ -131,7 +131,7 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
         OSError: A file cannot be used; raised before any song is done.
     """
     from ..render.report.report import KINDS, is_report
-    from ..render.storage import one_line
+    from ..render.storage import reason_for
 
     for path in reports or ():
         if path.suffix.lower() not in KINDS:
@@ -150,7 +150,7 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
         except OSError as error:
             if not watcher.count or isinstance(error, BrokenPipeError):
                 raise
-            complain(one_line(error))
+            complain(reason_for(error))
             raise typer.Exit(FAILED) from error
     _show(report)
     unwritten = [report.unwritten] if report.unwritten else []
@@ -158,7 +158,7 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
         try:
             report.write(path)
         except OSError as error:
-            unwritten.append(one_line(error))
+            unwritten.append(reason_for(error))
     for line in unwritten:
         complain(line)
     if report.failed or unwritten:

@@ -7,6 +7,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from ..core.errors import StemBridgeError
 from ..render.settings import BATCH, FILE, NETWORK
 
 INDENT, GAP = 2, 2
@@ -17,7 +18,7 @@ MAX_CHOICES_LENGTH = 20  # characters; longer lists of choices are not shown in 
 
 
 class _OwnHelp:
-    """What commands and groups of commands share."""
+    """The help that commands and groups of commands share."""
 
     def format_help(self, context: Any, formatter: Any) -> None:
         """Print the help, as wide as the terminal."""
@@ -65,6 +66,9 @@ class Commands(Group):
             return super().get_command(context, name)
         remix = copy(self.commands["remix"])
         remix.name, remix.epilog = name, f"stembridge {name} song.mp3\nstembridge {name} song.mp3 -o out.wav"
+        preset: Any = copy(next(option for option in remix.params if option.name == "preset"))
+        preset.hidden = True  # the name of the command gives it
+        remix.params = [preset if option.name == "preset" else option for option in remix.params]
         short = f"Short for `stembridge remix --preset {name}`."
         remix.help = "\n\n".join([f"{_description(name)}{short}", *_paragraphs(remix)[1:]])
         return remix
@@ -73,6 +77,8 @@ class Commands(Group):
         """Return the same as for any group, but for a preset's name `remix` with that preset."""
         name, *rest = arguments
         if name not in self.commands and (remix := self.get_command(context, name)) is not None:
+            if any(argument.partition("=")[0] == "--preset" for argument in rest):
+                raise StemBridgeError(f"{name} is a preset itself; leave --preset out, or use `stembridge remix`")
             return name, remix, ["--preset", name, *rest]
         return super().resolve_command(context, arguments)
 

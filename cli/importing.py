@@ -152,7 +152,7 @@ def _copy(source: str, target: Path, progress: "Progress | None") -> "GuestFile"
     """Copy or download a graph. Raises OSError or ValueError, in one line, if it does not arrive whole."""
     from ..core.places import is_url
     from ..models.guests import GuestFile
-    from ..render.storage import file_name, one_line, system_of
+    from ..render.storage import file_name, reason_for, system_of
 
     shown = file_name(source)
     digest = hashlib.sha256()
@@ -176,7 +176,7 @@ def _copy(source: str, target: Path, progress: "Progress | None") -> "GuestFile"
             if not is_url(source) or isinstance(error, MemoryError):
                 raise
             raise OSError(
-                f"{source} cannot be downloaded: {one_line(error)}; check the address, or try again"
+                f"{source} cannot be downloaded: {reason_for(error)}; check the address, or try again"
             ) from error
     if size is not None and done != size:
         raise OSError(f"{source}: only {done} of {size} bytes arrived; try again")

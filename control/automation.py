@@ -60,8 +60,10 @@ class Automation:
         points = [point.at for lane in self._lanes.values() for point in lane]
         if not points:
             return "Automation(no points)"
-        span = f"{min(points):g} to {max(points):g} {self.unit}"
-        return f"Automation({len(points)} points, {', '.join(self._lanes)}, {span})"
+        first, last = min(points), max(points)
+        span = f"{first:g} to {last:g} {self.unit}" if first < last else f"at {first:g} {self.unit}"
+        count = "1 point" if len(points) == 1 else f"{len(points)} points"
+        return f"Automation({count}, {', '.join(self._lanes)}, {span})"
 
     @classmethod
     def from_array(cls, gains_db: "ArrayLike", stems: Sequence[str], points_per_second: float) -> Self:
@@ -215,7 +217,7 @@ class Automation:
         self._begin(begin)
         lane = self._lanes[stem]
         first = bisect_right(lane, begin.at, key=attrgetter("at"))
-        # The ramp's end goes before other points at the same time, such as a jump from there.
+        # The ramp's end is inserted before other points at the same time, such as a jump from there.
         lane[first : max(first, bisect_left(lane, end.at, key=attrgetter("at")))] = [end]
         return self
 

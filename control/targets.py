@@ -47,7 +47,8 @@ class AttributeFaders:
         if not self.stems:
             wanted = ", ".join(f"{prefix}_db" for prefix in self._prefixes.values())
             raise ControlError(
-                f"a {type(target).__name__} has no set_gains_db, and no attribute {wanted or '<stem>_db'}"
+                f"the target, of type {type(target).__name__}, has no set_gains_db, "
+                f"and no attribute {wanted or '<stem>_db'}"
             )
         self.muted, self.soloed = (
             {stem for stem in self.stems if self._has(stem, kind) and self._get(stem, kind)}

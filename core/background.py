@@ -8,6 +8,8 @@ from queue import SimpleQueue
 from typing import Any
 from weakref import finalize
 
+from .errors import StateError
+
 
 class BackgroundWorker:
     """Runs jobs in a thread and returns their results, both in the order of submission.
@@ -15,7 +17,7 @@ class BackgroundWorker:
     Only one thread may call its methods. Ctrl-C may interrupt any of them at any moment: later calls still do not hang,
     and `discard` restores a consistent state.
 
-    The thread ends with `close`, its owner or the program. All methods except `close` raise RuntimeError where the
+    The thread ends with `close`, its owner or the program. All methods except `close` raise StateError where the
     thread does not run: after that, and in a forked process.
     """
 
@@ -82,7 +84,7 @@ class BackgroundWorker:
     def _check(self) -> None:
         # Not thread.is_alive(): a Ctrl-C in it marks a running thread as ended.
         if not self._end.alive or self._process != os.getpid():
-            raise RuntimeError(
+            raise StateError(
                 "the background thread does not run: it was closed, the program is ending, or this process was forked; "
                 "make a new object here"
             )

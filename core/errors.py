@@ -33,6 +33,10 @@ class BridgeError(StemBridgeError):
     """A VST3 bundle cannot be made, installed or used."""
 
 
+class StateError(StemBridgeError, RuntimeError):
+    """An object is not in a state in which it can do this."""
+
+
 def one_line(error: BaseException) -> str:
     """Return the text of an error in one line."""
     return " ".join(str(error).split())

@@ -171,9 +171,13 @@ def _num_channels(audio: NDArray[Any], for_files: str) -> int:
         raise StemBridgeError(
             f"audio {os.fspath(audio)!r} is a path, not samples; use stembridge.{for_files} for a file"
         )
+    if audio is None:
+        raise StemBridgeError("audio is None; give samples of shape (channels, n) or (n,)")
     shape = np.shape(audio)
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[0] > 2 >= shape[1]):
-        raise StemBridgeError(f"audio of shape {shape} is not (channels, n) or (n,); of (n, channels) pass audio.T")
+        raise StemBridgeError(
+            f"audio of shape {shape} is not (channels, n) or (n,); if it is (n, channels), pass audio.T"
+        )
     return 1 if len(shape) == 1 else shape[0]
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from numbers import Real
 from operator import index
 from typing import Any, NoReturn
 
@@ -73,12 +74,11 @@ class StemProcessor(FaderSurface):
         providers: list[str] | None = None,
         realtime_block: int | None = None,
     ) -> None:
-        if not MIN_RATE_HZ <= sample_rate <= MAX_RATE_HZ:
-            raise StemBridgeError(
-                f"sample rate {sample_rate} Hz is out of range; resample to {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
-            )
+        _check_rate(sample_rate)
         if num_channels not in (1, 2):
-            raise StemBridgeError(f"{num_channels} channels do not work; mix down to mono or stereo first")
+            raise StemBridgeError(
+                f"num_channels {num_channels!r} does not work; mix down to mono or stereo first, and give 1 or 2"
+            )
         block = None if realtime_block is None else _checked_block(realtime_block)
         self.model = model if isinstance(model, Model) else load_model(model)
         self.sample_rate = sample_rate
@@ -262,6 +262,15 @@ def _mixed(dry: Block, separated: Block, last: Block, relative: Block, heard: ND
 def _all_stems(dry: Block, separated: Block) -> Block:
     """Return all stems, (stems, channels, n): the last is the input minus the others."""
     return np.concatenate([separated, (dry - separated.sum(axis=0))[None]])
+
+
+def _check_rate(sample_rate: Any) -> None:
+    if not isinstance(sample_rate, Real):
+        raise StemBridgeError(f"sample rate {sample_rate!r} is not a number; give {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz")
+    if not MIN_RATE_HZ <= float(sample_rate) <= MAX_RATE_HZ:
+        raise StemBridgeError(
+            f"sample rate {sample_rate} Hz is out of range; resample to {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz"
+        )
 
 
 def _checked_block(block: Any) -> int:

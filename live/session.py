@@ -111,6 +111,11 @@ class Live(SharedFaders):
         self._recorded: Path | None = None
         self._raised = False
 
+    def __repr__(self) -> str:
+        state = "not started" if self._process is None else "ended" if self._ended.is_set() else "playing"
+        sources = self.settings.songs or (self.settings.input or "the default device",)
+        return f"Live({', '.join(map(repr, sources))}, {self.settings.sample_rate} Hz, {state})"
+
     # Start and end.
 
     def start(self) -> None:

@@ -138,6 +138,8 @@ def load_model(model: "str | os.PathLike[str] | Model", quality: str = "normal")
 
 
 def _load(model: str | os.PathLike[str]) -> Model:
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(f"model {model!r} does not work; give a name, or the path of an .onnx file or a card")
     path = Path(model)
     if isinstance(model, str) and MODEL_NAME.fullmatch(model):
         # The name is looked up, never joined to a folder, so it cannot lead out of the folder.

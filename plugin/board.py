@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pedalboard import Pedalboard
 
-from ..core.errors import StemBridgeError
+from ..core.errors import StateError, StemBridgeError
 from ..engine.fifo import Fifo
 
 Block = NDArray[np.float32]
@@ -75,7 +75,7 @@ class Board:
             Samples of the same shape.
 
         Raises:
-            RuntimeError: The board's latency has grown since `prepare`.
+            StateError: The board's latency has grown since `prepare`.
         """
         n = block.shape[-1]
         self._waiting.push(block)
@@ -84,7 +84,7 @@ class Board:
             self._done.push(self._call(piece))
             self._waiting.drop(piece.shape[-1])
         if len(self._done) < n:
-            raise RuntimeError("the board's latency has grown; call prepare() again after changing its plugins")
+            raise StateError("the board's latency has grown; call prepare() again after changing its plugins")
         out = self._done.peek(n).copy()
         self._done.drop(n)
         return out

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pedalboard import VST3Plugin
 
-from ..core.errors import BridgeError, StemBridgeError, error_text, one_line
+from ..core.errors import BridgeError, StateError, StemBridgeError, error_text, one_line
 from .bridge.bundle import bundle_library, read_bundle, require_linux
 from .bridge.descriptor import BYPASS
 from .bridge.factory import Toggle, refuse_while_importing
@@ -65,7 +65,7 @@ class HostedPlugin(VST3Plugin):
                 hint = "if its folder is mounted noexec, set TMPDIR to another folder"
                 raise BridgeError(f"{path} cannot be loaded; {hint} ({explain(error)})") from error
             except WrongThreadError as error:
-                raise RuntimeError(f"{type(self).__name__} cannot be made on this thread: {error}") from error
+                raise StateError(f"{type(self).__name__} cannot be made on this thread: {error}") from error
             library = ctypes.CDLL(str(bundle_library(path)))
             library.stembridge_newest.restype = library.stembridge_dropouts.restype = ctypes.c_int64
             instance = ctypes.c_int64(library.stembridge_newest())

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pedalboard import Pedalboard, Plugin, PluginContainer
 
-from ..core.errors import StemBridgeError
+from ..core.errors import StateError, StemBridgeError
 from ..core.protocols import Move
 from ..core.stems import check_stems
 from ..engine import StemProcessor
@@ -154,10 +154,10 @@ class StemRack(FaderSurface):
 
         Raises:
             ValueError: The block or a move cannot be used, or an effect changes the shape of a block.
-            RuntimeError: An effect's latency has changed, or the last `prepare` failed.
+            StateError: An effect's latency has changed, or the last `prepare` failed.
         """
         if not self.sample_rate:
-            raise RuntimeError("the last prepare() failed or was interrupted; call it again before process()")
+            raise StateError("the last prepare() failed or was interrupted; call it again before process()")
         audio = as_channels(np.atleast_1d(block), self.num_channels)
         moves = self._faders.check_moves(moves, audio.shape[-1])
         out = np.zeros(np.shape(np.atleast_1d(block)), np.float32)
@@ -197,7 +197,7 @@ class StemRack(FaderSurface):
                 f"{stem}: the effect returned shape {wet.shape} for a block of shape {dry.shape}; these must be equal"
             )
         if effect.latency_samples != self._late[stem]:
-            raise RuntimeError(
+            raise StateError(
                 f"{stem}: the effect's latency changed from {self._late[stem]} to {effect.latency_samples} samples; "
                 "call prepare() again after such a change"
             )

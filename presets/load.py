@@ -86,6 +86,8 @@ def read_preset(name_or_path: str | os.PathLike[str]) -> Preset:
     Raises:
         PresetError: The preset is unknown, cannot be read or is not valid.
     """
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise PresetError(f"preset {name_or_path!r} does not work; give a name, or the path of a .json file")
     text = os.fspath(name_or_path)
     if is_path(text):
         return _read(Path(text), text)

@@ -215,7 +215,9 @@ class FileSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.source, str | PathLike):
-            raise StemBridgeError(f"a {type(self.source).__name__} is not a file; for samples use remix or separate")
+            raise StemBridgeError(
+                f"source is of type {type(self.source).__name__}, not a path; for samples use remix or separate"
+            )
 
 
 @dataclass(frozen=True)

@@ -64,14 +64,14 @@ def system_of(url: str) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         if not str(error).startswith("Protocol not known"):
-            raise StemBridgeError(f"{url}: fsspec cannot open it: {one_line(error)}; check the address") from error
+            raise StemBridgeError(f"{url}: fsspec cannot open it: {reason_for(error)}; check the address") from error
         known = "a path, or a URL such as https://, s3:// or gs://"
         raise StemBridgeError(f"{url}: {scheme}:// is unknown to fsspec; give {known}") from error
     except Exception as error:  # every kind of storage fails in its own way
-        raise StemBridgeError(f"{url}: fsspec cannot open it: {one_line(error)}; check the address") from error
+        raise StemBridgeError(f"{url}: fsspec cannot open it: {reason_for(error)}; check the address") from error
 
 
-def one_line(error: BaseException) -> str:
+def reason_for(error: BaseException) -> str:
     """Return an error as one line for a user.
 
     Args:
@@ -80,7 +80,8 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     elif isinstance(error, FileNotFoundError) and error.__cause__ is not None:
-        return one_line(error.__cause__)  # fsspec's own error has only the address; the cause has the server's reason
+        # fsspec's own error has only the address; the cause has the server's reason.
+        return reason_for(error.__cause__)
     elif isinstance(error, MemoryError):
         text = "memory ran out; render fewer songs at a time, or use a computer with more memory"
     else:
@@ -115,7 +116,7 @@ def state(place: str) -> tuple[int, str]:
         try:
             return int(system.info(path)["size"] or 0), str(system.ukey(path))
         except Exception as error:
-            raise OSError(f"{place} cannot be read: {one_line(error)}") from error
+            raise OSError(f"{place} cannot be read: {reason_for(error)}") from error
     status = os.stat(place)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(f"{place} is not a file")
@@ -171,7 +172,7 @@ def states_below(root: str) -> Callable[[str], tuple[int, str] | None]:
     except FileNotFoundError:
         found = {}
     except Exception as error:
-        raise OSError(f"{root} cannot be used: {one_line(error)}") from error
+        raise OSError(f"{root} cannot be used: {reason_for(error)}") from error
     start = len(path.rstrip("/")) + 1
     return {name[start:]: (int(info["size"] or 0), "") for name, info in found.items()}.get
 
@@ -204,7 +205,7 @@ def fetch(url: str, folder: Path) -> Path:
         with system.open(path, "rb") as source, target.open("wb") as copy:
             shutil.copyfileobj(source, copy, PIECE_BYTES)
     except Exception as error:
-        raise OSError(f"{url} cannot be read: {one_line(error)}") from error
+        raise OSError(f"{url} cannot be read: {reason_for(error)}") from error
     return target
 
 
@@ -244,7 +245,7 @@ def _upload(parts: Sequence[Path], outputs: Sequence[str], overwrite: bool) -> N
     except FileExistsError:
         raise
     except Exception as error:
-        raise OSError(f"{outputs[0]} cannot be written: {one_line(error)}") from error
+        raise OSError(f"{outputs[0]} cannot be written: {reason_for(error)}") from error
 
 
 def _exists(output: str) -> FileExistsError:

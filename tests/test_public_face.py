@@ -65,7 +65,7 @@ def test_a_path_where_samples_are_expected_points_to_the_function_for_files(tiny
         stembridge.separate(tmp_path / "song.wav", 44100)
     with pytest.raises(ValueError, match=r"'song.wav' is a path, not samples; for files use remix_file"):
         StemProcessor(tiny_live_model).process("song.wav")
-    with pytest.raises(ValueError, match="a ndarray is not a file; for samples use remix or separate"):
+    with pytest.raises(ValueError, match="source is of type ndarray, not a path; for samples use remix or separate"):
         stembridge.remix_file(audio, tmp_path / "out.wav")
 
 
@@ -76,6 +76,23 @@ def test_a_repr_says_what_it_is(tiny_live_model):
     assert repr(processor) == "StemProcessor('tiny_live', 48000 Hz, mono, vocals -6 dB, bass muted, drums soloed)"
     assert repr(StemRack(tiny_live_model, "karaoke")) == "StemRack('tiny_live', vocals -80 dB)"
     assert repr(Automation()) == "Automation(no points)"
+    assert repr(Automation([(1, "vocals", -6)])) == "Automation(1 point, vocals, at 1 seconds)"
     ride = Automation([(0, "vocals", -6), (2.5, "drums", 0)])
     assert repr(ride) == "Automation(2 points, vocals, drums, 0 to 2.5 seconds)"
     assert repr(MidiControl(processor)) == "MidiControl(StemProcessor, map 'general', not started, vocals -6 dB)"
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "says"),
+    [
+        (StemProcessor, ("live", "44100"), "sample rate '44100' is not a number; give 8000 to 192000 Hz"),
+        (StemProcessor, ("live", None), "sample rate None is not a number"),
+        (StemProcessor, ("live", 44100, "2"), "num_channels '2' does not work; mix down to mono or stereo first"),
+        (stembridge.load_model, (5,), "model 5 does not work; give a name, or the path"),
+        (stembridge.load_preset, (5,), "preset 5 does not work; give a name, or the path"),
+        (stembridge.remix, (None, 44100, "karaoke"), "audio is None; give samples"),
+    ],
+)
+def test_a_wrong_type_is_named(call, arguments, says):
+    with pytest.raises(StemBridgeError, match=says):
+        call(*arguments)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import error_text
 from ...core.extras import install_extra
-from ...core.gains import check_gain_db
+from ...core.gains import MAX_DB, check_gain_db
 from ...core.log import say
 from ...core.stems import check_stems
 from ...engine import StemProcessor
@@ -28,7 +28,6 @@ with contextlib.redirect_stdout(io.StringIO()):  # pyo prints that wxPython is m
 STEP_SAMPLES = 256  # between two readings of a gain that is a signal; the glide of a fader is longer
 UNHEARD_REFERENCES = 4  # to a stream that nobody else plays: the reader's list, its trigger, and two for counting
 EXTRA_SPEED = 1e-6  # readers are too fast by this share, so that rounding never makes them too slow
-MAX_DB = 20.0  # signals may be higher
 
 _orphans: "list[Stage]" = []  # stages without a StemMix that some object still plays
 

@@ -20,7 +20,7 @@ from ..report.report import Report, is_report
 from ..report.results import SongReport
 from ..settings import RemixFiles, SeparateFiles
 from ..song.overview import Overview
-from ..storage import Seen, join, one_line
+from ..storage import Seen, join, reason_for
 from .executors import render_here, render_on_cores, render_on_dask
 from .job import choose
 from .journal import Entry, Journal
@@ -104,7 +104,7 @@ def _run(batch: RemixFiles | SeparateFiles) -> Report:
             try:
                 at_the_end.write(Path(output, REPORT))
             except OSError as error:  # the songs are done all the same
-                return replace(at_the_end, unwritten=one_line(error))
+                return replace(at_the_end, unwritten=reason_for(error))
         return at_the_end
 
 

@@ -16,7 +16,7 @@ from ...core.errors import StemBridgeError
 from ...core.extras import install_extra
 from ...core.processes import signals_blocked
 from ..report.results import SongReport
-from ..storage import one_line
+from ..storage import reason_for
 from .progress import ProgressCallback, ProgressSender, receive_from_dask, receive_from_pipe, send_to_dask, send_to_pipe
 from .task import WORKER_DIED, Result, Task, exit_with_parent, forget_network, render_task, unfinished_attempts
 
@@ -130,7 +130,7 @@ def _pool(workers: int) -> Iterator[Any]:
             with suppress(Exception):
                 executor.shutdown(kill_workers=True)
         # The long text of a BrokenExecutor says only this.
-        why = "they die at once" if isinstance(error, BrokenExecutor) else one_line(error)
+        why = "they die at once" if isinstance(error, BrokenExecutor) else reason_for(error)
         raise _NoWorkersError(why) from error
     try:
         with _quiet():
@@ -266,7 +266,7 @@ def _check_workers(client: Any, scratch: str | None) -> None:
     try:
         seen = client.run(_sees, scratch)
     except Exception as error:
-        line = f"workers of {address} cannot load StemBridge ({one_line(error)}); install this version of it on them"
+        line = f"workers of {address} cannot load StemBridge ({reason_for(error)}); install this version of it on them"
         raise StemBridgeError(line) from error
     if blind := [worker for worker, sees in seen.items() if not sees]:
         raise StemBridgeError(f"{blind[0]} does not see {scratch}; give an output that all workers share, or a URL")

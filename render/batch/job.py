@@ -22,7 +22,7 @@ from ...models import Model
 from ...presets.gains import read_gains
 from ..settings import RemixFiles, RemixSettings, SeparateFiles, SeparateSettings, song_keys
 from ..song.faders import read_faders
-from ..storage import file_name, one_line
+from ..storage import file_name, reason_for
 from .globs import matching
 from .naming import REMIX_NAME, STEMS_NAME, Template, mix_name
 from .sources import STEM_FILE
@@ -203,7 +203,7 @@ def choose(places: Iterable[str], settings: RemixFiles | SeparateFiles, model: M
                 jobs[fitting] = make_job(model, joined)
             except (ValueError, OSError) as error:
                 numbers = " and ".join(str(number + 1) for number in fitting)
-                raise StemBridgeError(f"override {numbers}: {one_line(error)}") from error
+                raise StemBridgeError(f"override {numbers}: {reason_for(error)}") from error
         chosen.append(jobs[fitting])
     return chosen
 

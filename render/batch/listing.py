@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.errors import StemBridgeError
 from ...core.places import is_url
-from ..storage import one_line, system_of
+from ..storage import reason_for, system_of
 from .globs import is_glob, literal_brackets, matching, may_lead_to, names_suffix
 
 
@@ -124,7 +124,7 @@ def _listed_at_url(url: str) -> Listed | None:
     except (ValueError, FileNotFoundError):
         raise StemBridgeError(f"{url}: no such file or folder") from None
     except Exception as error:  # every kind of storage fails in its own way
-        raise OSError(f"{url} cannot be listed: {one_line(error)}; check the address") from error
+        raise OSError(f"{url} cannot be listed: {reason_for(error)}; check the address") from error
 
     def as_url(name: str) -> str:
         first, chained, rest = url.partition("::")

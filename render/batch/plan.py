@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from ...core.places import is_url
 from ..report.results import SongReport
-from ..storage import Seen, checksum, join, one_line, state, states_below, system_of
+from ..storage import Seen, checksum, join, reason_for, state, states_below, system_of
 from .job import Job
 from .journal import Entry, Journal, Key, canonical
 from .naming import TAGS, song_fields
@@ -106,7 +106,7 @@ def _look_at(song: Planned) -> None:
         song.size, song.stamp = state(place)
         tags = _tags(place) if song.job.template.fields & set(TAGS) else {}
     except (OSError, ValueError) as error:  # ValueError: a URL that fsspec cannot open
-        return song.fail(one_line(error).removeprefix(place).removeprefix(":").lstrip())
+        return song.fail(reason_for(error).removeprefix(place).removeprefix(":").lstrip())
     known = song_fields(place, song.source.folder, tags)
     song.fields = {**known, **song.job.words, "ext": song.job.suffix(place)}
     base = song.job.template.name({**song.fields, "stem": "{stem}"})

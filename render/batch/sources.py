@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from ...audio.playlists import PLAYLISTS, playlist_entries
 from ...core.errors import StemBridgeError
 from ...core.places import as_place, is_url
-from ..storage import file_name, one_line, system_of
+from ..storage import file_name, reason_for, system_of
 from .globs import is_glob
 from .listing import list_files, why_missing
 
@@ -184,4 +184,4 @@ def _bytes_of(playlist: str) -> bytes:
     try:
         return bytes(system.cat_file(path))
     except Exception as error:
-        raise OSError(f"playlist {playlist} cannot be read: {one_line(error)}") from error
+        raise OSError(f"playlist {playlist} cannot be read: {reason_for(error)}") from error

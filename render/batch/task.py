@@ -21,7 +21,7 @@ from ...models import Model, load_model
 from ..report.results import SongReport
 from ..settings import Progress
 from ..song.song import UNTOUCHED, Rendered, remix_file, separate_file
-from ..storage import Seen, checksum, deliver, fetch, one_line, seen
+from ..storage import Seen, checksum, deliver, fetch, reason_for, seen
 
 PARENT_CHECK_INTERVAL_S = 1.0  # between two checks that the main process still runs
 MAX_ATTEMPTS = 2  # for a song whose workers die
@@ -123,7 +123,7 @@ def render_task(task: Task, progress: Progress | None = None) -> Result:
         overview = rendered.overview.to_dict() if rendered.overview else None
         return Result(task.number, report, known, outputs, overview)
     except Exception as error:  # any failure of one song must not stop the others
-        return Result(task.number, replace(report, reason=for_user(one_line(error)), took=time.monotonic() - began))
+        return Result(task.number, replace(report, reason=for_user(reason_for(error)), took=time.monotonic() - began))
 
 
 def _render(task: Task, song: Path, folder: Path, progress: Progress | None) -> Rendered:

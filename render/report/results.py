@@ -58,7 +58,7 @@ def _no_overview(song: SongReport) -> Overview | None:
 
 @dataclass(frozen=True)
 class Results:
-    """What came of a batch; `Report` says what each field is."""
+    """The results of a batch; see `Report` for the fields."""
 
     songs: tuple[SongReport, ...]
     took: float

@@ -130,6 +130,8 @@ def test_the_name_of_a_preset_is_a_command(desk, monkeypatch):
     text = desk.call("karaoke", "--help").stdout
     assert text.startswith("Usage: stembridge karaoke ")
     assert "The band without the singer. Short for `stembridge remix --preset karaoke`." in text
+    assert "--preset NAME" not in text
+    assert "leave --preset out" in desk.refused("karaoke", "song.wav", "--preset", "drumless", here=True)
     assert "see stembridge remix --help" in desk.refused("remix", "song.wav", "--vocals", here=True)
     assert "see stembridge karaoke --help" in desk.refused("karaoke", "song.wav", "--drumz", "3", here=True)
 

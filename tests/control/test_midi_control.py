@@ -199,7 +199,9 @@ def test_stems_that_the_object_lacks_are_left_out(midi_device):
 
 
 def test_what_has_no_faders_is_refused():
-    with pytest.raises(ControlError, match="a list has no set_gains_db, and no attribute vocals_db, drums_db"):
+    with pytest.raises(
+        ControlError, match="the target, of type list, has no set_gains_db, and no attribute vocals_db, drums_db"
+    ):
         MidiControl([], "general", EchoPort())
 
 

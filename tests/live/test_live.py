@@ -80,7 +80,9 @@ def test_a_click_is_late_by_what_is_reported(tiny_live_model, tmp_path):
     click = np.zeros((2, 30000), np.float32)
     click[:, 12345] = 0.5
     soundfile.write(tmp_path / "click.wav", click.T, 48000, "FLOAT")
-    with Live(tmp_path / "click.wav", tmp_path / "out.wav", model=tiny_live_model, seconds=0.6, realtime=False) as live:
+    live = Live(tmp_path / "click.wav", tmp_path / "out.wav", model=tiny_live_model, seconds=0.6, realtime=False)
+    assert repr(live) == f"Live({str(tmp_path / 'click.wav')!r}, 48000 Hz, not started)"
+    with live:
         live.wait()
     sound, _ = read(tmp_path / "out.wav")
     assert np.flatnonzero(sound[0]).tolist() == [12345 + live.latency_samples]

@@ -544,7 +544,7 @@ def test_a_fork_does_not_disturb_its_parents_stream(tiny_live_model, noise, fork
     again = late + FADE + 2048 + 256
     np.testing.assert_allclose(theirs[:, again:], tail[:, again:], rtol=0, atol=1e-6)
     (line,) = capfd.readouterr().err.splitlines()
-    assert line.endswith("because this process is a fork and starts one of its own")
+    assert line.endswith("because this process is a fork and starts its own worker")
 
 
 def test_two_boards_on_two_threads_run_at_the_same_time(troubled, noise, told):

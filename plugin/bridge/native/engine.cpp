@@ -107,7 +107,7 @@ bool Engine::render(int64_t position, float* const* outputs, int length) {
 bool Engine::leave_if_forked(bool fresh) {
     if (!supervisor_.leave_if_forked()) return false;
     follower_.lose_step();
-    if (!fresh) report_.dry("this process is a fork and starts one of its own");
+    if (!fresh) report_.dry("this process is a fork and starts its own worker");
     return true;
 }
 

@@ -159,9 +159,9 @@ void Follower::send_silence(const Piece& piece, int64_t length) {
     const float* silence[kMaxChannels] = {kSilence, kSilence};
     Piece silent = piece;
     silent.inputs = silence, silent.count = 0;
-    for (int64_t left = length; in_step_ && left > 0; left -= silent.length) {
-        silent.position = piece.position - left;
-        silent.length = static_cast<int>(std::min<int64_t>(kPiece, left));
+    for (int64_t remaining = length; in_step_ && remaining > 0; remaining -= silent.length) {
+        silent.position = piece.position - remaining;
+        silent.length = static_cast<int>(std::min<int64_t>(kPiece, remaining));
         in_step_ = send(silent);
     }
 }

@@ -92,14 +92,14 @@ public:
             long received = recv(socket_, data, size, MSG_DONTWAIT);
             if (received > 0) return received;
             if (received == 0 || (errno != EAGAIN && errno != EINTR)) return -1;
-            int64_t now = now_ns(), left = deadline - now;
-            if (left <= 0) return 0;
+            int64_t now = now_ns(), remaining = deadline - now;
+            if (remaining <= 0) return 0;
             if (now < awake_until) {
                 sched_yield();
                 continue;
             }
             pollfd poll{socket_, POLLIN, 0};
-            timespec time{left / 1'000'000'000, left % 1'000'000'000};
+            timespec time{remaining / 1'000'000'000, remaining % 1'000'000'000};
             ppoll(&poll, 1, &time, nullptr);
         }
     }

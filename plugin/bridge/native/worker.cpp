@@ -80,17 +80,17 @@ void Worker::skip(int64_t position) {
 Worker::Answer Worker::wait(int64_t position, int64_t deadline_ns) {
     int64_t last_chance = deadline_ns ? 0 : now_ns() + kLongestAnswer;
     while (alive()) {
-        int64_t now = now_ns(), left = deadline_ns ? deadline_ns - now : kLook;
+        int64_t now = now_ns(), remaining = deadline_ns ? deadline_ns - now : kLook;
         bool in_time = done_ >= position;
         // Packets that have arrived are always received, so that the socket does not fill.
-        long size = receive(in_time ? 0 : std::clamp<int64_t>(left, 0, kLook), deadline_ns == 0);
+        long size = receive(in_time ? 0 : std::clamp<int64_t>(remaining, 0, kLook), deadline_ns == 0);
         if (size > 0 && received_.head.kind == kDone) {
             done_ = std::max(done_, received_.head.position);
             read_meters(size);
             if (last_chance) last_chance = now + kLongestAnswer;
         }
         if (size == 0 && in_time) return Answer::in_time;
-        if (size == 0 && deadline_ns && left <= 0) return Answer::late;
+        if (size == 0 && deadline_ns && remaining <= 0) return Answer::late;
         if (size == 0 && last_chance && now > last_chance && alive())
             give_up("its process did not answer for 5 minutes");
     }
