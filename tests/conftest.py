@@ -1,4 +1,4 @@
-"""Tiny networks that keep the contract, for tests that need its promises and not its sound; and a MIDI controller."""
+"""Tiny networks that keep the contract, a MIDI controller, and interrupts, for all tests."""
 
 import gc
 import itertools
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # each core has tests of its own, and threads that wait for one another lose
+if "PYTEST_XDIST_WORKER" in os.environ:  # each core runs its own tests, so more threads only cost time
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ.pop("COLUMNS", None)  # readline, which pytest loads, has set it for all that pytest starts
 
@@ -28,7 +28,7 @@ from mido.sockets import PortServer, SocketPort
 from numpy.typing import NDArray
 from stembridge.models import save_model
 
-# A machine that is busy with other things is no failure.
+# Slow examples on a busy machine are not failures.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
@@ -92,13 +92,13 @@ CARD = {
 
 
 def tiny_graph(text: str) -> bytes:
-    """The bytes of a graph in ONNX's text form."""
+    """Return the bytes of a graph given in ONNX's text form."""
     return onnx.parser.parse_model(text).SerializeToString()
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where presets of one's own lie: not those of whoever runs the tests, nor their models."""
+    """Use temporary folders for the user's presets and models."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return tmp_path / "config" / "stembridge" / "presets"
@@ -106,7 +106,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_live_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A streaming model with the frame grid of `live`."""
+    """Make a streaming model with the frame grid of `live`."""
     path = tmp_path_factory.mktemp("models") / "tiny_live.onnx"
     card = CARD | {"name": "tiny_live", "mode": "streaming", "synthesis_window": 512}
     return save_model(path, tiny_graph(STREAMING), card).path
@@ -114,7 +114,7 @@ def tiny_live_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_studio_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A chunked model: 8 frames in a chunk, 3 of them cross-fading, context of 2 and 1."""
+    """Make a chunked model: chunks of 8 frames, 3 of which cross-fade, with a context of 2 before and 1 after."""
     path = tmp_path_factory.mktemp("models") / "tiny_studio.onnx"
     chunk = {"left": 2, "frames": 8, "right": 1, "overlap": 3}
     card = CARD | {"name": "tiny_studio", "mode": "chunked", "synthesis_window": 2048, "chunk": chunk}
@@ -123,11 +123,11 @@ def tiny_studio_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", params=["tiny_live_model", "tiny_studio_model"])
 def tiny_model(request: pytest.FixtureRequest) -> Path:
-    """Each of the two in turn."""
+    """Give each of the two models in turn."""
     return request.getfixturevalue(request.param)
 
 
-# A start for bodies of graphs: `silent` is zeros (frames, 1, 2, bins), to which a body adds its masks.
+# The start of graph bodies: `silent` is zeros of shape (frames, 1, 2, bins), to which a body adds its masks.
 SILENT = """
     last = Constant <value_ints = [-1]> ()
     one_axis = Constant <value_ints = [1]> ()
@@ -139,10 +139,10 @@ SILENT = """
 
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """A function that makes a model of any kind: (body of the graph, fields of the card) -> path.
+    """Return a function that makes a model of any kind: (body of the graph, fields of the card) -> path.
 
-    The body computes `masks` from `spectrum` (and `state`, one float that stays as it is unless the body gives
-    `next_state`); it may start from SILENT, which comes before it. masks: the shape to declare.
+    The body computes `masks` from `spectrum` (and `state`, one float that keeps its value unless the body gives
+    `next_state`). SILENT is put before the body, which may use it. masks: the shape to declare.
     """
     folder = tmp_path_factory.mktemp("made")
     numbers = itertools.count()
@@ -163,7 +163,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def noise() -> Callable[..., NDArray[np.float32]]:
-    """(channels, n) -> noise that is loud and quiet by turns, so that masks move."""
+    """Return a function: (channels, n) -> noise that is loud and quiet by turns, so that masks change."""
 
     def noise(num_channels: int, n: int, seed: int = 0) -> NDArray[np.float32]:
         audio = np.random.default_rng(seed).uniform(-0.5, 0.5, (num_channels, n))
@@ -174,7 +174,7 @@ def noise() -> Callable[..., NDArray[np.float32]]:
 
 @pytest.fixture(scope="session")
 def delayed() -> Callable[[NDArray[np.float32], int], NDArray[np.float32]]:
-    """Audio that comes n samples late, as long as it was."""
+    """Return a function that delays audio by n samples and keeps its length."""
 
     def delayed(audio: NDArray[np.float32], n: int) -> NDArray[np.float32]:
         late = np.zeros_like(audio)
@@ -185,7 +185,7 @@ def delayed() -> Callable[[NDArray[np.float32], int], NDArray[np.float32]]:
 
 
 class MidiDevice:
-    """A MIDI controller on the network: a server of mido's that can be unplugged."""
+    """A MIDI controller on the network: a server of mido that can be unplugged."""
 
     def __init__(self) -> None:
         self._server = PortServer("localhost", 0)
@@ -194,12 +194,12 @@ class MidiDevice:
 
     @property
     def name(self) -> str:
-        """What to connect to."""
+        """The address to connect to."""
         return f"localhost:{self._number}"
 
     @property
     def port(self) -> SocketPort:
-        """The connection, waited for."""
+        """Wait for a connection, and return it."""
         if self._port is None:
             self._server._socket.settimeout(30)
             self._port = self._server.accept()
@@ -211,7 +211,7 @@ class MidiDevice:
             self.port.send(message)
 
     def receive(self) -> mido.Message:
-        """What a motor or light is told next, waited for."""
+        """Wait for the next message to a motor or light."""
         stop = time.monotonic() + 30
         while (message := self.port.poll()) is None:
             assert time.monotonic() < stop, "nothing came"
@@ -233,7 +233,7 @@ class MidiDevice:
 
 @pytest.fixture
 def midi_device() -> Iterator[MidiDevice]:
-    """A controller that waits for somebody to connect."""
+    """Start a controller that accepts connections."""
     device = MidiDevice()
     yield device
     device.unplug()
@@ -241,9 +241,9 @@ def midi_device() -> Iterator[MidiDevice]:
 
 @pytest.fixture(scope="session")
 def interrupted() -> Callable[..., bool]:
-    """Run a function, and raise KeyboardInterrupt at the n-th bytecode (from 0) that it runs in the modules given.
+    """Return a function: run another, and raise KeyboardInterrupt at its n-th bytecode (from 0) in the modules given.
 
-    Returns whether there were so many. Fails if the function has not ended after half a minute.
+    It returns whether the n-th bytecode was reached. Fails if the function has not ended after half a minute.
     """
 
     def interrupted(function: Callable[[], object], n: int, *modules: ModuleType) -> bool:
@@ -265,10 +265,10 @@ def interrupted() -> Callable[..., bool]:
             sys.settrace(trace)
             with suppress(KeyboardInterrupt):
                 function()
-            sys.settrace(None)  # or the end of this thread would be interrupted, with a lock of all threads held
+            sys.settrace(None)  # else the end of this thread, with a lock of all threads held, would be interrupted
 
         thread = threading.Thread(target=run, daemon=True)
-        gc.disable()  # or what ends other objects would be interrupted
+        gc.disable()  # else finalizers of other objects would be interrupted
         try:
             thread.start()
             thread.join(30)
@@ -298,7 +298,7 @@ class Alsa:
     """ALSA's devices "Recorder" and "Player".
 
     Attributes:
-        folder: It has all float32 samples that the devices "recorded" and "played".
+        folder: Holds all float32 samples that the devices played and recorded, in files "played" and "recorded".
         settings: Environment of programs that use the devices.
         microphone: Where to write what the recorder hears, a pipe.
     """
@@ -319,7 +319,7 @@ def alsa(tmp_path: Path) -> Iterator[Alsa]:
 
 @pytest.fixture
 def interrupt_replace(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int, Path], bool]], None]:
-    """Make os.replace raise KeyboardInterrupt where a function of the call's number, from 0, and its target is true."""
+    """Make os.replace raise KeyboardInterrupt where a function of the call's number (from 0) and target is true."""
 
     def interrupt(here: Callable[[int, Path], bool]) -> None:
         replace, numbers = os.replace, itertools.count()
@@ -336,14 +336,14 @@ def interrupt_replace(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[in
 
 @pytest.fixture
 def new_children() -> Callable[[], set[psutil.Process]]:
-    """The child processes that live and did not yet when the test began; those of earlier tests may end meanwhile."""
+    """Return a function that gives the child processes started since the test began; earlier ones may end meanwhile."""
     before = set(psutil.Process().children())
     return lambda: set(psutil.Process().children()) - before
 
 
 @pytest.fixture
 def kill() -> Callable[[psutil.Process], None]:
-    """End a process at once; the plugin reaps it when it looks, until then it is a zombie."""
+    """Return a function that kills a process; it is a zombie until the plugin reaps it."""
 
     def kill(process: psutil.Process) -> None:
         process.kill()

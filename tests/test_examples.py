@@ -23,7 +23,7 @@ TOLERANCE = 2 / 32768  # of 16-bit files
 
 @pytest.fixture
 def run(tmp_path):
-    """A function that runs an example on audio (channels, n) in a file, and returns that audio and what came out."""
+    """Return a function that runs an example on audio, (channels, n), in a file, and gives the audio and the result."""
 
     def run(name, audio, rate=44100, said=""):
         with AudioFile(str(tmp_path / "in.wav"), "w", rate, len(audio)) as file:
@@ -58,7 +58,7 @@ def test_board(run, noise, rate, channels, length):
 
 
 def remixed(audio, rate, gains_db, moves=()):
-    """What StemProcessor makes of audio, without its latency."""
+    """Return the output of StemProcessor without its latency."""
     processor = StemProcessor("live", rate, len(audio), gains_db)
     late = processor.latency_samples
     return processor.process(np.pad(audio, [(0, 0), (0, late)]), moves)[:, late:]
@@ -89,7 +89,7 @@ def test_pyo_graph(run, noise, rate):
     length = audio.shape[1]
     mix = StemProcessor("live", rate, gains_db={"drums": -12}, realtime_block=256)  # a buffer of pyo's
     dry = mix.process(audio)
-    # The hall, which is pyo's own, adds what it makes of the vocals. Before it has begun, all is dry.
+    # The hall, an effect of pyo, adds reverb of the vocals. Before it begins, all is dry.
     late = mix.latency_samples
     np.testing.assert_allclose(out[:, : late + 200], dry[:, : late + 200], rtol=0, atol=0.02)
     hall = out[:, :length] - dry
@@ -149,7 +149,7 @@ def test_stream(noise, alsa):
         host.stdout.close()
 
 
-def test_the_song_is_small_and_what_its_program_makes(tmp_path):
+def test_the_song_is_small_and_equals_the_output_of_its_program(tmp_path):
     command = [sys.executable, EXAMPLES / "make_song.py", "song.wav"]
     subprocess.run(command, cwd=tmp_path, check=True)
     with AudioFile(str(tmp_path / "song.wav")) as file:
@@ -171,8 +171,8 @@ def test_the_vocals_of_the_song_can_be_turned_down():
     assert abs(karaoke - band).std() < 0.7 * abs(song - band).std()
 
 
-def test_the_notebook_runs_and_sounds(tmp_path, monkeypatch):
-    """All cells, on a shorter song. What can be listened to is there: the song, stems, remix, ride and boards."""
+def test_the_notebook_runs_and_has_audio(tmp_path, monkeypatch):
+    """Run all cells on a shorter song: audio players exist for the song, stems, remix, ride and boards."""
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "outputs would make it large"
@@ -193,7 +193,7 @@ def test_every_example_is_run_here():
 
 
 @pytest.mark.parametrize("name", ["board.py", "rack.py", "tremolo.py", "chunks.py"])
-def test_without_arguments_an_example_says_how_it_is_used(name):
+def test_without_arguments_an_example_shows_its_usage(name):
     done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"usage: {name} [-h] source target\n")

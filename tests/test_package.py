@@ -1,4 +1,4 @@
-"""The package as a whole: what importing it costs, what stands on what, and that all of it is there."""
+"""The package as a whole: the cost of importing it, its layers, and that it is complete."""
 
 import ast
 import graphlib
@@ -29,14 +29,14 @@ HEAVY = [
 
 
 def modules():
-    """The dotted names of all modules of the package, itself first."""
+    """Return the dotted names of all modules of the package, the package itself first."""
     paths = [path.relative_to(ROOT) for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
     names = [".".join(["stembridge", *path.with_suffix("").parts]) for path in paths]
     return ["stembridge", "stembridge.__main__", *(name.removesuffix(".__init__") for name in names)]
 
 
 def public(module):
-    """What a module makes public: what it names in __all__, else its own names without an underscore."""
+    """Yield (name, value) of a module's public names: those in __all__, else its own without an underscore."""
     for name in getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")]):
         value = getattr(module, name)
         if hasattr(module, "__all__") or getattr(value, "__module__", None) == module.__name__:
@@ -44,7 +44,7 @@ def public(module):
 
 
 def imports(path):
-    """All that a module imports, anywhere in it but for types: dotted names, its own package's from the root on."""
+    """Return the names of all modules that a module imports, except for types."""
     inside = path.relative_to(ROOT).parts[:-1]
     waiting = [ast.parse(path.read_text("utf-8"))]
     while waiting:
@@ -61,7 +61,7 @@ def imports(path):
 
 
 def rooms_of(path):
-    """The rooms that a module imports from; "" for the package itself."""
+    """Return the rooms that a module imports from; "" for the package itself."""
     for name in imports(path):
         top, *rest = name.split(".")
         if top == "stembridge":
@@ -69,7 +69,7 @@ def rooms_of(path):
 
 
 def libraries_of(path):
-    """The top names of the foreign packages that a module imports."""
+    """Return the top-level names of the other packages that a module imports."""
     return {name.split(".")[0] for name in imports(path)} - {"stembridge"}
 
 
@@ -79,10 +79,10 @@ def python(code, *arguments):
     return done.stdout
 
 
-def test_the_rooms_are_there():
+def test_the_rooms_exist():
     assert set(ROOMS) == set(FLOORS)
     folders = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    assert folders == set(ROOMS), "and no other"
+    assert folders == set(ROOMS), "and no others"
 
 
 def test_importing_the_package_imports_nothing_heavy():
@@ -108,7 +108,7 @@ PUBLIC = {
 }  # fmt: skip
 
 
-def test_what_the_package_promises_is_there():
+def test_all_promised_names_exist():
     assert set(stembridge.__all__) == PUBLIC | {"__version__"}
     for name in PUBLIC:
         value = getattr(stembridge, name)
@@ -121,7 +121,7 @@ def test_what_the_package_promises_is_there():
 
 
 @pytest.mark.parametrize("room", ["", *ROOMS])
-def test_completion_shows_what_a_room_exports_before_anything_of_it_is_used(room):
+def test_completion_shows_a_rooms_exports_before_first_use(room):
     code = "import sys; from importlib import import_module; print(*dir(import_module(sys.argv[1])))"
     name = f"stembridge.{room}".rstrip(".")
     shown = {word for word in python(code, name).split() if not word.startswith("_")}
@@ -147,8 +147,8 @@ def test_all_errors_have_one_base():
     assert issubclass(stembridge.StemBridgeError, ValueError)
 
 
-def test_errors_are_ours():
-    """What a user gave wrongly is a StemBridgeError or a file's OSError, so that one `except` is enough."""
+def test_wrong_input_raises_our_errors():
+    """Wrong input raises a StemBridgeError, or an OSError for files."""
     for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
         raised = (node.exc for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Raise))
         names = {ast.unparse(error.func if isinstance(error, ast.Call) else error) for error in raised if error}
@@ -178,7 +178,7 @@ def test_every_module_imports_and_every_public_function_stays_callable():
 
 
 def test_public_functions_answer_when_they_are_called_after_all_is_imported(tiny_live_model):
-    """In a process of its own, where every module is imported first: none of them took a function's place."""
+    """Import every module first, in a separate process: no module may replace a function of the same name."""
     code = """
 import importlib, sys
 import numpy as np
@@ -201,7 +201,7 @@ print("answered")
 
 
 @pytest.mark.parametrize("room", ROOMS)
-def test_no_public_function_bears_the_name_of_a_room_or_of_a_module_in_its_own(room):
+def test_no_public_function_is_named_like_a_room_or_a_module_of_its_room(room):
     paths = sorted((ROOT / room).rglob("*.py"))
     modules = {path.stem for path in paths} | {path.parent.name for path in paths}
     for path in paths:
@@ -210,7 +210,7 @@ def test_no_public_function_bears_the_name_of_a_room_or_of_a_module_in_its_own(r
                 assert node.name not in set(FLOORS) | modules, f"{path.relative_to(ROOT)}: {node.name}"
 
 
-def test_no_name_of_the_package_is_that_of_a_room():
+def test_no_name_of_the_package_is_the_name_of_a_room():
     assert not set(stembridge.__all__) & set(FLOORS)
 
 
@@ -231,11 +231,11 @@ def test_no_modules_import_each_other_in_a_circle():
         graph[name] = found & set(names) - {name}
     assert graph["stembridge.cli.entry"] == {
         "stembridge.cli.app", "stembridge.core.log", "stembridge.core.suggest",
-    }, "so they are found"  # fmt: skip
+    }, "the search finds imports"  # fmt: skip
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError with the circle
 
 
-def test_the_ground_floor_needs_the_standard_library_but_to_check_what_users_write_and_for_locks_on_windows():
+def test_core_needs_only_the_standard_library_except_to_check_documents_and_for_locks():
     needed = {"documents.py": {"pydantic"}, "locks.py": {"filelock"}}
     for path in (ROOT / "core").rglob("*.py"):
         assert libraries_of(path) <= sys.stdlib_module_names | needed.get(path.name, set()), path
@@ -247,7 +247,7 @@ def test_the_engine_needs_numpy_onnx_runtime_and_soxr_only():
 
 
 @pytest.mark.parametrize(("library", "home"), [("torch", "training"), ("pedalboard", "plugin")])
-def test_some_libraries_live_in_one_room_only(library, home):
+def test_some_libraries_are_used_in_one_room_only(library, home):
     users = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("*/**/*.py") if library in libraries_of(path)}
     assert users & set(ROOMS) == {home}
 
@@ -257,7 +257,7 @@ def test_nothing_is_ever_unpickled():
         if path.relative_to(ROOT).parts[0] in ROOMS:
             foreign = libraries_of(path)
             assert not foreign & {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}, path
-            # loky gives work to processes; joblib would read what lies on disk.
+            # loky passes work to processes; joblib would read pickles from the disk.
             assert "joblib" not in foreign, path
             assert "loky" not in foreign or path.name == "executors.py", path
             assert "allow_pickle=True" not in path.read_text("utf-8"), path
@@ -265,7 +265,7 @@ def test_nothing_is_ever_unpickled():
 
 
 def test_a_base_install_remixes_without_the_extras(tiny_live_model):
-    """As after `pip install stembridge`: what [train] and [test] would bring cannot be imported."""
+    """As after `pip install stembridge`: the packages of [train] and [test] cannot be imported."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = {re.match(r"[\w.-]+", line)[0] for lines in project["optional-dependencies"].values() for line in lines}
     extras -= {"stembridge"}

@@ -1,4 +1,4 @@
-"""What a user installs: the wheel and the sdist hold everything that is needed, and it runs from there."""
+"""The wheel and the sdist hold everything that is needed, and an installed wheel runs."""
 
 import json
 import os
@@ -19,7 +19,7 @@ SHELL = f"stembridge/plugin/bridge/_shell{sysconfig.get_config_var('EXT_SUFFIX')
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Path:
-    """A copy of the project as a clone has it, under another name."""
+    """Copy the files that a clone of the project has into a folder of another name."""
     clone = tmp_path_factory.mktemp("packaging") / "clone"
     ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info", "*.so")
     shutil.copytree(ROOT, clone, ignore=ignored)
@@ -27,7 +27,7 @@ def source(tmp_path_factory) -> Path:
 
 
 def build(kind: str, source: Path, target: Path, **environment: str) -> tuple[Path, str]:
-    """Build a wheel or an sdist in a folder of its own: its path, and the log."""
+    """Build a wheel or an sdist in a new folder; return its path and the log."""
     command = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", str(target), str(source)]
     run = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, env=os.environ | environment
@@ -62,12 +62,12 @@ def test_the_wheel_holds_all_modules_networks_cards_presets_types_and_the_shell(
     assert {"stembridge/models/live.onnx", "stembridge/models/studio.onnx"} <= wanted
 
 
-def test_the_wheel_is_of_its_platform(wheel):
+def test_the_wheel_is_tagged_for_its_platform(wheel):
     assert wheel.stem.endswith(re.sub("[.-]", "_", sysconfig.get_platform()))
 
 
-def test_a_host_sees_of_the_shell_what_it_needs_and_no_more(wheel, tmp_path):
-    """Nor does the shell need a C++ library of the host's."""
+def test_the_shell_exports_only_what_hosts_need(wheel, tmp_path):
+    """The shell needs no C++ library of the host either."""
     with zipfile.ZipFile(wheel) as archive:
         shell = archive.extract(SHELL, tmp_path)
     symbols = subprocess.run(["nm", "-D", "-P", shell], check=True, capture_output=True, text=True).stdout

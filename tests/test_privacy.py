@@ -1,4 +1,4 @@
-"""Nothing phones home: programs leave nothing in a fresh home folder, and strace sees no network connection."""
+"""No telemetry: programs leave nothing in a fresh home folder, and strace sees no network connection."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def can_trace():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, tiny_live_model):
-    """Return the folder in which all commands ran, with their home folders in `homes` and traces in `traces`."""
+    """Run all commands; return their folder, with home folders in `homes` and traces in `traces`."""
     folder = tmp_path_factory.mktemp("privacy")
     noise = 0.1 * np.random.default_rng(0).standard_normal((44100, 2))
     for name in ("homes", "songs", "stems/song", "temporary", "traces"):

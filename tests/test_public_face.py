@@ -1,4 +1,4 @@
-"""The same thing is spelt the same way everywhere, and a mistake points to what was meant."""
+"""The same thing has the same name everywhere, and error messages suggest what was meant."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_gains_override_a_preset_stem_by_stem(tiny_live_model, audio):
         (3, "gains 3 do not work; give a gain in dB for each stem"),
     ],
 )
-def test_gains_that_are_neither_say_what_to_give(tiny_live_model, audio, gains, says):
+def test_gains_of_another_type_are_refused_with_what_to_give(tiny_live_model, audio, gains, says):
     with pytest.raises(StemBridgeError, match=says):
         stembridge.remix(audio, 44100, gains, tiny_live_model)
 

@@ -28,7 +28,7 @@ def site(tmp_path_factory):
 
 
 class Loaded(HTMLParser):
-    """Collects the addresses that a browser loads on its own, which those of links to click are not."""
+    """Collects the addresses that a browser loads by itself, without those of links to click."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Sound files of every kind, made by other programs' encoders than ours."""
+"""Sound files of every kind, made with the encoders of other programs."""
 
 import gc
 import signal
@@ -18,7 +18,7 @@ Make = Callable[..., Path]
 
 
 def _noise(num_frames: int, num_channels: int = 2, seed: int = 0) -> np.ndarray:
-    """Noise (channels, n) without its upper half of the spectrum, so that lossy coders keep its shape."""
+    """Make noise, (channels, n), without the upper half of the spectrum, so that lossy encoders keep its shape."""
     white = np.random.default_rng(seed).standard_normal((num_channels, num_frames + 16)) * 0.1
     window = np.hanning(17) / np.hanning(17).sum()
     return np.stack([np.convolve(channel, window, "valid") for channel in white]).astype(np.float32)
@@ -107,7 +107,7 @@ def make(tmp_path: Path) -> Make:
 
 @pytest.fixture
 def cut(tmp_path: Path) -> Callable[[Path, float], Path]:
-    """cut(path, part) -> a copy of which only that part, from the start, is left."""
+    """cut(path, part) -> a truncated copy of the file; `part` is the fraction of its bytes to keep."""
 
     def cut(path: Path, part: float) -> Path:
         data = path.read_bytes()
@@ -144,7 +144,7 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def ctrl_c_lost():
-    """Count the signals that are lost when some work, a generator that yields before it begins, is interrupted."""
+    """count(work, times) -> interrupts lost during the work, a generator that yields before it begins."""
 
     class Interrupt(BaseException):
         pass
@@ -165,12 +165,12 @@ def ctrl_c_lost():
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except Interrupt:
                 caught += 1
-        assert raised > times / 2  # else nothing was tried
+        assert raised > times / 2  # else the test has shown nothing
         return raised - caught
 
     raised = 0
     before = signal.signal(signal.SIGALRM, stop)
-    gc.disable()  # others call Python when garbage is collected, as hypothesis does, and what is raised there is lost
+    gc.disable()  # hypothesis calls Python at each garbage collection, where exceptions are lost
     yield count
     gc.enable()
     signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,4 +1,4 @@
-"""Reading: what decodes, how long it is, where it starts, and what is said about files that are not right."""
+"""Reading: which files decode, how long they are, where they start, and messages about damaged files."""
 
 import os
 import re
@@ -36,7 +36,7 @@ LOSSLESS = {
     "ogg-flac": ("int16", 16),
     "alac": ("int16", 16),
 }
-MARKED = ("mp3-lame", "mp3-vbr", "vorbis", "opus", "opus-sndfile", "aac")  # lossy, but their headers tell the padding
+MARKED = ("mp3-lame", "mp3-vbr", "vorbis", "opus", "opus-sndfile", "aac")  # lossy, with the padding in their headers
 
 
 @pytest.mark.parametrize("num_channels", [1, 2, 6])
@@ -58,7 +58,7 @@ def test_lossless_files_are_read_exactly(kind, sample_rate, num_channels, make, 
 @pytest.mark.parametrize("num_frames", [1000, 10000, 50003])
 @pytest.mark.parametrize(("sample_rate", "num_channels"), [(8000, 1), (44100, 2), (48000, 1), (48000, 2)])
 @pytest.mark.parametrize("kind", MARKED)
-def test_lossy_files_that_tell_their_padding_are_exact(
+def test_lossy_files_with_padding_in_their_headers_are_exact(
     kind, sample_rate, num_channels, num_frames, make, noise, offset
 ):
     if "opus" in kind and sample_rate == 44100:
@@ -78,7 +78,7 @@ def test_lossy_files_that_tell_their_padding_are_exact(
 
 
 @pytest.mark.parametrize("kind", ["mp3-bare", "aac-unedited", "aac-bare"])
-def test_lossy_files_that_tell_nothing_are_read_whole(kind, make, noise, offset):
+def test_lossy_files_without_padding_in_their_headers_are_read_whole(kind, make, noise, offset):
     audio = noise(50003)
     path = make(kind, audio)
     with open_audio(path) as reader:
@@ -95,7 +95,7 @@ def test_itunes_gapless_tag_is_obeyed(make, noise, offset):
     tags = MP4(path)
     tags["----:com.apple.iTunes:iTunSMPB"] = [f" 00000000 {1024:08X} {173:08X} {50003:016X} 00000000".encode()]
     tags.save()
-    # Like iTunes, say that the last packet is whole. FFmpeg, which wrote it, says how much of it is sound.
+    # Declare the last packet whole, as iTunes does. FFmpeg, which wrote the file, declares how much of it is sound.
     data = path.read_bytes()
     length, last = struct.pack(">II", 44100, 1024 + 50003), struct.pack(">III", 1024, 1, 1024 - 173)
     assert length in data
@@ -145,7 +145,7 @@ def test_blocks_are_read_once(make, noise):
 
 
 @pytest.mark.parametrize("kind", ["mp3-lame", "mp3-vbr", "aac", "flac-16"])
-def test_cover_art_is_no_obstacle(kind, make, noise):
+def test_files_with_cover_art_are_read(kind, make, noise):
     from mutagen.flac import FLAC, Picture
     from mutagen.mp4 import MP4Cover
 
@@ -213,7 +213,7 @@ def test_an_ogg_file_may_end_anywhere_in_a_page(extra, make, noise):
 
 
 @pytest.mark.parametrize("kind", ["flac-16", "aac"])
-def test_what_follows_damage_stays_on_time(kind, make, noise, offset, capfd):
+def test_audio_after_damage_stays_on_time(kind, make, noise, offset, capfd):
     audio = noise(200000)
     path = make(kind, audio)
     data = bytearray(path.read_bytes())
@@ -230,7 +230,7 @@ def test_what_follows_damage_stays_on_time(kind, make, noise, offset, capfd):
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])
-def test_a_streamed_wav_that_could_not_know_its_length_is_whole(size, make, noise):
+def test_a_streamed_wav_without_a_length_is_read_whole(size, make, noise):
     path = make("wav-16", noise(30000))
     data = bytearray(path.read_bytes())
     data[4:8] = struct.pack("<I", size)
@@ -347,7 +347,7 @@ try:
 except ValueError as error:
     print(error)
 """
-    for folder in (tmp_path, *tmp_path.parents):  # let anybody through to the file
+    for folder in (tmp_path, *tmp_path.parents):  # let any user reach the file
         if folder.owner() == path.owner() and "pytest" in str(folder):
             folder.chmod(0o755)
     done = run_python(code, path)
@@ -385,7 +385,7 @@ def test_broken_tags_do_not_stop_reading(make, noise):
     assert read_audio(mp3)[0].shape == (2, 3000)
 
 
-def test_a_name_that_is_no_unicode_works(make, noise, tmp_path):
+def test_a_name_that_is_not_unicode_works(make, noise, tmp_path):
     for kind in ("wav-16", "mp3-vbr"):
         name = os.fsencode(tmp_path) + b"/caf\xe9"
         shutil.move(make(kind, noise(3000)), os.fsdecode(name))
@@ -393,7 +393,7 @@ def test_a_name_that_is_no_unicode_works(make, noise, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["vorbis", "opus"])
-def test_damage_inside_an_ogg_page_is_told_and_soon_over(kind, make, noise):
+def test_damage_inside_an_ogg_page_is_short_and_reported(kind, make, noise):
     path = make(kind, noise(300000), 48000)
     with open_audio(path) as reader:
         whole = np.concatenate([*reader.blocks()], axis=1)
@@ -440,7 +440,7 @@ def test_no_ctrl_c_is_lost_while_a_file_is_read(kind, make, noise, ctrl_c_lost):
 
 @pytest.fixture
 def tones(tmp_path):
-    """tones(name, hz, default) -> a file with an audio stream for each frequency, that number of them the default."""
+    """tones(name, hz, default) -> a file with an audio stream per frequency; default: the default stream's index."""
 
     def tones(name, hz, default=None):
         path = tmp_path / name
@@ -478,7 +478,7 @@ def test_each_of_several_streams_can_be_chosen(tones, name):
 
 
 @pytest.mark.parametrize("default", [1, 2, 3])
-def test_the_stream_that_is_marked_as_default_is_read_and_a_line_says_so(tones, default):
+def test_the_stream_marked_as_default_is_read_with_a_message(tones, default):
     path = tones("several.mkv", (500, 1000, 2000), default)
     assert _hz(path) == (500, 1000, 2000)[default - 1]
     with open_audio(path) as reader:
@@ -504,7 +504,7 @@ def test_the_chosen_stream_of_an_ogg_is_read_past_lost_pages_and_into_a_joined_f
         open_audio(path, 3)
 
 
-def test_a_stream_that_is_not_there_is_refused_with_those_that_are(tones, make, noise):
+def test_a_missing_stream_is_refused_with_a_list_of_the_streams(tones, make, noise):
     path = tones("several.mp4", (500, 1000))
     for stream in (0, 3, -1):
         with pytest.raises(AudioError, match=rf"no audio stream {stream}; choose from 1 \(.*aac.*\), 2 \(.*\)$"):
@@ -603,7 +603,7 @@ def _renumbered(page, number):
 
 @pytest.mark.parametrize("later", [("mono", 44100, 1), ("slow", 22050, 2)], ids=lambda later: later[0])
 @pytest.mark.parametrize("kind", ["mp3-lame", "vorbis", "flac-16", "aac-bare", "ogg-flac"])
-def test_what_follows_a_change_of_format_is_converted_to_the_first_one(kind, later, make, noise):
+def test_audio_after_a_change_of_format_is_converted_to_the_first_format(kind, later, make, noise):
     _, rate, num_channels = later
     path = make(kind, noise(88200))
     first = path.read_bytes()
@@ -624,7 +624,7 @@ def test_what_follows_a_change_of_format_is_converted_to_the_first_one(kind, lat
 
 
 @pytest.mark.parametrize(("suffix", "codec", "form"), [("caf", "alac", "s16p"), ("wav", "libmp3lame", "fltp")])
-def test_a_last_packet_that_is_not_full_is_no_damage(suffix, codec, form, noise, tmp_path):
+def test_a_last_packet_that_is_not_full_is_not_damage(suffix, codec, form, noise, tmp_path):
     path = tmp_path / f"song.{suffix}"
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=44100, layout="stereo")
@@ -639,7 +639,7 @@ def test_a_last_packet_that_is_not_full_is_no_damage(suffix, codec, form, noise,
 
 
 @pytest.mark.parametrize("kind", ["mp3-lame", "flac-16", "aac-bare"])
-def test_files_joined_in_one_format_are_no_damage(kind, make, noise):
+def test_joined_files_of_one_format_are_not_damage(kind, make, noise):
     path = make(kind, noise(44100))
     path.write_bytes(path.read_bytes() * 3)
     decoded, warning = _read(path)
@@ -657,7 +657,7 @@ INFO = b"LIST" + struct.pack("<I", 16) + b"INFOIART" + struct.pack("<I", 4) + b"
 
 @pytest.mark.parametrize("between", [b"", INFO], ids=["at once", "after tags"])
 @pytest.mark.parametrize("kind", ["wav-16", "aiff-16"])
-def test_a_header_that_knows_of_a_part_of_the_sound_is_told(kind, between, make, noise):
+def test_a_header_that_covers_only_part_of_the_sound_is_reported(kind, between, make, noise):
     path = make(kind, noise(44100))
     data = path.read_bytes()
     path.write_bytes(data + between * (kind == "wav-16") + data[-44100 * 4 :] * 3)
@@ -668,7 +668,7 @@ def test_a_header_that_knows_of_a_part_of_the_sound_is_told(kind, between, make,
 
 
 @pytest.mark.parametrize("tail", [INFO, b"TAG" + bytes(125), bytes(400000), INFO + bytes(400000), b"\0" + INFO])
-def test_what_is_no_sound_behind_the_sound_is_no_matter(tail, noise, tmp_path):
+def test_other_data_after_the_sound_is_ignored(tail, noise, tmp_path):
     data = (noise(30000).T * 20000).astype("<i2").tobytes()
     (tmp_path / "song.wav").write_bytes(_wav(data) + tail)
     decoded, warning = _read(tmp_path / "song.wav")
@@ -676,7 +676,7 @@ def test_what_is_no_sound_behind_the_sound_is_no_matter(tail, noise, tmp_path):
     assert warning is None
 
 
-def test_wav_files_that_are_joined_are_told(noise, tmp_path):
+def test_joined_wav_files_are_reported(noise, tmp_path):
     data = _wav((noise(44100).T * 20000).astype("<i2").tobytes())
     (tmp_path / "song.wav").write_bytes(data * 3)
     assert "2.00 s more" in _read(tmp_path / "song.wav")[1]
@@ -762,7 +762,7 @@ def test_samples_that_look_like_dts_only_once_are_samples(noise, tmp_path):
 
 
 @pytest.mark.parametrize("reserved", ["wav-16", "flac-16", "mp3-lame", "vorbis", "aiff-16"])
-def test_zeros_that_a_recorder_reserved_are_no_sound_and_no_damage(reserved, make, noise):
+def test_zeros_reserved_by_a_recorder_are_neither_sound_nor_damage(reserved, make, noise):
     path = make(reserved, noise(44100))
     whole, _ = _read(path)
     with path.open("ab") as file:
@@ -773,7 +773,7 @@ def test_zeros_that_a_recorder_reserved_are_no_sound_and_no_damage(reserved, mak
 
 
 def _film(path, noise, codec, *, seconds=2, start=0.0, picture_seconds=5, options=None):
-    """A film whose sound is `seconds` long, from `start` on."""
+    """Make a film with sound from `start` for `seconds`."""
     import av
 
     with av.open(str(path), "w", options=options or {}) as container:
@@ -804,14 +804,14 @@ def _film(path, noise, codec, *, seconds=2, start=0.0, picture_seconds=5, option
         ("a.ts", "aac"),
     ],
 )
-def test_a_longer_picture_or_a_late_start_of_the_sound_is_no_damage(name, codec, start, noise, tmp_path):
+def test_a_longer_picture_or_a_late_start_of_the_sound_is_not_damage(name, codec, start, noise, tmp_path):
     decoded, warning = _read(_film(tmp_path / name, noise, codec, start=start))
     assert decoded.shape[1] == pytest.approx(96000, abs=3000)
     assert warning is None
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.mp4"])
-def test_a_film_that_is_cut_short_is_told(name, noise, tmp_path, cut):
+def test_a_truncated_film_is_reported(name, noise, tmp_path, cut):
     options = {"movflags": "frag_keyframe+empty_moov"} if name.endswith("mp4") else None
     film = _film(tmp_path / name, noise, "aac" if name != "a.webm" else "libopus", seconds=5, options=options)
     assert _read(film)[1] is None
@@ -820,7 +820,7 @@ def test_a_film_that_is_cut_short_is_told(name, noise, tmp_path, cut):
 
 @pytest.mark.parametrize("kind", ["wav-float", "wav-double"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_samples_that_are_no_numbers_become_silence_with_a_warning(kind, value, make, noise):
+def test_samples_that_are_not_numbers_become_silence_with_a_warning(kind, value, make, noise):
     audio = noise(88200).astype(np.float64)
     audio[1, 44100:44110] = value
     decoded, warning = _read(make(kind, audio))
@@ -831,7 +831,7 @@ def test_samples_that_are_no_numbers_become_silence_with_a_warning(kind, value, 
     assert "at 1.000 s" in warning
 
 
-def test_few_samples_far_above_full_scale_are_told_but_not_integers_in_a_float_file(make, noise):
+def test_few_samples_far_above_full_scale_are_reported_but_not_integers_in_a_float_file(make, noise):
     audio = noise(88200)
     audio[0, 44100] = 1e30
     assert "1 sample is far above full scale (1e+30 at 1.000 s)" in _read(make("wav-float", audio))[1]
@@ -841,7 +841,7 @@ def test_few_samples_far_above_full_scale_are_told_but_not_integers_in_a_float_f
     assert _read(make("wav-float", noise(88200) * 20))[1] is None
 
 
-def test_the_short_last_frame_of_a_webm_is_no_gap(noise, tmp_path):
+def test_the_short_last_frame_of_a_webm_is_not_a_gap(noise, tmp_path):
     path = tmp_path / "x.webm"
     samples = noise(48655)  # the last frame has few samples, and its time stamp is rounded to a millisecond
     with av.open(str(path), "w") as container:

@@ -1,4 +1,4 @@
-"""Writing: what comes back is what went in, and what cannot be written is said."""
+"""Writing: files read back as they were written, and audio that cannot be written is refused."""
 
 import errno
 import wave
@@ -134,7 +134,7 @@ def test_a_file_says_that_it_was_not_resampled(suffix, tmp_path):
 
 @pytest.mark.parametrize("num_channels", [1, 2])
 @pytest.mark.parametrize("suffix", LOSSY)
-def test_a_bitrate_is_kept_to(suffix, num_channels, tmp_path, noise):
+def test_a_bitrate_is_kept(suffix, num_channels, tmp_path, noise):
     audio = noise(480000, num_channels)
     for bitrate in (64, 100, 160):
         path = _write(tmp_path / f"x{suffix}", audio, 48000, bitrate=bitrate)
@@ -148,7 +148,7 @@ def test_an_mp3_of_any_bitrate_says_how_long_it_is(bitrate, tmp_path, noise):
 
 
 @pytest.mark.parametrize("suffix", LOSSY)
-def test_a_better_quality_takes_more_room_and_errs_less(suffix, tmp_path, noise):
+def test_a_better_quality_takes_more_space_and_has_less_error(suffix, tmp_path, noise):
     audio = noise(96000)
     sizes, errors = [], []
     for quality in (0, 3.5, 7, 10):
@@ -182,7 +182,7 @@ def test_a_better_quality_takes_more_room_and_errs_less(suffix, tmp_path, noise)
         (".m4a", {"bitrate": 600}, "choose a bitrate from 16 to 529 kbit/s"),
     ],
 )
-def test_a_bitrate_or_quality_that_cannot_be_is_refused_at_once(suffix, arguments, words, tmp_path):
+def test_an_impossible_bitrate_or_quality_is_refused_at_once(suffix, arguments, words, tmp_path):
     path = tmp_path / f"x{suffix}"
     with pytest.raises(AudioError) as caught:
         create_audio(path, **{"sample_rate": 44100, "num_channels": 2} | arguments)
@@ -220,7 +220,7 @@ def test_millions_of_samples_in_one_call(suffix, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_the_suffix_may_be_told_apart_from_the_path(suffix, tmp_path, noise):
+def test_the_suffix_may_be_given_apart_from_the_path(suffix, tmp_path, noise):
     path = tmp_path / ".song.part"
     with create_audio(path, 44100, 2, suffix=suffix.upper()) as writer:
         writer.write(noise(5000))
@@ -275,7 +275,7 @@ def test_a_wav_that_outgrows_its_header_becomes_rf64(sample_format, tmp_path, no
         ("x.wav", (44100, 0), "0 channels"),
     ],
 )
-def test_what_a_container_cannot_hold_is_refused_at_once(name, arguments, words, tmp_path):
+def test_audio_that_a_container_cannot_hold_is_refused_at_once(name, arguments, words, tmp_path):
     with pytest.raises(AudioError) as caught:
         create_audio(tmp_path / name, *arguments)
     assert words in str(caught.value)
@@ -377,7 +377,7 @@ def test_ctrl_c_while_writing_is_never_lost(suffix, tmp_path, run_python):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_closing_twice_is_harmless_and_nothing_written_is_a_file_too(suffix, tmp_path):
+def test_closing_twice_is_harmless_and_no_samples_make_a_file_too(suffix, tmp_path):
     writer = create_audio(tmp_path / f"x{suffix}", 44100, 2)
     writer.close()
     writer.close()

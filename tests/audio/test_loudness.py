@@ -1,4 +1,4 @@
-"""Loudness is what BS.1770 says and pyloudnorm measures; the true peak is that of the sound between the samples."""
+"""Loudness follows BS.1770 and agrees with pyloudnorm; the true peak includes the sound between samples."""
 
 import math
 import subprocess
@@ -18,14 +18,14 @@ rates = pytest.mark.parametrize("rate", RATES)
 
 
 def pulsing_noise(rate, num_channels, seconds=8):
-    """White noise, each channel its own, that is loud for a second and 26 dB below for two."""
+    """Make independent white noise in each channel, loud for one second and 26 dB quieter for two."""
     n = np.arange(seconds * rate)
     audio = 0.1 * np.random.default_rng(rate).standard_normal((num_channels, len(n)))
     return audio * np.where(n // rate % 3 == 0, 1, 0.05)
 
 
 def tune(rate, num_channels, seconds=8):
-    """Notes with harmonics up to 16 kHz over a beat and a bass, fading in and out, as songs do."""
+    """Make notes with harmonics up to 16 kHz over a beat and a bass that fade in and out, as in songs."""
     time = np.arange(seconds * rate) / rate
     note = 220 * 2 ** (np.array([0, 3, 7, 12, 10, 5])[(4 * time).astype(int) % 6] / 12)
     phase = 2 * np.pi * np.cumsum(note) / rate
@@ -78,7 +78,7 @@ def test_one_channel_counts_once():
 
 @settings(max_examples=25)
 @given(cuts=st.lists(st.integers(0, 20_000), max_size=20), gain_db=st.floats(-20, 20))
-def test_neither_cuts_nor_level_change_what_is_measured(cuts, gain_db):
+def test_neither_block_lengths_nor_level_change_the_measurement(cuts, gain_db):
     audio = tune(16_000, 2, 3)
     whole = measured(audio, 16_000, true_peak=True)
     meter = Loudness(16_000, 2, true_peak=True)
@@ -108,7 +108,7 @@ def test_silence_has_no_loudness(level):
     assert (meter.true_peak_db() == -math.inf) == (level == 0)
 
 
-def test_what_is_not_finite_is_silence_and_poisons_nothing():
+def test_samples_that_are_not_finite_count_as_silence():
     audio = tune(44_100, 2)
     audio[:, 50_000:60_000] = 0
     spoiled = audio.copy()
@@ -119,7 +119,7 @@ def test_what_is_not_finite_is_silence_and_poisons_nothing():
 
 
 @rates
-def test_a_tone_that_misses_its_crests_has_its_true_peak(rate):
+def test_the_true_peak_of_a_tone_is_found_between_its_samples(rate):
     n = np.arange(rate // 2)
     tone = 0.5 * np.sin(np.pi / 2 * n + np.pi / 4)[None]  # at a quarter of the rate, sampled 3 dB below its crests
     ramp = np.minimum(1, np.minimum(n, n[::-1]) / (rate // 8))
@@ -130,7 +130,7 @@ def test_a_tone_that_misses_its_crests_has_its_true_peak(rate):
 
 @rates
 @pytest.mark.parametrize("num_channels", [1, 2])
-def test_true_peaks_are_those_of_finer_samples(rate, num_channels):
+def test_true_peaks_equal_those_at_a_higher_sample_rate(rate, num_channels):
     audio = pulsing_noise(rate, num_channels, 2)
     fine = 20 * math.log10(np.abs(resample_poly(audio, 16, 1, axis=1)).max())
     meter = measured(audio, rate, true_peak=True)

@@ -1,4 +1,4 @@
-"""Tags and cover art: what travels, between which kinds of files, and what must stay behind."""
+"""Tags and cover art: what is copied between which kinds of files, and what must not be."""
 
 import errno
 import io
@@ -44,13 +44,13 @@ TEXTS = {
     "catalog of mine": ["X-1"],
 }
 UNTRUE = {"replaygain_track_gain": ["-7 dB"], "encoder": ["Some 1.0"], "r128_track_gain": ["-5"], "itunsmpb": ["0 0"]}
-TARGETS = ("wav-16", "flac-16", "mp3-vbr", "vorbis", "aiff-16", ".opus", ".m4a")  # with a dot: as we write it
+TARGETS = ("wav-16", "flac-16", "mp3-vbr", "vorbis", "aiff-16", ".opus", ".m4a")  # with a dot: as StemBridge writes it
 KINDS = (*TARGETS, "opus", "ogg-flac", "aac", "alac")
 
 
 @pytest.fixture
 def files(make, noise, tmp_path):
-    """files(kind, kind) -> two files of these kinds, whose names say nothing."""
+    """files(kind, kind) -> two files of these kinds, whose names do not show their kind."""
 
     def files(*kinds):
         for i, kind in enumerate(kinds):
@@ -66,7 +66,7 @@ def files(make, noise, tmp_path):
 
 
 def _tag(path, texts):
-    """Tag a file by way of a FLAC, which takes every name."""
+    """Tag a file through a FLAC, which can hold every tag name."""
     flac = FLAC(path)
     flac.tags.update(texts)
     picture = Picture()
@@ -77,7 +77,7 @@ def _tag(path, texts):
 
 @pytest.mark.parametrize("target", KINDS)
 @pytest.mark.parametrize("source", KINDS)
-def test_tags_and_cover_travel_between_all_kinds(source, target, files):
+def test_tags_and_cover_are_copied_between_all_kinds(source, target, files):
     first, middle, last = files("flac-16", source, target)
     _tag(first, TEXTS | UNTRUE)
     before = read_audio(last)[0]
@@ -109,7 +109,7 @@ def test_other_programs_find_the_tags_where_they_expect_them(files):
 
 
 @pytest.mark.parametrize("target", ["mp3-vbr", "wav-16"])
-def test_between_id3_and_id3_every_frame_is_kept_but_what_new_sound_makes_untrue(target, files):
+def test_between_id3_tags_every_frame_is_kept_except_those_that_are_untrue_of_new_sound(target, files):
     source, last = files("mp3-vbr", target)
     tags = ID3()
     kept = [
@@ -165,14 +165,14 @@ def test_the_info_chunk_of_a_wav_is_read(files):
 
 
 @pytest.mark.parametrize("kind", TARGETS)
-def test_a_file_without_tags_gives_none(kind, files):
+def test_a_file_without_tags_adds_no_tags(kind, files):
     source, last = files(kind, "mp3-vbr")
     assert copy_tags(source, last) is None
     assert not MP3(last).tags
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_tags_that_cannot_be_read_stay_behind_with_one_line(target, files, tmp_path):
+def test_unreadable_tags_are_left_out_with_one_line(target, files, tmp_path):
     (last,) = files(target)
     broken = tmp_path / "broken.flac"
     broken.write_bytes(b"fLaC" + b"\x84\x00\x00\x10" + b"\xff" * 100)
@@ -204,7 +204,7 @@ def test_a_full_disk_is_an_error(target, files, run_python):
     assert done.stdout == f"{errno.EFBIG}\n"
 
 
-def test_a_cover_without_any_text_travels_too(files):
+def test_a_cover_without_any_text_is_copied_too(files):
     source, target = files("flac-16", "flac-16")
     flac = FLAC(source)
     flac.delete()
@@ -228,7 +228,7 @@ def test_a_flac_behind_an_id3_tag_keeps_its_own_tags(files):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tags_alone_are_read_from_files_and_from_what_is_none_of_this_machine(kind, files):
+def test_tags_alone_are_read_from_open_files_and_from_memory(kind, files):
     tagged, path = files("flac-16", kind)
     _tag(tagged, TEXTS | UNTRUE)
     assert copy_tags(tagged, path) is None
@@ -244,15 +244,15 @@ def test_tags_alone_are_read_from_files_and_from_what_is_none_of_this_machine(ki
 @pytest.mark.parametrize(
     "content", [b"", b"no audio", b"ID3", b"fLaC" + bytes(50), b"OggS" + bytes(200), b"RF64" + bytes(90)]
 )
-def test_where_there_are_no_tags_none_are_read(content):
+def test_data_without_tags_has_no_tags(content):
     assert read_tags(io.BytesIO(content)) == {}
 
 
-# --- what is too large, or kept elsewhere than in a file's main tags
+# --- tags that are too large, or outside a file's main tags
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_picture_that_is_too_large_for_flac_is_left_out_alone(target, files):
+def test_only_a_picture_too_large_for_flac_is_left_out(target, files):
     source, last = files("mp3-vbr", target)
     before = read_audio(last)[0]
     large = APIC(encoding=3, mime="image/jpeg", type=3, desc="front", data=bytes(18_000_000))
@@ -291,7 +291,7 @@ def test_vorbis_comments_of_any_length_leave_the_sound_as_it_is(target, length, 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("with_id3", [False, True])
-def test_apev2_tags_of_an_mp3_are_kept_and_id3_counts_more(target, with_id3, files):
+def test_apev2_tags_of_an_mp3_are_kept_and_id3_overrides_them(target, with_id3, files):
     source, last = files("mp3-vbr", target)
     tags = APEv2()
     tags["Title"], tags["Artist"], tags["Track"], tags["MP3GAIN_MINMAX"] = "APE title", ["A", "B"], "3/9", "100,200"
@@ -325,7 +325,7 @@ def test_all_of_several_comments_are_kept(target, files):
     assert texts["comment:mood"] == ["calm"]
 
 
-def test_frames_that_are_no_text_are_named(files):
+def test_frames_that_are_not_text_are_named(files):
     source, last = files("mp3-vbr", "flac-16")
     tags = ID3()
     for frame in (TIT2(encoding=3, text="T"), POPM(email="a@b.c", rating=200, count=3), TMED(encoding=3, text="CD")):
@@ -363,7 +363,7 @@ INFO = b"INFO" + _chunk(b"INAM", b"Title\0") + _chunk(b"IKEY", b"a, b\0") + _chu
 
 @pytest.fixture
 def wav(files):
-    """A WAV of 0.5 s at 48 kHz with all that other programs put into one."""
+    """Make a WAV of 0.5 s at 48 kHz with all the chunks that other programs write."""
     (path,) = files("wav-16")
     path = path.rename(path.with_name("source.wav"))
     chunks = (b"bext", _bext((-2300, 500, -100, -2000, -2100))), (b"cue ", CUE), (b"LIST", LABELS), (b"smpl", SMPL)
@@ -386,7 +386,7 @@ def test_a_wav_keeps_the_chunks_of_a_wav(wav, files):
 
 
 @pytest.mark.parametrize("target", [target for target in TARGETS if target != "wav-16"])
-def test_what_is_no_wav_keeps_cue_points_as_chapters_and_names_the_rest(wav, files, target):
+def test_other_formats_keep_cue_points_as_chapters_and_name_the_rest(wav, files, target):
     (last,) = files(target)
     warning = copy_tags(wav, last)
     assert warning.endswith(" cannot hold all of its tags; left out: bext chunk, smpl chunk, iXML chunk")
@@ -395,7 +395,7 @@ def test_what_is_no_wav_keeps_cue_points_as_chapters_and_names_the_rest(wav, fil
 
 
 def _places(path):
-    """Chapters and cue points, to the millisecond."""
+    """Return chapters and cue points, to the millisecond."""
     file = open_tags(path)
     with path.open("rb") as opened:
         found = chunk_markers(read_chunks(opened), 48000)
@@ -408,7 +408,7 @@ def _places(path):
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("source", ["wav", "aiff-16", "mp3-vbr", "vorbis", "flac-16", "chapters.m4a", "chapters.mka"])
-def test_chapters_and_cue_points_travel(source, target, files, tmp_path, request, noise):
+def test_chapters_and_cue_points_are_copied(source, target, files, tmp_path, request, noise):
     first = request.getfixturevalue("wav") if source == "wav" else None
     last, *others = files(target, source) if source in KINDS else files(target)
     first = first or (others[0] if others else tmp_path / source)

@@ -1,4 +1,4 @@
-"""Videos with new sound: it is in time with the picture, and all else is as it was."""
+"""New sound in videos is in time with the picture, and everything else is copied unchanged."""
 
 import errno
 from fractions import Fraction
@@ -17,16 +17,16 @@ CHAPTERS = [("Verse", 0, 1000), ("Chorus", 1000, 3000)]
 
 
 def clicks(seconds=SECONDS, every=1.0):
-    """Stereo with a burst of 10 ms at 0.5 s, 1.5 s, 2.5 s ..."""
+    """Make stereo with a burst of 10 ms at 0.5 s, 1.5 s, 2.5 s ..."""
     times = np.arange(round(seconds * RATE)) / RATE
     return np.tile(np.sin(2 * np.pi * 1000 * times) * ((times + 0.5) % every < 0.01) * 0.8, (2, 1))
 
 
 def make_clip(path, audio_start=0.0, video_start=0.0, more=True, codec=None, lead=0.0, b_frames=2):
-    """Write a video of moving stripes, with B-frames where there are such, and clicks.
+    """Write a video of moving stripes and clicks, with B-frames if the codec has them.
 
-    more: Add another sound track and subtitles. lead: Seconds before the time 0 at which all of it begins, which an
-    edit list leaves out.
+    more: Add another sound track and subtitles. lead: Seconds of material before time 0, which an edit list
+    leaves out.
     """
     webm = path.suffix == ".webm"
     mkv = path.suffix == ".mkv"
@@ -87,7 +87,7 @@ def replace_sound(source, target, change=lambda block: block, **coding):
 
 
 def heard(path, number=0):
-    """When clicks are heard in an audio stream, in seconds, as a player does it: by the frames' time stamps."""
+    """Return the times of clicks in an audio stream, in seconds, by the frames' time stamps, as a player does."""
     found = []
     with av.open(str(path)) as container:
         for frame in container.decode(container.streams.audio[number]):
@@ -103,7 +103,7 @@ def heard(path, number=0):
 
 
 def copied(path, changed=0):
-    """All that must be as it was: packets with their times, in order, of all streams but one; pictures' times."""
+    """Return all that must not change: the packets and times of all streams except one, and the pictures' times."""
     with av.open(str(path)) as container:
         sound = container.streams.audio[changed]
         streams = [s for s in container.streams if s is not sound and s.type in ("video", "audio", "subtitle")]
@@ -119,7 +119,7 @@ def copied(path, changed=0):
 
 
 def described(path):
-    """Kinds, codecs, languages, titles and flags of all streams; chapters; the title."""
+    """Return kinds, codecs, languages, titles and flags of all streams; chapters; the title."""
     with av.open(str(path)) as container:
         streams = [
             (s.type, s.codec_context and s.codec_context.name, s.metadata.get("language"), s.metadata.get("title"),
@@ -134,7 +134,7 @@ def described(path):
 
 
 @pytest.mark.parametrize("suffix", KINDS)
-def test_all_but_the_sound_is_copied_as_it_is(suffix, tmp_path):
+def test_all_except_the_sound_is_copied_unchanged(suffix, tmp_path):
     clip = make_clip(tmp_path / f"clip{suffix}")
     assert replace_sound(clip, tmp_path / f"new{suffix}") is None
     assert copied(tmp_path / f"new{suffix}") == copied(clip)
@@ -177,7 +177,7 @@ def test_the_sound_stays_in_time_to_the_millisecond(suffix, audio_start, video_s
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov"])
 @pytest.mark.parametrize("lead", [0.2, 1.36])
-def test_an_edit_list_leaves_out_what_it_did(suffix, lead, tmp_path):
+def test_an_edit_list_leaves_out_the_same_part_as_before(suffix, lead, tmp_path):
     clip = make_clip(tmp_path / f"clip{suffix}", more=False, lead=lead)
     replace_sound(clip, tmp_path / f"new{suffix}")
     before, after = heard(clip), heard(tmp_path / f"new{suffix}")
@@ -271,7 +271,7 @@ def test_a_file_of_sound_alone_is_copied_as_well(tmp_path):
         ("song.mp3", "new.mkv", "{source} is not a video; write an audio file, such as .m4a"),
     ],
 )
-def test_what_cannot_be_is_refused_at_once(source, target, says, tmp_path, make, noise):
+def test_impossible_requests_are_refused_at_once(source, target, says, tmp_path, make, noise):
     path = tmp_path / source
     if source.startswith("clip"):
         make_clip(path, codec="libmp3lame" if source == "clip.avi" else None, more=source == "clip.mkv")
@@ -294,16 +294,16 @@ def test_pictures_of_other_containers_stay_in_time_in_a_new_one(suffix, codec, t
     times, begun = np.array([time for time, _ in new]), old[0][0] - new[0][0]
     np.testing.assert_allclose(times, [time - begun for time, _ in old], rtol=0, atol=0.00125)
     np.testing.assert_allclose(heard(tmp_path / target), heard(clip) - begun, rtol=0, atol=0.00125)
-    assert abs(times[0]) < 0.2, "a transport stream begins at any time, and other files at 0"
+    assert abs(times[0]) < 0.2, "a transport stream may begin at any time, other files begin at 0"
 
 
 def shown(path):
-    """The time of each picture, and its pixels."""
+    """Return the time of each picture, and its pixels."""
     with av.open(str(path)) as container:
         return [(frame.time, frame.to_ndarray().tobytes()) for frame in container.decode(video=0)]
 
 
-def test_pictures_and_files_that_are_attached(tmp_path):
+def test_attached_pictures_and_files_are_kept(tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", more=False)
     png = b"\x89PNG\r\n\x1a\n" + bytes(3000)
     with av.open(str(clip)) as plain, av.open(str(tmp_path / "full.mkv"), "w") as full:

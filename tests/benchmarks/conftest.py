@@ -1,4 +1,4 @@
-"""The benchmark that a test's module is named after: test_midi_benchmark.py runs benchmarks/midi.py."""
+"""Run the benchmark that the test module is named after: test_midi_benchmark.py runs benchmarks/midi.py."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The ablation trains what it says it trains; what helps is not tested."""
+"""The ablation trains the variants that it names; which of them help is not tested."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The engine benchmark runs, and its numbers are what they are called; how large they are is not tested."""
+"""The engine benchmark runs and measures what it names; how large the numbers are is not tested."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import pytest
 def finished(
     run: Callable[..., Any], tiny_live_model: Path, tiny_studio_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[str, Any], str]:
-    """The report and the printed text of one short run with a model of either kind."""
+    """Return the report and the printed text of one short run with a model of each kind."""
     path = tmp_path_factory.mktemp("benchmark") / "report.json"
     models = ["--model", tiny_live_model, "--model", tiny_studio_model]
     done = run("--seconds", 0.2, *models, "--json", path)

@@ -1,4 +1,4 @@
-"""The MIDI benchmark runs, and its numbers are what they are called; how large they are is not tested."""
+"""The MIDI benchmark runs and measures what it names; how large the numbers are is not tested."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The benchmark of networks runs, and its numbers are what they are called; how good they are is not tested."""
+"""The benchmark of networks runs and measures what it names; how good the numbers are is not tested."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ def test_all_is_measured_and_shown(run, tmp_path):
     assert done.stdout.count("reached") + done.stdout.count("missed") == 2
 
 
-def test_networks_of_others_are_listed_beside_ours(run, tmp_path):
+def test_other_networks_are_listed_next_to_ours(run, tmp_path):
     graph = tiny_graph(
         """<ir_version: 8, opset_import: ["" : 18]> half (float[1, 2, 8192] mix) => (float[1, 2, 8192] stem)
         <float weight = {0.5}> { stem = Mul (mix, weight) }"""

@@ -1,4 +1,4 @@
-"""The real command, in a process and a folder of its own."""
+"""Run the real command in a separate process and folder."""
 
 import contextlib
 import io
@@ -18,14 +18,14 @@ from stembridge.cli import main
 
 
 def default_signals() -> None:
-    """What a terminal starts a program with, whatever started the tests."""
+    """Set the signal handlers that a terminal starts a program with."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Desk:
-    """A folder to work in, and the command to work with."""
+    """A folder, and the command to run in it."""
 
     def __init__(self, folder: Path, model: Path) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ class Desk:
     def in_terminal(self, *arguments: object, stream: str = "stderr", **options) -> tuple[str, str]:
         """Run `stembridge` here, with stdout or stderr on a pseudo-terminal.
 
-        Return what the terminal got, and what the other stream got.
+        Return the text on the terminal, and that of the other stream.
         """
         ours, theirs = pty.openpty()
         process = self.start(*arguments, **(options | {stream: theirs}))
@@ -67,14 +67,14 @@ class Desk:
         return shown.decode(), out or err or ""
 
     def call(self, *arguments: object) -> subprocess.CompletedProcess:
-        """As `run`, in this process: for the many variants of what `run` has shown."""
+        """Run `stembridge` here, in this process: a fast `run` for tests of many variants."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.chdir(self.folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main([*map(str, arguments)])
         return subprocess.CompletedProcess([*map(str, arguments)], code, out.getvalue(), err.getvalue())
 
     def refused(self, *arguments: object, here: bool = False, **options) -> str:
-        """Run what must fail with one line on stderr and change nothing; return that line. here: in this process."""
+        """Run a command that must fail with one line and change nothing; return the line. here: in this process."""
         before = self.files()
         result = self.call(*arguments) if here else self.run(*arguments, **options)
         assert (result.returncode, result.stdout) == (2, ""), result.stderr
@@ -86,7 +86,7 @@ class Desk:
         return result.stderr
 
     def files(self) -> dict[str, object]:
-        """All there is in the folder: name -> content and time."""
+        """Return all files in the folder: name -> content and time."""
         return {
             str(path.relative_to(self.folder)): path.is_dir() or (path.read_bytes(), os.stat(path).st_mtime_ns)
             for path in self.folder.rglob("*")
@@ -104,5 +104,5 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path, tiny_live_model: Path) -> Desk:
-    """An empty folder and the command."""
+    """Make an empty folder to run the command in."""
     return Desk(tmp_path, tiny_live_model)

@@ -1,4 +1,4 @@
-"""`stembridge remix --automation`: rides from CSV and MIDI files, and what is wrong with them in one line."""
+"""`stembridge remix --automation`: rides from CSV and MIDI files; errors are one line."""
 
 import json
 
@@ -16,7 +16,7 @@ RIDE = Automation([(0, "vocals", -80), (0.1, "drums", -6), (0.3, "vocals", 0, "d
 
 @pytest.fixture
 def stage(desk):
-    """A desk with a song, and `ride.csv`, `ride.mid` and `bend.mid` that move its faders."""
+    """Make a desk with a song, and `ride.csv`, `ride.mid` and `bend.mid` that move its faders."""
     desk.make_song()
     (desk.folder / "ride.csv").write_text(CSV)
     fader = mido.Message("control_change", control=16, value=0)
@@ -27,7 +27,7 @@ def stage(desk):
 
 
 def heard(desk, ride, **gains_db):
-    """Whether `out.wav` is the song with this ride."""
+    """Return whether `out.wav` is the song with this ride."""
     song, out = (soundfile.read(desk.folder / name, always_2d=True)[0].T for name in ("song.wav", "out.wav"))
     expected = remix(song, 44100, gains_db, desk.model, automation=ride)
     np.testing.assert_allclose(out, expected, rtol=0, atol=2**-15)
@@ -61,20 +61,20 @@ def test_a_map_by_name_and_by_path(stage):
 
 
 @pytest.mark.parametrize("name", ["ride", "ride.smf", "ride.CSV", "ride.MIDI", "ride.txt"])
-def test_what_a_name_does_not_tell_the_content_does(stage, name):
+def test_a_file_without_a_known_suffix_is_recognised_by_its_content(stage, name):
     midi = name in ("ride", "ride.smf", "ride.MIDI")
     (stage.folder / ("ride.mid" if midi else "ride.csv")).rename(stage.folder / name)
     assert ride_song(stage, name).returncode == 0
     assert heard(stage, Automation.from_midi(stage.folder / name) if midi else RIDE)
 
 
-def test_what_moves_goes_before_faders_and_faders_before_presets(stage):
+def test_automation_overrides_faders_and_faders_override_presets(stage):
     options = ["--vocals", "3", "--bass", "-80", "--preset", "acapella"]
     assert ride_song(stage, "ride.csv", *options).returncode == 0
     assert heard(stage, RIDE, vocals=3, bass=-80, drums=-80, other=-80)
 
 
-def test_a_mute_in_a_midi_file_gives_back_the_fader_that_was_given(stage):
+def test_after_a_mute_in_a_midi_file_the_given_fader_returns(stage):
     button = mido.Message("control_change", control=48, value=127)
     write(stage.folder / "mute.mid", [(4410, button), (13230, button)], 44100)
     assert ride_song(stage, "mute.mid", "--map", "nanokontrol2", "--vocals", "-6").returncode == 0
@@ -102,7 +102,7 @@ def test_a_wrong_csv_file(stage, text, says):
     assert says in refused(stage, "--automation", "ride.csv", here="30" not in text)
 
 
-def test_a_midi_file_that_is_cut_short_or_none(stage):
+def test_a_truncated_midi_file_and_a_file_that_is_not_midi(stage):
     path = stage.folder / "ride.mid"
     path.write_bytes(path.read_bytes()[:16])
     assert "ride.mid has no track; save or download it again" in refused(stage, "--automation", "ride.mid")
@@ -117,7 +117,7 @@ def test_a_missing_file(stage, name):
     assert f"{name}" in refused(stage, "--automation", name)
 
 
-def test_a_map_that_is_none_or_has_nothing_to_map(stage):
+def test_a_wrong_map_and_a_map_without_a_midi_file(stage):
     line = refused(stage, "--automation", "ride.mid", "--map", "nosuch")
     assert all(name in line for name in map_names())
     (stage.folder / "mine.json").write_text("{")
@@ -126,7 +126,7 @@ def test_a_map_that_is_none_or_has_nothing_to_map(stage):
     assert "--map" in refused(stage, "--map", "general")
 
 
-def test_what_moves_nothing_says_so_and_writes_the_song_only_if_forced(stage):
+def test_automation_without_moves_is_refused_unless_forced(stage):
     write(
         stage.folder / "nano.mid", [(n, mido.Message("control_change", control=n, value=64)) for n in range(8)], 44100
     )
@@ -150,7 +150,7 @@ def test_what_moves_nothing_says_so_and_writes_the_song_only_if_forced(stage):
     assert "0 dB" not in result.stdout
 
 
-def test_what_moves_nothing_is_said_once_for_many_songs(stage):
+def test_automation_without_moves_is_reported_once_for_many_songs(stage):
     (stage.folder / "still.csv").write_text("seconds\tstem\tgain_db\n1\tvocals\t0,0\n")
     stage.make_song("more.wav")
     options = "--model", stage.model, "--automation", "still.csv"

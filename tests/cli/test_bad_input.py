@@ -31,7 +31,7 @@ def test_an_empty_file(desk):
 
 
 @pytest.mark.parametrize("name", ["song.wav", "song.mp3", "song.flac", "song.ogg"])
-def test_text_by_another_name(desk, name):
+def test_text_with_an_audio_suffix(desk, name):
     (desk.folder / name).write_text("la la la " * 1000)
     arguments = ["remix", name, "-o", "out.wav", "--vocals", "-6", "--model", desk.model]
     assert "not an audio file" in desk.refused(*arguments, here=name != "song.wav")
@@ -94,14 +94,14 @@ def test_an_unknown_model(desk, command, model):
     desk.refused(*command, desk.make_song(), "--model", model, here=model != "studio2")
 
 
-def test_a_model_that_is_no_model(desk):
+def test_a_file_that_is_not_a_model(desk):
     (desk.folder / "net.onnx").write_text("la la la")
     assert "net" in desk.refused("models", "show", "net.onnx", here=True)
     assert "net" in desk.refused("remix", desk.make_song(), "-o", "out.wav", "--vocals", "-6", "--model", "net.onnx")
 
 
 @pytest.mark.parametrize("gain", ["20.01", "21", "inf", "nan", "-nan", "loud", "", "3dB", "1,5", "--bass"])
-def test_a_gain_out_of_range_or_no_number(desk, gain):
+def test_a_gain_out_of_range_or_not_a_number(desk, gain):
     arguments = ["remix", desk.make_song(), "-o", "out.wav", "--vocals", gain, "--model", desk.model]
     line = desk.refused(*arguments, here=gain not in ("21", "nan", "loud"))
     assert "--vocals" in line
@@ -168,7 +168,7 @@ def test_an_output_that_exists(desk):
 
 
 @pytest.mark.parametrize("output", ["out", "out.aac", "out.wav.bak", "out."])
-def test_a_kind_of_file_that_cannot_be_written(desk, output):
+def test_an_output_format_that_cannot_be_written(desk, output):
     line = desk.refused("remix", desk.make_song(), "-o", output, "--vocals=-6", "--model", desk.model, here=True)
     assert output in line
     assert ".flac" in line
@@ -213,7 +213,7 @@ def test_the_quality_of_a_file_given_as_that_of_a_network(desk):
 
 
 def limit_file_size(size):
-    """The next best to a full disk, and no less real: writes fail half-way."""
+    """Limit the size of files, so that writes fail half-way, as on a full disk."""
 
     def prepare():
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -240,7 +240,7 @@ def test_a_disk_that_is_full_half_way(desk, command, size):
 
 
 def test_a_disk_that_is_full_at_the_very_end(desk):
-    """When all samples are written and the cover art is not."""
+    """All samples are written, but the cover art is not."""
     song = desk.make_song("song.flac")
     cover = Picture()
     cover.data, cover.mime, cover.type = b"\xff\xd8" + bytes(400_000), "image/jpeg", 3
@@ -340,14 +340,14 @@ def test_a_url_that_cannot_be_opened_here(desk, monkeypatch, module, url, says):
     assert f"{url}: {says}" in desk.refused("remix", url, "-o", "out/", "--vocals=-6", "--model", desk.model, here=True)
 
 
-def test_output_nobody_can_read(desk):
+def test_stdout_that_is_full(desk):
     with open("/dev/full", "w") as full:
         result = desk.run("presets", stdout=full)
     assert result.returncode == 2
     assert result.stderr == "stembridge: No space left on device\n"
 
 
-def test_output_nobody_wants_to_read(desk):
+def test_stdout_whose_reader_has_closed(desk):
     process = desk.start("presets")
     process.stdout.close()
     assert process.stderr.read() == ""

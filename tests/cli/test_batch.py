@@ -1,4 +1,4 @@
-"""Many songs: what a command line means, exit codes, what is said while they are rendered and after."""
+"""Many songs: command lines, exit codes, and messages while songs are rendered and afterwards."""
 
 import contextlib
 import csv
@@ -21,7 +21,7 @@ def read(path):
 
 @pytest.fixture
 def songs(desk):
-    """A folder with three short songs, one of them in a folder of its own."""
+    """Make a folder with three short songs, one of them in a subfolder."""
     (desk.folder / "songs" / "b side").mkdir(parents=True)
     for name in "one.wav", "two.flac", "b side/three.wav":
         desk.make_song(f"songs/{name}", subtype="PCM_16")
@@ -29,7 +29,7 @@ def songs(desk):
 
 
 def outputs(desk, folder="out"):
-    """The sound files below a folder."""
+    """Return the sound files below a folder."""
     paths = (path for path in (desk.folder / folder).rglob("*") if path.is_file() and ".stembridge" not in str(path))
     return sorted(str(path.relative_to(desk.folder / folder)) for path in paths if path.name != "report.json")
 
@@ -53,7 +53,7 @@ def test_without_an_output_results_go_into_the_current_folder(desk, songs):
     assert {"one (karaoke).wav", "two (karaoke).flac"} <= set(os.listdir(desk.folder))
 
 
-def test_the_second_time_there_is_nothing_to_do(desk, songs):
+def test_a_second_run_has_nothing_to_do(desk, songs):
     arguments = "remix", "--vocals=-6", songs, "-o", "out/", "--model", desk.model
     assert desk.call(*arguments).returncode == 0
     before = {name: desk.files()[f"out/{name}"] for name in outputs(desk)}
@@ -77,7 +77,7 @@ def test_globs_playlists_and_names(desk, songs):
     assert outputs(desk) == ["b side/three (karaoke).flac", "one (karaoke).flac"]
 
 
-def test_songs_that_fail_are_listed_and_stop_no_other(desk, songs):
+def test_songs_that_fail_are_listed_and_the_others_are_rendered(desk, songs):
     (songs / "bad.wav").write_text("la la la " * 100)
     (songs / "none.wav").touch()
     result = desk.run("remix", "--vocals=-6", "songs", "-o", "out", "--model", desk.model)
@@ -102,7 +102,7 @@ def test_reports(desk, songs):
     page = (desk.folder / "report.html").read_text()
     assert page.count("<article") == 3
     assert desk.call("remix", "--vocals=-6", songs, "-o", "out", *files, "--model", desk.model).returncode == 1, (
-        "not that they exist"
+        "an existing report is replaced"
     )
     assert page.count("<svg") == 2 * 3 + 1
     assert "bad.wav" in page
@@ -118,7 +118,7 @@ def test_a_dry_run_writes_nothing(desk, songs):
     assert desk.files() == before
 
 
-def test_a_recipe_and_what_goes_before_it(desk, songs):
+def test_a_recipe_and_options_that_override_it(desk, songs):
     (desk.folder / "night.toml").write_text(
         f"""
 songs = ["songs"]
@@ -186,10 +186,10 @@ def test_nothing_is_overwritten_by_other_settings(desk):
     assert desk.files()["mo/x.wav"] != made["x.wav"]
     (desk.folder / "mo" / "x (2).wav").unlink()
     desk.call("remix", "song.wav", "-o", "mo/", "--name", "x.{ext}", "--vocals", "-3", "--model", desk.model)
-    assert outputs(desk, "mo") == sorted(made), "what is gone leaves its name"
+    assert outputs(desk, "mo") == sorted(made), "a deleted output keeps its name reserved"
 
 
-def test_what_is_left_out_is_said_before_the_work(desk, songs):
+def test_files_left_out_are_reported_before_the_work(desk, songs):
     for name in "cover.jpg", "film.mkv", "film.mp4", "b side/film.MP4":
         (songs / name).touch()
     desk.make_song("songs/[b] side [2019].wav")
@@ -217,7 +217,7 @@ def test_without_worker_processes_one_job_does_the_work(desk, songs):
     assert len(outputs(desk)) == 3
 
 
-def test_stems_of_one_song_go_where_they_went(desk):
+def test_stems_of_one_song_go_straight_into_the_folder(desk):
     result = desk.call("separate", desk.make_song(), "-o", "stems/", "--model", desk.model)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("wrote stems/vocals.wav, ")
@@ -281,13 +281,13 @@ def test_an_unusable_command_line(desk, songs, arguments, part):
     assert part in desk.refused(*arguments, here=True)
 
 
-def test_an_address_that_is_none(desk, songs):
-    """Nothing of what Dask makes of it is seen."""
+def test_an_address_without_a_scheduler(desk, songs):
+    """No message of Dask is shown."""
     line = desk.refused("remix", "--vocals=-6", "songs", "-o", "out", "--dask", "127.0.0.1", "--model", desk.model)
     assert "no Dask scheduler answers at 127.0.0.1; start one" in line
 
 
-def test_reports_that_cannot_be_written_are_told_after_the_rest(desk, songs, monkeypatch):
+def test_reports_that_cannot_be_written_are_reported_last(desk, songs, monkeypatch):
     def full(report, path):
         raise OSError(28, "No space left on device", str(path))
 
@@ -298,7 +298,7 @@ def test_reports_that_cannot_be_written_are_told_after_the_rest(desk, songs, mon
     assert result.stderr.count("No space left on device") == 2
 
 
-def test_what_ends_a_batch_on_the_way_is_no_bad_command_line(desk, songs, monkeypatch):
+def test_an_error_that_ends_a_running_batch_is_not_a_usage_error(desk, songs, monkeypatch):
     from stembridge.render.batch.journal import Journal
 
     claim = Journal.claim
@@ -335,7 +335,7 @@ def test_loudness_peak_and_warnings_are_in_the_table(desk, songs):
     assert "3 with warnings" in result.stdout.splitlines()[-1]
 
 
-def test_names_leave_the_terminal_alone(desk):
+def test_control_characters_in_names_are_escaped(desk):
     (desk.folder / "songs").mkdir()
     os.rename(desk.make_song(), desk.folder / "songs" / "a\x1b[2J\nb.wav")
     result = desk.call("remix", "--vocals=-6", "songs", "-o", "out", "--model", desk.model)
@@ -345,7 +345,7 @@ def test_names_leave_the_terminal_alone(desk):
 
 
 def test_in_a_terminal_bars_show_all_songs_and_each(desk, songs):
-    """On a pseudo-terminal."""
+    """Use a pseudo-terminal."""
     desk.make_song("songs/long.wav", seconds=8)
     shown, out = desk.in_terminal("remix", "--vocals=-6", "songs", "-o", "out", "--jobs", "2", "--model", desk.model)
     assert "done    " not in out
@@ -354,7 +354,7 @@ def test_in_a_terminal_bars_show_all_songs_and_each(desk, songs):
 
 
 def wait_until_rendering(desk, process):
-    """Wait until there is sound on disk that would have to be tidied up."""
+    """Wait until unfinished sound is on the disk."""
     while process.poll() is None:
         with contextlib.suppress(FileNotFoundError):  # it comes and goes
             if any(path.stat().st_size > 200_000 for path in desk.folder.rglob("out/.stembridge/run-*/**/*")):

@@ -1,4 +1,4 @@
-"""docs/batch.md says what the code does, and its commands and examples work."""
+"""docs/batch.md is true of the code, and its commands and examples work."""
 
 import dataclasses
 import re
@@ -24,7 +24,7 @@ def example(kind):
 
 @pytest.fixture
 def music(desk):
-    """A desk with what the document's commands name."""
+    """Make a desk with the files that the document's commands name."""
     for name in "albums/Delta/a.flac", "albums/live/b.flac", "albums/c intro.flac", "folder/d.wav":
         (desk.folder / name).parent.mkdir(parents=True, exist_ok=True)
         desk.make_song(name, seconds=0.1)
@@ -60,7 +60,7 @@ def test_the_recipe_works(music):
     )}  # fmt: skip
 
 
-def test_all_that_there_is_is_named():
+def test_all_features_are_named():
     said = set(re.findall(r"`\{?(\w+)\}?`", DOCUMENT))
     assert said >= {*FIELDS, *keys_of(RemixFiles), *keys_of(SeparateFiles)}
     assert said >= {field.name for field in dataclasses.fields(SongReport)}

@@ -1,4 +1,4 @@
-"""What the commands do when all is well."""
+"""The commands with correct input."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def test_silence_has_many_names(desk, silence):
     assert not read(desk.folder / "out.wav").any()
 
 
-def test_a_fader_goes_before_the_preset(desk):
+def test_a_fader_overrides_the_preset(desk):
     song = desk.make_song()
     (desk.folder / "mine.json").write_text('{"name": "m", "description": "", "gains_db": {"vocals": -6, "bass": -80}}')
     result = desk.call(
@@ -69,7 +69,7 @@ def test_bits_normalize_threads_and_force(desk):
     assert np.abs(read(desk.folder / "out.wav")).max() == pytest.approx(10 ** (-1 / 20), abs=1e-6)
 
 
-def test_separate_writes_a_file_a_stem(desk):
+def test_separate_writes_a_file_per_stem(desk):
     song = desk.make_song()
     result = desk.run("separate", song, "-o", "stems", "--model", desk.model)
     assert (result.returncode, result.stderr) == (0, "")
@@ -114,12 +114,12 @@ def test_an_instrumental(desk):
     assert sorted(path.name for path in (desk.folder / "stems").iterdir()) == ["instrumental.opus", "vocals.opus"]
 
 
-def test_the_formats_are_those_that_can_be_written():
+def test_format_accepts_exactly_the_formats_that_can_be_written():
     assert [f".{format}" for format in get_args(Format)] == list(CONTAINERS)
     assert set(SUFFIXES) == {*CONTAINERS, *VIDEO_CONTAINERS, *ALIASES}
 
 
-def test_what_would_clip_is_one_warning(desk):
+def test_a_remix_that_would_clip_gives_one_warning(desk):
     result = desk.run("remix", desk.make_song(), "-o", "out.wav", *(f"--{s}=20" for s in STEMS), "--model", desk.model)
     assert result.returncode == 0
     assert result.stderr.startswith("stembridge: warning: turned down by ")
@@ -175,7 +175,7 @@ def test_the_installed_command_is_this_one():
 
 
 def test_in_a_terminal_a_bar_shows_the_time_left(desk):
-    """On a pseudo-terminal."""
+    """Use a pseudo-terminal."""
     song = desk.make_song(seconds=20)
     shown, out = desk.in_terminal("remix", song, "-o", "out.wav", "--vocals", "-6", "--model", desk.model)
     assert "out.wav" in out
@@ -191,7 +191,7 @@ def test_names_of_any_kind(desk):
     assert (desk.folder / "-strange [bold] 名前.flac").exists()
 
 
-def test_a_name_that_is_no_text(desk):
+def test_a_name_that_is_not_text(desk):
     song = desk.make_song()
     broken = os.fsdecode(b"caf\xe9.wav")
     os.rename(song, desk.folder / broken)
@@ -201,7 +201,7 @@ def test_a_name_that_is_no_text(desk):
 
 
 def test_a_stream_of_a_file_is_chosen_by_each_command(desk):
-    """The first stream is silent, so what comes out tells which was read."""
+    """The first stream is silent, so the output shows which stream was read."""
     path = desk.folder / "two.mka"
     with av.open(str(path), "w") as container:
         streams = [container.add_stream("pcm_s16le", rate=44100, layout="mono") for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Without --output a result has a name that says what was done, and nothing is overwritten."""
+"""Without --output a result is named after the settings, and nothing is overwritten."""
 
 import os
 
@@ -24,7 +24,7 @@ def made(desk):
         (["--normalize"], "song (remix).wav"),
     ],
 )
-def test_a_remix_is_named_after_what_was_done(desk, options, name):
+def test_a_remix_is_named_after_its_settings(desk, options, name):
     (desk.folder / "music").mkdir()
     desk.make_song("music/song.wav")
     (desk.folder / "mine.json").write_text('{"name": "m", "description": "", "gains_db": {"vocals": -6}}')
@@ -69,7 +69,7 @@ def test_a_second_remix_of_one_name_is_refused(desk):
     assert desk.call(*remix, "b/song.wav", "--force").returncode == 0
 
 
-def test_stems_of_a_second_song_get_a_folder_of_their_own(desk):
+def test_stems_of_a_second_song_get_another_folder(desk):
     for name in "one.wav", "two.wav":
         desk.make_song(name)
     separate = "separate", "--stems", "vocals,instrumental", "--model", desk.model
@@ -118,13 +118,13 @@ def test_stems_do_not_go_to_a_file(desk):
 
 
 @pytest.mark.parametrize("options", [[], ["--vocals", "0"], ["--bits", "24"]])
-def test_what_moves_nothing_is_refused(desk, options):
+def test_a_remix_with_all_faders_at_0_db_is_refused(desk, options):
     line = desk.refused("remix", desk.make_song(), *options, "--model", desk.model, here=True)
     assert "all faders stay at 0 dB; move one" in line
     assert "--force" in line
 
 
-def test_paths_are_one_line_that_does_nothing_to_the_terminal(desk):
+def test_control_characters_in_paths_are_escaped(desk):
     desk.make_song("a\x1b[31m\nb.wav")
     result = desk.call("remix", "a\x1b[31m\nb.wav", "-o", ".//x\x1b\n.wav", "--vocals=-80", "--model", desk.model)
     assert (result.returncode, result.stderr) == (0, "")

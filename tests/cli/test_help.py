@@ -1,4 +1,4 @@
-"""`--help`, what is suggested for names that do not exist, completion, tables and JSON."""
+"""`--help`, suggestions for misspelt names, completion, tables and JSON."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_there_are_examples_for_each_command_and_no_other():
 
 @pytest.mark.parametrize("line", [line.strip() for text in EXAMPLES.values() for line in text.strip().splitlines()])
 def test_examples_are_command_lines(line):
-    """Parsed to the end, not run."""
+    """The command lines are parsed but not run."""
     program, *arguments = shlex.split(line)
     assert program == "stembridge"
     context, command = None, ROOT
@@ -62,7 +62,7 @@ def test_examples_are_command_lines(line):
 
 @pytest.mark.parametrize("width", [30, 40, 50, 80, 300])
 @pytest.mark.parametrize("command", ["models", "remix", "live"])
-def test_help_is_as_wide_as_the_terminal_says_but_readable(desk, monkeypatch, command, width):
+def test_help_is_as_wide_as_the_terminal_but_readable(desk, monkeypatch, command, width):
     monkeypatch.setenv("COLUMNS", "300")
     words = set(desk.call(command, "--help").stdout.split())
     monkeypatch.setenv("COLUMNS", str(width))
@@ -73,14 +73,14 @@ def test_help_is_as_wide_as_the_terminal_says_but_readable(desk, monkeypatch, co
     assert not any(line.endswith(" ") for line in lines)
 
 
-def test_what_everyone_needs_comes_first(desk):
+def test_common_options_come_first(desk):
     text = desk.call("remix", "--help").stdout.partition("\nOptions\n")[2]
     names = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", text, re.MULTILINE)
     wanted = "--output", "--preset", "--vocals", "--help", "--bitrate", "--model", "--rack", "--jobs"
     assert [name for name in names if name in wanted] == list(wanted)
 
 
-def test_what_is_told_of_an_option_is_in_one_pair_of_brackets(desk):
+def test_notes_on_an_option_are_in_one_pair_of_brackets(desk):
     for names, _ in commands():
         assert not re.search(r"\)\s+\(", desk.call(*names, "--help").stdout), names
 
@@ -103,17 +103,17 @@ def test_what_is_told_of_an_option_is_in_one_pair_of_brackets(desk):
         (["docs", "automatoin"], "'automation'"),
     ],
 )
-def test_what_was_meant(desk, arguments, meant):
+def test_a_misspelt_name_gets_a_suggestion(desk, arguments, meant):
     desk.make_song()
     assert f"(did you mean {meant}?)" in desk.refused(*arguments, here=True)
 
 
-def test_a_name_that_is_like_no_other_gets_no_suggestion(desk):
+def test_a_name_unlike_all_others_gets_no_suggestion(desk):
     assert "did you mean" not in desk.refused("xylophone", here=True)
 
 
 def test_the_name_of_a_preset_is_a_command(desk, monkeypatch):
-    """It is remix with that preset; so are your own, and options may follow."""
+    """It runs remix with that preset. The user's own presets work too, and options may follow."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(desk.folder / "config"))
     assert desk.call("presets", "save", "duet", "--vocals=-6").returncode == 0
     desk.make_song()
@@ -194,7 +194,7 @@ def test_docs_shows_a_page(desk):
         assert desk.call("docs", name).stdout.startswith("# Automation")
 
 
-def test_lists_have_a_name_of_their_own(desk):
+def test_lists_have_their_own_commands(desk):
     for group in "presets", "models":
         for more in [], ["--json"]:
             assert desk.call(group, "list", *more).stdout == desk.call(group, *more).stdout
@@ -215,7 +215,7 @@ def test_presets_as_json(desk):
 
 
 @pytest.mark.parametrize("command", [["presets"], ["models"], ["midi", "maps"], ["docs"]])
-def test_tables_fit_in_80_columns_and_wrap_only_if_asked_in_pipes(desk, monkeypatch, command):
+def test_tables_fit_in_80_columns_and_wrap_in_pipes_only_if_asked(desk, monkeypatch, command):
     monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(desk.folder))
     monkeypatch.setenv("XDG_DATA_HOME", str(desk.folder))
@@ -253,7 +253,7 @@ def test_tables_are_as_wide_as_the_terminal(desk, settings, colours):
 
 
 @pytest.mark.parametrize("command", [["remix", "--vocals=-6"], ["separate"], ["inspect", "-o", "x.png"]])
-def test_a_provider_that_is_not_there_is_one_line(desk, monkeypatch, command):
+def test_a_missing_provider_is_one_line(desk, monkeypatch, command):
     monkeypatch.setenv("STEMBRIDGE_PROVIDER", "")  # which is put back afterwards
     line = desk.refused(*command, desk.make_song(), "--provider", "directml", "--model", desk.model, here=True)
     assert "no execution provider 'directml' in this ONNX Runtime" in line

@@ -36,7 +36,7 @@ def test_without_an_output_the_picture_has_the_name_of_the_song(desk):
     desk.refused("inspect", "gone.wav", "-o", "another/", "--model", desk.model, here=True)
 
 
-def test_what_exists_is_kept_unless_forced(desk):
+def test_existing_files_are_kept_unless_forced(desk):
     song = desk.make_song()
     (desk.folder / "song.svg").write_text("old")
     arguments = "inspect", song, "-o", "song.svg", "--model", desk.model
@@ -56,7 +56,7 @@ def test_what_exists_is_kept_unless_forced(desk):
         (["song.wav", "-o", "song.png", "--model", "lives"], "unknown model 'lives'"),
     ],
 )
-def test_what_is_wrong_is_one_line(desk, arguments, line):
+def test_wrong_input_is_one_line(desk, arguments, line):
     desk.make_song()
     assert line in desk.refused("inspect", *arguments, here=True)
 
@@ -67,7 +67,7 @@ def test_without_matplotlib_it_says_what_to_install(desk, monkeypatch):
     assert "pip install '.[inspect]' in a clone" in desk.refused("inspect", "song.wav", "-o", "a.png", here=True)
 
 
-def test_a_signal_leaves_nothing(desk):
+def test_a_signal_leaves_no_files(desk):
     song = desk.make_song(seconds=120)
     before = desk.files()
     process = desk.start("inspect", song, "-o", "song.png")

@@ -24,7 +24,7 @@ HEADLESS = "--no-ui", "--driver", "null"
 
 
 def read_until(process, said):
-    """Read stdout up to a line that has this in it."""
+    """Read stdout up to a line that contains the text."""
     for line in process.stdout:
         if said in line:
             return line
@@ -83,7 +83,7 @@ def test_a_signal_ends_it_and_keeps_what_was_played(desk):
     assert not psutil.wait_procs(children, 30)[1]
 
 
-def test_a_signal_hides_no_recording_that_is_lost(desk):
+def test_a_lost_recording_is_reported_even_after_a_signal(desk):
     (desk.folder / "takes").mkdir()
     process = desk.start("live", "-i", "none", "-o", "takes/out.wav", "--model", desk.model, *HEADLESS)
     read_until(process, "Ctrl-C ends")
@@ -151,7 +151,7 @@ def test_a_mixer_needs_a_terminal(desk):
         (["-i", "none", "-o", "none", "--driver", "tape"], "unknown driver 'tape'"),
     ],
 )
-def test_what_cannot_be(desk, arguments, said):
+def test_impossible_options_are_refused(desk, arguments, said):
     desk.make_song()
     defaults = {"-i": "none", "-o": "none", "--model": desk.model, "--seconds": 5}
     given = dict(zip(arguments[::2], arguments[1::2], strict=True))
@@ -179,7 +179,7 @@ def test_the_song_is_not_recorded_over_even_by_force(desk):
     assert (desk.folder / "song.wav").read_bytes() == before
 
 
-def test_a_port_that_is_not_there_costs_no_take(desk):
+def test_a_missing_port_loses_no_earlier_take(desk):
     song = desk.make_song()
     (desk.folder / "take.wav").write_bytes(b"precious")
     arguments = "-i", song, "-o", "take.wav", "--force", "--record-moves", "take.csv", "--midi", "localhost:1"
@@ -189,7 +189,7 @@ def test_a_port_that_is_not_there_costs_no_take(desk):
 
 
 class Terminal:
-    """A terminal of 80 by 24 with the command in it."""
+    """A terminal of 80 by 24 that runs the command."""
 
     def __init__(self, desk, *arguments):
         self.screen = b""
@@ -206,7 +206,7 @@ class Terminal:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     def wait_for(self, text):
-        """Read until the program has written this."""
+        """Read until the program has written the text."""
         deadline = time.monotonic() + 60
         while text not in self.screen:
             assert time.monotonic() < deadline, self.screen[-2000:]
@@ -232,7 +232,7 @@ class Terminal:
             return False
         try:
             new = os.read(self._ours, 65536)
-        except OSError:  # so Linux says that nobody is there any more
+        except OSError:  # Linux reports a closed terminal like this
             return False
         self.screen += new
         return bool(new)
@@ -265,7 +265,7 @@ def test_the_window_is_closed(desk):
     assert sorted(desk.files()) == ["out.wav", "t.csv"]
 
 
-def test_the_page_tells_what_there_is(desk):
+def test_the_page_names_all_there_is(desk):
     page = (Path(__file__).parents[2] / "docs" / "live.md").read_text("utf-8")
     commands = re.findall(r"^    stembridge live(.*?)(?:#.*)?$", page, re.MULTILINE)
     assert len(commands) >= 5

@@ -1,4 +1,4 @@
-"""`stembridge midi`: what is plugged in, what it sends, and a map of it; with a device on the network."""
+"""`stembridge midi`: list ports, show messages and learn a map, with a device on the network."""
 
 import json
 import os
@@ -32,14 +32,14 @@ def stop(process):
     return out
 
 
-def test_the_maps_that_come_along(desk):
+def test_the_shipped_maps_are_listed(desk):
     result = desk.call("midi", "maps")
     assert (result.returncode, result.stderr) == (0, "")
     for name in ("general", "mackie", "nanokontrol2"):
         assert load_map(name).description in result.stdout
 
 
-def test_the_ports_of_this_machine_or_why_there_are_none(desk):
+def test_the_ports_of_this_machine_or_the_reason_for_none(desk):
     result = desk.run("midi", "ports", env={**os.environ, "MIDO_BACKEND": "no_such_driver"})
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("stembridge: MIDO_BACKEND=no_such_driver cannot be loaded (No module named")
@@ -57,7 +57,7 @@ def test_the_ports_of_this_machine_or_why_there_are_none(desk):
     assert result.stdout == "no MIDI ports found; plug a device in, or use HOST:PORT for one over the network\n"
 
 
-def test_monitor_shows_messages_and_what_the_map_makes_of_them(desk, midi_device):
+def test_monitor_shows_messages_and_their_effect_through_the_map(desk, midi_device):
     (desk.folder / "stage.json").write_text(
         json.dumps(
             {
@@ -96,7 +96,7 @@ def test_monitor_shows_messages_and_what_the_map_makes_of_them(desk, midi_device
     assert stop(process) == ""
 
 
-def test_monitor_tells_of_a_cable_that_is_pulled(desk, midi_device):
+def test_monitor_reports_a_pulled_cable(desk, midi_device):
     process = desk.start("midi", "monitor", midi_device.name)
     assert "general" in process.stdout.readline()
     assert midi_device.port
@@ -120,7 +120,7 @@ def test_monitor_ends_when_nobody_reads(desk, midi_device):
     assert process.stderr.read() == ""
 
 
-def test_learn_writes_a_map_of_what_was_moved(desk, midi_device):
+def test_learn_writes_a_map_of_the_moved_controls(desk, midi_device):
     stems = "vocals,lead guitar"
     arguments = ["midi", "learn", "-o", "my desk.json", "--port", midi_device.name, "--stems", stems]
     process = desk.start(*arguments, stdin=subprocess.PIPE)
@@ -156,7 +156,7 @@ def test_learn_writes_a_map_of_what_was_moved(desk, midi_device):
     assert set(desk.files()) == {"my desk.json"}
 
 
-def test_learn_that_is_stopped_writes_nothing(desk, midi_device):
+def test_stopping_learn_writes_nothing(desk, midi_device):
     process = desk.start("midi", "learn", "-o", "my.json", "--port", midi_device.name)
     process.stdout.readline()
     process.stdout.readline()
@@ -166,7 +166,7 @@ def test_learn_that_is_stopped_writes_nothing(desk, midi_device):
     assert desk.files() == {}
 
 
-def test_learn_of_nothing_writes_nothing(desk, midi_device):
+def test_learn_without_messages_writes_nothing(desk, midi_device):
     process = desk.start("midi", "learn", "-o", "my.json", "--port", midi_device.name, stdin=subprocess.PIPE)
     out, err = process.communicate("\n" * 8, timeout=60)
     assert (process.returncode, out.count("Enter")) == (2, 8)
@@ -188,6 +188,6 @@ def test_learn_of_nothing_writes_nothing(desk, midi_device):
         (["learn", "-o", "my.json", "--stems", "vocals,vocals"], "each once"),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(desk, arguments, says):
+def test_impossible_requests_are_one_line(desk, arguments, says):
     (desk.folder / "there.json").write_text("{}")
     assert says in desk.refused("midi", *arguments, here=True)

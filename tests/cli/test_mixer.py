@@ -1,4 +1,4 @@
-"""The mixer: what keys and mouse do, what it shows, and that nothing it does holds up the sound."""
+"""The mixer: keys, mouse and display; the mixer never holds up the sound."""
 
 import asyncio
 import queue
@@ -36,7 +36,7 @@ class Port:
 
 @pytest.fixture(scope="module")
 def playing(tiny_live_model, tmp_path_factory):
-    """Sound that goes on, and what moves its faders."""
+    """Play sound without end; yield the session that moves its faders."""
     songs = [tmp_path_factory.mktemp("mixer") / name for name in ("song.wav", "other.wav")]
     for song in songs:
         soundfile.write(song, 0.1 * np.random.default_rng(0).standard_normal((60 * 44100, 2)), 44100)
@@ -50,7 +50,7 @@ def playing(tiny_live_model, tmp_path_factory):
 
 @pytest.fixture
 def mixer(playing):
-    """A function that runs a conversation with the mixer: async (mixer, pilot) -> None."""
+    """Return a function that runs a conversation with the mixer: async (mixer, pilot) -> None."""
     for stem in STEMS:
         playing.live.set_gains_db(**{stem: 0})
         playing.live.mute(stem, False)
@@ -71,7 +71,7 @@ def mixer(playing):
 
 
 async def until(pilot, happened):
-    """Let the mixer go on until this is so."""
+    """Let the mixer run until the condition is true."""
     deadline = time.monotonic() + 30
     while not happened():
         assert time.monotonic() < deadline, "\n".join(shown(pilot.app))
@@ -79,7 +79,7 @@ async def until(pilot, happened):
 
 
 def shown(app):
-    """The screen as lines of text."""
+    """Return the screen as lines of text."""
     return [
         "".join(segment.text for segment in app.screen._compositor.render_strips()[y]) for y in range(app.size.height)
     ]
@@ -113,7 +113,7 @@ def test_keys_move_the_chosen_fader(mixer):
 
 @pytest.fixture
 def held(monkeypatch):
-    """Faders that follow nothing until the event is set, then slowly."""
+    """Hold the faders until the event is set, and then let them follow slowly."""
     go = threading.Event()
     for name in ("set_gains_db", "mute", "solo"):
         follow = getattr(Live, name)
@@ -140,7 +140,7 @@ STORMS = {  # keys -> where vocals are after them, muted, soloed
 
 
 @pytest.mark.parametrize("keys", STORMS, ids="-".join)
-def test_fast_keys_go_on_from_what_was_asked_last(mixer, held, keys):
+def test_each_of_several_fast_keys_starts_from_the_one_before(mixer, held, keys):
     gain, muted, soloed = STORMS[keys]
     if keys == ("2", "down"):
         gain = load_preset(list(usable_presets(STEMS))[1]).get("vocals", 0.0) - 1
@@ -202,7 +202,7 @@ def test_the_mouse(mixer):
         await until(pilot, lambda: live.gains_db["drums"] == 20)
         await pilot.mouse_up(drums, offset=(6, 1))
         await pilot.hover(drums, offset=(6, 8))
-        assert live.gains_db["drums"] == 20, "nobody holds it any more"
+        assert live.gains_db["drums"] == 20, "the mouse button is up"
         zero = next(y for y, line in enumerate(shown(app)) if "──┼──" in line) - drums.region.y
         await pilot.click(drums, offset=(6, zero))
         await until(pilot, lambda: live.gains_db["drums"] == 0)
@@ -222,7 +222,7 @@ def test_keys_move_through_songs(mixer):
         await until(pilot, lambda: "1:00" in "\n".join(shown(app)))
         await pilot.press("space")
         await until(pilot, lambda: "‖" in "\n".join(shown(app)))
-        await until(pilot, lambda: mixer.live.mix_level[0] < -20)  # and now it stands still
+        await until(pilot, lambda: mixer.live.mix_level[0] < -20)  # and now it is paused
         before = transport.position
         await pilot.press("full_stop", "full_stop", "full_stop", "comma")
         await until(pilot, lambda: transport.position == pytest.approx(before + 10, abs=1e-3))
@@ -266,7 +266,7 @@ def test_the_mouse_on_the_songs_line(mixer):
     mixer(talk)
 
 
-def test_where_no_song_plays_its_keys_say_so(mixer, tiny_live_model):
+def test_song_keys_without_a_song_say_so(mixer, tiny_live_model):
     with Live("none", "none", model=tiny_live_model) as live:
 
         async def talk(app, pilot):
@@ -326,7 +326,7 @@ def test_all_presets_can_be_chosen_from_a_list(mixer, own_folder):
     (own_folder / "aa.json").write_text("{}")
 
     async def talk(app, pilot):
-        assert app._presets == first, "one's own push none of the others off its key"
+        assert app._presets == first, "the user's own presets keep the others on their keys"
         await pilot.press("p")
         assert isinstance(app.screen, PresetList)
         await until(pilot, lambda: "a duet          A quieter singer (your own)" in "\n".join(shown(app)))
@@ -347,7 +347,7 @@ def test_all_presets_can_be_chosen_from_a_list(mixer, own_folder):
     mixer(talk, (80, 26))
 
 
-def test_a_preset_that_is_gone_is_told(mixer):
+def test_a_missing_preset_is_reported(mixer):
     path = save_preset("a duet", {"vocals": -12})
 
     async def talk(app, pilot):
@@ -394,7 +394,7 @@ def test_motor_faders_follow(mixer):
 
 
 @pytest.mark.parametrize("size", [(60, 16), (120, 40)])
-def test_all_is_seen_in_any_size(mixer, size):
+def test_everything_is_visible_in_any_size(mixer, size):
     async def talk(app, pilot):
         await pilot.press("m", "right", "s", "right", "end")
         await until(pilot, lambda: mixer.live.gains_db["bass"] == -80)
@@ -429,7 +429,7 @@ def test_it_can_be_resized(mixer):
 
 
 def test_more_stems_than_fit_can_be_reached(mixer):
-    """As with a network of ten stems, in a narrow terminal."""
+    """For example with a network of ten stems, in a narrow terminal."""
 
     async def talk(app, pilot):
         await pilot.press("right", "right", "right")
@@ -452,7 +452,7 @@ def test_help_opens_and_closes(mixer):
     mixer(talk, (60, 16))
 
 
-def test_what_happens_is_told(mixer):
+def test_events_are_shown(mixer):
     lines = queue.SimpleQueue()
     said = [f"lost device {name}; looking for it every second" for name in ("Horn", "Tuba", "Harp", "Lute")]
     for line in said:
@@ -490,13 +490,13 @@ def test_it_ends_with_the_sound(mixer, tiny_live_model):
 def test_the_sound_goes_on_while_the_screen_hangs(mixer):
     async def talk(app, pilot):
         before = mixer.live.blocks
-        time.sleep(1)  # which nothing in this process can interrupt
+        time.sleep(1)  # nothing in this process can interrupt this
         assert mixer.live.blocks > before + 20
 
     mixer(talk)
 
 
-def test_a_picture_of_it(mixer, tmp_path):
+def test_a_screenshot(mixer, tmp_path):
     async def talk(app, pilot):
         await pilot.pause(0.2)
         app.save_screenshot(str(tmp_path / "mixer.svg"))

@@ -1,4 +1,4 @@
-"""`stembridge models`: importing networks of others, listing, showing and removing them."""
+"""`stembridge models`: import, list, show and remove other networks."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ import pytest
 from stembridge.models import load_model, save_model
 
 LENGTH = 4096
-# The first stem is the left half of the mix, the second what is left.
+# The first stem is the left half of the mix, the second is the rest.
 BODY = """
     half = Constant <value_float = 0.5> ()
     one = Mul (mix, half)
@@ -29,7 +29,7 @@ guest (float[1, 2, {LENGTH}] mix) => (float[1, 2, 2, {LENGTH}] stems) {{ {BODY} 
 
 @pytest.fixture
 def folder(own_folder, tmp_path):
-    """Where imported models lie."""
+    """Return the folder of imported models."""
     path = tmp_path / "data" / "stembridge" / "models"
     path.mkdir(parents=True)
     return path
@@ -37,7 +37,7 @@ def folder(own_folder, tmp_path):
 
 @pytest.fixture
 def guest(desk):
-    """A network of two stems that anyone may have made."""
+    """Make a network of two stems, as anyone could have made."""
     path = desk.folder / "My Guest.onnx"
     path.write_bytes(onnx.parser.parse_model(GUEST).SerializeToString())
     return path.name
@@ -71,7 +71,7 @@ def test_a_guest_is_imported_listed_shown_used_and_removed(desk, folder, guest):
     assert "unknown model 'my-guest'" in desk.refused("models", "show", "my-guest", here=True)
 
 
-def test_a_model_with_a_card_is_imported_with_it(desk, folder, tiny_live_model):
+def test_a_model_is_imported_with_its_card(desk, folder, tiny_live_model):
     result = desk.call("models", "import", tiny_live_model, "--as", "mine", "--terms", "mine alone")
     assert result.returncode == 0, result.stderr
     model = load_model("mine")
@@ -81,7 +81,7 @@ def test_a_model_with_a_card_is_imported_with_it(desk, folder, tiny_live_model):
     assert not os.listdir(folder)
 
 
-def test_a_guest_with_a_card_is_imported_with_it(desk, folder, guest):
+def test_a_guest_is_imported_with_its_card(desk, folder, guest):
     assert desk.call("models", "import", guest, "--stems", "speech,music").returncode == 0
     card = json.loads((folder / "my-guest.json").read_text()) | {"version": "7"}
     (folder / "my-guest.json").write_text(json.dumps(card))
@@ -94,7 +94,7 @@ def test_a_guest_with_a_card_is_imported_with_it(desk, folder, guest):
     assert load_model("again").graph, "the other's graph is there"
 
 
-def test_json_of_other_programs_next_to_a_guest_is_no_card(desk, guest):
+def test_json_of_another_program_next_to_a_guest_is_not_a_card(desk, guest):
     (desk.folder / "My Guest.json").write_text('{"segment": 7.8}')
     assert desk.call("models", "import", guest, "--stems", "speech,music").returncode == 0
     assert "takes and gives waveforms" in desk.refused("models", "import", guest, "--as", "other", here=True)
@@ -137,7 +137,7 @@ def test_a_name_that_is_taken_is_refused_unless_forced(desk, folder, guest):
         (["custom.onnx", "--stems", "one,two"], "ONNX Runtime cannot load this graph"),
     ],
 )
-def test_what_cannot_be_imported_is_refused_in_one_line_and_leaves_nothing(desk, folder, arguments, says):
+def test_a_file_that_cannot_be_imported_is_refused_in_one_line_and_leaves_nothing(desk, folder, arguments, says):
     graphs = {
         "guest.onnx": GUEST,
         "nan.onnx": GUEST.replace(
@@ -158,7 +158,7 @@ def test_what_cannot_be_imported_is_refused_in_one_line_and_leaves_nothing(desk,
     assert not folder.exists() or not os.listdir(folder)
 
 
-def test_what_is_not_there_is_not_removed(desk, guest):
+def test_removing_a_missing_model_is_refused(desk, guest):
     assert "no imported model 'nope'; no model has been imported" in desk.refused("models", "remove", "nope", here=True)
     assert "comes with StemBridge and cannot be removed" in desk.refused("models", "remove", "live", here=True)
 
@@ -175,7 +175,7 @@ def test_a_damaged_card_hides_no_other_model(desk, folder, guest):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one file: whole, not at all, cut short, or so slowly that it never ends."""
+    """A server of one file: whole, not at all, truncated, or so slowly that it never ends."""
 
     def __init__(self, content, how):
         self.content, self.how, self.asked = content, how, threading.Event()
@@ -276,7 +276,7 @@ def test_two_imports_of_one_name_at_once_give_one_model(desk, folder, guest):
     assert len(os.listdir(folder)) == 2
 
 
-def test_a_model_that_lies_in_the_folder_by_hand_is_found(desk, folder, tiny_live_model):
+def test_a_model_put_into_the_folder_by_hand_is_found(desk, folder, tiny_live_model):
     values = load_model(tiny_live_model).card.values
     save_model(folder / "mine.onnx", tiny_live_model.read_bytes(), values)
     assert listed(desk) == ["live", "mine", "studio"]
@@ -339,7 +339,7 @@ def test_live_audio_and_plugins_know_imported_models(desk, guest, tmp_path):
     assert result.returncode == 0, result.stderr
 
 
-def test_a_folder_that_is_no_checkpoint_is_refused(desk, folder):
+def test_a_folder_that_is_not_a_checkpoint_is_refused(desk, folder):
     (desk.folder / "empty").mkdir()
     assert "empty is a folder without a TensorFlow checkpoint" in desk.refused("models", "import", "empty", here=True)
     (desk.folder / "empty" / "model.index").write_text("hello")

@@ -1,4 +1,4 @@
-"""`stembridge presets`: listed, shown, saved and deleted, and used by `remix` like those that ship."""
+"""`stembridge presets`: list, show, save and delete presets; `remix` uses them like shipped ones."""
 
 import json
 
@@ -10,7 +10,7 @@ from stembridge.presets import load_preset, preset_names, read_preset, save_pres
 
 
 def listed(result):
-    """Name -> its line."""
+    """Return the listed presets: name -> line."""
     assert (result.returncode, result.stderr) == (0, "")
     head, _, *lines = result.stdout.splitlines()
     assert head.split() == ["name", "gains", "in", "dB", "description"]
@@ -18,7 +18,7 @@ def listed(result):
 
 
 def test_save_list_show_remix_delete(desk, own_folder):
-    """In processes of their own, as users do."""
+    """Run in separate processes, as users do."""
     result = desk.run("presets", "save", "my duet", "--vocals", "-6", "--drums=+3", "--description", "Größer [bold]")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == f"wrote {own_folder / 'my duet.json'}; use it with --preset 'my duet'\n"
@@ -44,7 +44,7 @@ def test_save_list_show_remix_delete(desk, own_folder):
 
 
 @pytest.mark.parametrize("name", ["karaoke", "vocal-boost"])
-def test_what_is_shown_is_a_preset_file(desk, name):
+def test_show_prints_a_preset_file(desk, name):
     result = desk.call("presets", "--show", name)
     (desk.folder / "copy.json").write_text(result.stdout)
     assert read_preset(desk.folder / "copy.json") == read_preset(name)
@@ -100,11 +100,11 @@ def test_a_broken_file_hides_no_other(desk, own_folder):
         (["nosuch"], "No such command"),
     ],
 )
-def test_what_cannot_be_is_one_line(desk, arguments, says):
+def test_impossible_requests_are_one_line(desk, arguments, says):
     save_preset("duet", {"vocals": -6})
     assert says in desk.refused("presets", *arguments, here=True)
 
 
-def test_a_description_does_nothing_to_the_terminal(desk, own_folder):
+def test_control_characters_in_a_description_are_escaped(desk, own_folder):
     save_preset("mine", {"vocals": -6}, "two\nlines \x1b[31m red")
     assert r"two\nlines \x1b[31m red" in listed(desk.call("presets"))["mine"]

@@ -1,4 +1,4 @@
-"""`stembridge remix --rack`: a rack out of a file or a module."""
+"""`stembridge remix --rack`: a rack from a file or a module."""
 
 import os
 
@@ -36,7 +36,7 @@ number = 3
 
 @pytest.fixture
 def studio(desk):
-    """A desk with a song and racks.py."""
+    """Make a desk with a song and racks.py."""
     (desk.folder / "neighbour.py").write_text(f"MODEL = {desk.model!r}\n")
     (desk.folder / "racks.py").write_text(RACK)
     desk.make_song(subtype="FLOAT")
@@ -50,7 +50,7 @@ def read(desk, name):
 @pytest.mark.parametrize(
     ("place", "gain_db"), [("racks.py:rack", -6), ("racks:rack", -6), ("racks.py:loud", 6), ("./racks.py:Rack", -6)]
 )
-def test_a_rack_is_what_its_boards_do(studio, place, gain_db):
+def test_a_rack_sounds_as_its_boards_do(studio, place, gain_db):
     result = studio.run("remix", "song.wav", "--rack", place, "--drums", "-3", "-o", "racked.wav")
     assert result.returncode == 0, result.stderr
     gains = "--vocals", gain_db, "--drums", "-3"
@@ -77,7 +77,7 @@ def test_a_rack_is_what_its_boards_do(studio, place, gain_db):
         ("text.py:rack", "SyntaxError"),
     ],
 )
-def test_what_is_wrong_is_one_line(studio, place, line):
+def test_wrong_input_is_one_line(studio, place, line):
     (studio.folder / "text.py").write_text("la la la\n")
     tidy = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     assert line in studio.refused("remix", "song.wav", "--rack", place, "-o", "out.wav", env=tidy)

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: one line, the agreed exit code, nothing left behind. Bugs: one line, too."""
+"""Ctrl-C and other signals: one line, the documented exit code, nothing left behind. Bugs: one line, too."""
 
 import signal
 import time
@@ -10,7 +10,7 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
 
 def wait_until_rendering(desk, process):
-    """Wait until there is sound on disk that would have to be tidied up."""
+    """Wait until unfinished sound is on the disk."""
     while process.poll() is None:
         if any(path.stat().st_size > 200_000 for path in desk.folder.rglob(".stembridge-*/*")):
             return
@@ -33,7 +33,7 @@ def test_a_signal_in_mid_render(desk, command, number):
 
 
 def test_an_impatient_user(desk):
-    """Ctrl-C again and again, until the command is gone."""
+    """Send Ctrl-C again and again until the command has ended."""
     song = desk.make_song(seconds=120)
     before = desk.files()
     process = desk.start("separate", song, "-o", "stems")
@@ -45,7 +45,7 @@ def test_an_impatient_user(desk):
     assert desk.files() == before
 
 
-def test_an_older_output_outlives_ctrl_c(desk):
+def test_ctrl_c_keeps_an_older_output(desk):
     song = desk.make_song(seconds=120)
     (desk.folder / "out.wav").write_text("old")
     before = desk.files()
@@ -84,7 +84,7 @@ def test_a_bug_is_one_line_that_asks_for_a_report(monkeypatch, capsys):
     assert line.count("\n") == 1
 
 
-def test_the_traceback_can_be_had(monkeypatch, capsys):
+def test_the_traceback_can_be_shown(monkeypatch, capsys):
     monkeypatch.setenv("STEMBRIDGE_DEBUG", "1")
     assert main(["remix", "nowhere.wav", "-o", "out.wav"]) == 2
     assert "Traceback" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Videos on the command line: their sound is remixed and put back."""
+"""Videos on the command line: their sound is remixed and written back."""
 
 import av
 import numpy as np
@@ -49,7 +49,7 @@ def test_a_video_keeps_its_picture(desk, suffix):
     assert level(new) == pytest.approx(level(clip) / 10, rel=0.1)
 
 
-def test_a_video_is_written_over_itself_only_by_force(desk):
+def test_a_video_overwrites_itself_only_by_force(desk):
     clip = make_clip(desk.folder / "clip.mp4")
     before, loud = pictures(clip), level(clip)
     faders = [word for stem in ("vocals", "drums", "bass", "other") for word in (f"--{stem}", "-20")]
@@ -79,7 +79,7 @@ def test_a_video_that_cannot_be_written_becomes_mkv(desk):
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_what_is_no_video_and_what_has_no_sound(desk):
+def test_files_that_are_not_videos_or_have_no_sound(desk):
     desk.make_song("song.mp3")
     line = desk.refused("remix", "--vocals=-6", "song.mp3", "-o", "song.mp4", "--model", desk.model, here=True)
     assert "song.mp3 is not a video; write an audio file, such as .m4a" in line

@@ -1,4 +1,4 @@
-"""`stembridge vst3`: plugins are installed, listed, checked and removed, ours only."""
+"""`stembridge vst3`: install, list, check and remove StemBridge's plugins, and leave others alone."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ class Louder:
 
 @pytest.fixture
 def desk(desk, monkeypatch):
-    """With a home of its own."""
+    """Make a desk with its own home folder."""
     monkeypatch.setenv("HOME", str(desk.folder))
     return desk
 
@@ -47,7 +47,7 @@ def edit_descriptor(bundle, old, new):
 
 
 def test_install_list_check_remove(desk):
-    """In processes of their own, as users do."""
+    """Run in separate processes, as users do."""
     result = desk.run("vst3", "install")
     assert (result.returncode, result.stderr) == (0, "")
     bundle = desk.folder / ".vst3" / "StemBridge.vst3"
@@ -92,7 +92,7 @@ def test_check_works_without_an_installed_plugin(desk):
     assert not (desk.folder / ".vst3").exists()
 
 
-def test_another_model_has_a_name_of_its_own(desk):
+def test_another_model_has_another_name(desk):
     assert desk.call("vst3", "install", "--model", desk.model, "--dir", "plugins").returncode == 0
     assert desk.call("vst3", "install", "--model", desk.model, "--dir", "plugins", "--name", "Mine 2").returncode == 0
     assert desk.call("vst3", "install", "--dir", "plugins").returncode == 0
@@ -106,25 +106,25 @@ def test_another_model_has_a_name_of_its_own(desk):
     assert "StemBridge tiny_live" in result.stdout
 
 
-def test_installed_again_it_replaces_itself(desk):
+def test_installing_again_replaces_the_plugin(desk):
     for _ in range(2):
         assert desk.call("vst3", "install", "--dir", "plugins").returncode == 0
     assert [path.name for path in (desk.folder / "plugins").iterdir()] == ["StemBridge.vst3"]
 
 
-def test_a_processor_of_ones_own(desk):
+def test_a_users_own_processor(desk):
     (desk.folder / "louder.py").write_text(NOISY)
     result = desk.run("vst3", "install", "louder:Louder", "--dir", "plugins")
     assert (result.returncode, result.stderr) == (0, "")
     ((name, _, *sound, _, works),) = rows(desk.call("vst3", "list", "--dir", "plugins"))
     assert (name, sound, works) == ("Louder", ["processor", "louder:Louder"], "yes")
     assert read_bundle(desk.folder / "plugins" / "Louder.vst3").latencies[48000] == (0, 0, -1)
-    result = desk.run("vst3", "check", "plugins/Louder.vst3")  # whose worker does not look in the current folder
+    result = desk.run("vst3", "check", "plugins/Louder.vst3")  # its worker does not search the current folder
     assert (result.returncode, result.stderr) == (0, "")
     assert "gain_db" in result.stdout
 
 
-def test_what_does_not_null_is_said(desk):
+def test_a_plugin_that_changes_audio_is_reported(desk):
     (desk.folder / "louder.py").write_text(NOISY)
     parameters = {"gain_db": Parameter(0.0, 6.0, 6.0)}
     arguments = worker_arguments("louder:Louder", {}, parameters, [str(desk.folder)])
@@ -133,7 +133,7 @@ def test_what_does_not_null_is_said(desk):
     assert (result.returncode, result.stderr) == (1, "stembridge: Wrong: audio comes back changed\n")
 
 
-def test_a_plugin_whose_environment_is_gone(desk):
+def test_a_plugin_whose_environment_is_missing(desk):
     assert desk.call("vst3", "install", "--dir", "plugins").returncode == 0
     edit_descriptor(desk.folder / "plugins" / "StemBridge.vst3", sys.executable, "/gone/bin/python")
     (line,) = desk.call("vst3", "list", "--dir", "plugins").stdout.splitlines()[2:]
@@ -155,7 +155,7 @@ def test_a_plugin_of_another_version(desk):
     assert "install it again" in line
 
 
-def test_plugins_of_others_are_passed_over_and_left_alone(desk):
+def test_other_plugins_are_left_alone(desk):
     (desk.folder / "plugins" / "Foreign.vst3" / "Contents").mkdir(parents=True)
     (desk.folder / "plugins" / "File.vst3").write_text("")
     assert rows(desk.call("vst3", "list", "--dir", "plugins")) == []
@@ -165,7 +165,7 @@ def test_plugins_of_others_are_passed_over_and_left_alone(desk):
 
 
 @pytest.mark.parametrize("name", ["../StemBridge", "..", ".", "", "/etc", "StemBridge.vst3/..", "stembridge"])
-def test_names_to_remove_never_leave_the_folder(desk, name):
+def test_nothing_outside_the_folder_can_be_removed(desk, name):
     assert desk.call("vst3", "install", "--dir", ".").returncode == 0
     (desk.folder / "plugins").mkdir()
     assert repr(name) in desk.refused("vst3", "remove", name, "--dir", "plugins", here=True)
