@@ -1,4 +1,4 @@
-"""What timelines sound like, and MIDI files of any kind."""
+"""Gains of timelines, and MIDI files of any kind."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from stembridge.engine.gains import Faders
 
 @pytest.fixture(scope="session")
 def ride() -> Callable[..., NDArray[np.float64]]:
-    """(automation, rate, n, cuts) -> the linear gains that the engine's faders make of it, (stems, n)."""
+    """(automation, rate, n, cuts) -> the linear gains of the engine's faders that follow it, (stems, n)."""
 
     def ride(automation: Automation, rate: int, n: int, cuts: Iterable[int] = ()) -> NDArray[np.float64]:
         faders = Faders(automation.stems, rate, automation.initial())
@@ -28,7 +28,7 @@ def ride() -> Callable[..., NDArray[np.float64]]:
 
 
 def number(value: int) -> bytes:
-    """A number as MIDI files write times and lengths: seven bits a byte, the highest first."""
+    """Encode a number as MIDI files do for times and lengths: seven bits per byte, highest first."""
     digits = [value & 0x7F]
     while value := value >> 7:
         digits.insert(0, value & 0x7F | 0x80)

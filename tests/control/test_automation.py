@@ -1,4 +1,4 @@
-"""The timeline: what is drawn is what the faders do, to the sample, however the song is cut."""
+"""The timeline: faders follow it to the sample, whatever the block lengths."""
 
 import itertools
 import math
@@ -21,7 +21,7 @@ def linear(gain_db):
 
 
 def cut_anywhere(automation, cuts, n, rate):
-    """All moves as (sample, stem, gain), asked for piece by piece."""
+    """Return all moves as (sample, stem, gain), asked for piece by piece."""
     moves, start = [], 0
     for length in [*cuts, n]:
         stop = min(start + length, n)
@@ -49,7 +49,7 @@ def test_times_in_samples_are_taken_as_they_are():
     assert ride.initial() == {"drums": 3.0}
 
 
-def test_what_is_at_zero_is_where_faders_start_and_no_move():
+def test_a_point_at_time_0_is_where_faders_start_and_not_a_move():
     ride = Automation([(0, "vocals", -6), (0, "vocals", -3), (0.0, "drums", -80, "db"), (1e-9, "bass", 3)])
     assert ride.initial() == {"vocals": -3.0, "drums": -80.0}
     assert ride.moves(0, 100, 44100) == [(0, "bass", 3.0)]
@@ -60,12 +60,12 @@ def test_a_stem_that_begins_with_a_ramp_starts_at_unity():
     assert ride.initial() == {"vocals": 0.0}
 
 
-def test_of_several_points_at_one_time_the_last_counts(ride):
+def test_the_last_of_several_points_at_one_time_wins(ride):
     jump = Automation(unit="samples").step("vocals", 100, -80).step("vocals", 100, 6).step("vocals", 100, -20)
     np.testing.assert_allclose(ride(jump, 8000, 1000)[0, 300:], linear(-20), rtol=1e-6)
 
 
-def test_what_is_below_silence_is_silence():
+def test_gains_below_silence_are_silence():
     ride = Automation().step("vocals", 1, float("-inf")).ramp("vocals", 2, 3, -1000)
     assert [point.gain_db for point in ride.points] == [-80.0, math.nan, -80.0]
 
@@ -74,7 +74,7 @@ def test_what_is_below_silence_is_silence():
     points=st.lists(st.tuples(st.integers(0, 3000), stems, levels, shapes), max_size=12),
     cuts=st.lists(st.integers(0, 900), max_size=12),
 )
-def test_moves_are_the_same_however_the_song_is_cut(points, cuts):
+def test_moves_do_not_depend_on_the_block_lengths(points, cuts):
     ride = Automation(points, unit="samples")
     whole = ride.moves(0, 4000, 8000)
     assert cut_anywhere(ride, cuts, 4000, 8000) == whole
@@ -116,7 +116,7 @@ def test_a_linear_ramp_is_a_line_at_the_faders(ride, rate, start, stop, from_db,
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize(("from_db", "to_db"), [(0, -60), (-60, 12), (6, -6)])
-def test_a_ramp_in_db_is_a_line_in_db_but_for_chords_of_one_glide(ride, rate, from_db, to_db):
+def test_a_ramp_in_db_is_a_line_in_db_within_the_chord_of_a_glide(ride, rate, from_db, to_db):
     automation = Automation().step("vocals", 0, from_db).ramp("vocals", 0.1, 0.9037, to_db)
     out = ride(automation, rate, rate)[0]
     begin, end = round(0.1 * rate), round(0.9037 * rate)
@@ -150,7 +150,7 @@ def test_a_ramp_starts_where_the_stem_is():
 
 
 @pytest.mark.parametrize("shape", ["linear", "db"])
-def test_faders_that_are_given_are_where_ramps_begin(ride, shape):
+def test_ramps_begin_at_the_given_faders(ride, shape):
     start = {"vocals": -20, "drums": -30, "bass": 3, "other": -80}
     first = Automation([(1000, "vocals", -6, shape)], unit="samples").ramp("drums", 1000, 2000, -6, shape=shape)
     started = first.step("bass", 1000, 0).starting(start)
@@ -159,13 +159,13 @@ def test_faders_that_are_given_are_where_ramps_begin(ride, shape):
     for stem, begin, end in [("vocals", 0, 1000), ("drums", 1000, 2000)]:
         before = np.float32(linear(start[stem]))
         assert (out[stem][:begin] == before).all()
-        assert (np.diff(out[stem][begin:end]) > 0).all(), "it goes up, and up only"
+        assert (np.diff(out[stem][begin:end]) > 0).all(), "it only rises"
         np.testing.assert_allclose(out[stem][end - 1 :], linear(-6), rtol=1e-6)
     assert not out["other"].any()
-    assert first.initial() == {"vocals": 0, "drums": 0}, "the automation itself is as it was"
+    assert first.initial() == {"vocals": 0, "drums": 0}, "the automation itself is unchanged"
 
 
-def test_a_ramp_replaces_what_was_between(ride):
+def test_a_ramp_replaces_the_points_that_it_covers(ride):
     drawn = Automation(unit="samples").step("vocals", 1500, -20).step("vocals", 2000, 3).ramp("vocals", 1000, 2000, -6)
     assert [point[0] for point in drawn.points] == [1000, 2000, 2000]
     out = ride(drawn, 8000, 4000)[0]
@@ -216,7 +216,7 @@ def test_lines_join_at_their_corners(ride):
     np.testing.assert_allclose(out, line, rtol=0, atol=1.01e-4)
 
 
-def test_a_step_in_the_middle_of_a_ramp_is_a_jump_from_where_it_goes_on(ride):
+def test_after_a_step_within_a_ramp_the_ramp_goes_on_from_there(ride):
     automation = Automation(unit="samples").ramp("vocals", 1000, 3000, -80, shape="linear").step("vocals", 2000, 0)
     out = ride(automation, 8000, 4000)[0]
     assert (out[:1000] == 1).all()
@@ -224,14 +224,14 @@ def test_a_step_in_the_middle_of_a_ramp_is_a_jump_from_where_it_goes_on(ride):
     np.testing.assert_allclose(out[2320:3000], 1 - np.arange(321, 1001) / 1000, atol=1.01e-4)
 
 
-def test_a_step_where_a_ramp_begins_is_where_it_begins(ride):
+def test_a_ramp_begins_at_the_gain_of_a_step_at_its_start(ride):
     automation = Automation(unit="samples").ramp("vocals", 1000, 3000, -80, shape="linear").step("vocals", 1000, -6)
     assert len(automation.points) == 3
     out = ride(automation, 8000, 4000)[0]
     np.testing.assert_allclose(out[1320:3000], linear(-6) * (1 - np.arange(321, 2001) / 2000), atol=1.01e-4)
 
 
-def test_a_ramp_of_years_costs_what_a_block_of_it_does():
+def test_a_ramp_of_years_costs_no_more_than_its_block():
     ride = Automation().ramp("vocals", 0, 1e9, -80)
     start = 44100 * 500_000_000
     moves = ride.moves(start, start + 44100, 44100)
@@ -239,7 +239,7 @@ def test_a_ramp_of_years_costs_what_a_block_of_it_does():
     assert all(gain == pytest.approx(-40) for _, _, gain in moves)
 
 
-def test_drawing_more_is_heard_at_once():
+def test_points_added_later_act_at_once():
     ride = Automation().step("vocals", 1, -6)
     assert len(ride.moves(0, 100_000, 44100)) == 1
     ride.step("vocals", 0.5, -3)
@@ -251,7 +251,7 @@ def test_drawing_more_is_heard_at_once():
 
 @pytest.mark.parametrize("rate", [8000, 44100])
 @pytest.mark.parametrize("points_per_second", [5, 50, 60, 100, 1000])
-def test_curves_are_followed_whatever_their_density(ride, rate, points_per_second):
+def test_curves_of_any_density_are_followed(ride, rate, points_per_second):
     times = np.arange(2 * points_per_second + 1) / points_per_second
     curves = np.stack([-20 + 15 * np.sin(5 * times), -30 * times / 2])
     automation = Automation.from_array(curves, ["vocals", "drums"], points_per_second)
@@ -262,7 +262,7 @@ def test_curves_are_followed_whatever_their_density(ride, rate, points_per_secon
     np.testing.assert_allclose(20 * np.log10(out), wanted, rtol=0, atol=0.2 if points_per_second > 50 else 0.05)
 
 
-def test_dense_curves_are_not_followed_by_more_moves_than_faders_can_make():
+def test_dense_curves_make_no_more_moves_than_faders_can_follow():
     ride = Automation.from_array(np.zeros((1, 10_000)), ["vocals"], 10_000)
     assert len(ride.moves(0, 44100, 44100)) <= 51
 
@@ -293,12 +293,12 @@ def test_a_wrong_array_says_why(curves, points_per_second, says):
         ([[0.0]], ["vocals"], "1", "'1' points per second do not work"),
     ],
 )
-def test_what_is_no_array_of_gains_says_why(curves, stems, points_per_second, says):
+def test_values_that_are_not_an_array_of_gains_are_refused_with_a_reason(curves, stems, points_per_second, says):
     with pytest.raises(ControlError, match=says):
         Automation.from_array(curves, stems, points_per_second)
 
 
-# --- what is refused
+# --- refused input
 
 
 @pytest.mark.parametrize(
@@ -348,6 +348,6 @@ def test_a_ramp_that_goes_back_says_so():
     assert ride.points == ()
 
 
-def test_an_unknown_unit_says_which_there_are():
+def test_an_unknown_unit_is_refused_with_the_known_units():
     with pytest.raises(ControlError, match="'beats' is unknown; give seconds or samples"):
         Automation(unit="beats")

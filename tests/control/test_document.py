@@ -1,4 +1,4 @@
-"""docs/automation.md says what the code does, and its examples work."""
+"""docs/automation.md is true of the code, and its examples work."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def test_the_program_runs(tiny_live_model, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_table_is_what_the_text_says(tmp_path):
+def test_the_table_agrees_with_the_text(tmp_path):
     (tmp_path / "ride.csv").write_text(example("csv"))
     ride = Automation.from_csv(tmp_path / "ride.csv")
     assert ride.initial() == {"vocals": -80.0, "drums": 0.0}
@@ -55,7 +55,7 @@ def test_the_map_loads_and_shows_the_defaults(tmp_path):
     assert not said
 
 
-def test_all_that_there_is_is_named():
+def test_all_features_are_named():
     tables = set(re.findall(r"^\| `(\w+)`", DOCUMENT, re.MULTILINE)) - {"control"}  # which is a heading
     types = [part["properties"].get("type", {}).get("const") for part in SCHEMA["$defs"].values()]
     controls = [kind for kind in types if kind]
@@ -64,7 +64,7 @@ def test_all_that_there_is_is_named():
         assert name == "$schema" or f"`{name}`" in DOCUMENT or f'"{name}"' in DOCUMENT
 
 
-def test_the_numbers_are_the_codes():
+def test_the_numbers_agree_with_the_code():
     fader = load_map("general").bindings[0]
     assert fader.gain_db(50) - fader.gain_db(49) == pytest.approx(0.8)
     assert fader.gain_db(127) - fader.gain_db(126) == pytest.approx(0.44, abs=0.005)

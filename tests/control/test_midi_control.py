@@ -1,4 +1,4 @@
-"""A controller moves what is playing: real connections, floods, cables that are pulled, and the performance again."""
+"""A controller moves faders while audio plays: real connections, floods, pulled cables, recorded performances."""
 
 import json
 import random
@@ -43,20 +43,20 @@ def let_go(number):
 def eventually(condition, what="it"):
     stop = time.monotonic() + 30
     while not condition():
-        assert time.monotonic() < stop, f"{what} did not happen"
+        assert time.monotonic() < stop, f"{what}: did not happen in 30 s"
         time.sleep(0.001)
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
-    """Ports are looked for often."""
+    """Look for ports often."""
     for module in (listener, ports):
         monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.02)
 
 
 @pytest.fixture
 def stage(tmp_path):
-    """A map with a control of each kind; fields go before its own."""
+    """Return a function that makes a map with a control of each kind; fields override its own."""
 
     def stage(**fields):
         def bind(kind, number, action, stem, **more):
@@ -82,7 +82,7 @@ def stage(tmp_path):
 
 
 class Desk:
-    """Faders as attributes, which remember what they were set to."""
+    """Faders as attributes, which record the values that they are set to."""
 
     def __init__(self, **attributes):
         self.sets = []
@@ -99,7 +99,7 @@ def make_desk(*kinds):
     return Desk(**{f"{stem}_{kind}": 0.0 if kind == "db" else False for stem in STEMS for kind in kinds})
 
 
-# --- what is moved
+# --- targets
 
 
 def test_a_processor_over_the_network(midi_device, tiny_live_model):
@@ -144,7 +144,7 @@ def test_a_stem_whose_parameter_has_another_name(midi_device, make_model):
 
 
 def moved(desk, midi_map, *messages):
-    """What of an object is set by these, each applied before the next."""
+    """Apply messages one by one; return the attributes that changed."""
     port = EchoPort()
     with MidiControl(desk, midi_map, port):
         for message in messages:
@@ -198,14 +198,14 @@ def test_stems_that_the_object_lacks_are_left_out(midi_device):
     assert desk.sets == [("drums_db", pytest.approx(-40))]
 
 
-def test_what_has_no_faders_is_refused():
+def test_an_object_without_faders_is_refused():
     with pytest.raises(
         ControlError, match="the target, of type list, has no set_gains_db, and no attribute vocals_db, drums_db"
     ):
         MidiControl([], "general", EchoPort())
 
 
-def test_what_the_target_refuses_is_told_once_and_changes_nothing_else(midi_device):
+def test_a_value_that_the_target_refuses_is_reported_once_and_changes_nothing_else(midi_device):
     class Moody(Desk):
         def __setattr__(self, name, value):
             if name == "vocals_db":
@@ -224,7 +224,7 @@ def test_what_the_target_refuses_is_told_once_and_changes_nothing_else(midi_devi
     assert lines == ["MIDI: a gain could not be set: RuntimeError: not now"]
 
 
-def test_a_fader_that_is_refused_takes_no_other_with_it(midi_device):
+def test_a_fader_that_is_refused_does_not_stop_the_others(midi_device):
     class Narrow(Desk):
         def __setattr__(self, name, value):
             if name == "vocals_db" and value < -60:
@@ -256,7 +256,7 @@ def test_before_the_start_and_after_the_close_nothing_can_be_moved(call):
         call(control)
 
 
-def test_a_function_of_the_programs_that_fails_ends_nothing(midi_device, caplog):
+def test_a_callback_that_fails_does_not_stop_control(midi_device, caplog):
     def lost():
         raise RuntimeError("where\nam I")
 
@@ -279,7 +279,7 @@ def test_a_function_of_the_programs_that_fails_ends_nothing(midi_device, caplog)
 
 
 class Called(BaseInput):
-    """As python-rtmidi's: it calls."""
+    """A port that calls, as python-rtmidi's do."""
 
     callback = None
 
@@ -292,10 +292,10 @@ def test_an_open_port_that_calls():
         port.callback(cc(16, 50))
         eventually(lambda: desk.sets)
     assert port.callback is None
-    assert not port.closed, "it is its owner's"
+    assert not port.closed, "its owner must close it"
 
 
-def test_an_open_port_of_a_connection_of_mido(midi_device):
+def test_an_open_port_of_a_mido_connection(midi_device):
     host, number = midi_device.name.split(":")
     desk, port = make_desk("db"), mido.sockets.connect(host, int(number))
     lines = []
@@ -328,7 +328,7 @@ def test_a_server_takes_one_connection_after_another():
                 device.sendall(cc(16, value).bin())
                 wanted = pytest.approx(-40 if value == 50 else -20)
                 eventually(lambda wanted=wanted: desk.vocals_db == wanted)
-                while device.recv(3)[:2] != b"\xb0\x10":  # it is told where the first fader is
+                while device.recv(3)[:2] != b"\xb0\x10":  # it is sent the position of the first fader
                     pass
         eventually(lambda: len(lines) == 3)
     name = f"MIDI port :{number}"
@@ -337,7 +337,7 @@ def test_a_server_takes_one_connection_after_another():
 
 
 @pytest.mark.parametrize("port", [9080, 3.5, object(), ["nano"], b"nano", {}])
-def test_what_is_no_port_is_refused(port):
+def test_an_object_that_is_not_a_port_is_refused(port):
     with pytest.raises(ControlError, match="is not a MIDI port; give a name, host:port, or an open port of mido"):
         MidiControl(make_desk("db"), GENERAL, port).start()
 
@@ -350,7 +350,7 @@ def test_a_cable_that_is_pulled_and_put_back(midi_device, times, caplog):
             midi_device.send(cc(16, value))
             eventually(lambda value=value: len(desk.sets) == 2 * value - 1)
             midi_device.unplug()
-            time.sleep(0.1)  # several times of looking in vain
+            time.sleep(0.1)  # several searches find nothing
             midi_device.plug_in()
             midi_device.send(cc(17, value))
             eventually(lambda value=value: len(desk.sets) == 2 * value)
@@ -358,7 +358,7 @@ def test_a_cable_that_is_pulled_and_put_back(midi_device, times, caplog):
     assert caplog.messages == [f"{line} gone; it will be opened again when it returns", f"{line} back"] * times
 
 
-def test_control_ends_while_a_cable_is_out(midi_device):
+def test_control_can_end_while_a_cable_is_pulled(midi_device):
     control = MidiControl(make_desk("db"), GENERAL, midi_device.name, report=[].append)
     before = threading.active_count()
     with control:
@@ -398,7 +398,7 @@ def test_it_is_started_once_and_a_failed_start_can_be_tried_again(midi_device):
         ("a..b:9080", r"MIDI port a\.\.b:9080: "),
     ],
 )
-def test_a_network_port_that_cannot_be_says_so_in_one_line(port, says):
+def test_an_impossible_network_port_is_refused_in_one_line(port, says):
     with pytest.raises(ControlError, match=says) as error:
         Listener(port, print)
     assert "\n" not in str(error.value)
@@ -409,7 +409,7 @@ def test_a_server_whose_port_is_taken_says_so(midi_device):
         Listener(f":{midi_device.name.rpartition(':')[2]}", print)
 
 
-def test_a_message_that_the_program_cannot_use_is_told_once_and_ends_nothing(midi_device):
+def test_an_error_in_a_callback_is_reported_once_and_ends_nothing(midi_device):
     got, lines = [], []
 
     def receive(message):
@@ -454,7 +454,7 @@ def test_a_port_that_fails_is_opened_again(error):
     assert lines == [f"MIDI port desk {failed}", "MIDI port desk is back"] * 2
 
 
-def test_a_port_that_always_fails_is_not_opened_all_the_time(monkeypatch):
+def test_a_port_that_always_fails_is_not_reopened_without_pause(monkeypatch):
     class Port:
         name, polled = "desk", 0
 
@@ -470,7 +470,7 @@ def test_a_port_that_always_fails_is_not_opened_all_the_time(monkeypatch):
     assert 2 <= port.polled <= 6
 
 
-def test_values_that_cannot_be_used_are_told_once_and_end_nothing():
+def test_unusable_values_are_reported_once_and_end_nothing():
     used, lines = [], []
 
     def use(table):
@@ -491,7 +491,7 @@ def test_values_that_cannot_be_used_are_told_once_and_end_nothing():
 
 @pytest.fixture
 def driver(monkeypatch):
-    """What a driver has: (inputs, outputs) by name, None where nobody has opened one."""
+    """Make a driver: (inputs, outputs) by name, None for a port that is not open."""
     inputs, outputs = {}, {}
 
     class Input(BaseInput):
@@ -521,7 +521,7 @@ def driver(monkeypatch):
     mido.set_backend(before)
 
 
-def test_a_port_by_name_calls_and_is_told(driver):
+def test_a_port_by_name_sends_and_receives(driver):
     inputs, outputs = driver
     inputs |= {"Midi Through:0 14:0": None, "nano:nano MIDI 1 20:0": None}
     outputs |= {"Midi Through:0 14:0": None, "nano:nano MIDI 1 20:0": None}
@@ -548,13 +548,13 @@ def test_a_port_by_name_calls_and_is_told(driver):
         ("bb", "b:bb 21:0"),
     ],
 )
-def test_which_port_is_meant(driver, wanted, found):
+def test_part_of_a_name_finds_the_port(driver, wanted, found):
     driver[0].update(dict.fromkeys(["Midi Through:Midi Through Port-0 14:0", "b:b 20:0", "b:bb 21:0"]))
     with Listener(wanted, print) as listener:
         assert listener.name == found
 
 
-def test_a_device_that_is_pulled_and_put_back_has_another_number(driver):
+def test_a_replugged_device_is_found_under_another_number(driver):
     inputs, outputs = driver
     inputs["nano 20:0"] = outputs["nano 20:0"] = None
     desk, lines = make_desk("db"), []
@@ -576,7 +576,7 @@ def test_a_device_that_is_pulled_and_put_back_has_another_number(driver):
     ]  # fmt: skip
 
 
-def test_a_driver_that_fails_is_asked_again(driver, monkeypatch):
+def test_a_driver_that_fails_is_tried_again(driver, monkeypatch):
     inputs, _ = driver
     inputs["nano 20:0"] = None
     got, lines = [], []
@@ -601,7 +601,7 @@ def test_a_driver_that_fails_is_asked_again(driver, monkeypatch):
     ]
 
 
-def test_a_name_that_is_not_there_names_those_that_are(driver):
+def test_an_unknown_name_is_refused_with_the_known_names(driver):
     with pytest.raises(ControlError, match=r"no MIDI port 'nano': this machine has no MIDI ports; plug a device in"):
         Listener("nano", print)
     driver[0]["Midi Through 14:0"] = None
@@ -640,7 +640,7 @@ def test_without_a_sequencer_it_says_so(monkeypatch, tmp_path, there):
 
 
 def test_a_virtual_port_of_this_machine():
-    """Through the real driver: a port that somebody else has made, pulled and put back."""
+    """Use the real driver, and a port of another program that is unplugged and plugged in again."""
     try:
         port_names()
     except ControlError as error:
@@ -670,7 +670,7 @@ def test_a_virtual_port_of_this_machine():
 
 @pytest.fixture
 def held(midi_device, stage, tiny_live_model):
-    """Vocals soloed by a button that is down; the control, the processor, and what it reported."""
+    """Solo vocals by a button that is down; yield the control, the processor and the reported lines."""
     processor, lines = StemProcessor(tiny_live_model), []
     control = MidiControl(processor, stage(feedback=True), midi_device.name, position=lambda: 0, report=lines.append)
     with control:
@@ -680,7 +680,7 @@ def held(midi_device, stage, tiny_live_model):
 
 
 @pytest.mark.parametrize("message", [cc(123, 0), cc(120, 0), cc(121, 0), mido.Message("reset")])
-def test_a_message_lets_it_go(midi_device, held, message):
+def test_a_message_releases_the_button(midi_device, held, message):
     _, processor, _ = held
     midi_device.send(message)
     eventually(lambda: not processor.soloed)
@@ -688,7 +688,7 @@ def test_a_message_lets_it_go(midi_device, held, message):
     eventually(lambda: processor.soloed, "the next press")
 
 
-def test_a_lost_connection_lets_it_go(midi_device, held):
+def test_a_lost_connection_releases_the_button(midi_device, held):
     control, processor, lines = held
     midi_device.unplug()
     eventually(lambda: not processor.soloed)
@@ -696,13 +696,13 @@ def test_a_lost_connection_lets_it_go(midi_device, held):
     eventually(lambda: lines)
 
 
-def test_the_end_of_control_lets_it_go(held):
+def test_the_end_of_control_releases_the_button(held):
     control, processor, _ = held
     control.close()
     assert processor.soloed == ()
 
 
-def test_a_file_lets_it_go(midi_file, stage):
+def test_a_message_in_a_file_releases_the_button(midi_file, stage):
     for release in (b"\xb0\x7b\x00", b"\xb0\x79\x00", b"\xf7\x01\xff"):
         path = midi_file([(0, bytes([0x90, 50, 90])), (480, release)])
         points = Automation.from_midi(path, stage()).points
@@ -716,14 +716,14 @@ def stream(*messages):
     return b"".join(message.bin() for message in messages)
 
 
-def test_bytes_are_messages_however_they_are_cut():
+def test_bytes_make_the_same_messages_however_they_are_split():
     messages = [cc(16, 5), press(3), mido.Message("program_change", program=7), mido.Message("pitchwheel", pitch=-3)]
     for cut in range(len(stream(*messages))):
         parser = Parser()
         assert parser.feed(stream(*messages)[:cut]) + parser.feed(stream(*messages)[cut:]) == messages
 
 
-def test_a_status_that_is_left_out_and_a_clock_amid_a_message():
+def test_running_status_and_a_clock_within_a_message():
     parser = Parser()
     assert parser.feed(bytes([5, 0xB0, 16, 0xF8, 1, 16, 2, 0xFE, 17, 3])) == [cc(16, 1), cc(16, 2), cc(17, 3)]
     assert parser.feed(bytes([0xF0, 1, 2, 0xF8, 3, 0xF7, 16, 4])) == [], "nothing follows system exclusive"
@@ -781,11 +781,11 @@ def test_a_flood_takes_no_memory_and_the_last_value_wins():
         for control in range(16, 20):
             port.callback(cc(control, 100))
         free.set()
-    assert len(desk.sets) == 1 + 4, "all that came while the target was busy is one value a fader"
+    assert len(desk.sets) == 1 + 4, "messages for a busy target are merged into one value per fader"
     assert dict(desk.sets) == {f"{stem}_db": 0.0 for stem in STEMS}
 
 
-def test_a_flood_over_the_network_leaves_the_sound_as_it_is(midi_device, tiny_live_model):
+def test_a_flood_over_the_network_does_not_change_the_sound(midi_device, tiny_live_model):
     processor, still = StemProcessor(tiny_live_model), StemProcessor(tiny_live_model)
     audio = np.random.default_rng(0).uniform(-0.3, 0.3, (2, 256 * 60)).astype(np.float32)
     flood = stream(*(cc(16 + k % 4 if k % 2 else 90, 100) for k in range(10_000)))
@@ -802,10 +802,10 @@ def test_a_flood_over_the_network_leaves_the_sound_as_it_is(midi_device, tiny_li
         assert processor.gains_db["vocals"] == -80
 
 
-def test_a_device_that_does_not_listen_stops_nothing(midi_device):
+def test_a_device_that_does_not_read_stops_nothing(midi_device):
     desk = make_desk("db")
     mackie = load_map("mackie")
-    chatty = replace(mackie, bindings=mackie.bindings * 30_000)  # more to tell than the network holds
+    chatty = replace(mackie, bindings=mackie.bindings * 30_000)  # more messages than the network buffers
     with MidiControl(desk, mackie, midi_device.name) as control:
         midi_device.port._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         control._listener._source._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
@@ -867,7 +867,7 @@ def test_a_program_selects_a_preset_and_faders_are_picked_up_after_it(midi_devic
         eventually(lambda: processor.gains_db["vocals"] == -80)
         assert processor.gains_db == {"vocals": -80, "drums": 0, "bass": 0, "other": 0}
         midi_device.send(cc(16, 76), cc(17, 60))
-        midi_device.send(cc(20, 1))  # a turn is never held off
+        midi_device.send(cc(20, 1))  # an encoder needs no pickup
         eventually(lambda: processor.gains_db["bass"] != 0)
         assert processor.gains_db == {"vocals": -80, "drums": 0, "bass": 0.3, "other": 0}, "no fader is there yet"
         midi_device.send(cc(16, 0), cc(16, 50))
@@ -890,16 +890,16 @@ def test_a_preset_may_be_gains_or_a_file_and_is_checked_at_once(midi_device, tmp
             control.load_preset({"vocals": float("nan")})
 
 
-# --- what the program moves
+# --- changes made by the program
 
 
-def test_what_the_program_moves_the_controls_know(midi_device, tiny_live_model):
-    """Pickup, toggles, motors and lights."""
+def test_controls_follow_changes_made_by_the_program(midi_device, tiny_live_model):
+    """They follow with pickup, toggles, motors and lights."""
     processor = StemProcessor(tiny_live_model)
     processor.mute("other")
     desk_map = replace(load_map("mackie"), takeover="pickup-after-preset")
     with MidiControl(processor, desk_map, midi_device.name) as control:
-        for _ in range(12):  # where all stands
+        for _ in range(12):  # all current positions
             midi_device.receive()
         control.set_gains_db(vocals=-40, bass=-100)
         position = desk_map.bindings[0].position
@@ -934,11 +934,11 @@ def test_a_map_whose_presets_cannot_be_used_is_refused_before_the_start(preset, 
         MidiControl(Desk(vocals_db=0.0, drums_db=0.0), replace(GENERAL, bindings=(binding,)), EchoPort())
 
 
-# --- the performance again
+# --- recorded performances
 
 
 def watch(control):
-    """A function that waits until so many messages in all have come and done all they do."""
+    """Return a function that waits until a number of messages, in all, have arrived and taken effect."""
     translate, apply, put = control._translator.feed, control._wanted._use, control._wanted.put
     fed, asked, applied = [], {}, {}
 
@@ -963,7 +963,7 @@ def watch(control):
 
 
 def perform(processor, midi_map, device, audio, script):
-    """Play a song in blocks; what the script has for a block comes before it. Returns the aligned sound and control."""
+    """Play a song in blocks, each after the messages of its script; return the aligned sound and the control."""
     done, sent = 0, 0
     out = []
     sizes = random.Random(0)
@@ -1000,7 +1000,9 @@ START = {"vocals": -12.0, "bass": -3.3, "drums": 1.0}
 
 @pytest.mark.parametrize("takeover", ["jump", "pickup-after-preset"])
 @pytest.mark.parametrize("rate", [44100, 48000, 96000])
-def test_a_performance_renders_again(midi_device, stage, tmp_path, tiny_live_model, noise, rate, takeover):
+def test_a_recorded_performance_renders_the_same_sound(
+    midi_device, stage, tmp_path, tiny_live_model, noise, rate, takeover
+):
     midi_map, audio = stage(takeover=takeover), noise(2, 24_000)
     processor = StemProcessor(tiny_live_model, rate, gains_db=START)
     sound, control = perform(processor, midi_map, midi_device, audio, SCRIPT)
@@ -1019,9 +1021,7 @@ def test_a_performance_renders_again(midi_device, stage, tmp_path, tiny_live_mod
     assert np.abs(sound - audio).max() > 0.1
 
 
-def test_a_performance_with_pickup_and_of_buttons_that_are_down_already(
-    midi_device, stage, tmp_path, tiny_live_model, noise
-):
+def test_a_recorded_performance_with_pickup_and_held_buttons(midi_device, stage, tmp_path, tiny_live_model, noise):
     midi_map, audio = stage(takeover="pickup"), noise(2, 12_000)
     processor = StemProcessor(tiny_live_model, gains_db=START)
     processor.solo("bass")
@@ -1053,7 +1053,9 @@ def test_pickup_is_in_the_file_too(midi_device, stage, tmp_path, tiny_live_model
     np.testing.assert_allclose(remix(audio, 44100, START, tiny_live_model, automation=ride), sound, rtol=0, atol=1e-6)
 
 
-def test_a_preset_without_a_button_is_in_the_file_as_nearly_as_the_controls_can(midi_device, tmp_path, tiny_live_model):
+def test_a_preset_without_a_button_is_in_the_file_as_nearly_as_the_controls_allow(
+    midi_device, tmp_path, tiny_live_model
+):
     processor = StemProcessor(tiny_live_model)
     done = 0
     with MidiControl(processor, GENERAL, midi_device.name, position=lambda: done) as control:
@@ -1071,8 +1073,8 @@ def test_a_preset_without_a_button_is_in_the_file_as_nearly_as_the_controls_can(
     assert points[1].gain_db == -80
 
 
-def test_a_fader_that_is_back_where_it_was_before_a_preset_is_in_the_file(stage, tmp_path, tiny_live_model):
-    """Both came in one block."""
+def test_a_fader_that_returns_to_its_gain_before_a_preset_is_in_the_file(stage, tmp_path, tiny_live_model):
+    """Both happen in one block."""
     control = MidiControl(StemProcessor(tiny_live_model), stage(takeover="jump"), EchoPort(), position=lambda: 0)
     recording = control.recording
     recording.add(44100, "gain", "vocals", -40.0)
@@ -1084,7 +1086,7 @@ def test_a_fader_that_is_back_where_it_was_before_a_preset_is_in_the_file(stage,
         assert [point.gain_db for point in ride.points if point.stem == "vocals"][-1] == pytest.approx(-40)
 
 
-def test_what_a_plugin_rounds_is_recorded_as_it_is(midi_device, tiny_live_model):
+def test_gains_that_a_plugin_rounds_are_recorded_as_rounded(midi_device, tiny_live_model):
     mix = StemMix(tiny_live_model)
     with MidiControl(mix, GENERAL, midi_device.name, position=lambda: 0) as control:
         midi_device.send(cc(16, 121))
@@ -1093,7 +1095,7 @@ def test_what_a_plugin_rounds_is_recorded_as_it_is(midi_device, tiny_live_model)
         assert control.recording.automation().initial()["vocals"] == mix.vocals_db != GENERAL.bindings[0].gain_db(121)
 
 
-def test_the_start_is_in_the_file_where_a_control_has_it(midi_device, tmp_path, tiny_live_model):
+def test_the_gains_at_the_start_are_in_the_file_if_a_control_can_send_them(midi_device, tmp_path, tiny_live_model):
     exact = GENERAL.bindings[0].gain_db(90)
     processor = StemProcessor(tiny_live_model, gains_db={"vocals": exact, "drums": -6.1})
     control = MidiControl(processor, GENERAL, midi_device.name, position=lambda: 0)
@@ -1116,7 +1118,7 @@ def test_mutes_at_the_start_are_in_the_file(midi_device, tmp_path, tiny_live_mod
     assert points == ((0.0, "bass", -80.0, "step"), (1.0, "bass", 0.0, "step"))
 
 
-def test_what_is_moved_before_the_song_sounds_is_where_it_starts(midi_device, tiny_live_model):
+def test_moves_before_the_song_sounds_set_its_start(midi_device, tiny_live_model):
     processor = StemProcessor(tiny_live_model)
     done = 100
     with MidiControl(processor, GENERAL, midi_device.name, position=lambda: done) as control:
@@ -1125,8 +1127,8 @@ def test_what_is_moved_before_the_song_sounds_is_where_it_starts(midi_device, ti
         assert control.recording.automation().initial()["vocals"] == pytest.approx(-40)
 
 
-def test_a_performance_on_a_plugin_renders_again(midi_device, tiny_live_model, noise):
-    """Its parameters act on the input: nothing is taken off."""
+def test_a_recorded_performance_on_a_plugin_renders_the_same_sound(midi_device, tiny_live_model, noise):
+    """Its parameters act on the input, so no latency is subtracted."""
     mix, audio, done, out = StemMix(tiny_live_model), noise(2, 10_240), 0, []
     moves = {2048: cc(0, 50), 4096: cc(49, 127), 6144: cc(35, 127)}
     with MidiControl(mix, "nanokontrol2", midi_device.name, position=lambda: done) as control:
@@ -1148,7 +1150,7 @@ def test_a_performance_on_a_plugin_renders_again(midi_device, tiny_live_model, n
     ("target", "options", "at"),
     [("processor", {}, 1000 - 512), ("attributes", {}, 1000), ("processor", {"latency_samples": 300}, 700)],
 )
-def test_what_latency_is_taken_off(midi_device, tiny_live_model, target, options, at):
+def test_which_latency_is_subtracted(midi_device, tiny_live_model, target, options, at):
     """Attributes act on the input."""
     target = StemProcessor(tiny_live_model) if target == "processor" else make_desk("db")
     with MidiControl(target, GENERAL, midi_device.name, position=lambda: 1000, **options) as control:

@@ -14,7 +14,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
 
 @pytest.fixture
 def run(midi_device, tmp_path, monkeypatch):
-    """Run a program with what it takes for granted."""
+    """Return a function that runs a program with the names that it expects."""
     monkeypatch.chdir(tmp_path)
     song = np.zeros((2, 2000), np.float32)
     played = []
@@ -39,6 +39,6 @@ def test_a_performance_is_kept(run, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} >= {"take.csv", "take.mid"}
 
 
-def test_all_else_compiles():
+def test_all_other_programs_compile():
     assert len(EXAMPLES) == 3
     compile(EXAMPLES[1], "docs/midi.md", "exec")

@@ -1,4 +1,4 @@
-"""MIDI files: when each message is, whatever the kind of file, and where a malformed one is broken."""
+"""MIDI files: the time of each message in any kind of file, and the place of the fault in a malformed one."""
 
 import warnings
 from fractions import Fraction
@@ -23,7 +23,7 @@ messages = st.one_of(
 )  # fmt: skip
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*ride.mid is damaged:UserWarning")  # tests that look for it say so
+pytestmark = pytest.mark.filterwarnings("ignore:.*ride.mid is damaged:UserWarning")  # some tests expect it
 
 
 def cc(value, control=16):
@@ -35,7 +35,7 @@ def tempo(microseconds):
 
 
 def times(path):
-    """(seconds, value of the control change)."""
+    """Return (seconds, value) of each control change."""
     return [(seconds, message.value) for seconds, message in read(path)]
 
 
@@ -48,7 +48,7 @@ RATES = [8000, 11025, 22050, 44100, 44101, 48000, 48000.5, 88200, 96000, 176400,
 @given(
     performance=st.lists(st.tuples(st.integers(0, 1_000_000_000), messages), max_size=30), rate=st.sampled_from(RATES)
 )
-def test_what_is_written_is_read_at_the_same_samples(tmp_path_factory, performance, rate):
+def test_written_messages_are_read_at_the_same_samples(tmp_path_factory, performance, rate):
     path = tmp_path_factory.mktemp("midi") / "ride.mid"
     write(path, performance, rate)
     again = [(round(seconds * rate), message) for seconds, message in read(path)]
@@ -56,14 +56,14 @@ def test_what_is_written_is_read_at_the_same_samples(tmp_path_factory, performan
 
 
 @pytest.mark.parametrize(("rate", "beats"), [(44100, 2), (48000, 2), (88200, 4), (96000, 4), (192000, 8), (11025, 1)])
-def test_a_tick_is_a_sample_at_a_tempo_that_others_know(tmp_path, rate, beats):
+def test_a_tick_is_a_sample_at_a_tempo_that_other_programs_support(tmp_path, rate, beats):
     write(tmp_path / "ride.mid", [(12_345, mido.Message("program_change"))], rate)
     file = mido.MidiFile(tmp_path / "ride.mid")
     tempo, program, _ = file.tracks[0]
     assert (file.ticks_per_beat, mido.tempo2bpm(tempo.tempo), program.time) == (rate / beats, 60 * beats, 12_345)
 
 
-def test_other_programs_read_it_alike(tmp_path):
+def test_other_programs_read_the_same(tmp_path):
     message = mido.Message("control_change", control=16, value=5)
     write(tmp_path / "ride.mid", [(22_050, message), (12_500 * 44_100, message.copy(value=6))], 44_100)
     file = mido.MidiFile(tmp_path / "ride.mid")
@@ -88,7 +88,7 @@ def test_other_programs_read_it_alike(tmp_path):
         (0, "44100", "sample rate '44100' does not work"),
     ],
 )
-def test_what_cannot_be_written_writes_nothing(tmp_path, sample, rate, says):
+def test_messages_that_cannot_be_written_leave_no_file(tmp_path, sample, rate, says):
     with pytest.raises(ControlError, match=says):
         write(tmp_path / "ride.mid", [(sample, mido.Message("program_change"))], rate)
     assert not list(tmp_path.iterdir())
@@ -97,17 +97,17 @@ def test_what_cannot_be_written_writes_nothing(tmp_path, sample, rate, says):
 # --- kinds of files
 
 
-def test_until_a_tempo_is_set_there_are_120_beats_a_minute(midi_file):
+def test_the_default_tempo_is_120_beats_a_minute(midi_file):
     assert times(midi_file([(480, cc(1)), (1, cc(2))])) == [(0.5, 1), (0.5 + 1 / 960, 2)]
 
 
 @pytest.mark.parametrize("kind", [0, 1])
-def test_tempo_changes_act_from_where_they_are(midi_file, kind):
+def test_tempo_changes_act_from_their_time_on(midi_file, kind):
     track = [(480, cc(1)), (0, tempo(250_000)), (480, cc(2)), (240, tempo(1_000_000)), (240, cc(3))]
     assert times(midi_file(track, kind=kind)) == [(0.5, 1), (0.75, 2), (0.875 + 0.5, 3)]
 
 
-def test_tempos_of_all_tracks_act_on_all(midi_file):
+def test_tempos_of_any_track_act_on_all_tracks(midi_file):
     path = midi_file([(480, tempo(250_000))], [(960, cc(1)), (960, cc(2))], [(1440, tempo(1_000_000))])
     assert times(path) == [(0.75, 1), (2.0, 2)]
 
@@ -117,7 +117,7 @@ def test_tracks_are_merged_in_their_order(midi_file):
     assert times(path) == [(0.0, 1), (0.0, 2), (0.25, 3), (0.5, 4), (0.5, 5)]
 
 
-def test_tracks_of_type_2_come_one_after_another_each_with_its_own_tempo(midi_file):
+def test_tracks_of_type_2_follow_one_another_each_with_its_own_tempo(midi_file):
     first = [(0, tempo(1_000_000)), (480, cc(1))]
     path = midi_file(first, [(480, cc(2))], [(0, cc(3))], kind=2, ends=[240, 480, 0])
     assert times(path) == [(1.0, 1), (2.0, 2), (2.5, 3)]
@@ -127,7 +127,7 @@ def test_tracks_of_type_2_come_one_after_another_each_with_its_own_tempo(midi_fi
 @pytest.mark.parametrize(
     ("frames", "rate"), [(24, Fraction(24)), (25, Fraction(25)), (29, Fraction(30_000, 1001)), (30, Fraction(30))]
 )
-def test_ticks_may_be_parts_of_smpte_frames_and_tempos_mean_nothing_then(midi_file, frames, rate, ticks):
+def test_ticks_may_be_parts_of_smpte_frames_and_tempos_are_then_ignored(midi_file, frames, rate, ticks):
     path = midi_file([(0, tempo(1)), (1000, cc(1)), (100_000, cc(2))], division=(frames, ticks))
     assert times(path) == [(float(1000 / (rate * ticks)), 1), (float(101_000 / (rate * ticks)), 2)]
 
@@ -136,7 +136,7 @@ def test_ticks_may_be_parts_of_smpte_frames_and_tempos_mean_nothing_then(midi_fi
     track=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 0xFFFFFF)), min_size=1, max_size=40),
     division=st.integers(1, 0x7FFF),
 )
-def test_times_are_exact_but_for_the_last_rounding(tmp_path_factory, track, division):
+def test_times_are_exact_except_for_the_last_rounding(tmp_path_factory, track, division):
     file = mido.MidiFile(type=0, ticks_per_beat=division)
     file.tracks.append(mido.MidiTrack())
     seconds, microseconds, wanted = Fraction(0), 500_000, []
@@ -157,7 +157,7 @@ def test_a_huge_wait_is_only_a_number(midi_file):
     assert second == (float(longest), 2)
 
 
-def test_running_status_and_what_is_not_for_faders(midi_file):
+def test_running_status_and_messages_that_are_not_for_faders(midi_file):
     path = midi_file(
         [(0, cc(1)), (480, bytes([17, 2])), (0, b"\xf0\x03\x01\x02\xf7"), (0, b"\xff\x01\x03\xe4\xf6\xfc"),
          (0, b"\xff\x59\x02\x63\x63"), (0, b"\xf7\x01\xf8"), (480, cc(3)), (0, b"\xc5\x07"), (0, b"\x08")]
@@ -167,7 +167,7 @@ def test_running_status_and_what_is_not_for_faders(midi_file):
     assert [message.bytes()[1:] for message in read_messages] == [[16, 1], [17, 2], [16, 3], [7], [8]]
 
 
-def test_foreign_chunks_longer_headers_and_what_follows_the_end_are_passed_over(midi_file):
+def test_unknown_chunks_longer_headers_and_data_after_the_end_are_skipped(midi_file):
     path = midi_file([(480, cc(1))])
     whole = path.read_bytes()
     header, track = whole[:14], whole[14:]
@@ -176,7 +176,7 @@ def test_foreign_chunks_longer_headers_and_what_follows_the_end_are_passed_over(
     assert times(path) == [(0.5, 1)]
 
 
-def test_a_track_need_not_say_that_it_ends(midi_file):
+def test_a_track_needs_no_end_event(midi_file):
     path = midi_file([(480, cc(1))])
     whole = path.read_bytes()
     path.write_bytes(whole[:18] + (len(whole) - 22 - 4).to_bytes(4) + whole[22:-4])
@@ -186,7 +186,7 @@ def test_a_track_need_not_say_that_it_ends(midi_file):
 # --- malformed files
 
 
-def test_cut_anywhere_what_is_there_is_read_with_one_warning(midi_file):
+def test_a_file_truncated_anywhere_is_read_with_one_warning(midi_file):
     path = midi_file([(480, cc(1)), (300, b"\xff\x01\x03abc"), (0, cc(2))], [(5, b"\xf0\x02\x01\xf7"), (9, cc(3))])
     whole, everything = path.read_bytes(), times(path)
     for length in range(len(whole)):
@@ -202,7 +202,7 @@ def test_cut_anywhere_what_is_there_is_read_with_one_warning(midi_file):
             assert "\n" not in str(warned[0].message)
 
 
-def test_a_cut_track_says_how_much_of_it_is_there(midi_file):
+def test_a_truncated_track_says_how_much_of_it_is_there(midi_file):
     path = midi_file([(0, cc(1))], [(0, cc(1)), (0, cc(2)), (0, cc(3))])
     whole = path.read_bytes()
     for end, count in ((-3, 3), (-4, 3), (-5, 2), (-8, 2), (-9, 1)):
@@ -211,7 +211,7 @@ def test_a_cut_track_says_how_much_of_it_is_there(midi_file):
             assert len(read(path)) == 1 + count
 
 
-# Of two tracks: what a file says in its header, how long it says that each is, and what comes after them.
+# A file of two tracks: their number in its header, the length it gives for each, and the data after them.
 @pytest.mark.parametrize(
     ("count", "lengths", "after", "says"),
     [
@@ -226,7 +226,7 @@ def test_a_cut_track_says_how_much_of_it_is_there(midi_file):
         (2, None, b"TAG and whatever there is", "25 bytes after the last track are not a track"),
     ],
 )
-def test_headers_that_lie_are_read_with_one_warning(midi_file, count, lengths, after, says):
+def test_files_with_wrong_headers_are_read_with_one_warning(midi_file, count, lengths, after, says):
     path = midi_file([(480, cc(1)), (480, cc(2))], [(240, cc(3, 17))])
     head, *tracks = path.read_bytes().split(b"MTrk")
     head = head[:10] + count.to_bytes(2) + head[12:]
@@ -321,7 +321,7 @@ def test_a_wrong_header_says_why(tmp_path, header, says):
     assert says in str(error.value)
 
 
-def test_no_tracks_are_no_messages(tmp_path):
+def test_a_file_without_tracks_has_no_messages(tmp_path):
     (tmp_path / "ride.mid").write_bytes(b"MThd\0\0\0\6\0\1\0\0\1\xe0")
     assert read(tmp_path / "ride.mid") == []
 

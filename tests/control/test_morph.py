@@ -1,4 +1,4 @@
-"""From one preset to another over a time."""
+"""Automation from one preset to another over a time."""
 
 import numpy as np
 import pytest
@@ -15,14 +15,14 @@ def test_the_faders_go_straight_in_db_from_one_preset_to_the_other(ride):
     for second, fraction in [(1.1, 0.1), (1.5, 0.5), (1.98, 0.98), (2.0, 1), (2.9, 1)]:
         expected = morph("vocal-boost", {"vocals": -20, "piano": 3}, fraction)
         for stem, heard in gains.items():
-            # Within the glides' chords, which are as long as 20 ms.
+            # Within the chords of the glides, which last 20 ms.
             assert 20 * np.log10(heard[round(second * RATE)]) == pytest.approx(expected[stem], abs=0.01)
     first = morph("vocal-boost", {"vocals": -20, "piano": 3}, 0)
     for stem, heard in gains.items():
-        assert (heard[: RATE - 1] == np.float32(10 ** (first[stem] / 20))).all(), "until then it is the first"
+        assert (heard[: RATE - 1] == np.float32(10 ** (first[stem] / 20))).all(), "until then it stays at the first"
 
 
-def test_what_moved_before_stays_until_the_morph_begins(ride):
+def test_earlier_moves_stay_until_the_morph_begins(ride):
     timeline = Automation().step("vocals", 0.5, -6).morph("karaoke", "drumless", 1, 2).morph("drumless", {}, 3, 4)
     vocals = dict(zip(timeline.stems, ride(timeline, RATE, 5 * RATE), strict=True))["vocals"]
     half = np.float32(10 ** (-6 / 20))
@@ -39,7 +39,7 @@ def test_at_time_0_faders_start_at_the_first(ride):
     assert (vocals[-1], drums[-1]) == (1, 0)
 
 
-def test_what_cannot_be_is_refused_before_anything_moves():
+def test_impossible_morphs_are_refused_before_anything_moves():
     timeline = Automation()
     with pytest.raises(PresetError, match="unknown preset 'nosuch'"):
         timeline.morph("karaoke", "nosuch", 0, 1)

@@ -1,4 +1,4 @@
-"""MIDI files as timelines: what a device did, its map and its kind of file, at the faders."""
+"""MIDI files as timelines: the faders repeat what a device did, for any map and kind of file."""
 
 import json
 import warnings
@@ -25,13 +25,13 @@ def program(number):
 
 
 def found(ride):
-    """Points as (seconds, stem, gain)."""
+    """Return points as (seconds, stem, gain)."""
     return [(point.at, point.stem, pytest.approx(point.gain_db)) for point in ride.points]
 
 
 @pytest.fixture
 def stage(tmp_path):
-    """A map with a control of each kind for what files are to show; fields go before its own."""
+    """Return a function that makes a map with a control of each kind; fields override its own."""
 
     def stage(**fields):
         def button(number, action, stem, mode="toggle"):
@@ -89,7 +89,7 @@ def test_fourteen_bits_at_one_time_are_one_gain(midi_file, stage, ride):
     np.testing.assert_allclose(out, 1, rtol=1e-6)
 
 
-def test_a_mute_is_silence_and_gives_the_fader_back(midi_file, stage):
+def test_a_mute_is_silence_and_the_fader_returns_after_it(midi_file, stage):
     path = midi_file(
         [(0, cc(16, 75)), (480, key(40)), (10, key(40, False)), (470, cc(16, 50)), (480, key(40)), (0, key(41))]
     )
@@ -98,7 +98,7 @@ def test_a_mute_is_silence_and_gives_the_fader_back(midi_file, stage):
     ]  # fmt: skip
 
 
-def test_a_solo_silences_the_others_as_long_as_it_is_held_and_a_mute_is_stronger(midi_file, stage):
+def test_a_solo_silences_the_others_while_it_is_held_and_a_mute_is_stronger(midi_file, stage):
     path = midi_file(
         [(0, cc(17, 75)), (480, key(51)), (480, key(50)), (480, key(40)), (480, key(51, False)), (480, key(50, False))]
     )
@@ -124,7 +124,7 @@ def test_the_lights_of_a_nanokontrol_file(midi_file):
     assert found(Automation.from_midi(path, "nanokontrol2")) == [(0.5, "vocals", -80), (1.0, "vocals", 0)]
 
 
-def test_a_program_loads_a_preset_and_leaves_mutes(midi_file, stage, tmp_path):
+def test_a_program_loads_a_preset_and_keeps_mutes(midi_file, stage, tmp_path):
     (tmp_path / "piano.json").write_text('{"name": "p", "description": "", "gains_db": {"piano": -6, "bass": 3}}')
     path = midi_file([(0, cc(16, 75)), (0, key(41)), (480, program(0)), (480, program(2)), (480, key(41))])
     ride = Automation.from_midi(path, stage())
@@ -148,7 +148,7 @@ def test_after_a_preset_a_fader_is_picked_up(midi_file, stage):
     assert (1.0, "vocals", -20) in found(jumping)
 
 
-def test_where_faders_stand_may_be_told(midi_file, stage):
+def test_the_gains_at_the_start_may_be_given(midi_file, stage):
     path = midi_file([(480, key(40)), (480, key(40)), (480, cc(17, 100)), (0, key(50)), (480, key(50, False))])
     ride = Automation.from_midi(path, stage(takeover="pickup"), gains_db={"vocals": -6, "drums": -40, "piano": -3})
     assert found(ride)[:2] == [(0.5, "vocals", -80), (1.0, "vocals", -6)]
@@ -157,7 +157,7 @@ def test_where_faders_stand_may_be_told(midi_file, stage):
     ], "a fader that was not picked up has not moved"  # fmt: skip
 
 
-def test_tempos_and_frames_are_heard(midi_file):
+def test_tempos_and_frames_are_followed(midi_file):
     slow = [(0, b"\xff\x51\x03" + (1_000_000).to_bytes(3))]
     assert found(Automation.from_midi(midi_file(slow, [(480, cc(16, 50))]))) == [(1.0, "vocals", -40)]
     assert found(Automation.from_midi(midi_file([(1000, cc(16, 50))], division=(25, 40)))) == [(1.0, "vocals", -40)]
@@ -181,13 +181,13 @@ def test_a_ride_goes_through_csv_unchanged(midi_file, tmp_path):
         ([(480, b"\x10\x20")], r"ride\.mid, track 1, event 1: byte 0x10 does not begin an event"),
     ],
 )
-def test_what_cannot_be_used_is_one_line_that_names_the_file(midi_file, stage, track, says):
+def test_an_unusable_file_is_one_line_that_names_it(midi_file, stage, track, says):
     with pytest.raises(ControlError, match=says) as error:
         Automation.from_midi(midi_file(track), stage())
     assert "\n" not in str(error.value)
 
 
-def test_an_unknown_map_names_those_there_are(midi_file):
+def test_an_unknown_map_is_refused_with_the_known_maps(midi_file):
     with pytest.raises(ControlError, match="unknown MIDI map 'nosuch': choose from general, mackie, nanokontrol2"):
         Automation.from_midi(midi_file([]), "nosuch")
 

@@ -1,4 +1,4 @@
-"""Timelines as CSV: what is written is read, and every mistake names the file and the line."""
+"""Timelines as CSV: written files read back the same, and every mistake names the file and the line."""
 
 import re
 import warnings
@@ -24,7 +24,7 @@ def write(folder, text, encoding="utf-8"):
 
 
 @given(points=st.lists(points, max_size=20))
-def test_what_is_written_is_read(tmp_path_factory, points):
+def test_written_tables_read_back_the_same(tmp_path_factory, points):
     path = tmp_path_factory.mktemp("csv") / "ride.csv"
     ride = Automation(points)
     ride.to_csv(path)
@@ -59,7 +59,7 @@ def test_samples_are_written_as_whole_numbers(tmp_path):
         '# my "ride, part 1\n\nseconds, "stem", gain_db, shape\n1, "vocals", -6,\n"# end,"\n2.5,drums,-80,db\n',
     ],
 )
-def test_what_programs_write_is_read(tmp_path, text):
+def test_tables_of_spreadsheet_programs_are_read(tmp_path, text):
     ride = Automation.from_csv(write(tmp_path, text))
     assert ride.points == (Point(1.0, "vocals", -6.0), Point(2.5, "drums", -80.0, "db"))
 
@@ -125,7 +125,7 @@ def test_a_mistake_is_one_line_that_names_the_file_and_the_line(tmp_path, text, 
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "latin-1", "utf-32"])
-def test_text_that_does_not_say_its_encoding_is_refused(tmp_path, encoding):
+def test_text_of_an_unknown_encoding_is_refused(tmp_path, encoding):
     path = write(tmp_path, HEADER + "1,gitarre_\u00e4,-6,step\n", encoding)
     with pytest.raises(ControlError, match=r"ride\.csv is not text in UTF-8; save the table as CSV in UTF-8"):
         Automation.from_csv(path)
@@ -142,7 +142,7 @@ def test_tabs_between_columns_are_read_with_one_warning(tmp_path, encoding, deci
     assert ride.points == (Point(1.0, "vocals", -6.0), Point(2.5, "drums", -80.0, "db"))
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path):
+def test_bytes_that_are_not_text_are_refused(tmp_path):
     (tmp_path / "ride.csv").write_bytes(b"RIFF\xff\xfe\x80")
     with pytest.raises(ControlError, match=r"ride\.csv is not text in UTF-8; save the table as CSV in UTF-8"):
         Automation.from_csv(tmp_path / "ride.csv")

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, through links, with the permissions of what they replace."""
+"""Files appear whole or not at all, through links, with the permissions of the files they replace."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ def other_disk(path):
 
 @pytest.mark.parametrize("old", [b"old", None])
 @pytest.mark.parametrize("way", ["absolute", "relative", "chain", "folder link"])
-def test_the_end_of_a_link_is_written_and_the_link_stays(folder, tmp_path, way, old):
+def test_the_target_of_a_link_is_written_and_the_link_stays(folder, tmp_path, way, old):
     real, link = tmp_path / "real.txt", folder / "link.txt"
     if old:
         real.write_bytes(old)
@@ -62,7 +62,7 @@ def test_a_link_to_another_disk_is_followed(folder):
         elsewhere.unlink(missing_ok=True)
 
 
-def test_what_is_not_a_file_is_refused_and_stays(folder):
+def test_a_target_that_is_not_a_file_is_refused_and_stays(folder):
     (folder / "loop").symlink_to("loop")
     (folder / "null").symlink_to("/dev/null")
     os.mkfifo(folder / "pipe")
@@ -80,7 +80,7 @@ def test_what_is_not_a_file_is_refused_and_stays(folder):
 
 
 def test_stdout_that_is_a_file_is_not_replaced(folder):
-    """The program's own messages go to that file, and would be lost."""
+    """The program's own messages go to this file, and would be lost."""
     code = "from stembridge.core.atomic import write_whole\nprint('said', flush=True)\nwrite_whole('/dev/stdout', b'x')"
     with (folder / "out").open("wb") as out:
         done = subprocess.run([sys.executable, "-c", code], stdout=out, stderr=subprocess.PIPE, text=True)
@@ -88,7 +88,7 @@ def test_stdout_that_is_a_file_is_not_replaced(folder):
     assert (folder / "out").read_text() == "said\n"
 
 
-def test_permissions_are_those_of_the_old_file_or_of_any_new_one(folder):
+def test_permissions_are_those_of_the_old_file_or_of_a_new_one(folder):
     (folder / "old").touch()
     (folder / "old").chmod(0o640)
     (folder / "any").touch()
@@ -122,7 +122,7 @@ def test_a_block_that_raises_changes_nothing(folder):
     assert (folder / "old").read_bytes() == b"old"
 
 
-def test_errors_name_the_file_that_the_user_knows(folder):
+def test_errors_name_the_users_file_and_not_a_temporary_one(folder):
     with pytest.raises(FileNotFoundError) as caught:
         write_whole(folder / "none" / "file", b"new")
     assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(folder / "none" / "file"))
@@ -130,7 +130,7 @@ def test_errors_name_the_file_that_the_user_knows(folder):
 
 @pytest.mark.parametrize("step", range(6))
 def test_several_files_are_replaced_together_or_not_at_all(folder, interrupt_replace, step):
-    """Whichever of the six moves fails, with old files, new ones and a link among the targets."""
+    """Interrupt each of the six moves, with old files, new ones and a link among the targets."""
     scratch = folder / "scratch"
     scratch.mkdir()
     (folder / "a").write_bytes(b"old a")
@@ -147,7 +147,7 @@ def test_several_files_are_replaced_together_or_not_at_all(folder, interrupt_rep
     assert (folder / "b").is_symlink()
 
 
-def test_two_targets_that_are_one_file_are_refused(folder):
+def test_two_targets_of_the_same_file_are_refused(folder):
     for name in ("one", "two"):
         (folder / name).symlink_to("real")
         (folder / f"part {name}").write_bytes(b"new")
@@ -156,5 +156,5 @@ def test_two_targets_that_are_one_file_are_refused(folder):
     assert not (folder / "real").exists()
 
 
-def test_a_path_without_links_stays_as_it_is_written(folder):
+def test_a_path_without_links_is_unchanged(folder):
     assert final_path(folder / ".." / "folder" / "new") == folder / ".." / "folder" / "new"

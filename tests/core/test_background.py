@@ -22,7 +22,7 @@ def test_results_come_in_the_order_of_the_jobs():
     assert threads[0] is not threading.current_thread()
 
 
-def test_an_error_is_raised_where_its_result_is_wanted():
+def test_an_error_is_raised_with_its_result():
     worker = BackgroundWorker()
     worker.submit(int, "one")
     worker.submit(int, "2")
@@ -31,7 +31,7 @@ def test_an_error_is_raised_where_its_result_is_wanted():
     assert worker.result() == 2
 
 
-def test_a_result_of_nothing_is_no_reason_to_wait():
+def test_a_result_without_a_job_raises_at_once():
     worker = BackgroundWorker()
     with pytest.raises(IndexError):
         worker.result()
@@ -59,7 +59,7 @@ def test_a_call_waits_for_its_own_result_and_leaves_the_others():
     assert worker.result() == 1
 
 
-def test_closing_runs_what_was_submitted_and_ends_the_thread():
+def test_closing_runs_all_submitted_jobs_and_ends_the_thread():
     worker, done = BackgroundWorker(), []
     worker.submit(lambda: done.append(threading.current_thread()))
     worker.close()

@@ -1,4 +1,4 @@
-"""A lock is held by one process at a time, and by none that was killed."""
+"""A lock is held by one process at a time; a killed process releases it."""
 
 import subprocess
 import sys

@@ -44,7 +44,7 @@ def test_a_function_takes_each_field_as_an_argument():
     assert get_type_hints(serve)["stir"] is bool
 
 
-def test_its_documentation_tells_of_each_field():
+def test_its_documentation_names_each_field():
     assert inspect.getdoc(serve).startswith("Cook a dish.\n\nArgs:\n    dish: What to cook.\n")
     assert inspect.getdoc(serve).endswith("pot: Where.\n\nReturns:\n    What is served.")
 

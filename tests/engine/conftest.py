@@ -14,7 +14,7 @@ Audio = NDArray[np.float32]
 
 @pytest.fixture(scope="session")
 def ready() -> Callable[..., StemProcessor]:
-    """(model, rate, channels, gains in dB by stem) -> a processor as good as new, its faders there, nothing heard."""
+    """(model, rate, channels, gains in dB by stem) -> a processor at these gains, in the state of a new one."""
     made = cache(StemProcessor)
 
     def ready(model: Path, rate: float = 44100, num_channels: int = 2, **gains_db: float) -> StemProcessor:
@@ -31,7 +31,7 @@ def ready() -> Callable[..., StemProcessor]:
 
 @pytest.fixture(scope="session")
 def stream() -> Callable[..., Audio]:
-    """Process audio cut into blocks of the lengths given, the rest in one; moves are (sample, stem, gain in dB)."""
+    """Return a function that processes audio in blocks of given lengths, the rest in one; moves: (sample, stem, dB)."""
 
     def stream(
         processor: StemProcessor,

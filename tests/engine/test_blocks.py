@@ -1,4 +1,4 @@
-"""What goes in and what comes out: shapes, types, whose memory it is, and samples that are no sound."""
+"""Blocks: shapes, types, memory, and samples that are not finite."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ MIXED = {"vocals": -6.0, "drums": 3.0, "bass": -80.0, "other": -1.5}
 
 
 @pytest.mark.parametrize("step", ["process", "separate"])
-def test_what_comes_out_has_the_shape_of_what_goes_in(tiny_model, ready, step):
+def test_the_output_has_the_shape_of_the_input(tiny_model, ready, step):
     for num_channels, shape in [
         (1, (100,)),
         (1, (1, 100)),
@@ -78,13 +78,13 @@ def test_other_types_are_refused_in_one_line(tiny_model, ready, dtype):
         ({"providers": ["NoSuchProvider"]}, "NoSuchProvider.*CPUExecutionProvider"),
     ],
 )
-def test_what_cannot_be_built_says_why_in_one_line(tiny_model, what, says):
+def test_impossible_processors_are_refused_in_one_line(tiny_model, what, says):
     with pytest.raises(ValueError, match=says) as error:
         StemProcessor(tiny_model, **what)
     assert "\n" not in str(error.value)
 
 
-def test_nothing_is_no_samples_and_changes_nothing(tiny_model, ready, noise, stream):
+def test_an_empty_block_gives_no_samples_and_changes_nothing(tiny_model, ready, noise, stream):
     audio = noise(2, 5000)
     cuts = [0, 700, 0, 0, 900, 0]
     wanted = ready(tiny_model, RATE, **MIXED).process(audio)
@@ -93,7 +93,7 @@ def test_nothing_is_no_samples_and_changes_nothing(tiny_model, ready, noise, str
         ready(tiny_model, RATE).process(np.zeros((2, 0)), [(0, "vocals", 0.0)])
 
 
-# --- whose memory it is
+# --- memory
 
 
 @pytest.mark.parametrize("step", ["process", "separate"])
@@ -120,8 +120,8 @@ def test_any_layout_in_memory_is_the_same_audio(tiny_model, ready, noise):
 
 @pytest.mark.parametrize("step", ["process", "separate"])
 @pytest.mark.parametrize("dtype", ["float32", "int16"])
-def test_what_is_returned_belongs_to_the_caller(tiny_model, ready, noise, step, dtype):
-    """Nothing that was returned changes later, and nothing done to it or to the input is heard."""
+def test_the_returned_array_belongs_to_the_caller(tiny_model, ready, noise, step, dtype):
+    """Returned arrays never change later, and changes to them or to the input are not heard."""
     audio = (noise(2, 9000) * 10000).astype(dtype)
     wanted = getattr(ready(tiny_model, RATE, **MIXED), step)(audio)
     processor = ready(tiny_model, RATE, **MIXED)
@@ -153,7 +153,7 @@ def test_unity_does_not_alias_its_input_either(tiny_live_model, ready):
     assert (block == 1).all()
 
 
-# --- samples that are no sound
+# --- samples that are not finite
 
 GARBAGE = {
     "nan": np.array([np.nan]),
@@ -177,7 +177,7 @@ GARBAGE = {
 @pytest.mark.parametrize("block", [64, 1500])
 @pytest.mark.parametrize("garbage", GARBAGE)
 @pytest.mark.parametrize("rate", [8000, 44100])
-def test_garbage_never_poisons_what_follows(tiny_model, ready, noise, stream, garbage, block, rate):
+def test_bad_samples_never_affect_later_audio(tiny_model, ready, noise, stream, garbage, block, rate):
     processor = ready(tiny_model, rate, 2, **MIXED)
     grid = processor._separator.grid
     start, stop = 3000, 4500
@@ -200,7 +200,7 @@ def test_garbage_never_poisons_what_follows(tiny_model, ready, noise, stream, ga
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_garbage_stays_finite_at_any_gain(tiny_model, ready, garbage):
+def test_bad_samples_stay_finite_at_any_gain(tiny_model, ready, garbage):
     block = np.resize(GARBAGE[garbage], (2, 6000))
     for gains_db in (dict.fromkeys(MIXED, 20.0), MIXED, {"vocals": 20.0, "other": -80.0}, {"other": 20.0}):
         with warnings.catch_warnings():
@@ -209,7 +209,7 @@ def test_garbage_stays_finite_at_any_gain(tiny_model, ready, garbage):
         assert np.isfinite(out).all()
 
 
-def test_what_is_not_finite_becomes_zero_and_its_neighbours_stay(tiny_model, ready, delayed):
+def test_samples_that_are_not_finite_become_zero_and_their_neighbours_stay(tiny_model, ready, delayed):
     processor = ready(tiny_model, RATE, 1)
     audio = np.linspace(-1, 1, 5000, dtype=np.float32)[None]
     dirty = audio.copy()
@@ -234,8 +234,8 @@ def test_faint_music_is_separated_like_loud_music(make_model, ready, noise, dela
         np.testing.assert_allclose(stem, 0.5 * delayed(audio, processor.latency_samples), rtol=0, atol=1e-3 * level)
 
 
-def test_the_callers_own_denormals_are_left_alone(tiny_model):
-    """In a process of its own, because ONNX Runtime changes a thread for good when it makes its first session."""
+def test_the_callers_denormal_mode_is_left_alone(tiny_model):
+    """Use a separate process, because ONNX Runtime's first session changes a thread permanently."""
     code = """
 import sys
 import numpy as np

@@ -9,7 +9,7 @@ from stembridge.engine.processor import SLICE_SAMPLES
 
 
 class Delay:
-    """Gives back what it gets, two-fold and late."""
+    """A processor that doubles and delays its input."""
 
     def __init__(self, latency: int, num_channels: int) -> None:
         self.held = np.zeros((num_channels, latency), np.float32)
@@ -26,7 +26,7 @@ class Delay:
     latency=st.integers(0, 200),
     num_channels=st.integers(1, 2),
 )
-def test_a_delay_is_undone_however_the_song_is_cut(lengths, latency, num_channels):
+def test_a_delay_is_undone_for_any_block_lengths(lengths, latency, num_channels):
     song = np.arange(sum(lengths) * num_channels, dtype=np.float32).reshape(num_channels, -1) + 1
     blocks = np.split(song, np.cumsum(lengths)[:-1], axis=-1)
     out = np.concatenate(list(compensate_latency(blocks, Delay(latency, num_channels), latency)), axis=-1)
@@ -40,5 +40,5 @@ def test_a_latency_longer_than_the_song_is_undone_too(latency):
     np.testing.assert_array_equal(out[0], song)
 
 
-def test_no_song_gives_nothing():
+def test_an_empty_song_gives_no_samples():
     assert list(compensate_latency([], Delay(10, 1), 10)) == []

@@ -1,4 +1,4 @@
-"""After any error the stream is as after a reset, exactly as late as it says; a wrong call changes nothing."""
+"""After any error the stream is as after a reset, with its reported latency; a wrong call changes nothing."""
 
 import itertools
 
@@ -25,20 +25,20 @@ def assert_fresh(processor, audio, delayed):
 
 
 def fail(error, after):
-    """A function that raises an error when it has been called `after` times."""
+    """Return a function that raises an error when it has been called `after` times."""
     calls = itertools.count()
 
-    def looking_on(*_):
+    def callback(*_):
         if next(calls) == after:
             raise error
 
-    return looking_on
+    return callback
 
 
 @options
 @pytest.mark.parametrize("method", ["process", "separate"])
 @pytest.mark.parametrize("error", [RuntimeError("mine"), KeyboardInterrupt(), SystemExit()])
-def test_an_error_of_who_looks_on(tiny_live_model, noise, delayed, monkeypatch, options, method, error):
+def test_an_error_in_a_callback_resets_the_stream(tiny_live_model, noise, delayed, monkeypatch, options, method, error):
     mix = StemProcessor(tiny_live_model, **options)
     monkeypatch.setattr(processor, "SLICE_SAMPLES", 700)
     for after in range(3):
@@ -63,7 +63,9 @@ def test_an_error_of_who_looks_on(tiny_live_model, noise, delayed, monkeypatch, 
         (processor, "_mixed"),
     ],
 )
-def test_an_error_anywhere_on_the_way(tiny_live_model, noise, delayed, monkeypatch, options, owner, name):
+def test_an_error_anywhere_in_the_path_resets_the_stream(
+    tiny_live_model, noise, delayed, monkeypatch, options, owner, name
+):
     mix = StemProcessor(tiny_live_model, **options)
     for after in range(3):
         mix.process(noise(2, 300), LATE_MOVE)
@@ -142,7 +144,7 @@ def test_a_wrong_call_changes_nothing(tiny_live_model, noise, stream):
     assert np.array_equal(np.concatenate(out, axis=1), expected)
 
 
-def test_a_block_that_is_refused_takes_no_time_of_an_automation(tiny_live_model, noise):
+def test_a_refused_block_does_not_advance_the_automation(tiny_live_model, noise):
     audio, ride = noise(2, 4000), Automation([(0.05, "vocals", -80.0)])
     expected = with_automation(StemProcessor(tiny_live_model), ride)(audio)
     process = with_automation(StemProcessor(tiny_live_model), ride)

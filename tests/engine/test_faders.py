@@ -1,4 +1,4 @@
-"""Faders, mutes, solos and moves: when they are heard, that they glide, and that nothing wrong is taken."""
+"""Faders, mutes, solos and moves: when they are heard, how they glide, and which input is refused."""
 
 import math
 import threading
@@ -17,7 +17,7 @@ GLIDE = 320  # samples, 20 ms
 
 
 def first_difference(a, b):
-    """The first sample at which two outputs are not the same."""
+    """Return the first sample at which two outputs differ."""
     return np.flatnonzero((a != b).any(axis=0))[0]
 
 
@@ -50,7 +50,7 @@ def test_the_first_and_the_last_sample_of_a_block_may_move(tiny_model, ready, no
     cuts=st.lists(st.integers(0, 900), max_size=30),
     moves=st.lists(st.tuples(st.integers(0, 5999), st.sampled_from(STEMS), st.floats(-100, 20)), max_size=12),
 )
-def test_moves_act_at_their_sample_however_the_stream_is_cut(tiny_model, ready, noise, stream, cuts, moves):
+def test_moves_act_at_their_sample_for_any_block_lengths(tiny_model, ready, noise, stream, cuts, moves):
     audio = noise(1, 6000)
     whole = ready(tiny_model, RATE, 1).process(audio, moves)
     np.testing.assert_allclose(stream(ready(tiny_model, RATE, 1), audio, cuts, moves), whole, rtol=0, atol=1e-5)
@@ -61,7 +61,7 @@ def test_moves_act_at_their_sample_however_the_stream_is_cut(tiny_model, ready, 
         assert (whole[:, :heard] == still[:, :heard]).all()
 
 
-def test_of_several_moves_at_one_sample_each_stem_takes_its_last(tiny_model, ready, noise):
+def test_the_last_of_several_moves_of_a_stem_at_one_sample_wins(tiny_model, ready, noise):
     audio = noise(2, 6000)
     several = [(500, "vocals", -80.0), (500, "drums", 3.0), (500, "vocals", -6.0), (500, "drums", -12.0)]
     out = ready(tiny_model, RATE).process(audio, several)
@@ -76,17 +76,17 @@ def test_moves_may_come_in_any_order(tiny_model, ready, noise):
 
 
 @pytest.mark.parametrize("stem", STEMS)
-def test_a_stem_that_leaves_unity_sounds_as_if_it_had_been_synthesised_all_along(tiny_model, ready, noise, stem):
+def test_a_stem_that_leaves_unity_sounds_as_if_it_had_always_been_synthesised(tiny_model, ready, noise, stem):
     audio = noise(2, 8000)
     processor = ready(tiny_model, RATE)
     moved = processor.process(audio, [(2000, stem, -80.0)])
     down = ready(tiny_model, RATE, **{stem: -80.0}).process(audio)
     arrived = 2000 + processor.latency_samples + GLIDE - 1
     assert (moved[:, arrived:] == down[:, arrived:]).all()
-    assert (moved[:, arrived - 1] != down[:, arrived - 1]).any(), "a glide of 20 ms, not less"
+    assert (moved[:, arrived - 1] != down[:, arrived - 1]).any(), "the glide lasts the full 20 ms"
 
 
-def test_a_fader_stands_where_a_move_put_it_once_that_is_heard(tiny_model, ready):
+def test_a_fader_shows_the_gain_of_a_move_once_it_is_heard(tiny_model, ready):
     processor = ready(tiny_model, RATE, 1)
     processor.process(np.zeros((1, 10)), [(4, "bass", -9.0)])
     assert processor.gains_db["bass"] == 0.0
@@ -96,7 +96,7 @@ def test_a_fader_stands_where_a_move_put_it_once_that_is_heard(tiny_model, ready
     assert processor.gains_db["bass"] == -9.0
 
 
-def test_of_a_move_and_a_hand_on_the_fader_the_later_wins(tiny_model, ready):
+def test_the_later_of_a_move_and_a_manual_change_wins(tiny_model, ready):
     processor = ready(tiny_model, RATE, 1)
     processor.process(np.zeros((1, 10)), [(4, "bass", -9.0)])
     processor.set_gains_db(bass=-3.0)
@@ -119,7 +119,7 @@ def test_of_a_move_and_a_hand_on_the_fader_the_later_wins(tiny_model, ready):
         ((5, "vocals", None), "vocals.*None"),
     ],
 )
-def test_wrong_moves_are_refused_before_anything_is_taken(tiny_model, ready, noise, wrong, says):
+def test_wrong_moves_are_refused_before_the_block_is_processed(tiny_model, ready, noise, wrong, says):
     audio = noise(2, 6000)
     clean = ready(tiny_model, RATE).process(audio)
     processor = ready(tiny_model, RATE)
@@ -130,7 +130,7 @@ def test_wrong_moves_are_refused_before_anything_is_taken(tiny_model, ready, noi
     assert (np.concatenate([out, processor.process(audio[:, 100:])], axis=-1) == clean).all()
 
 
-def test_time_goes_on_while_stems_are_separated(tiny_model, ready, noise):
+def test_separating_stems_advances_the_time_of_moves(tiny_model, ready, noise):
     audio = noise(2, 6000)
     still = ready(tiny_model, RATE).process(audio)
     processor = ready(tiny_model, RATE)
@@ -139,7 +139,7 @@ def test_time_goes_on_while_stems_are_separated(tiny_model, ready, noise):
     assert first_difference(moved, still[:, 1000:]) == 5 + processor.latency_samples
 
 
-def test_a_wrong_block_takes_no_moves(tiny_model, ready, noise):
+def test_a_wrong_block_uses_up_no_moves(tiny_model, ready, noise):
     audio = noise(2, 6000)
     processor = ready(tiny_model, RATE)
     with pytest.raises(ValueError, match="shape"):
@@ -147,7 +147,7 @@ def test_a_wrong_block_takes_no_moves(tiny_model, ready, noise):
     assert (processor.process(audio) == ready(tiny_model, RATE).process(audio)).all()
 
 
-def test_reset_forgets_moves_that_were_not_heard_and_keeps_the_faders(tiny_model, ready, noise):
+def test_reset_discards_moves_that_were_not_heard_and_keeps_the_faders(tiny_model, ready, noise):
     audio = noise(2, 6000)
     processor = ready(tiny_model, RATE)
     processor.set_gains_db(vocals=-6.0)
@@ -175,7 +175,7 @@ def test_set_gains_db_is_heard_from_the_next_output_sample_on(tiny_model, ready,
     assert (moved[:, GLIDE - 1 :] == down[:, GLIDE - 1 :]).all()
 
 
-def test_construction_jumps_without_a_glide(tiny_model, noise, ready):
+def test_a_new_processor_starts_at_its_gains_without_a_glide(tiny_model, noise, ready):
     audio = noise(2, 6000)
     processor = StemProcessor(tiny_model, RATE, 2, gains_db={"vocals": -80.0, "bass": 6.0})
     stems = ready(tiny_model, RATE).separate(audio)
@@ -183,7 +183,7 @@ def test_construction_jumps_without_a_glide(tiny_model, noise, ready):
     np.testing.assert_allclose(processor.process(audio), mix, rtol=0, atol=1e-5)
 
 
-def test_silence_constructed_is_silent_from_the_first_sample(tiny_model, ready):
+def test_a_processor_made_silent_is_silent_from_the_first_sample(tiny_model, ready):
     out = ready(tiny_model, RATE, 1, **dict.fromkeys(STEMS, -80.0)).process(np.ones((1, 6000)))
     assert not out.any()
 
@@ -206,7 +206,7 @@ def test_minus_80_db_or_below_is_silence(tiny_model, ready, noise, gain_db):
     assert linear_gain(-79.99) > 0.0
 
 
-def test_plus_20_db_is_the_most(tiny_live_model, ready):
+def test_plus_20_db_is_the_highest_gain(tiny_live_model, ready):
     processor = ready(tiny_live_model, RATE)
     processor.set_gains_db(vocals=20)
     assert processor.gains_db["vocals"] == 20.0
@@ -234,7 +234,7 @@ def test_wrong_gains_are_refused_before_any_fader_moves(tiny_live_model, ready, 
     assert processor.gains_db == dict.fromkeys(STEMS, 0.0)
 
 
-def test_the_gains_told_are_a_copy(tiny_live_model, ready):
+def test_the_returned_gains_are_a_copy(tiny_live_model, ready):
     processor = ready(tiny_live_model, RATE)
     processor.gains_db["vocals"] = -80.0
     assert processor.gains_db["vocals"] == 0.0
@@ -256,7 +256,7 @@ def test_the_gains_told_are_a_copy(tiny_live_model, ready):
         ([], list(STEMS), []),
     ],
 )
-def test_mutes_and_solos_silence_stems_as_their_faders_would(tiny_model, ready, noise, muted, soloed, silent):
+def test_mutes_and_solos_silence_stems_as_faders_do(tiny_model, ready, noise, muted, soloed, silent):
     audio, faders = noise(2, 6000), {"vocals": -3.0, "drums": 2.0, "bass": 0.0, "other": -6.0}
     wanted = ready(tiny_model, RATE, **faders | dict.fromkeys(silent, -80.0)).process(audio)
     processor = ready(tiny_model, RATE, **faders)
@@ -302,9 +302,9 @@ def test_a_switch_of_an_unknown_stem_is_refused(tiny_live_model, ready, switch):
 
 
 def test_no_click(tiny_model, ready):
-    """On a constant input no step between samples is larger than a glide over the whole range makes it.
+    """On a constant input no step between samples is larger than that of a glide over the whole range.
 
-    The loudest stem is a share of 1 of the input, and the longest way of a fader is from silence to +20 dB.
+    The loudest stem is all of the input, and the longest glide of a fader is from silence to +20 dB.
     """
     processor = ready(tiny_model, RATE, 1)
     audio = np.ones((1, 600), np.float32)
@@ -328,25 +328,25 @@ def test_no_click(tiny_model, ready):
     pieces.append(processor.process(np.ones((1, 4000), np.float32)))
     out = np.concatenate(pieces, axis=-1)[0]
     assert np.abs(np.diff(out)).max() <= 10 / GLIDE * 1.001 + 1e-5
-    assert np.ptp(out) > 5, "and it did move"
+    assert np.ptp(out) > 5, "the gain did move"
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 192000])
-def test_a_glide_is_straight_and_takes_20_ms(rate):
+def test_a_glide_is_linear_and_takes_20_ms(rate):
     faders = Faders(("a", "b"), rate, {"a": 0.0, "b": -80.0})
     faders.set_gains_db({"a": -80.0, "b": 20.0})
     n = round(0.02 * rate)
     gains = np.broadcast_to(faders.advance(2 * n), (2, 2 * n))
     np.testing.assert_allclose(gains[0], np.maximum(0, 1 - np.arange(1, 2 * n + 1) / n), rtol=0, atol=1e-6)
     np.testing.assert_allclose(gains[1], np.minimum(10, 10 * np.arange(1, 2 * n + 1) / n), rtol=0, atol=1e-5)
-    assert (gains[:, n - 1 :] == [[0], [10]]).all(), "exactly there, not nearly"
+    assert (gains[:, n - 1 :] == [[0], [10]]).all(), "exactly equal"
 
 
 @given(
     cuts=st.lists(st.integers(1, 500), min_size=1, max_size=20),
     moves=st.lists(st.tuples(st.integers(0, 2999), st.sampled_from("abc"), st.floats(-100, 20)), max_size=15),
 )
-def test_gains_do_not_depend_on_the_cuts_and_never_jump(cuts, moves):
+def test_gains_do_not_depend_on_block_lengths_and_never_jump(cuts, moves):
     def gains(cuts):
         faders = Faders(("a", "b", "c"), RATE)
         faders.schedule(moves, 3000)
@@ -401,7 +401,7 @@ def test_set_gains_db_from_many_threads_moves_all_stems_of_a_call_together():
     assert len(seen) > 1
 
 
-def test_hands_on_the_faders_while_audio_runs(tiny_model, ready, noise, delayed):
+def test_faders_can_move_while_audio_runs(tiny_model, ready, noise, delayed):
     processor = ready(tiny_model, RATE)
     audio = noise(2, 40000)
     stop = threading.Event()

@@ -1,4 +1,4 @@
-"""The queue between the steps: nothing lost, nothing in another order, no memory that grows."""
+"""The queue between the steps keeps all items in order, in bounded memory."""
 
 import tracemalloc
 
@@ -27,7 +27,7 @@ def test_first_in_first_out(steps):
         assert (fifo.peek(n) == wanted[:, :n]).all()
 
 
-def test_memory_is_bounded_by_what_is_held_however_long_the_stream():
+def test_memory_is_bounded_by_the_queued_items_however_long_the_stream():
     fifo = Fifo((2,))
     fifo.push_zeros(5000)
     items = np.ones((2, 7), np.float32)
@@ -42,7 +42,7 @@ def test_memory_is_bounded_by_what_is_held_however_long_the_stream():
         tracemalloc.stop()
 
 
-def test_an_item_is_moved_a_bounded_number_of_times_however_small_the_cuts():
+def test_an_item_is_copied_a_bounded_number_of_times_however_small_the_blocks():
     for held in (0, 1000, 5000, 9990):
         fifo = Fifo((1,))
         fifo.push_zeros(5000)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-# A network of few, long frames makes an hour short work.
+# A network of few, long frames processes an hour quickly.
 HALVES = "c = Constant <value_float = 0.5> () masks = Add (silent, c)"
 GRID = {"stems": ["one", "rest"], "sample_rate": 8000, "window": 8192, "hop": 4096, "synthesis_window": 8192}
 CHUNKED = {"mode": "chunked", "chunk": {"left": 1, "frames": 4, "right": 1, "overlap": 1}}
@@ -36,7 +36,7 @@ print(peak() - after_a_minute)
 
 
 def grown(path):
-    """By how many KiB the peak of memory grows from the third minute to an hour."""
+    """Return by how many KiB peak memory grows from the third minute to an hour."""
     return int(subprocess.run([sys.executable, "-c", HOUR, path], capture_output=True, text=True, check=True).stdout)
 
 

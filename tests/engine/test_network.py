@@ -1,4 +1,4 @@
-"""Both kinds of network at work: state, chunks and their cross-fades, channels, bins, and masks of any kind."""
+"""Both kinds of network: state, chunks and their cross-fades, channels, bins, and masks of any kind."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ RAMP = """
     ramp = Div (numbers, most)
     masks = Add (silent, ramp)
 """
-# The real part of what the network sees, as its mask.
+# The real part of the network's input, as its mask.
 ECHO = """
     r, i = Split <axis = -1, num_outputs = 2> (spectrum)
     real = Squeeze (r, last)
@@ -44,7 +44,7 @@ def spectra(frames, num_channels=2, bins=1025, seed=0):
 
 
 def network(path, num_channels=2, bins=1025):
-    """The network of a model, as the processor makes it."""
+    """Make the network of a model as the processor does."""
     model = load_model(path)
     session = open_session(model)
     if model.card.chunk:
@@ -53,7 +53,7 @@ def network(path, num_channels=2, bins=1025):
 
 
 def push(net, frames, cuts=()):
-    """All that comes out for frames in calls of the sizes given, the rest in one call."""
+    """Return the output for frames in calls of the given sizes, the rest in one call."""
     out, start = [], 0
     for n in [*cuts, len(frames)]:
         if len(frames[start : start + n]):
@@ -78,13 +78,13 @@ def test_a_streaming_network_answers_every_frame_at_once(tiny_live_model):
         assert net.push(spectra(n)).shape == (n, 3, 2, 1025)
 
 
-def test_the_state_carries_the_past(tiny_live_model):
+def test_the_state_keeps_the_past(tiny_live_model):
     frames = spectra(2)
     net = network(tiny_live_model)
     net.push(frames[:1])
     after = net.push(frames[1:])
     net.reset()
-    assert not np.allclose(net.push(frames[1:]), after), "this network hears the frame before"
+    assert not np.allclose(net.push(frames[1:]), after), "this network uses the frame before"
     net.reset()
     np.testing.assert_array_equal(push(net, frames, [1])[1:], after)
 
@@ -107,7 +107,7 @@ def test_masks_with_lookahead_are_for_earlier_frames(make_model, lookahead, cuts
 
 @pytest.mark.parametrize("rate", [44100, 48000, 96000])
 @pytest.mark.parametrize("realtime_block", [None, 64])
-def test_lookahead_is_part_of_the_latency_and_nothing_is_out_of_place(make_model, rate, realtime_block):
+def test_lookahead_is_part_of_the_latency_and_stems_stay_aligned(make_model, rate, realtime_block):
     half = "half = Constant <value_float = 0.5> () masks = Add (silent, half)"
     near, far = (
         StemProcessor(make_model(half, stems=TWO, **card), rate, 2, realtime_block=realtime_block)
@@ -144,8 +144,8 @@ def test_a_chunked_model_and_a_streaming_one_of_the_same_masks_sound_the_same(ma
 
 
 @pytest.mark.parametrize("chunk", CHUNKS, ids=str)
-def test_every_frame_has_its_context(make_model, chunk):
-    """Masks made of the farthest frames that the contract promises to each: as if the song were one chunk."""
+def test_every_frame_has_its_full_context(make_model, chunk):
+    """Masks that depend on the farthest promised frames equal those of the song in one chunk."""
     left, right = chunk["left"], chunk["right"]
     body = f"""
         r, i = Split <axis = -1, num_outputs = 2> (spectrum)
@@ -175,7 +175,7 @@ def test_every_frame_has_its_context(make_model, chunk):
 
 
 def test_neighbouring_chunks_cross_fade_in_a_straight_line(make_model):
-    """Each chunk's masks are the level of its first frame: what comes out goes from level to level in equal steps."""
+    """Each chunk's mask is the level of its first frame, so the output goes from level to level in equal steps."""
     body = """
         from = Constant <value_ints = [0]> ()
         to = Constant <value_ints = [1]> ()
@@ -276,11 +276,11 @@ def test_a_song_on_one_side_is_seen_as_mono_wherever_the_other_is_silent(silent)
     seen = graph_input(frames, 1025).view("c8")[..., 0]
     assert (seen[[0, 3]] == frames[[0, 3]]).all()
     assert (seen[1:3] == frames[1:3, 1 - silent, None]).all()
-    assert not frames[1:3, silent].any(), "what is masked stays as it is"
+    assert not frames[1:3, silent].any(), "the input array is unchanged"
 
 
 @pytest.mark.parametrize("bins", [185, 1025, 4501])
-def test_the_network_sees_its_bins_and_zeros_where_there_are_none(bins):
+def test_the_network_gets_its_bins_and_zeros_for_missing_ones(bins):
     frames = spectra(4, bins=bins)
     seen = graph_input(frames, 1025)
     assert seen.shape == (4, 2, 1025, 2)
@@ -290,7 +290,7 @@ def test_the_network_sees_its_bins_and_zeros_where_there_are_none(bins):
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 96000, 192000])
-def test_a_network_that_knows_1025_bins_works_at_any_rate(make_model, rate):
+def test_a_network_of_1025_bins_works_at_any_rate(make_model, rate):
     path = make_model(ECHO, stems=TWO)
     bins = StemProcessor(path, rate)._separator.grid.bins
     frames = spectra(3, bins=bins)
@@ -300,7 +300,7 @@ def test_a_network_that_knows_1025_bins_works_at_any_rate(make_model, rate):
 
 
 def test_bins_above_the_networks_follow_its_top_band(make_model, delayed):
-    """At 96 kHz a tone of 40 kHz lies above what the network knows; its topmost mask is 1 here."""
+    """At 96 kHz a tone of 40 kHz lies above the network's range; its topmost mask is 1 here."""
     processor = StemProcessor(make_model(RAMP, stems=TWO), 96000, 1)
     tone = (0.5 * np.sin(2 * np.pi * 40000 / 96000 * np.arange(9000))).astype(np.float32)[None]
     speech, rest = processor.separate(tone)
@@ -337,7 +337,7 @@ def test_any_number_of_stems_of_any_names(make_model, noise, delayed, stems):
         processor.set_gains_db(vocals=0.0)
 
 
-# --- networks that go wrong on the way: masks and state turn to NaN when it is loud
+# --- networks that fail during a stream: masks and state become NaN when it is loud
 
 WILD = """
     squares = Mul (spectrum, spectrum)
@@ -359,7 +359,7 @@ WILD_STATE = """
 @pytest.mark.parametrize(
     "make", [{"body": WILD_MASKS}, {"body": WILD_STATE}, {"body": WILD_MASKS} | SYMMETRIC | {"chunk": CHUNKS[2]}]
 )
-def test_masks_and_state_that_are_no_numbers_do_not_last(make_model, noise, make):
+def test_masks_and_state_that_are_not_numbers_do_not_persist(make_model, noise, make):
     path = make_model(**{"stems": TWO} | make)
     quiet = noise(2, 30000) * np.float32(0.5)
     loud = quiet.copy()
@@ -386,10 +386,10 @@ def test_nothing_of_a_wrong_network_is_heard_at_unity(make_model, noise, delayed
         assert (processor.process(audio) == delayed(audio, processor.latency_samples)).all()
 
 
-# --- what the network hears of samples that are hardly sound
+# --- extreme samples
 
 
-def test_what_is_far_too_loud_is_silence_for_the_network_and_stays_in_the_rest(make_model, delayed):
+def test_samples_far_too_loud_are_silence_to_the_network_and_stay_in_the_rest(make_model, delayed):
     processor = StemProcessor(make_model("c = Constant <value_float = 1.0> () masks = Add (silent, c)", stems=TWO))
     audio = np.resize(np.array([1e4, -1e4, 3e38, 65, 63], np.float32), (2, 6000))
     speech, rest = processor.separate(audio)
@@ -399,7 +399,7 @@ def test_what_is_far_too_loud_is_silence_for_the_network_and_stays_in_the_rest(m
     np.testing.assert_allclose(rest, late - heard, rtol=1e-6, atol=0.01)
 
 
-def test_what_is_far_too_faint_is_silence_for_the_network_and_stays_in_the_rest(make_model, delayed):
+def test_samples_far_too_faint_are_silence_to_the_network_and_stay_in_the_rest(make_model, delayed):
     processor = StemProcessor(make_model("c = Constant <value_float = 1.0> () masks = Add (silent, c)", stems=TWO))
     audio = np.resize(np.array([9e-9, -1e-9, 1e-40, 1e-30], np.float32), (2, 6000))
     speech, rest = processor.separate(audio)

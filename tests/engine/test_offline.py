@@ -1,4 +1,4 @@
-"""Whole songs in one call: aligned to the sample, as long as they were, with progress told."""
+"""Whole songs in one call: aligned to the sample, of the same length, with progress."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ def test_progress_goes_up_to_one(tiny_model, n, step):
 
 
 @pytest.mark.parametrize("dtype", ["int16", "float64"])
-def test_other_types_are_welcome_and_never_modified(tiny_model, noise, dtype):
+def test_other_types_are_accepted_and_never_modified(tiny_model, noise, dtype):
     audio = (noise(2, 9000) * 1000).astype(dtype)
     audio.setflags(write=False)
     wanted = audio.astype(np.float32) / np.float32(32768 if dtype == "int16" else 1)
@@ -87,7 +87,7 @@ def test_other_types_are_welcome_and_never_modified(tiny_model, noise, dtype):
     assert not np.shares_memory(out, audio)
 
 
-def test_a_model_already_loaded_serves_as_well(tiny_live_model, noise):
+def test_a_loaded_model_works_too(tiny_live_model, noise):
     audio = noise(1, 5000)
     out = remix(audio, 44100, MIXED, load_model(tiny_live_model), threads=2)
     np.testing.assert_allclose(out, remix(audio, 44100, MIXED, str(tiny_live_model)), rtol=0, atol=1e-5)
@@ -115,7 +115,7 @@ def test_samples_first_raises_and_says_how_to_turn_it(tiny_model, shape):
         (np.zeros((2, 900), int), 44100, {}, "type int64"),
     ],
 )
-def test_what_cannot_be_remixed_says_why_in_one_line(tiny_model, audio, rate, gains_db, says):
+def test_audio_that_cannot_be_remixed_is_refused_in_one_line(tiny_model, audio, rate, gains_db, says):
     with pytest.raises(ValueError, match=says) as error:
         remix(audio, rate, gains_db, tiny_model)
     assert "\n" not in str(error.value)
@@ -125,7 +125,7 @@ def test_what_cannot_be_remixed_says_why_in_one_line(tiny_model, audio, rate, ga
 
 
 class Moves:
-    """Moves (sample, stem, gain in dB) as remix takes them; those at sample 0 are where faders start."""
+    """Moves (sample, stem, gain in dB) in the form that remix takes; those at sample 0 set the start."""
 
     def __init__(self, *moves):
         self._moves = sorted(moves, key=lambda move: move[0])
@@ -177,7 +177,7 @@ def test_moves_are_asked_for_once_and_in_order(tiny_model, noise):
         st.tuples(st.integers(0, 6500), st.sampled_from(STEMS), st.floats(-100, 20)), max_size=10
     ),
 )  # fmt: skip
-def test_however_the_song_is_cut_the_moves_are_the_same(tiny_live_model, ready, noise, cuts, moves):
+def test_moves_do_not_depend_on_the_block_lengths(tiny_live_model, ready, noise, cuts, moves):
     audio, ride = noise(1, 6000), Moves(*moves)
     processor = ready(tiny_live_model, 16000, 1)
     blocks = np.split(audio, np.minimum(np.cumsum(cuts, dtype=int), 6000), axis=-1)
@@ -188,7 +188,7 @@ def test_however_the_song_is_cut_the_moves_are_the_same(tiny_live_model, ready, 
     np.testing.assert_allclose(out, whole, rtol=0, atol=1e-5)
 
 
-def test_what_the_automation_sets_at_the_start_goes_before_the_faders_and_does_not_glide(tiny_model, noise):
+def test_the_automations_start_overrides_the_faders_and_does_not_glide(tiny_model, noise):
     audio = noise(2, 9000)
     out = remix(audio, 44100, MIXED, tiny_model, automation=Moves((0, "vocals", 6.0), (10**9, "other", -80.0)))
     assert (out == remix(audio, 44100, MIXED | {"vocals": 6}, tiny_model)).all()
@@ -198,7 +198,7 @@ def test_what_the_automation_sets_at_the_start_goes_before_the_faders_and_does_n
 
 
 @pytest.mark.parametrize("at", [0, 5, 10**9])
-def test_an_automation_of_a_stem_that_the_model_lacks_says_so_at_once(tiny_model, at):
+def test_automation_of_a_stem_that_the_model_lacks_is_refused_at_once(tiny_model, at):
     moves = Moves((at, "piano", -6.0))
     with pytest.raises(ValueError, match=r"^ride\.csv: unknown stem {'piano'}"):
         remix(np.zeros((2, 900)), 44100, {}, tiny_model, automation=moves)
@@ -206,18 +206,18 @@ def test_an_automation_of_a_stem_that_the_model_lacks_says_so_at_once(tiny_model
 
 
 @pytest.mark.parametrize("wrong", ["ride.csv", 3, {"vocals": -6}])
-def test_what_is_no_automation_is_refused_in_one_line(tiny_model, wrong):
+def test_an_object_that_is_not_an_automation_is_refused_in_one_line(tiny_model, wrong):
     said = r"must be an Automation, not .*; read a file with Automation\.from_csv or from_midi$"
     with pytest.raises(ValueError, match=said):
         remix(np.zeros((2, 900)), 44100, {}, tiny_model, automation=wrong)
 
 
-# --- nothing to move
+# --- all faders at unity
 
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """A network that must not run."""
+    """Make any run of a network fail the test."""
 
     def run(self, spectra):
         raise AssertionError("the network ran")
@@ -244,7 +244,7 @@ def test_faders_that_stay_at_unity_run_no_network_and_change_no_bit(tiny_model, 
     assert not told or told[-1] == 1
 
 
-def test_what_passes_through_is_what_the_faders_at_unity_make(tiny_live_model, ready, noise):
+def test_the_shortcut_at_unity_equals_the_engine_at_unity(tiny_live_model, ready, noise):
     audio = noise(2, 5000)
     audio[0, 5], audio[1, 6], audio[0, 7], audio[1, 8] = np.nan, np.inf, -0.0, 1e30
     processor = ready(tiny_live_model, 44100, 2)
@@ -264,7 +264,7 @@ def test_an_automation_that_brings_the_faders_to_unity_runs_no_network_either(ti
         remix(audio, 44100, {}, tiny_model, automation=Automation().step("bass", 1e6, -80))
 
 
-def test_what_cannot_be_remixed_is_refused_at_unity_too(tiny_model, no_network):
+def test_audio_that_cannot_be_remixed_is_refused_at_unity_too(tiny_model, no_network):
     for audio, rate, gains_db in (np.zeros((2, 9)), 4000, {}), (np.zeros((2, 9)), 44100, {"voice": 0}):
         with pytest.raises(ValueError, match=r"4000|voice"):
             remix(audio, rate, gains_db, tiny_model)

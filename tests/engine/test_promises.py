@@ -1,4 +1,4 @@
-"""What the signal path promises at every rate, channel count, block size and in both modes."""
+"""Promises of the signal path at every rate, channel count and block size, in both modes."""
 
 from collections import Counter
 
@@ -21,13 +21,13 @@ blocks = pytest.mark.parametrize("block", BLOCKS)
 
 
 def cut(n, block, at_most=250):
-    """Cut n samples into blocks, but for what is more than `at_most` of them, which goes ahead in one."""
+    """Cut n samples into a first block with the excess, and at most `at_most` equal blocks."""
     count = min(at_most, n // block)
     return [n - count * block, *[block] * count]
 
 
 def length(processor):
-    """Samples that fill the path, pass some frames and end within one."""
+    """Return a number of samples that covers the latency and some frames, and ends within one."""
     return max(processor.latency_samples + 3 * processor._separator.grid.hop + 37, 8192 + 100)
 
 
@@ -50,7 +50,7 @@ def test_equal_gains_return_the_scaled_delayed_input_exactly(
 @rates
 @channels
 @blocks
-def test_the_output_does_not_depend_on_the_cuts(tiny_model, ready, noise, stream, rate, num_channels, block):
+def test_the_output_does_not_depend_on_block_lengths(tiny_model, ready, noise, stream, rate, num_channels, block):
     processor = ready(tiny_model, rate, num_channels, **MIXED)
     n = length(processor)
     audio, moves = noise(num_channels, n), [(n // 9, "vocals", 6.0), (n // 7, "other", -80.0)]
@@ -70,11 +70,11 @@ def test_stems_sum_to_the_delayed_input(tiny_model, ready, noise, stream, delaye
     assert stems.dtype == np.float32
     late = delayed(audio, processor.latency_samples)
     np.testing.assert_allclose(stems.sum(axis=0), late, rtol=0, atol=1e-5)
-    assert all(np.abs(stem).max() > 0.01 for stem in stems), "each is a share of its own"
+    assert all(np.abs(stem).max() > 0.01 for stem in stems), "no stem is silent"
 
 
 def impulses(processor):
-    """Single samples of full scale and where they are."""
+    """Return audio with single samples of full scale, and their positions."""
     for at in (0, 1, 700):
         audio = np.zeros(
             (processor.num_channels, at + 2 * processor.latency_samples + processor._separator.grid.window), "float32"
@@ -126,7 +126,7 @@ def test_a_mix_of_faders_is_the_sum_of_the_stems_at_their_gains(tiny_model, read
     places=st.lists(st.tuples(st.floats(0, 0.999), st.sampled_from(list(MIXED)), st.floats(-90, 20)), max_size=5),
     seed=st.integers(0, 99),
 )
-def test_any_rate_cuts_and_moves(tiny_model, noise, stream, delayed, rate, num_channels, cuts, places, seed):
+def test_any_rate_block_lengths_and_moves(tiny_model, noise, stream, delayed, rate, num_channels, cuts, places, seed):
     model = load_model(tiny_model)
     processor = StemProcessor(model, rate, num_channels)
     n = processor.latency_samples + 4 * processor._separator.grid.hop + seed
@@ -143,13 +143,11 @@ def test_any_rate_cuts_and_moves(tiny_model, noise, stream, delayed, rate, num_c
 
 
 @rates
-def test_the_latency_is_the_synthesis_window_and_for_chunks_what_they_wait_for(
-    tiny_live_model, tiny_studio_model, ready, rate
-):
+def test_the_latency_is_the_synthesis_window_plus_the_wait_for_chunks(tiny_live_model, tiny_studio_model, ready, rate):
     live, studio = ready(tiny_live_model, rate), ready(tiny_studio_model, rate)
     assert live.latency_samples == live._separator.grid.synthesis_window == 2 * live._separator.grid.hop
     assert studio.latency_samples == studio._separator.grid.synthesis_window + (8 + 1 - 1) * studio._separator.grid.hop
-    assert live.latency_samples / rate == pytest.approx(512 / 44100, rel=0.01), "as long at every rate"
+    assert live.latency_samples / rate == pytest.approx(512 / 44100, rel=0.01), "the same time at every rate"
 
 
 def test_the_latency_at_the_models_own_rate_is_that_of_its_card(tiny_live_model, tiny_studio_model, ready):
@@ -183,7 +181,7 @@ def test_the_network_runs_once_in_hop_samples_and_not_between(make_model, noise,
     counted = processor._separator._network._session = Counted(processor._separator._network._session)
     filled = processor._separator.grid.hop * (
         chunk["frames"] + chunk["right"] if chunk else 1
-    )  # what the first run waits for
+    )  # the first run waits for this
     audio = noise(2, filled + 4 * hop)
     processor.process(audio[:, : filled - 1])
     assert counted.runs == 0
@@ -197,7 +195,7 @@ def test_the_network_runs_once_in_hop_samples_and_not_between(make_model, noise,
 
 @pytest.mark.parametrize("dtype", ["int16", "float16", "float32", "float64", ">f4", "longdouble"])
 @channels
-def test_any_float_and_int16_are_welcome_and_unity_is_bit_for_bit(
+def test_any_float_and_int16_are_accepted_and_unity_is_bit_for_bit(
     tiny_model, ready, noise, delayed, num_channels, dtype
 ):
     processor = ready(tiny_model, 16000, num_channels)
@@ -224,7 +222,7 @@ def test_threads_do_not_change_the_output(tiny_model, noise, ready, threads):
     np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-5)
 
 
-def test_two_processors_do_not_hear_each_other(tiny_model, noise):
+def test_two_processors_do_not_affect_each_other(tiny_model, noise):
     one, two = StemProcessor(tiny_model, 44100, 2, MIXED), StemProcessor(tiny_model, 44100, 2, MIXED)
     audio, other = noise(2, 9000), noise(2, 9000, seed=1)
     wanted = one.process(audio)
@@ -236,17 +234,17 @@ def test_two_processors_do_not_hear_each_other(tiny_model, noise):
     np.testing.assert_allclose(np.concatenate(parts, axis=-1), wanted, rtol=0, atol=1e-5)
 
 
-def test_after_reset_all_is_as_at_first(tiny_model, ready, noise):
+def test_a_reset_processor_is_like_a_new_one(tiny_model, ready, noise):
     processor = ready(tiny_model, 22050, 2, **MIXED)
     audio = noise(2, length(processor) + 11)
     wanted = processor.process(audio)
     processor.process(noise(2, 777, seed=5), [(776, "vocals", 20.0)])
     processor.reset()
     out = processor.process(audio)
-    assert (out == wanted).all(), "no audio and no move of before is heard"
+    assert (out == wanted).all(), "no earlier audio or move is heard"
 
 
-def test_shapes_and_stems_are_told(ready, tiny_model):
+def test_a_processor_has_its_stems_and_gains(ready, tiny_model):
     processor = ready(tiny_model, 48000, 1)
     assert processor.stems == ("vocals", "drums", "bass", "other")
     assert processor.gains_db == dict.fromkeys(processor.stems, 0.0)

@@ -1,4 +1,4 @@
-"""Which execution provider runs a network: by the environment, and never another one silently."""
+"""The environment chooses the execution provider, which is never replaced silently."""
 
 import pytest
 from stembridge import StemProcessor
@@ -27,15 +27,15 @@ def test_an_unknown_name_is_refused(monkeypatch, tiny_live_model):
         StemProcessor(tiny_live_model)
 
 
-def test_what_this_onnx_runtime_lacks_is_said_with_a_remedy():
+def test_a_provider_that_onnx_runtime_lacks_is_refused_with_a_remedy():
     line = "no execution provider 'cuda' in this ONNX Runtime, which has cpu; install onnxruntime-gpu in place of"
     with pytest.raises(ModelError, match=line):
         check_available(["CUDAExecutionProvider"], ["AzureExecutionProvider", "CPUExecutionProvider"])
     check_available(["CUDAExecutionProvider"], ["CUDAExecutionProvider"])
 
 
-def test_a_provider_that_does_not_start_is_said(monkeypatch, tiny_live_model):
-    """ONNX Runtime goes on without it; StemBridge does not."""
+def test_a_provider_that_does_not_start_is_an_error(monkeypatch, tiny_live_model):
+    """ONNX Runtime would continue without it; StemBridge does not."""
     check_used(["CUDAExecutionProvider"], ["CUDAExecutionProvider", "CPUExecutionProvider"])
     monkeypatch.setattr("stembridge.engine.sessions.check_available", lambda *_: None)
     monkeypatch.setattr(providers.os, "environ", {PROVIDER_VARIABLE: "cuda"})

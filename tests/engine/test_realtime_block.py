@@ -1,4 +1,4 @@
-"""Blocks that come in real time: the network works on in its own thread, and no sample depends on when it is done."""
+"""Blocks in real time: the network runs in its own thread, and no sample depends on its timing."""
 
 import gc
 import os
@@ -25,14 +25,14 @@ blocks = pytest.mark.parametrize("block", [16, 64, 100, 128, 256, 512, 4096])
 @rates
 @blocks
 @pytest.mark.parametrize("num_channels", [1, 2])
-def test_it_sounds_the_same_and_is_as_late_as_it_says(
+def test_it_sounds_the_same_with_the_reported_latency(
     tiny_live_model, noise, stream, delayed, rate, num_channels, block
 ):
     plain = StemProcessor(tiny_live_model, rate, num_channels, GAINS)
     processor = StemProcessor(tiny_live_model, rate, num_channels, GAINS, realtime_block=block)
     later = processor.latency_samples - plain.latency_samples
     audio = noise(num_channels, processor.latency_samples + 3 * max(block, processor.hop_samples) + 37)
-    for _ in range(2):  # and from the start again, whatever was still being worked on
+    for _ in range(2):  # and again from the start, whatever work was unfinished
         out = stream(processor, audio, [block] * (audio.shape[1] // block))
         np.testing.assert_allclose(out, delayed(plain.process(audio), later), rtol=0, atol=1e-5)
         processor.reset()
@@ -52,20 +52,20 @@ def test_blocks_may_be_of_any_other_size(tiny_live_model, noise, stream, delayed
     np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-5)
 
 
-def test_a_model_that_looks_ahead_does_so_too(tiny_studio_model, noise, stream, delayed):
+def test_a_model_that_looks_ahead_works_too(tiny_studio_model, noise, stream, delayed):
     plain = StemProcessor(tiny_studio_model, 44100, 2, GAINS)
     processor = StemProcessor(tiny_studio_model, 44100, 2, GAINS, realtime_block=512)
     audio = noise(2, 20000)
     later = processor.latency_samples - plain.latency_samples
-    assert later > 0, "a chunk is more than a block"
+    assert later > 0, "a chunk is longer than a block"
     out = stream(processor, audio, [512] * 39)
     np.testing.assert_allclose(out, delayed(plain.process(audio), later), rtol=0, atol=1e-5)
 
 
 @given(st.integers(1, 600), st.integers(1, 1500))
-def test_the_latency_is_the_least_that_leaves_the_network_time_enough(hop, block):
+def test_the_latency_is_the_least_that_gives_the_network_enough_time(hop, block):
     def room(later):
-        """The least time from when a block that completes hops is there until the one that needs the first is late."""
+        """Return the least time from a block that completes hops to the deadline of the block that needs the first."""
         ends = [hop * k for k in range(1, block + 1)]
         return min((((end + later) // block + 2) - ceil(Fraction(end, block))) * block for end in ends)
 
@@ -79,7 +79,7 @@ def test_the_latency_is_the_least_that_leaves_the_network_time_enough(hop, block
 @pytest.mark.parametrize(
     ("rate", "block", "calls"), [(44100, 64, 6), (44100, 128, 3), (44100, 256, 1), (48000, 128, 3), (48000, 256, 1)]
 )
-def test_a_network_that_takes_long_holds_up_no_call_that_can_do_without(
+def test_a_slow_network_holds_up_no_call_that_does_not_need_it(
     tiny_live_model, noise, delayed, monkeypatch, rate, block, calls
 ):
     processor = StemProcessor(tiny_live_model, rate, realtime_block=block)
@@ -100,7 +100,7 @@ def test_a_network_that_takes_long_holds_up_no_call_that_can_do_without(
     np.testing.assert_allclose(np.concatenate(out, axis=1), wanted, rtol=0, atol=1e-5)
 
 
-def test_a_call_waits_for_what_it_returns(tiny_live_model, noise, monkeypatch):
+def test_a_call_waits_for_the_result_that_it_returns(tiny_live_model, noise, monkeypatch):
     processor = StemProcessor(tiny_live_model, realtime_block=256)
     audio, go, push, out = noise(2, 1024), threading.Event(), StreamingNetwork.push, []
     monkeypatch.setattr(StreamingNetwork, "push", lambda *it: push(*it) if go.wait(30) else None)
@@ -116,7 +116,9 @@ def test_a_call_waits_for_what_it_returns(tiny_live_model, noise, monkeypatch):
 
 
 @pytest.mark.parametrize("options", [{}, {"realtime_block": 64}, {"realtime_block": 256}])
-def test_when_the_network_raises_the_stream_begins_anew(tiny_live_model, noise, stream, delayed, monkeypatch, options):
+def test_after_an_error_of_the_network_the_stream_starts_again(
+    tiny_live_model, noise, stream, delayed, monkeypatch, options
+):
     processor, audio, raised = StemProcessor(tiny_live_model, gains_db=GAINS, **options), noise(2, 4096), 0
     with monkeypatch.context() as patch:
         patch.setattr(StreamingNetwork, "push", lambda network, spectra: spectra.nothing)
@@ -135,7 +137,7 @@ def test_when_the_network_raises_the_stream_begins_anew(tiny_live_model, noise, 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 @pytest.mark.parametrize("options", [{}, {"realtime_block": 256}])
-def test_no_error_leaves_the_stream_out_of_step(tiny_live_model, noise, stream, delayed, monkeypatch, options, error):
+def test_after_any_error_the_stream_stays_aligned(tiny_live_model, noise, stream, delayed, monkeypatch, options, error):
     processor, audio, push = StemProcessor(tiny_live_model, **options), noise(2, 16384), StreamingNetwork.push
     at = 4096 + 100
     out = [stream(processor, audio[:, :at], [100] * 41)]
@@ -171,7 +173,7 @@ def test_the_thread_ends_with_its_processor(tiny_live_model, noise):
 
 
 def run(code, model):
-    """What a program of its own prints at its end."""
+    """Run a program in a separate process; return its exit code and output."""
     code = f"import numpy as np, os, threading, atexit\nfrom stembridge import StemProcessor\n{textwrap.dedent(code)}"
     done = subprocess.run(
         [sys.executable, "-c", code, str(model)], capture_output=True, text=True, timeout=120, check=False
@@ -179,8 +181,8 @@ def run(code, model):
     return done.returncode, done.stdout + done.stderr
 
 
-def test_a_program_ends_whatever_is_still_to_be_done(tiny_live_model):
-    """An audio thread goes on after the main one; then there is an error, and no hanging."""
+def test_a_program_ends_even_with_work_left_to_do(tiny_live_model):
+    """An audio thread that outlives the main thread gets an error and does not hang."""
     code = """
     import sys
     processor = StemProcessor(sys.argv[1], realtime_block=64)
@@ -201,8 +203,8 @@ def test_a_program_ends_whatever_is_still_to_be_done(tiny_live_model):
     assert (status, text.split("\n")[0]) == (0, "played")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_forked_process_is_told_to_make_its_own(tiny_live_model):
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_must_make_its_own_processor(tiny_live_model):
     code = """
     import sys
     processor = StemProcessor(sys.argv[1], realtime_block=64)
@@ -224,14 +226,14 @@ def test_a_forked_process_is_told_to_make_its_own(tiny_live_model):
 
 
 @pytest.mark.parametrize("block", [0, -1, False, 256.5, "256", np.float32(256), float("nan"), [256]])
-def test_what_is_no_block_is_refused_in_one_line(tiny_live_model, block):
+def test_a_wrong_block_size_is_refused_in_one_line(tiny_live_model, block):
     with pytest.raises(ValueError, match="does not work; give a whole number of samples from 1 on") as caught:
         StemProcessor(tiny_live_model, realtime_block=block)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("block", [np.uint8(200), np.int64(256), 10**30])
-def test_any_whole_number_is_a_block(tiny_live_model, noise, block):
+def test_any_whole_number_is_a_block_size(tiny_live_model, noise, block):
     processor = StemProcessor(tiny_live_model, realtime_block=block)
     assert processor.latency_samples == StemProcessor(tiny_live_model, realtime_block=int(block)).latency_samples
     processor.process(noise(2, 3000))

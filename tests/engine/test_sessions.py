@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime: who shares one, and that nothing is heard of it."""
+"""Sessions of ONNX Runtime: which processors share one; sharing changes no sound."""
 
 import copy
 import gc
@@ -17,24 +17,24 @@ from stembridge.models import ModelError, load_model, save_model
 MIXED = {"vocals": -80.0, "drums": 3.0}
 
 
-def test_who_asks_for_the_same_shares_a_session(tiny_model, monkeypatch):
+def test_equal_requests_share_a_session(tiny_model, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     session = open_session(load_model(tiny_model))
     assert open_session(load_model(str(tiny_model)), 1, ["CPUExecutionProvider"]) is session
     assert open_session(load_model(tiny_model), 0) is session
     two = open_session(load_model(tiny_model), 2)
     assert two is not session
-    assert open_session(load_model(tiny_model), 99) is two, "more threads than processors are as many"
+    assert open_session(load_model(tiny_model), 99) is two, "no more threads than processors"
 
 
-def test_another_model_has_a_session_of_its_own(tiny_live_model, tiny_studio_model, tmp_path):
+def test_another_model_has_another_session(tiny_live_model, tiny_studio_model, tmp_path):
     live = load_model(tiny_live_model)
     same_graph = save_model(tmp_path / "mine.onnx", live.graph, live.card.values | {"version": "2"})
     sessions = [open_session(model) for model in (live, same_graph, load_model(tiny_studio_model))]
     assert len({id(session) for session in sessions}) == 3
 
 
-def test_a_session_goes_with_the_last_processor_that_used_it(tiny_model, tmp_path):
+def test_a_session_is_freed_with_the_last_processor_that_used_it(tiny_model, tmp_path):
     model = load_model(tiny_model)
     model = save_model(tmp_path / "mine.onnx", model.graph, model.card.values | {"name": "mine"})
     first, second = StemProcessor(model, 8000), StemProcessor(model, 192000, 1)
@@ -47,7 +47,7 @@ def test_a_session_goes_with_the_last_processor_that_used_it(tiny_model, tmp_pat
     assert session() is None
 
 
-def test_threads_that_open_at_once_get_the_same(tiny_model):
+def test_threads_that_open_at_the_same_time_share_a_session(tiny_model):
     model = load_model(tiny_model)
     with ThreadPoolExecutor(8) as threads:
         sessions = list(threads.map(lambda _: open_session(model), range(8)))
@@ -65,7 +65,7 @@ def test_processors_that_share_a_session_may_run_at_once(name, noise):
         assert (one == other).all()
 
 
-def test_a_provider_that_is_not_there_is_named(tiny_model):
+def test_a_missing_provider_is_named(tiny_model):
     has = "has .*CPUExecutionProvider"
     with pytest.raises(ModelError, match=f"^no execution provider .NopeProvider. in this ONNX Runtime, which {has}"):
         open_session(load_model(tiny_model), providers=["NopeProvider"])
@@ -89,7 +89,7 @@ os._exit(0 if works and open_session(processor.model, 2) is not session else 1)
     assert done.returncode == 0
 
 
-def test_a_processor_cannot_be_pickled_and_says_what_to_do(tiny_model):
+def test_a_processor_cannot_be_pickled_and_names_a_remedy(tiny_model):
     processor = StemProcessor(tiny_model)
     for save in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(

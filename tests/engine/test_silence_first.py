@@ -43,7 +43,7 @@ def test_any_network_after_silence(tiny_model, noise, block, hops, realtime_bloc
 @pytest.mark.parametrize("lookahead", [0, 3])
 @pytest.mark.parametrize("block", [100, 5000])
 def test_a_network_that_counts_frames_counts_from_the_first_sound(make_model, noise, lookahead, block):
-    """Its mask grows with each frame, so that any frame too many or too few is heard."""
+    """Its mask grows with each frame, so that one frame more or less is heard."""
     counting = """
         step = Constant <value_float = 0.001> ()
         frames = Shape <start = 0, end = 1> (spectrum)

@@ -25,20 +25,20 @@ def largest_prime_factor(n):
 
 
 def overlapped(grid):
-    """The product of both windows, overlapped and added at every hop: (a period of hop samples)."""
+    """Overlap and add the product of both windows at every hop; return one period, (hop,)."""
     product = grid.analysis[-grid.synthesis_window :] * grid.synthesis
     return product.reshape(-1, grid.hop).sum(axis=0)
 
 
 @given(grids)
-def test_windows_of_any_grid_overlap_add_to_one(grid):
+def test_windows_of_any_grid_add_up_to_one(grid):
     assert grid.analysis.shape == (grid.window,)
     assert grid.synthesis.shape == (grid.synthesis_window,)
     np.testing.assert_allclose(overlapped(grid), 1, rtol=0, atol=1e-12)
 
 
 @given(grids, st.integers(8000, 192000))
-def test_windows_overlap_add_to_one_at_every_rate(grid, rate):
+def test_windows_add_up_to_one_at_every_rate(grid, rate):
     np.testing.assert_allclose(overlapped(grid.at(rate)), 1, rtol=0, atol=1e-12)
 
 
@@ -52,7 +52,7 @@ def test_analysis_and_synthesis_return_the_audio(grid, cuts, num_channels):
         out.append(synthesis.push(analysis.push(audio[:, start : start + n])))
         start += n
     back = np.concatenate(out, axis=-1)
-    early = grid.synthesis_window - grid.hop  # the first frame's audio begins so long before the input
+    early = grid.synthesis_window - grid.hop  # the first frame begins this long before the input
     assert back.shape[-1] == audio.shape[-1] // grid.hop * grid.hop
     np.testing.assert_allclose(back[:, :early], 0, atol=1e-5)
     np.testing.assert_allclose(back[:, early:], audio[:, : back.shape[-1] - early], rtol=0, atol=1e-5)
@@ -114,15 +114,15 @@ def test_a_hop_too_short_for_one_percent_takes_the_nearest(hop, rate):
 
 
 @given(st.sampled_from([LIVE, STUDIO]), st.sampled_from(RATES) | st.integers(8000, 192000))
-def test_frames_last_as_long_and_bins_are_the_same_frequencies(trained, rate):
+def test_frames_last_the_same_time_and_bins_have_the_same_frequencies_at_every_rate(trained, rate):
     grid = trained.at(rate)
     assert grid.sample_rate == rate
     assert grid.window / grid.hop == trained.window / trained.hop
     assert grid.synthesis_window / grid.hop == trained.synthesis_window / trained.hop
-    # Of 8007 Hz and a few more rates no hop is within 1 %: half a sample is then the most.
+    # At 8007 Hz and a few other rates no hop is within 1 %; the error is then at most half a sample.
     nearly = max(0.0101, 0.501 / (trained.hop * rate / 44100))
     assert grid.window / rate == pytest.approx(trained.window / 44100, rel=nearly)
-    assert rate / grid.window == pytest.approx(44100 / trained.window, rel=nearly), "of a bin, in Hz"
+    assert rate / grid.window == pytest.approx(44100 / trained.window, rel=nearly), "width of a bin in Hz"
     assert grid.bins == grid.window // 2 + 1
 
 
@@ -150,11 +150,11 @@ def test_a_tone_has_the_same_value_at_every_rate(trained, rate):
         here, there = spectra(trained.at(rate), k), spectra(trained, k)
         np.testing.assert_allclose(here[:, :60], there[:, :60], rtol=0, atol=2e-3)
         assert np.abs(here[-1]).argmax() == k
-        assert abs(here[-1, k]) == pytest.approx(0.5, abs=2e-3), "of a sine of full scale"
+        assert abs(here[-1, k]) == pytest.approx(0.5, abs=2e-3), "magnitude of a sine of full scale"
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_a_thousand_hertz_are_found_at_a_thousand_hertz(rate):
+def test_a_tone_of_1000_hz_is_found_at_1000_hz(rate):
     grid = LIVE.at(rate)
     tone = np.sin(2 * np.pi * 1000 * np.arange(rate // 2) / rate).astype(np.float32)
     spectrum = np.abs(Analysis(grid, 1).push(tone[None])[-1, 0])
@@ -162,7 +162,7 @@ def test_a_thousand_hertz_are_found_at_a_thousand_hertz(rate):
     assert 0.39 < spectrum.max() < 0.501, "a tone of full scale, somewhere between two bins"
 
 
-def test_frames_come_after_each_hop_and_look_back():
+def test_a_frame_comes_after_each_hop_of_samples():
     analysis = Analysis(LIVE, 2)
     assert analysis.push(np.zeros((2, 255), np.float32)).shape == (0, 2, 1025)
     assert analysis.push(np.zeros((2, 1), np.float32)).shape == (1, 2, 1025)
@@ -170,7 +170,7 @@ def test_frames_come_after_each_hop_and_look_back():
     assert analysis.push(np.ones((2, 251), np.float32)).dtype == np.complex64
 
 
-def test_reset_forgets_what_was_heard():
+def test_reset_discards_earlier_audio():
     audio = np.random.default_rng(1).uniform(-1, 1, (1, 3000)).astype(np.float32)
     analysis, synthesis = Analysis(LIVE, 1), Synthesis(LIVE, (1,))
     first = synthesis.push(analysis.push(audio))

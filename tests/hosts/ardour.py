@@ -199,7 +199,7 @@ def export(home: Path, name: str) -> np.ndarray:
 
 
 def decibels(audio: np.ndarray) -> float:
-    """The level of the audio's mean power."""
+    """Return the level of the audio's mean power."""
     return 10 * float(np.log10(np.mean(audio**2) + 1e-24))
 
 

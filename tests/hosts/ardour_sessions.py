@@ -127,7 +127,7 @@ def main() -> None:
 
 
 def make(home: Path, name: str, count: int, *words: str) -> None:
-    """Make a session with so many tracks, each with the plugin."""
+    """Make a session with `count` tracks, each with the plugin."""
     lua(home, MAKE, home / name, 44100, count, *words)
 
 

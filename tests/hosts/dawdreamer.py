@@ -66,7 +66,7 @@ def render(plugin: str, song: np.ndarray, rate: int, values: dict[str, float]) -
 
 
 def decibels(audio: np.ndarray) -> float:
-    """The level of the audio's mean power."""
+    """Return the level of the audio's mean power."""
     return 10 * float(np.log10(np.mean(audio.astype(float) ** 2) + 1e-24))
 
 

@@ -1,4 +1,4 @@
-"""Controls are known by what they send."""
+"""Controls are recognised by the messages that they send."""
 
 import mido
 import pytest
@@ -19,14 +19,14 @@ def note(number, velocity, channel=0):
 
 
 def fine(control, channel=0):
-    """A fader of 14 bits on its way."""
+    """Return the messages of a 14-bit fader that moves."""
     for value in range(0, 16384, 300):
         yield cc(control, value >> 7, channel)
         yield cc(control + 32, value & 127, channel)
 
 
 def parameter(number, channel=0, ended=False):
-    """A fader that sends a parameter's number each time, and perhaps says that it is done with it."""
+    """Return the messages of a fader that sends its parameter number each time, with or without a reset after it."""
     for value in range(0, 16384, 300):
         yield from (cc(99, number >> 7, channel), cc(98, number & 127, channel))
         yield from (cc(6, value >> 7, channel), cc(38, value & 127, channel))
@@ -75,7 +75,7 @@ def test_faders(messages, found):
         ([0, 0, 10, 50, 50, 127], None),
     ],
 )
-def test_knobs_without_end(values, encoding):
+def test_endless_knobs(values, encoding):
     found = recognise_fader([cc(20, value) for value in values])
     wanted = {"type": "cc", "number": 20} if encoding is None else {"type": "relative", "number": 20}
     assert found["control"] == (wanted if encoding is None else {**wanted, "encoding": encoding})
@@ -92,7 +92,7 @@ def test_knobs_without_end(values, encoding):
         [cc(99, 1), cc(98, 1)] * 9,
     ],
 )
-def test_what_is_no_fader(messages):
+def test_messages_that_are_not_from_a_fader(messages):
     assert recognise_fader(messages) is None
 
 
@@ -124,7 +124,7 @@ def test_buttons(messages, found):
 @pytest.mark.parametrize(
     "messages", [[], [note(60, 0)], [cc(0, v) for v in TRAVEL], [cc(48, 0)], [mido.Message("program_change")]]
 )
-def test_what_is_no_button(messages):
+def test_messages_that_are_not_from_a_button(messages):
     assert recognise_button(messages) is None
 
 
@@ -136,7 +136,7 @@ CHANNEL = st.one_of(
 
 
 @given(st.lists(CHANNEL, max_size=40))
-def test_whatever_comes_is_known_or_not(messages):
+def test_any_messages_are_recognised_or_not(messages):
     for recognise in (recognise_fader, recognise_button):
         found = recognise(messages)
         assert found is None or 0 <= found["control"].get("number", 0) < 16383

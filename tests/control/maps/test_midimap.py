@@ -1,4 +1,4 @@
-"""Maps: what ships is sound, a user's file is checked, and every mistake is one line."""
+"""Maps: shipped ones are valid, a user's file is checked, and every mistake is one line."""
 
 import json
 from itertools import pairwise
@@ -22,7 +22,7 @@ TYPES = {
 
 @pytest.fixture
 def make_map(tmp_path):
-    """Write a map of these bindings, and load it."""
+    """Return a function that writes a map of bindings and loads it."""
 
     def make_map(*bindings, **fields):
         path = tmp_path / "mine.json"
@@ -32,12 +32,12 @@ def make_map(tmp_path):
     return make_map
 
 
-def test_the_maps_that_come_along():
+def test_the_shipped_maps_have_names():
     assert map_names() == ["general", "mackie", "nanokontrol2"]
 
 
 @pytest.mark.parametrize("name", ["general", "mackie", "nanokontrol2"])
-def test_each_shipped_map_is_sound(name):
+def test_each_shipped_map_is_valid(name):
     shipped = load_map(name)
     assert shipped.name == name
     assert shipped.description
@@ -55,7 +55,7 @@ def test_the_general_map_has_the_stems_on_controllers_16_to_19_of_any_channel():
     assert (general.takeover, general.feedback) == ("pickup-after-preset", False)
 
 
-def test_a_file_says_all_there_is(make_map):
+def test_a_file_can_have_all_fields(make_map):
     loaded = make_map(
         {**FADER, "range_db": [-40, 0], "curve": "straight", "channel": 5},
         {"control": {"type": "relative", "number": 20.0, "encoding": "sign", "step_db": -1}, "action": "gain",
@@ -95,7 +95,7 @@ def test_the_curve_is_straight_in_db_through_unity_at_100_of_127(make_map, contr
 @pytest.mark.parametrize("control", TYPES)
 @pytest.mark.parametrize("curve", ["unity", "straight"])
 @given(range_db=st.tuples(st.floats(-80, -0.1), st.floats(0.1, 20)))
-def test_each_position_has_a_gain_of_its_own_and_is_found_again(control, curve, range_db):
+def test_each_position_has_its_own_gain_and_is_found_again(control, curve, range_db):
     fader = Binding(Control(control), "gain", "vocals", None, None, range_db, curve, "toggle")
     highest = HIGHEST_VALUES[control]
     positions = range(0, highest + 1, 1 if highest < 200 else 127)
@@ -121,26 +121,26 @@ def test_fourteen_bits_are_finer_than_a_hundredth_of_a_db(make_map):
 @pytest.mark.parametrize(
     "name", ["nosuch", "", ".", "..", "GENERAL", "general\n", "map.schema", "..\\general", "midi"]
 )  # fmt: skip
-def test_a_name_that_does_not_ship_is_refused_and_the_names_are_told(name, tmp_path, monkeypatch):
+def test_an_unknown_name_is_refused_with_the_known_names(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ControlError, match=r"choose from general, mackie, nanokontrol2, or .*\.json"):
         load_map(name)
 
 
 @pytest.mark.parametrize("path", ["../general", "./general", "midi/general", "general.json", "map.schema.json"])
-def test_a_path_is_never_looked_up_among_the_shipped(path, tmp_path, monkeypatch):
+def test_a_path_is_never_looked_up_among_the_shipped_maps(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ControlError, match="cannot be read: No such file"):
         load_map(path)
 
 
-def test_the_schema_is_valid_and_no_map():
+def test_the_schema_is_valid_and_not_a_map():
     from jsonschema import Draft202012Validator
 
     path = SHIPPED_FOLDER / "map.schema.json"
     schema = json.loads(path.read_text())
     Draft202012Validator.check_schema(schema)
-    assert schema == schema_of(MapDocument), "write it anew after the types have changed"
+    assert schema == schema_of(MapDocument), "regenerate the schema after the types have changed"
     for shipped in map_names():
         Draft202012Validator(schema).validate(json.loads((SHIPPED_FOLDER / f"{shipped}.json").read_text()))
     with pytest.raises(ControlError, match="is not a map"):
@@ -228,7 +228,7 @@ def test_a_wrong_field_is_one_line(make_map, fields, says):
         (b'{"name": "a", "description": ""}', "'bindings' is a required property"),
     ],
 )
-def test_a_file_that_is_no_map_says_why(tmp_path, content, says):
+def test_a_file_that_is_not_a_map_says_why(tmp_path, content, says):
     (tmp_path / "mine.json").write_bytes(content)
     with pytest.raises(ControlError) as error:
         load_map(tmp_path / "mine.json")
@@ -237,12 +237,12 @@ def test_a_file_that_is_no_map_says_why(tmp_path, content, says):
     assert "\n" not in str(error.value)
 
 
-def test_two_bindings_that_are_one_are_a_mistake(make_map):
+def test_a_repeated_binding_is_refused(make_map):
     with pytest.raises(ControlError, match=r"bindings\.1 repeats an earlier binding"):
         make_map(FADER, FADER)
 
 
-def test_the_path_of_a_preset_begins_at_the_map(make_map, tmp_path):
+def test_the_path_of_a_preset_is_relative_to_the_map(make_map, tmp_path):
     (loaded,) = make_map({**PROGRAM, "preset": "presets/duet.json"}).bindings
     assert loaded.preset == str(tmp_path / "presets" / "duet.json")
     (named,) = make_map(PROGRAM).bindings

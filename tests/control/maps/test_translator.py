@@ -1,4 +1,4 @@
-"""Messages through a map: what each control does, what it remembers, and that nothing it hears can harm it."""
+"""Messages through a map: effects and state of each control; no message causes an error."""
 
 import mido
 import pytest
@@ -54,7 +54,7 @@ def test_one_control_may_move_several_stems():
 
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 8191, 8192, 12900, 16382, 16383])
-def test_fourteen_bits_come_coarse_part_first(value):
+def test_a_fourteen_bit_value_arrives_coarse_part_first(value):
     fader = bind("cc14", 7)
     translator = make(fader)
     assert gains(translator, cc(7, value >> 7), cc(39, value & 127)) == [
@@ -67,7 +67,7 @@ def test_a_fine_part_before_any_coarse_one_means_nothing():
     assert feed(make(bind("cc14", 7)), cc(39, 64), cc(7 + 64, 64)) == []
 
 
-def test_fine_parts_belong_to_the_channel_of_their_coarse_one():
+def test_fine_parts_belong_to_the_channel_of_their_coarse_part():
     fader = bind("cc14", 7)
     translator = make(fader)
     assert gains(translator, cc(7, 10, 0), cc(7, 20, 1), cc(39, 1, 0), cc(39, 2, 1)) == [
@@ -87,7 +87,7 @@ def test_an_nrpn_is_a_fader(number):
     assert feed(make(fader), *nrpn(number ^ 1, 12345)) == []
 
 
-def test_interleaved_nrpns_are_told_apart():
+def test_interleaved_nrpns_are_kept_apart():
     one, two = bind("nrpn", 300), bind("nrpn", 301, stem="drums")
     translator = make(one, two, bind("cc", 16))
     first, second = nrpn(300, 5000, channel=3), nrpn(301, 9000, channel=4)
@@ -98,7 +98,7 @@ def test_interleaved_nrpns_are_told_apart():
         ("gain", "vocals", one.gain_db(5000)), ("gain", "drums", two.gain_db(9000)),
     ]  # fmt: skip
     assert gains(translator, cc(98, 45, 3), cc(6, 100, 3)) == [two.gain_db(100 << 7)], "one half may change alone"
-    assert gains(translator, cc(98, 44, 3), cc(38, 7, 3)) == [one.gain_db(5000 & ~127 | 7)], "each has its own"
+    assert gains(translator, cc(98, 44, 3), cc(38, 7, 3)) == [one.gain_db(5000 & ~127 | 7)], "each channel has its own"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_controller_is_a_button_too():
     assert feed(translator, cc(32, 127), cc(32, 0)) == [("solo", "vocals", True), ("solo", "vocals", False)]
 
 
-def test_stems_and_actions_toggle_apart():
+def test_stems_and_actions_toggle_independently():
     translator = make(bind("note", 1, "mute"), bind("note", 2, "solo"), bind("note", 3, "mute", "drums"))
     assert [change.value for change in feed(translator, note(1), note(2), note(3), note(2))] == [
         True,
@@ -219,7 +219,7 @@ def test_programs_notes_and_controllers_choose_presets():
 # --- channels
 
 
-def test_a_binding_hears_its_channel_only_or_all():
+def test_a_binding_receives_its_channel_only_or_all():
     translator = make(bind("cc", 1, channel=1), bind("cc", 1, stem="drums", channel=16), bind("note", 1, "mute"))
     for channel in range(16):
         stems = [change.stem for change in feed(translator, cc(1, 100, channel))]
@@ -230,7 +230,7 @@ def test_a_binding_hears_its_channel_only_or_all():
 # --- takeover
 
 
-def test_jump_goes_where_the_control_is_always():
+def test_jump_always_follows_the_control():
     translator = make(bind("cc", 1))
     assert gains(translator, cc(1, 127)) == [12]
     translator.preset_loaded({"vocals": -40})
@@ -264,7 +264,7 @@ def test_pickup_holds_from_the_start_until_the_gain_is_passed(values):
 
 
 @given(values=st.lists(st.integers(0, 127), min_size=1, max_size=30), gain=st.floats(-90, 20))
-def test_pickup_never_jumps_away_from_a_gain_that_was_not_passed(values, gain):
+def test_pickup_never_jumps_before_the_gain_is_passed(values, gain):
     fader = bind("cc", 1)
     translator = make(fader, takeover="pickup", gains_db={"vocals": gain})
     there = fader.position(gain)
@@ -272,7 +272,7 @@ def test_pickup_never_jumps_away_from_a_gain_that_was_not_passed(values, gain):
     sides = [value > there for value in values]
     held = [i for i, changes in enumerate(heard) if changes]
     if held:
-        assert all(heard[held[0] :]), "once it holds it holds"
+        assert all(heard[held[0] :]), "once picked up, it stays so"
         first = held[0]
         assert abs(values[first] - there) <= 1 or sides[first] != sides[first - 1] or there in values[: first + 1]
     else:
@@ -288,7 +288,7 @@ def test_fine_controls_pick_up_too():
 
 
 @pytest.mark.parametrize(("takeover", "held"), [("jump", False), ("pickup", True), ("pickup-after-preset", True)])
-def test_only_the_faders_that_something_else_moved_are_let_go(takeover, held):
+def test_only_faders_that_something_else_moved_must_be_picked_up_again(takeover, held):
     translator = make(bind("cc", 1), bind("cc", 2, stem="drums"), takeover=takeover)
     feed(translator, cc(1, 0), cc(1, 127), cc(2, 0), cc(2, 127))
     translator.faders_moved({"vocals": -40, "piano": 3})
@@ -304,7 +304,7 @@ def test_an_encoder_goes_on_from_where_something_else_moved_the_fader():
 
 
 @pytest.mark.parametrize("action", ["mute", "solo"])
-def test_toggles_know_what_is_on_already(action):
+def test_toggles_know_which_stems_are_on_already(action):
     translator = Translator(
         MidiMap("test", "", None, "jump", True, (bind("note", 1, action), bind("note", 2, action, stem="drums"))),
         STEMS,
@@ -328,7 +328,7 @@ def test_encoders_and_buttons_need_no_pickup():
 
 @pytest.mark.parametrize("control", ["cc", "cc14", "nrpn", "pitchbend"])
 @given(gain=st.floats(-200, 20))
-def test_what_a_motor_fader_is_told_is_where_it_would_put_the_gain(control, gain):
+def test_a_motor_fader_is_sent_to_the_position_of_the_gain(control, gain):
     fader = bind(control, 0 if control == "pitchbend" else 16, channel=7)
     translator = make(fader)
     messages = translator.feedback("vocals", "gain", gain)
@@ -346,7 +346,7 @@ def test_lights_show_mutes_and_solos():
     assert translator.feedback("vocals", "solo", False) == [cc(32, 0)]
 
 
-def test_an_encoder_has_no_position_to_show_and_a_map_may_ask_for_nothing():
+def test_an_encoder_shows_no_position_and_a_map_may_disable_feedback():
     assert make(bind("relative", 20)).feedback("vocals", "gain", -6.0) == []
     assert make(bind("cc", 20), feedback=False).feedback("vocals", "gain", -6.0) == []
 
@@ -355,7 +355,7 @@ def test_an_encoder_has_no_position_to_show_and_a_map_may_ask_for_nothing():
 
 
 def every_message():
-    """Any message that mido can make, meta messages among them."""
+    """Strategy of any message that mido can make, meta messages included."""
     for kind, spec in SPEC_BY_TYPE.items():
         values = {name: st.integers(0, 15 if name in ("channel", "frame_value") else 7 if name == "frame_type" else 127)
                   for name in spec["value_names"]}  # fmt: skip
@@ -392,7 +392,7 @@ def test_no_message_raises_and_all_gains_are_in_range(takeover, messages):
                 assert change.value in (True, False)
 
 
-def test_what_is_no_message_is_ignored():
+def test_values_that_are_not_messages_are_ignored():
     assert make(*BUSY).feed(None) == []
 
 
@@ -403,32 +403,32 @@ RESET = mido.Message("reset")
 
 @pytest.mark.parametrize("action", ["mute", "solo"])
 @pytest.mark.parametrize("message", [*(cc(n, 0) for n in (120, 121, 123, 124, 125, 126, 127)), cc(123, 127), RESET])
-def test_a_device_can_let_all_momentary_buttons_go(action, message):
+def test_a_device_can_release_all_momentary_buttons(action, message):
     translator = make(
         bind("note", 60, action, mode="momentary"), bind("cc", 48, action, "drums", mode="momentary"),
         bind("note", 61, action, "bass"), stems=("vocals", "drums", "bass"),
     )  # fmt: skip
     feed(translator, note(60), cc(48, 127), note(61))
     assert translator.feed(message) == [(action, "vocals", False), (action, "drums", False)]
-    assert translator.feed(message) == [], "they are up now"
+    assert translator.feed(message) == [], "the buttons are up now"
     assert translator.feed(note(60)) == [(action, "vocals", True)]
 
 
-def test_only_the_buttons_of_the_channel_are_let_go():
+def test_only_the_buttons_of_the_channel_are_released():
     translator = make(bind("note", 60, "mute", mode="momentary"))
     translator.feed(note(60, channel=3))
     assert translator.feed(cc(123, 0, channel=2)) == []
     assert translator.feed(cc(123, 0, channel=3)) == [("mute", "vocals", False)]
 
 
-def test_a_controller_that_the_map_binds_is_no_release():
+def test_a_controller_that_the_map_binds_is_not_a_release():
     translator = make(bind("note", 60, "mute", mode="momentary"), bind("cc", 123, "gain", "drums"))
     translator.feed(note(60))
     assert translator.feed(cc(123, 0)) == [("gain", "drums", -80.0)]
     assert translator.feed(cc(121, 0)) == [("mute", "vocals", False)]
 
 
-def test_what_the_program_has_switched_since_is_not_let_go():
+def test_stems_switched_by_the_program_since_are_not_released():
     translator = make(bind("note", 60, "mute", mode="momentary"))
     translator.feed(note(60))
     translator.switched("mute", "vocals", True)

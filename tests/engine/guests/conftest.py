@@ -1,4 +1,4 @@
-"""Tiny networks that give stems."""
+"""Tiny networks whose outputs are stems."""
 
 import hashlib
 import itertools
@@ -15,7 +15,7 @@ SEGMENT = {"samples": 8192, "overlap": 2048}
 WAVEFORM = {"name": "mix", "holds": "waveform", "axes": ["batch", "channel", "sample"]}
 SOURCES = {"name": "sources", "holds": "waveform", "axes": ["batch", "stem", "channel", "sample"]}
 
-# Three stems that depend on the present, on a neighbour and on the place in the segment, and none is in proportion.
+# Three nonlinear stems that depend on the current sample, on a neighbour and on the position in the segment.
 BODY = """
     two = Constant <value_int = 2> ()
     size = Constant <value_ints = [1, 2, 8192]> ()
@@ -38,7 +38,7 @@ BODY = """
 
 @pytest.fixture(scope="session")
 def make_guest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """A function that makes a model: (graphs, fields of the card) -> path of the card.
+    """Return a function that makes a model: (graphs, fields of the card) -> path of the card.
 
     graphs: Each an ONNX file's bytes or a graph in ONNX's text form, and its fields on the card.
     """
@@ -67,13 +67,13 @@ def make_guest(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def tiny_guest(make_guest: Callable[..., Path]) -> Path:
-    """A model of one graph, waveform to waveforms."""
+    """Make a model of one graph, waveform to waveforms."""
     graph = f"tiny (float[1, 2, 8192] mix) => (float[1, 3, 2, 8192] sources) {{ {BODY} }}"
     return make_guest((graph, {"stems": STEMS[:3]}))
 
 
 def scaling(stem: str, factor: float) -> tuple[str, dict[str, Any]]:
-    """A graph whose only stem is the mix times a factor."""
+    """Return a graph whose only stem is the mix times a factor."""
     text = f"""one (float[1, 2, samples] mix) => (float[1, 2, samples] sources) {{
         factor = Constant <value_float = {factor}> ()
         sources = Mul (mix, factor)

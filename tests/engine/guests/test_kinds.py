@@ -1,4 +1,4 @@
-"""Spectra and tensors of every layout: what goes in is what comes out."""
+"""Spectra and tensors of every layout are packed and unpacked without a change."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ FACTORS = {"channel": 2, "part": 2, "frame": 5, "bin": 3, "stem": 4}
 
 
 @given(st.permutations(list(FACTORS)), st.lists(st.booleans(), min_size=4, max_size=4), st.integers(0, 5))
-def test_what_is_packed_is_unpacked(order, joined, batch):
+def test_unpacking_reverses_packing(order, joined, batch):
     axes = [order[0]]
     for factor, join in zip(order[1:], joined, strict=True):
         axes = [*axes[:-1], f"{axes[-1]}*{factor}"] if join else [*axes, factor]
@@ -30,7 +30,7 @@ def test_what_is_packed_is_unpacked(order, joined, batch):
     assert (unpack(packed, axes, [*FACTORS], FACTORS | {"batch": 1}) == array).all()
 
 
-def test_the_last_factor_is_the_fastest():
+def test_the_last_factor_of_an_axis_varies_fastest():
     spectrum = np.arange(8).reshape(2, 2, 2)  # channel, part, bin
     assert pack(spectrum, ("channel", "part", "bin"), ("channel*part", "bin")).tolist() == [
         [0, 1],
@@ -43,7 +43,7 @@ def test_the_last_factor_is_the_fastest():
 
 @pytest.mark.parametrize("window", ["hann", "hamming", "rectangle"])
 @pytest.mark.parametrize("hop", [128, 100])
-def test_the_transform_is_torchs(noise, window, hop):
+def test_the_transform_equals_torchs(noise, window, hop):
     samples = 20 * hop
     windows = {"hann": torch.hann_window, "hamming": torch.hamming_window, "rectangle": torch.ones}
     audio, weights = noise(2, samples), windows[window](SIZE)
@@ -65,7 +65,7 @@ def test_the_transform_is_torchs(noise, window, hop):
     samples=st.integers(100, 300),
     scale=st.sampled_from([1.0, 1 / 64, 100.0]),
 )
-def test_the_transform_gives_back_all_that_windows_cover(size, parts, pad, samples, scale):
+def test_the_transform_restores_all_samples_that_windows_cover(size, parts, pad, samples, scale):
     hop = max(1, size // parts)
     transform = Transform(size, hop, "hamming", pad, bins=size // 2 + 1, scale=scale)
     audio = np.random.default_rng(0).standard_normal((2, samples)).astype(np.float32)
@@ -80,7 +80,7 @@ def test_the_transform_gives_back_all_that_windows_cover(size, parts, pad, sampl
 
 
 def half_of(shape, outputs, *, kind=TensorProto.FLOAT):
-    """A graph whose outputs are halves of its inputs, with the stem as a new axis at 1."""
+    """Return a graph whose outputs are half of its inputs, with the stem as a new axis 1."""
     nodes, constants = [], [helper.make_tensor("half", kind, [], [0.5])]
     constants.append(helper.make_tensor("axis", TensorProto.INT64, [1], [1]))
     inputs = [helper.make_tensor_value_info(f"in{k}", kind, shape) for k in range(outputs)]
@@ -118,7 +118,7 @@ def test_a_spectrum(make_guest, noise, axes, shape, kind):
     check_half(path, noise)
 
 
-def test_real_and_imaginary_parts_apart(make_guest, noise):
+def test_separate_real_and_imaginary_parts(make_guest, noise):
     axes = ["batch", "channel", "bin", "frame"]
     holds, given = ["real", "imaginary"], ["batch", "stem", *axes[1:]]
     about = {

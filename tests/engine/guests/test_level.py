@@ -1,4 +1,4 @@
-"""Networks that want their input normalised: by the song, by what was heard of it, or by each segment."""
+"""Networks with normalised input: by the level of the song, of the stream so far, or of each segment."""
 
 import numpy as np
 import pytest
@@ -9,13 +9,13 @@ from stembridge import StemProcessor
 from .conftest import WAVEFORM
 
 SEGMENT, STRIDE = 8192, 6144
-# The stem is the square of what the network sees, so that it shows how loud that was.
+# The stem is the square of the network's input, so that it shows the level of the input.
 SQUARE = "square (float[1, 2, n] mix) => (float[1, 2, n] sources) { size = Abs (mix) sources = Mul (mix, size) }"
 
 
 @pytest.fixture(scope="session")
 def square(make_guest):
-    """(normalize or None) -> a model."""
+    """Return a function: (normalize or None) -> a model."""
     about = {"stems": ["vocals"], "outputs": [WAVEFORM | {"name": "sources"}]}
     made = {}
 
@@ -30,7 +30,7 @@ def square(make_guest):
 
 @pytest.fixture
 def song(noise):
-    """Quiet, then loud, and not around zero."""
+    """Make a song that is quiet, then loud, and has an offset."""
     return noise(2, 60_000) * np.where(np.arange(60_000) < 25_000, 0.1, 1).astype(np.float32) + np.float32(0.05)
 
 
@@ -44,7 +44,7 @@ def squared(song, mean, deviation):
     return normal * np.abs(normal) * deviation + mean
 
 
-def test_by_the_song_that_was_heard(square, song):
+def test_by_the_level_of_the_song(square, song):
     mono = song.mean(axis=0, dtype=np.float64)
     wanted = squared(song, mono.mean(), mono.std(ddof=1))
     for blocks in ([song], np.split(song, [7, 30_000], axis=1)):
@@ -56,7 +56,7 @@ def test_by_the_song_that_was_heard(square, song):
     np.testing.assert_allclose(vocals(processor, song), wanted, rtol=0, atol=1e-4)
 
 
-def test_whole_songs_are_heard_by_themselves(square, song):
+def test_whole_songs_are_measured_automatically(square, song):
     mono = song.mean(axis=0, dtype=np.float64)
     wanted = squared(song, mono.mean(), mono.std(ddof=1))
     np.testing.assert_allclose(stembridge.separate(song, 44100, square("song"))["vocals"], wanted, rtol=0, atol=1e-4)
@@ -64,7 +64,7 @@ def test_whole_songs_are_heard_by_themselves(square, song):
     np.testing.assert_allclose(quiet, song - wanted, rtol=0, atol=1e-4)
 
 
-def test_files_are_heard_before_they_are_rendered(square, song, tmp_path):
+def test_files_are_measured_before_they_are_rendered(square, song, tmp_path):
     soundfile.write(tmp_path / "song.wav", song.T, 44100, "FLOAT")
     mono = song.mean(axis=0, dtype=np.float64)
     wanted = squared(song, mono.mean(), mono.std(ddof=1))
@@ -74,7 +74,7 @@ def test_files_are_heard_before_they_are_rendered(square, song, tmp_path):
     np.testing.assert_allclose(out, song - wanted, rtol=0, atol=1e-4 / scale)
 
 
-def test_in_a_stream_by_what_was_heard_so_far(square, song, stream):
+def test_in_a_stream_by_the_level_so_far(square, song, stream):
     processor = StemProcessor(square("song"))
     out = vocals(processor, song)
     mono = song.mean(axis=0, dtype=np.float64)
@@ -86,7 +86,7 @@ def test_in_a_stream_by_what_was_heard_so_far(square, song, stream):
     assert (cut[0, :, SEGMENT:] == out).all()
 
 
-def test_by_each_segment(square, song):
+def test_by_the_level_of_each_segment(square, song):
     processor = StemProcessor(square("chunk"))
     assert not processor.wants_song
     mono = song.mean(axis=0, dtype=np.float64)
@@ -95,7 +95,7 @@ def test_by_each_segment(square, song):
     np.testing.assert_allclose(vocals(processor, song)[:, :STRIDE], wanted, rtol=0, atol=1e-4)
 
 
-def test_networks_that_do_not_want_it_read_nothing(square, tiny_live_model):
+def test_without_normalisation_the_song_is_not_read_first(square, tiny_live_model):
     for model in (square(None), tiny_live_model):
         processor = StemProcessor(model)
         assert not processor.wants_song

@@ -1,6 +1,6 @@
-"""Networks give the stems that the packages they are from give: equal to 1e-4 of full scale.
+"""Networks give the same stems as their original packages, to 1e-4 of full scale.
 
-The networks have random weights and few of them. Each reference makes its own spectra and segments.
+The networks have few, random weights. Each reference makes its own spectra and segments.
 """
 
 import sys
@@ -24,7 +24,7 @@ TOLERANCE = 1e-4
 
 @pytest.fixture
 def export(tmp_path) -> Callable[..., bytes]:
-    """A function that makes the ONNX file of a torch module with inputs of these names and shapes."""
+    """Return a function that exports a torch module with inputs of given names and shapes as an ONNX file."""
 
     def export(module: nn.Module, outputs: list[str], **inputs: tuple[int, ...]) -> bytes:
         path = tmp_path / "graph.onnx"
@@ -41,7 +41,7 @@ def export(tmp_path) -> Callable[..., bytes]:
 
 @pytest.fixture
 def music(noise) -> Callable[[int], np.ndarray]:
-    """A function that makes n samples of stereo noise with a spectrum like music's, whose channels are not alike."""
+    """Return a function that makes n samples of stereo noise with the spectrum of music and different channels."""
 
     def music(n: int) -> np.ndarray:
         slow = np.cumsum(noise(2, n), axis=1)
@@ -58,7 +58,7 @@ def tensor(name, holds, *axes):
 
 
 def whole(path, audio):
-    """All stems of a song through the engine, aligned with it."""
+    """Return all stems of a song through the engine, aligned with it."""
     processor = StemProcessor(path, 44100, len(audio))
     n, late = audio.shape[-1], processor.latency_samples
     processor.hear_song([audio])
@@ -68,7 +68,7 @@ def whole(path, audio):
 
 
 def overlapped(separate, audio, samples, stride, weights):
-    """Stems, (stems, channels, n), from segments of a song, weighted where they overlap."""
+    """Return stems, (stems, channels, n), from segments of a song, weighted where they overlap."""
     n = audio.shape[-1]
     padded = np.pad(audio, [(0, 0), (0, samples)])
     starts = range(0, n, stride)
@@ -87,7 +87,7 @@ def triangle(n):
 
 def assert_equal(stems, wanted):
     for stem, audio in wanted.items():
-        assert np.abs(audio).max() > 0.01, "there is something to compare"
+        assert np.abs(audio).max() > 0.01, "the stem must not be silent"
         np.testing.assert_allclose(stems[stem], audio, rtol=0, atol=TOLERANCE, err_msg=stem)
 
 
@@ -100,7 +100,7 @@ def test_open_unmix(make_guest, export, music, masks, iterations):
     networks = {}
     for name in names:
         networks[name] = network = openunmix.model.OpenUnmix(257, 2, 16, nb_layers=1, max_bin=200).eval()
-        network.bn3.bias.uniform_(-1, 1)  # or the stems would be alike
+        network.bn3.bias.uniform_(-1, 1)  # else the stems would be alike
     graphs = [export(networks[name], ["out"], mix=(1, 2, 257, frames)) for name in names]
     axes = "batch", "channel", "bin", "frame"
     tensors = {"inputs": [tensor("mix", "magnitude", *axes)], "outputs": [tensor("out", "magnitude", *axes)]}
@@ -121,7 +121,7 @@ def test_open_unmix(make_guest, export, music, masks, iterations):
 
 
 class RoformerCore(nn.Module):
-    """What of a RoFormer is between its transforms: a spectrum in, a mask for each stem out."""
+    """The part of a RoFormer between its transforms: a spectrum in, a mask for each stem out."""
 
     def __init__(self, roformer: bs_roformer.BSRoformer) -> None:
         super().__init__()
@@ -224,7 +224,7 @@ def test_scnet(make_guest, export, music):
 
     wanted = overlapped(separate, (audio - mean) / deviation, samples, samples - samples // 4, triangle(samples))
     wanted = dict(zip(names, wanted * deviation + mean, strict=True))
-    del wanted["other"]  # what is left of the mix
+    del wanted["other"]  # the remaining part of the mix
     assert_equal(whole(path, audio), wanted)
 
 
@@ -265,7 +265,7 @@ def test_mdx_net(make_guest, export, music, denoise):
 
     step, parts = samples - 2 * trim, []
     padded = np.pad(audio, [(0, 0), (trim, samples)])
-    for start in range(0, audio.shape[1], step):  # one after the other, without what is trimmed
+    for start in range(0, audio.shape[1], step):  # one after the other, without the trimmed parts
         parts.append(separate(padded[:, start : start + samples])[:, trim:-trim])
     vocals = gain * np.concatenate(parts, axis=1)[:, : audio.shape[1]]
     stems = whole(path, audio)
@@ -285,7 +285,7 @@ def test_spleeter(make_guest, export, music, above):
     axes = "channel", "batch", "frame", "bin"
 
     class Turned(nn.Module):
-        """Spleeter's layout: (channels, splits, frames, bins)."""
+        """A network in Spleeter's layout: (channels, splits, frames, bins)."""
 
         def __init__(self, net):
             super().__init__()
@@ -315,7 +315,7 @@ def test_spleeter(make_guest, export, music, above):
     window = torch.hann_window(size).numpy()
 
     def separate(segment):
-        """Vocals of a segment: window, transform, ratio mask with an exponent of 2, and back with a gain of 2/3."""
+        """Return vocals of a segment: window, transform, ratio mask with exponent 2, inverse with a gain of 2/3."""
         starts = range(0, samples - size + 1, hop)
         spectra = np.stack([np.fft.rfft(segment[:, start : start + size] * window) for start in starts], 1)
         magnitude = torch.from_numpy(np.abs(spectra[..., :bins]).astype(np.float32))[None]

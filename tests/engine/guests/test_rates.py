@@ -1,4 +1,4 @@
-"""A network that knows one sample rate works at all: its stems keep their place and their sound up to 20 kHz."""
+"""A network of one sample rate works at every rate: its stems stay aligned and keep their sound up to 20 kHz."""
 
 import numpy as np
 import pytest
@@ -12,12 +12,12 @@ rates = pytest.mark.parametrize("rate", RATES)
 
 @pytest.fixture(scope="session")
 def half(make_guest):
-    """A network whose stem is half of the mix."""
+    """Make a network whose stem is half of the mix."""
     return make_guest(scaling("vocals", 0.5), stems=["vocals", "other"])
 
 
 def response(audio, stem):
-    """The gain in dB of a stem at each frequency of the audio, and its delay in samples."""
+    """Return the gain in dB of a stem at each frequency of the audio, and its delay in samples."""
     one, other = np.fft.rfft(audio), np.fft.rfft(stem)
     heard = np.abs(one) > 0.05 * np.abs(one).max()
     ratio = other[heard] / one[heard]
@@ -27,7 +27,7 @@ def response(audio, stem):
 
 
 def band(n, rate, low, high, seed=0):
-    """Noise between two frequencies, softly faded in and out."""
+    """Make noise between two frequencies, faded in and out."""
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(n) * np.hanning(n))
     hertz = np.fft.rfftfreq(n, 1 / rate)
     audio = np.fft.irfft(np.where((hertz >= low) & (hertz <= high), spectrum, 0), n) * np.hanning(n)
@@ -35,19 +35,19 @@ def band(n, rate, low, high, seed=0):
 
 
 @rates
-def test_the_response_is_flat_and_the_delay_is_none(half, rate):
+def test_the_response_is_flat_without_delay(half, rate):
     processor = StemProcessor(half, rate, 1)
     late, n = processor.latency_samples, 5 * processor.hop_samples
     audio = band(n, rate, 20, 0.45 * min(rate, 44100))
     stem = processor.separate(np.pad(audio, (0, late)))[0, late:]
     gain_db, delay = response(audio, 2 * stem)
     assert np.abs(gain_db).max() < 0.1
-    assert abs(delay) < 0.001, "of a sample"
+    assert abs(delay) < 0.001, "in samples"
     assert np.abs(2 * stem - audio).max() < 2e-3
 
 
 @pytest.mark.parametrize("rate", [96000, 192000])
-def test_what_the_network_cannot_hear_stays_in_the_last_stem(half, rate):
+def test_sound_above_the_networks_range_stays_in_the_last_stem(half, rate):
     processor = StemProcessor(half, rate, 1)
     late, n = processor.latency_samples, 5 * processor.hop_samples
     audio = band(n, rate, 23_000, 0.45 * rate)
@@ -57,7 +57,7 @@ def test_what_the_network_cannot_hear_stays_in_the_last_stem(half, rate):
 
 
 @rates
-def test_segments_leave_no_seams(half, rate):
+def test_segments_join_without_seams(half, rate):
     processor = StemProcessor(half, rate, 1)
     late = processor.latency_samples
     time = np.arange(8 * processor.hop_samples) / rate

@@ -1,4 +1,4 @@
-"""Graphs run only where a stem of theirs is heard, which no sample depends on."""
+"""Graphs run only where their stems are heard, and this changes no sample."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ STRIDE, LATENCY = 8192 - 2048, 8192
 
 @pytest.fixture
 def runs(monkeypatch):
-    """How often each graph ran."""
+    """Count the runs of each graph."""
     counted, run = Counter(), bag.Bag._run_graph
 
     def count(self, index, *rest):
@@ -28,7 +28,7 @@ def runs(monkeypatch):
 
 @pytest.fixture(scope="session")
 def bag_of_three(make_guest):
-    """A graph for each stem but the last."""
+    """Make a model with a graph for each stem except the last."""
     return make_guest(*(scaling(stem, factor) for stem, factor in FACTORS.items()))
 
 
@@ -43,7 +43,7 @@ def test_only_graphs_of_moved_stems_run_once_a_segment(bag_of_three, noise, runs
     assert runs == {("drums",): 4}
 
 
-def test_all_run_if_the_last_stem_is_moved_or_stems_are_wanted(bag_of_three, noise, runs):
+def test_all_graphs_run_if_the_last_stem_is_moved_or_stems_are_requested(bag_of_three, noise, runs):
     audio = noise(2, LATENCY + 2 * STRIDE)
     StemProcessor(bag_of_three, gains_db={"other": -6.0}).process(audio)
     assert [*runs.values()] == [2, 2, 2]
@@ -66,8 +66,8 @@ def test_a_silent_segment_runs_nothing_and_its_stems_are_silent(make_guest, runs
 
 
 @pytest.mark.parametrize("rate", [44100, 48000])
-def test_when_a_graph_runs_changes_no_bit(bag_of_three, noise, stream, runs, rate):
-    """Faders move by themselves and by hand, so that segments are needed late, partly, and not at all."""
+def test_the_time_at_which_a_graph_runs_changes_no_bit(bag_of_three, noise, stream, runs, rate):
+    """Faders move by automation and by hand, so that segments are needed late, in part, or not at all."""
     audio = noise(2, 60_000)
     moves = [(9000, "vocals", -20.0), (12_000, "vocals", 0.0), (40_001, "bass", -80.0), (40_050, "vocals", 3.0)]
 
@@ -82,10 +82,10 @@ def test_when_a_graph_runs_changes_no_bit(bag_of_three, noise, stream, runs, rat
     everything = StemProcessor(bag_of_three, rate)
     everything.on_stems = lambda stems, gains: None
     assert (play(everything) == out).all()
-    assert some < sum(runs.values()) - some, "so some were left out"
+    assert some < sum(runs.values()) - some, "some runs were left out"
 
 
-def test_a_stem_that_several_graphs_give_is_their_mean(make_guest, noise):
+def test_a_stem_of_several_graphs_is_their_mean(make_guest, noise):
     path = make_guest(scaling("vocals", 0.5), scaling("vocals", 0.25), stems=["vocals", "other"])
     processor = StemProcessor(path)
     audio = noise(2, 30_000)
@@ -106,7 +106,7 @@ def test_a_gain_and_stems_that_are_not_used(make_guest, noise):
     np.testing.assert_allclose(vocals[:, LATENCY:], 0.25 * audio[:, :-LATENCY], atol=1e-6)
 
 
-def test_a_graph_of_one_channel_hears_each_channel(make_guest, noise):
+def test_a_graph_of_one_channel_processes_each_channel(make_guest, noise):
     text, about = scaling("vocals", 0.5)
     mono = {"name": "mix", "holds": "waveform", "axes": ["batch", "sample"]}
     about |= {"inputs": [mono], "outputs": [mono | {"name": "sources"}]}
@@ -127,7 +127,7 @@ def test_mono_goes_in_as_both_channels(tiny_guest, noise):
 
 @pytest.mark.parametrize("rate", [44100, 48000])
 @pytest.mark.parametrize("block", [256, 5000])
-def test_blocks_in_real_time_sound_the_same_later(tiny_guest, noise, stream, delayed, rate, block):
+def test_real_time_blocks_sound_the_same_with_more_latency(tiny_guest, noise, stream, delayed, rate, block):
     gains = {"vocals": -6.0, "bass": 3.0}
     plain, live = (
         StemProcessor(tiny_guest, rate, 2, gains),
@@ -145,8 +145,8 @@ def test_blocks_in_real_time_sound_the_same_later(tiny_guest, noise, stream, del
 
 @pytest.mark.parametrize("strides", [1, 3])
 @pytest.mark.parametrize("rate", [44100, 48000])
-def test_a_song_after_silence_sounds_as_without_it(tiny_guest, noise, rate, strides):
-    """Also where the first sound lies in the overlap of two segments: the first of these is left out."""
+def test_a_song_after_silence_sounds_as_without_the_silence(tiny_guest, noise, rate, strides):
+    """Also if the first sound is in the overlap of two segments, the first of which is left out."""
     processor = StemProcessor(tiny_guest, rate, 2, {"vocals": -80})
     stride, song = processor.hop_samples, noise(2, 3 * rate // 4)
     expected = processor.process(song)
