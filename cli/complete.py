@@ -39,7 +39,7 @@ def _stems() -> Iterable[str]:
     from ..models import load_model
 
     stems = load_model("studio").card.stems
-    return [*stem_parts(stems, None), *(f"no_{stem}" for stem in stems)]
+    return [*stem_parts(stems, None), *(f"no_{stem}" for stem in stems), "instrumental"]
 
 
 def _maps() -> Iterable[str]:
@@ -54,7 +54,21 @@ def _inputs() -> Iterable[str]:
     return port_names()[0]
 
 
+def _own_presets() -> Iterable[str]:
+    from ..presets import own_presets
+
+    return own_presets()
+
+
+def _gains() -> Iterable[str]:
+    from ..models import load_model
+
+    return (f"{stem}=" for stem in load_model("studio").card.stems)
+
+
 preset_names_from = beginning(_presets)
+own_preset_names_from = beginning(_own_presets)
+gains_from = beginning(_gains)
 model_names_from = beginning(_models)
 stem_names_from = beginning(_stems)
 map_names_from = beginning(_maps)

@@ -37,6 +37,15 @@ class _Stopped(KeyboardInterrupt):
         self.number = number
 
 
+# Messages for numbers that pydantic refuses, by its names of the errors.
+NUMBER_MESSAGES = {
+    "int_parsing": "{input!r} is not a whole number",
+    "float_parsing": "{input!r} is not a number",
+    "greater_than_equal": "{input} is too small; give {ge:g} or more",
+    "less_than_equal": "{input} is too large; give {le:g} or less",
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line. If STEMBRIDGE_DEBUG=1 is in the environment, errors have a traceback.
 
@@ -125,13 +134,21 @@ def _reason(error: Exception) -> str | None:
 
             name = getattr(error, "option_name", "")
             return f"No such option: {name}{did_you_mean(name, choices)}; {_see(context)}"
-        message = error.format_message().rstrip(".").replace("Value error, ", "")  # pydantic's prefix
+        message = _in_plain_words(error.format_message().rstrip("."), error.__cause__)
         meant = OTHER_OPTIONS.get(getattr(getattr(error, "param", None), "name", None) or "")
         return f"{message}; {f'{meant}; ' if meant else ''}{_see(context)}"
     if isinstance(error, OSError) and error.strerror:
         remedy = next((f"; {text}" for kind, text in REMEDIES.items() if isinstance(error, kind)), "")
         return f"{error.filename}: {error.strerror}{remedy}" if error.filename else error.strerror
     return str(error) if isinstance(error, ValueError | OSError) else None
+
+
+def _in_plain_words(message: str, cause: Any) -> str:
+    """Return the message of a usage error without pydantic's words, which newer versions of typer quote."""
+    for problem in cause.errors() if hasattr(cause, "errors") else ():
+        if text := NUMBER_MESSAGES.get(problem["type"]):
+            message = message.replace(problem["msg"], text.format(input=problem["input"], **problem.get("ctx", {})))
+    return message.replace("Value error, ", "")
 
 
 def _see(context: Any) -> str:

@@ -58,8 +58,6 @@ def evaluate_model(
         missing = f"SIR and SAR need museval, which is not installed: {install_extra('train')}"
         if bss_eval:
             raise StemBridgeError(missing)
-        if bss_eval is None:
-            complain(f"{missing}; the other scores follow")
     from ..control.files import write_whole
     from ..models import load_model
     from ..training.data.songs import find_songs
@@ -68,6 +66,8 @@ def evaluate_model(
 
     loaded = load_model(model)
     songs = songs_to_score(find_songs([*data, *(more or ())]), every=all_songs)
+    if not can_bss_eval:
+        complain(f"{missing}; the other scores follow")
     count = itertools.count(1)
 
     def show(name: str, scores: "StemScores") -> None:

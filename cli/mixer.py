@@ -263,7 +263,9 @@ class Mixer(App[None]):
         self.action_hush()
 
     def _say(self, line: str) -> None:
-        """Show a message above earlier ones, until the user hides them."""
+        """Show a message above earlier ones, each once, until the user hides them."""
+        if line in self._said:
+            self._said.remove(line)
         self._said.appendleft(line)
         self._message.update("\n".join(self._said))
         self._message.display = True

@@ -10,7 +10,7 @@ import typer
 
 from ..core.errors import StemBridgeError
 from ..render.settings import BATCH, NETWORK, RemixSettings, RunSettings, SongSettings
-from .complete import map_names_from
+from .complete import gains_from, map_names_from
 from .settings import option_info
 
 Songs = Annotated[
@@ -24,7 +24,10 @@ Songs = Annotated[
 ]
 Fader = Annotated[str | None, typer.Option(metavar="DB", help="Gain in dB, -80 (silence) to 20.")]
 Gains = Annotated[
-    list[str] | None, typer.Option("--gain", metavar="STEM=DB", help="Gain of any stem; may be given several times.")
+    list[str] | None,
+    typer.Option(
+        "--gain", metavar="STEM=DB", autocompletion=gains_from, help="Gain of any stem; may be given several times."
+    ),
 ]
 PresetName = Annotated[str | None, option_info(RemixSettings, "preset")]
 ModelName = Annotated[str, option_info(RunSettings, "model")]

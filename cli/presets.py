@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ..core.errors import StemBridgeError
-from .complete import preset_names_from
+from .complete import own_preset_names_from, preset_names_from
 from .examples import EXAMPLES
 from .help import Command, Group
 from .options import AsJson, Fader, Force, Gains, given_faders
@@ -122,7 +122,9 @@ def save_gains(
 
 @app.command("delete", cls=Command, epilog=EXAMPLES["presets delete"])
 def delete_own(
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=preset_names_from, help="Name in the list.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", autocompletion=own_preset_names_from, help="Name in the list.")
+    ],
 ) -> None:
     """Delete a preset of your own."""
     from ..presets import delete_preset

@@ -210,7 +210,10 @@ def _songs(inputs: Sequence[str], report: Callable[[str], None]) -> tuple[str, .
                 songs.append(place)
     for song in songs:
         if not os.path.isfile(song):
-            raise LiveError(f"{song}: {'is a folder; name the songs in it' if os.path.isdir(song) else 'no such file'}")
+            is_folder = os.path.isdir(song)
+            raise LiveError(
+                f"{song}: {'is a folder; name the songs in it' if is_folder else 'no such file; check the name'}"
+            )
     if not songs:
         names = f"{', '.join(inputs)}: " if inputs else ""
         raise LiveError(f"{names}no song to play; give audio files, or playlists that contain some")

@@ -69,7 +69,7 @@ def why_missing(path: str) -> str:
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        return "no such file or folder"
+        return "no such file or folder; check the name"
     except OSError as error:
         return error.strerror or str(error)
     return ""

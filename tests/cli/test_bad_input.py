@@ -352,3 +352,16 @@ def test_stdout_whose_reader_has_closed(desk):
     process.stdout.close()
     assert process.stderr.read() == ""
     assert process.wait(60) != 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--stream", "x"], "'x' is not a whole number"),
+        (["--stream", "0"], "0 is too small; give 1 or more"),
+        (["--jobs", "0"], "0 is too small; give 1 or more"),
+        (["--threads", "many"], "'many' is not a whole number"),
+    ],
+)
+def test_a_bad_number_is_named_with_what_to_give(desk, arguments, says):
+    assert says in desk.refused("remix", desk.make_song(), "--vocals=-6", *arguments, here=True)

@@ -315,6 +315,9 @@ def test_moves_are_undone_one_by_one(mixer, monkeypatch):
         await until(pilot, lambda: live.gains_db["drums"] == 0)
         await pilot.press("u")
         await until(pilot, lambda: "there is nothing to undo" in "\n".join(shown(app)))
+        await pilot.press("u", "u")
+        await pilot.pause()
+        assert "\n".join(shown(app)).count("there is nothing to undo") == 1
 
     mixer(talk)
 

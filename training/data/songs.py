@@ -115,7 +115,8 @@ def find_songs(folders: Iterable[str | os.PathLike[str]]) -> list[Song]:
     songs = []
     for folder in map(Path, folders):
         if not folder.is_dir():
-            raise DataError(f"the folder {folder} does not exist; give a folder of songs with stems to --data")
+            what = f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist"
+            raise DataError(f"{what}; give a folder of songs with stems to --data")
         found = [*_songs_below(folder)]
         if not found:
             raise DataError(
