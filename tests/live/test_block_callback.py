@@ -1,4 +1,4 @@
-"""Blocks are late by what is reported, moves act where they are noted, and blocks that are late are counted."""
+"""Blocks have the reported latency, moves act at the recorded positions, and late blocks are counted."""
 
 import multiprocessing
 import threading
@@ -14,7 +14,7 @@ from stembridge.live.shared_memory import SharedMemory
 
 @pytest.fixture
 def make_work(tiny_live_model, monkeypatch):
-    """A function that makes what is done with each block: (rate, block, options of Live) -> it and its memory."""
+    """Return a function that makes a block callback and its memory: (rate, block, options of Live) -> both."""
     monkeypatch.setattr(block_callback, "request_realtime_priority", lambda priority: None)
 
     def make(rate=44100, block=64, held=1, model=tiny_live_model, realtime=False, **options):
@@ -29,13 +29,13 @@ def make_work(tiny_live_model, monkeypatch):
 
 
 def cut(audio, block):
-    """The audio in blocks."""
+    """Cut the audio into blocks."""
     return np.split(audio, np.arange(block, audio.shape[-1], block), axis=-1)
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 48000, 96000])
 @pytest.mark.parametrize("block", [16, 64, 128, 256, 1024])
-def test_blocks_are_late_by_what_is_reported(tiny_live_model, make_work, noise, delayed, rate, block):
+def test_blocks_have_the_reported_latency(tiny_live_model, make_work, noise, delayed, rate, block):
     audio, gains_db = noise(2, 3000), {"drums": -6.0}
     remixing, memory = make_work(rate, block, gains_db=gains_db)
     out = np.concatenate([remixing(one) for one in cut(audio, block)], axis=1)
@@ -47,7 +47,7 @@ def test_blocks_are_late_by_what_is_reported(tiny_live_model, make_work, noise, 
 
 
 @pytest.mark.parametrize("block", [64, 512])
-def test_moves_act_where_they_are_noted(tiny_live_model, make_work, noise, block):
+def test_moves_act_at_their_recorded_positions(tiny_live_model, make_work, noise, block):
     audio = noise(2, 20480)
     remixing, memory = make_work(block=block)
     late, points, out = int(memory.counts[3]), [], []
@@ -75,8 +75,8 @@ def test_moves_act_where_they_are_noted(tiny_live_model, make_work, noise, block
         (2, [(None, 0, 1), (None, 1, 1), (None, 2, 1), (None, 30, 1), (None, 31, 1)], 0),  # or several at a time
     ],
 )
-def test_blocks_that_are_done_late_are_misses(make_work, monkeypatch, held, blocks, misses):
-    """Blocks of 10 ms: (when it came, when it is taken up, how long the work takes), in ms."""
+def test_blocks_that_are_done_late_are_counted(make_work, monkeypatch, held, blocks, misses):
+    """Play blocks of 10 ms, each with (time of arrival, start of the work, duration of the work) in ms."""
     remixing, memory = make_work(8000, 80, held, realtime=True)
     now = 0.0
     monkeypatch.setattr(block_callback.time, "perf_counter", lambda: now / 1e3)

@@ -1,4 +1,4 @@
-"""Live audio sounds as StemProcessor does, follows its faders, and outlives devices, processes and screens."""
+"""Live audio sounds as StemProcessor does, follows its faders, and survives failures of devices and processes."""
 
 import errno
 import math
@@ -32,7 +32,7 @@ GAINS = {"vocals": -80.0, "drums": 3.0}
 
 @pytest.fixture
 def make_song(tmp_path, noise):
-    """A function that writes a song of noise: (samples, channels, rate) -> its path and its audio."""
+    """Return a function that writes a song of noise: (samples, channels, rate) -> its path and audio."""
 
     def make(n=20000, num_channels=2, rate=44100):
         audio = noise(num_channels, n)
@@ -76,7 +76,7 @@ def test_a_looping_song_sounds_as_through_a_stem_processor(
     assert (live.block_seconds > 0).all()
 
 
-def test_a_click_is_late_by_what_is_reported(tiny_live_model, tmp_path):
+def test_a_click_has_the_reported_latency(tiny_live_model, tmp_path):
     click = np.zeros((2, 30000), np.float32)
     click[:, 12345] = 0.5
     soundfile.write(tmp_path / "click.wav", click.T, 48000, "FLOAT")
@@ -88,7 +88,7 @@ def test_a_click_is_late_by_what_is_reported(tiny_live_model, tmp_path):
     assert np.flatnonzero(sound[0]).tolist() == [12345 + live.latency_samples]
 
 
-def test_in_real_time_a_take_is_the_performance(tiny_live_model, make_song, tmp_path):
+def test_in_real_time_the_recording_equals_the_performance(tiny_live_model, make_song, tmp_path):
     song, audio = make_song(n=120000)
     out = tmp_path / "out.wav"
     nobody = SimpleNamespace(callback=None)
@@ -154,7 +154,7 @@ def test_meters_and_faders(tiny_live_model, make_song):
         ({"input": None, "realtime": False}, "realtime=False works only without devices"),
     ],
 )
-def test_what_cannot_be(tiny_live_model, options, said):
+def test_impossible_settings_are_refused(tiny_live_model, options, said):
     with pytest.raises(ValueError, match=said):
         Live(**{"input": "none", "output": "none", "model": tiny_live_model} | options)
 
@@ -167,7 +167,7 @@ def test_a_model_for_files(tiny_studio_model):
 @pytest.mark.parametrize("num_channels", [1, 2])
 @pytest.mark.parametrize("rate", [22050, 48000])
 def test_a_song_of_another_rate_loops_without_a_seam(tiny_live_model, tmp_path, num_channels, rate):
-    """A tone of whole periods, round after round: it goes on as if there were no end."""
+    """A tone of whole periods, played in a loop, sounds like an endless tone."""
     tone = 0.5 * np.sin(2 * np.pi * 600 * np.arange(3 * rate // 10) / rate)
     soundfile.write(tmp_path / "song.wav", np.stack([tone] * num_channels, axis=1), rate, "FLOAT")
     with Live(
@@ -180,7 +180,7 @@ def test_a_song_of_another_rate_loops_without_a_seam(tiny_live_model, tmp_path, 
     assert np.abs(sound[:, live.latency_samples :] - wanted)[:, 2000:].max() < 1e-4
 
 
-def test_a_song_is_not_recorded_over(tiny_live_model, make_song, tmp_path):
+def test_a_recording_never_overwrites_the_song(tiny_live_model, make_song, tmp_path):
     song, _ = make_song()
     before = song.read_bytes()
     (tmp_path / "link.wav").symlink_to(song)
@@ -191,7 +191,7 @@ def test_a_song_is_not_recorded_over(tiny_live_model, make_song, tmp_path):
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_a_file_that_came_in_the_meantime_is_kept_unless_told(tmp_path, monkeypatch, links):
+def test_a_file_that_appears_meanwhile_is_kept_unless_forced(tmp_path, monkeypatch, links):
     if not links:  # as on a disk that has none
         monkeypatch.setattr(sources_sinks.os, "link", lambda *_: os.open(tmp_path / "no" / "links", os.O_RDONLY))
     (tmp_path / "out-2.wav").write_bytes(b"another")
@@ -220,7 +220,7 @@ def test_a_file_that_came_in_the_meantime_is_kept_unless_told(tmp_path, monkeypa
     ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("step", ["write", "close"])
-def test_of_a_recording_that_an_encoder_cuts_short_what_can_be_read_is_kept(tmp_path, monkeypatch, error, reason, step):
+def test_the_readable_part_of_a_recording_is_kept_if_the_encoder_fails(tmp_path, monkeypatch, error, reason, step):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "new.flac").write_bytes(b"another")
     new = NewFile("new.flac", ".part.flac", 44100, 2, True)
@@ -252,8 +252,8 @@ def test_of_a_recording_that_an_encoder_cuts_short_what_can_be_read_is_kept(tmp_
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
-def test_a_recording_on_a_full_disk_is_kept_up_to_there(tmp_path, noise, suffix):
-    """Not over another file, and next to a link, though the part grew where the link leads to."""
+def test_on_a_full_disk_the_recording_so_far_is_kept(tmp_path, noise, suffix):
+    """It overwrites no other file, and lies next to a link, although its part file was next to the link's target."""
     (tmp_path / "disk").mkdir()
     link, taken = tmp_path / f"take.{suffix}", tmp_path / f"take (cut short).{suffix}"
     link.symlink_to(f"disk/real.{suffix}")
@@ -327,7 +327,7 @@ def test_a_disk_that_fills_up_ends_a_take(tiny_live_model, tmp_path):
     assert read(tmp_path / "out (cut short).wav")[0].shape == (2, (6_000_000 - 94) // 8)
 
 
-def test_a_report_that_fails_ends_nothing(tiny_live_model, caplog):
+def test_an_error_in_the_report_function_ends_nothing(tiny_live_model, caplog):
     live = Live("none", "none", model=tiny_live_model, report=lambda line: 1 / 0)
     live._pipe, theirs = live._context.Pipe()
     theirs.send(("report", "lost device tuba"))
@@ -337,7 +337,7 @@ def test_a_report_that_fails_ends_nothing(tiny_live_model, caplog):
     assert "lost device tuba (ZeroDivisionError in report: division by zero)" in caplog.text
 
 
-def test_a_link_as_the_file_stays_a_link(tmp_path):
+def test_an_output_that_is_a_link_stays_a_link(tmp_path):
     (tmp_path / "real").mkdir()
     link = tmp_path / "out.wav"
     link.symlink_to("real/take.wav")
@@ -351,7 +351,7 @@ def test_a_link_as_the_file_stays_a_link(tmp_path):
     assert os.listdir(tmp_path / "real") == ["take.wav"]
 
 
-def test_a_place_that_cannot_be_written(tiny_live_model, tmp_path):
+def test_an_output_that_cannot_be_written(tiny_live_model, tmp_path):
     live = Live("none", tmp_path / "nowhere" / "out.wav", model=tiny_live_model)
     with pytest.raises(LiveError, match=r"nowhere/out.wav cannot be written: No such file or directory;"):
         live.start()
@@ -381,7 +381,7 @@ def test_through_devices(tiny_live_model, make_song, tmp_path, ends):
         assert live.levels["vocals"][1] > -60
 
 
-def test_a_device_that_is_not_there(tiny_live_model):
+def test_a_missing_device(tiny_live_model):
     with pytest.raises(
         LiveError, match="'tuba' is neither an input device nor an existing file; the devices are NULL Cap"
     ):
@@ -389,7 +389,7 @@ def test_a_device_that_is_not_there(tiny_live_model):
 
 
 def test_a_driver_without_a_clock_is_held_back(tiny_live_model):
-    """As ALSA's null device, which asks for the next block at once."""
+    """Such as ALSA's null device, which asks for the next block at once."""
     settings = Live(None, "none", model=tiny_live_model).settings
     stream = devices._Stream(settings, None, sources_sinks.Discard(), lambda block: block, threading.Event())
     blocks = stream._blocks()
@@ -398,12 +398,12 @@ def test_a_driver_without_a_clock_is_held_back(tiny_live_model):
     for _ in range(15):
         blocks.send(bytes(4 * 2 * 4410))
     assert stream.error is None
-    assert time.monotonic() - began > 0.8, "of 1.5 s, half a second of which may be ahead"
+    assert time.monotonic() - began > 0.8, "in 1.5 s, of which half a second may be ahead"
 
 
 @pytest.mark.parametrize("how", ["it says so", "it is silent"])
 def test_a_device_vanishes_and_returns(tiny_live_model, monkeypatch, how):
-    """The null device does not vanish by itself, so this says for it that it stops, or stops it unsaid."""
+    """The null device never vanishes, so the test reports that it stopped, or stops it without a report."""
     opened, away = [], threading.Event()
 
     class Device(miniaudio.DuplexStream):
@@ -478,16 +478,16 @@ def test_a_player_that_dies_is_an_error(tiny_live_model, tmp_path, new_children,
     with pytest.raises(RuntimeError, match="has died"):
         live.close()
     assert not live.recorded
-    assert set(os.listdir(tmp_path)) <= {"config"}, "and nothing half-written"
+    assert set(os.listdir(tmp_path)) <= {"config"}, "no partial file is left"
 
 
-def test_of_no_sound_no_file_is_made(tmp_path):
+def test_without_sound_no_file_is_made(tmp_path):
     before = os.listdir(tmp_path)
     NewFile(tmp_path / "out.flac", tmp_path / "part.flac", 44100, 2, True).close()
     assert os.listdir(tmp_path) == before
 
 
-def test_the_player_ends_with_whoever_started_it(tiny_live_model, tmp_path):
+def test_the_player_ends_with_the_process_that_started_it(tiny_live_model, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\n"
@@ -508,7 +508,7 @@ def test_the_player_ends_with_whoever_started_it(tiny_live_model, tmp_path):
     assert not alive
 
 
-def test_a_live_that_nobody_closes_ends_with_the_program(tiny_live_model, tmp_path):
+def test_a_live_session_that_is_not_closed_ends_with_the_program(tiny_live_model, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\n"
@@ -521,7 +521,7 @@ def test_a_live_that_nobody_closes_ends_with_the_program(tiny_live_model, tmp_pa
     assert read(tmp_path / "out.wav")[0].shape[0] == 2
 
 
-def test_a_script_without_a_main_guard_is_told_so(tiny_live_model, tmp_path):
+def test_a_script_without_a_main_guard_gets_a_clear_error(tiny_live_model, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\nfrom stembridge.live import Live\n"

@@ -19,14 +19,14 @@ RATE, FADE, LATENCY = 44100, 882, 512
 
 
 def tone(seconds, rate=RATE, hz=441.0, num_channels=2, level=0.5):
-    """A sine, (channels, n)."""
+    """Make a sine, (channels, n)."""
     one = level * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
     return np.tile(one, (num_channels, 1)).astype(np.float32)
 
 
 @pytest.fixture
 def write(tmp_path):
-    """A function that writes a song: (name, audio, rate) -> its path."""
+    """Return a function that writes a song: (name, audio, rate) -> its path."""
 
     def write(name, audio, rate=RATE):
         soundfile.write(tmp_path / name, audio.T, rate, "FLOAT")
@@ -37,7 +37,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def make_player(tiny_live_model):
-    """A function that plays songs without a process, with `memory`, `said`, `ask(kind, value)` and `play(n, block)`."""
+    """Return a function that makes a player of songs, in this process, with `ask(kind, value)` and `play(n, block)`."""
     players = []
 
     def make(*songs, meanwhile=lambda: None, **options):
@@ -70,19 +70,19 @@ def make_player(tiny_live_model):
 
 
 def soft(audio):
-    """The same, fading in at its start."""
+    """Return the same audio, faded in at its start."""
     return audio * np.minimum(1, np.arange(audio.shape[1], dtype=np.float32) / FADE)
 
 
 def roughness(audio):
-    """The largest second difference: 0.0004 for a quiet sine, and large at a click."""
+    """Return the largest second difference: 0.0004 for a quiet sine, large for a click."""
     return np.abs(np.diff(audio, 2)).max()
 
 
 SMOOTH = 1.5 * roughness(tone(1)) + 4 * 0.5 / FADE  # a sine that is as it is, and one that begins to fade
 
 
-def test_songs_follow_one_another_and_begin_again(make_player, write, noise):
+def test_songs_follow_one_another_and_start_over(make_player, write, noise):
     one, two = noise(2, 5000), noise(2, 3000)
     player = make_player(write("one.wav", one), write("two.wav", two))
     expected = np.concatenate([one, two, one, two], axis=1)
@@ -94,11 +94,11 @@ def test_a_mono_song_and_one_of_another_rate_between_others(make_player, write):
     two = write("two.wav", tone(0.5, 48000, num_channels=1), 48000)
     player = make_player(write("one.wav", tone(0.5)), two, write("three.wav", tone(0.5)))
     sound = player.play(3 * 22050)
-    assert np.abs(sound[0] - np.tile(tone(0.5), 3)[0]).max() < 0.01, "but for the ends of the one that is resampled"
+    assert np.abs(sound[0] - np.tile(tone(0.5), 3)[0]).max() < 0.01, "except at the ends of the resampled song"
     assert np.array_equal(sound[0], sound[1])
 
 
-def test_a_song_that_cannot_be_played_is_told_and_left_out(make_player, write, tmp_path):
+def test_a_song_that_cannot_be_played_is_reported_and_skipped(make_player, write, tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"no song")
     one, two = tone(0.1), tone(0.2)
     player = make_player(write("one.wav", one), tmp_path / "bad.wav", write("two.wav", two))
@@ -108,7 +108,7 @@ def test_a_song_that_cannot_be_played_is_told_and_left_out(make_player, write, t
     assert player.said[0].endswith("; the next song plays instead")
 
 
-def test_songs_that_all_cannot_be_played_are_an_error(make_player, write):
+def test_it_is_an_error_if_no_song_can_be_played(make_player, write):
     paths = [write("one.wav", tone(0.5)), write("two.wav", tone(0.5))]
     player = make_player(*paths, meanwhile=lambda: [path.write_bytes(b"no song") for path in paths])
     with pytest.raises(ValueError, match=r"two\.wav"):
@@ -151,7 +151,7 @@ def test_a_jump_is_exact_and_has_no_click(make_player, write):
     assert roughness(np.concatenate(sounds, axis=1)) < SMOOTH
 
 
-def test_jumps_in_a_hurry_have_no_click(make_player, write):
+def test_quick_jumps_have_no_click(make_player, write):
     player = make_player(write("song.wav", soft(tone(5))), write("other.wav", soft(tone(5, 48000, hz=300)), 48000))
     sounds = [player.play(5120)]
     for kind, value in (("seek", 2), ("seek", 1), ("pause", True), ("pause", False), ("skip", 0.5), ("step", 1)) * 3:
@@ -174,7 +174,7 @@ def test_while_paused_a_jump_is_silent(make_player, write):
 
 @pytest.mark.parametrize("rate", [RATE, 48000])
 def test_a_loop_is_exact_and_has_no_click(make_player, write, rate):
-    """A sine of 7 periods in it would go on; one of 7.3 would click without a cross-fade."""
+    """A loop of 7 periods of a sine is seamless; one of 7.3 periods would click without a cross-fade."""
     hz = 7.3 / 0.25
     audio = tone(3, hz=hz)
     player = make_player(write("song.wav", audio), sample_rate=rate)
@@ -196,17 +196,17 @@ def test_a_loop_keeps_a_steady_level(make_player, write):
     assert np.allclose(player.play(60000)[:, 2 * FADE :], 0.5, atol=1e-6)
 
 
-def test_a_loop_ends_where_it_is_told_and_at_the_end_of_a_song(make_player, write):
+def test_a_loop_ends_at_its_end_or_at_the_end_of_the_song(make_player, write):
     audio = tone(0.5)
     player = make_player(write("song.wav", audio), write("other.wav", 0 * audio))
     player.ask("loop", (0.25, 99))
-    assert np.abs(player.play(5 * RATE)[:, -RATE:]).max() > 0.4, "it never came to the other song"
+    assert np.abs(player.play(5 * RATE)[:, -RATE:]).max() > 0.4, "the other song was never reached"
     player.ask("loop")
     player.play(RATE // 2)
     assert player.memory.transport[0] == 1
 
 
-def test_where_it_is(make_player, write):
+def test_the_position_is_reported(make_player, write):
     player = make_player(write("one.wav", tone(5)), write("two.wav", tone(4)))
     player.play(88200)
     song, position, length, start, end = player.memory.transport
@@ -225,10 +225,10 @@ def test_where_it_is(make_player, write):
     assert player.memory.transport[2] == 4
     player.ask("step", -1)
     player.play(RATE * 4)
-    assert player.memory.transport[0] == 0, "the one before, as this one had just begun"
+    assert player.memory.transport[0] == 0, "the song before, as this one had just begun"
     player.ask("step", -1)
     player.play(256)
-    assert player.memory.transport[:2].tolist() == [0, 0], "its start, as it was played for more than 3 s"
+    assert player.memory.transport[:2].tolist() == [0, 0], "its own start, as it had played for more than 3 s"
     player.ask("step", -1)
     player.play(256)
     player.ask("song", 1)
@@ -236,7 +236,7 @@ def test_where_it_is(make_player, write):
     assert player.memory.transport[0] == 1
 
 
-def test_what_was_decoded_is_kept_for_two_songs_and_no_more(make_player, write):
+def test_decoded_audio_is_kept_for_two_more_songs_at_most(make_player, write):
     player = make_player(*(write(f"{k}.wav", tone(0.2)) for k in range(5)))
     for _ in range(5):
         player.play(8820)
@@ -246,7 +246,7 @@ def test_what_was_decoded_is_kept_for_two_songs_and_no_more(make_player, write):
     assert all(file is None or file.closed for file in files)
 
 
-def test_a_full_disk_is_told(write, monkeypatch):
+def test_a_full_disk_is_reported(write, monkeypatch):
     song = DecodedSong(str(write("song.wav", tone(1))), None, 2, RATE)
     song.decode()
 
@@ -260,7 +260,7 @@ def test_a_full_disk_is_told(write, monkeypatch):
     assert "No space left on device; make room there" in str(song.failure)
 
 
-# Through the whole of it.
+# The whole process.
 
 
 def wait_until(happened):
@@ -270,8 +270,8 @@ def wait_until(happened):
         time.sleep(0.005)
 
 
-def test_a_recording_holds_no_pause_and_moves_stay_where_they_are_heard(tiny_live_model, write, tmp_path):
-    """Time stands still while paused: for the position, for the recording, and for the take of the moves."""
+def test_a_recording_leaves_out_pauses_and_moves_stay_where_they_are_heard(tiny_live_model, write, tmp_path):
+    """While paused, time stops for the position, the recording and the recorded moves."""
     song, nobody = write("song.wav", soft(tone(20))), SimpleNamespace(callback=None)
     with (
         Live(song, tmp_path / "out.wav", model=tiny_live_model) as live,
@@ -294,8 +294,8 @@ def test_a_recording_holds_no_pause_and_moves_stay_where_they_are_heard(tiny_liv
     assert sound.shape == (2, live.position)
     assert still / 256 <= blocks
     assert {point.at for point in control.recording.automation().points if point.gain_db} == {still - late}
-    assert not sound[:, still + FADE :].any(), "silenced from there on, in a glide of 20 ms"
-    assert not sound[:, still - 1].any(), "and what was heard before the pause has faded out"
+    assert not sound[:, still + FADE :].any(), "silence from there on, after a glide of 20 ms"
+    assert not sound[:, still - 1].any(), "the sound before the pause has faded out"
     assert roughness(sound) < SMOOTH
 
 
@@ -329,7 +329,7 @@ def test_the_sound_is_that_of_the_stem_processor(tiny_live_model, write, tmp_pat
     assert np.abs(sound - expected).max() <= 1e-6
 
 
-def test_what_cannot_be_asked(tiny_live_model, write, tmp_path):
+def test_impossible_requests_are_refused(tiny_live_model, write, tmp_path):
     with Live("none", "none", model=tiny_live_model) as live:
         assert live.transport.songs == ()
         with pytest.raises(LiveError, match="only songs can be paused"):

@@ -1,4 +1,4 @@
-"""A model on disk that a test may spoil."""
+"""A model on disk that a test may damage."""
 
 import json
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def spoil(tiny_live_model: Path, tmp_path: Path) -> Callable[..., Path]:
-    """A function that copies the tiny streaming model with other fields on its card (None: left out) or other bytes."""
+    """Return a function that copies the tiny streaming model with changed card fields (None: left out) or bytes."""
 
     def spoil(graph: bytes | None = None, card: bytes | None = None, **fields: Any) -> Path:
         path = tmp_path / "mine.onnx"

@@ -1,4 +1,4 @@
-"""Cards: what is valid, and one line for what is not."""
+"""Cards: valid ones are accepted, and others are refused in one line."""
 
 import json
 
@@ -28,7 +28,7 @@ def check(**fields):
     return parse_card(values, "mine.json")
 
 
-def test_a_card_tells_what_the_engine_must_know():
+def test_a_card_has_all_that_the_engine_must_know():
     card = check()
     assert (card.name, card.version, card.mode, card.stems) == ("mine", "1", "streaming", ("vocals", "other"))
     assert (card.sample_rate, card.window, card.synthesis_window, card.hop) == (44100, 2048, 512, 256)
@@ -42,7 +42,7 @@ def test_a_card_tells_what_the_engine_must_know():
 @pytest.mark.parametrize(
     ("chunk", "frames"), [(CHUNK, 8), (CHUNK | {"right": 0}, 7), (CHUNK | {"frames": 6, "overlap": 0, "left": 99}, 6)]
 )
-def test_chunked_latency_is_synthesis_window_and_chunk_and_right_context_less_one_hops(chunk, frames):
+def test_chunked_latency_is_the_synthesis_window_and_chunk_plus_right_context_minus_one_hops(chunk, frames):
     card = check(mode="chunked", synthesis_window=2048, chunk=chunk)
     assert card.chunk == Chunk(**chunk)
     assert card.delay_frames == chunk["frames"] + chunk["right"] - 1 == frames
@@ -68,7 +68,7 @@ def test_valid_cards(fields):
     assert check(**fields).values == CARD | fields
 
 
-def test_whole_numbers_may_be_written_with_a_point():
+def test_whole_numbers_may_be_written_with_a_decimal_point():
     card = check(window=2048.0, hop=256.0, synthesis_window=512.0, sample_rate=44100.0)
     assert [type(n) for n in (card.window, card.hop, card.synthesis_window, card.sample_rate, card.bins)] == [int] * 5
     chunked = check(mode="chunked", chunk=dict.fromkeys(CHUNK, 0.0) | {"frames": 1.0})
@@ -76,7 +76,7 @@ def test_whole_numbers_may_be_written_with_a_point():
 
 
 @pytest.mark.parametrize("field", [field for field in CARD if field != "format"])
-def test_what_is_missing_is_named(field):
+def test_missing_fields_are_named(field):
     with pytest.raises(ModelError, match=f"mine.json: not a valid model card.*'{field}' is a required property"):
         check(**{field: None})
 
@@ -122,7 +122,7 @@ def test_what_is_missing_is_named(field):
     ],
     ids=str,
 )
-def test_what_is_not_valid_is_named_in_one_line(fields, says):
+def test_invalid_fields_are_named_in_one_line(fields, says):
     with pytest.raises(ModelError, match=rf"^mine\.json: not a valid model card: (data\.0: )?{says}") as error:
         check(**fields)
     assert "\n" not in str(error.value)
@@ -152,7 +152,7 @@ def test_chunks_may_overlap_by_half_at_most():
 
 
 @pytest.mark.parametrize("number", [3, 4, 10**9])
-def test_a_newer_format_says_to_update_whatever_else_is_on_the_card(number):
+def test_a_newer_format_asks_for_an_update_whatever_else_is_on_the_card(number):
     for values in (CARD | {"format": number}, {"format": number, "layers": []}):
         with pytest.raises(ModelError, match=f"card format {number} is newer than 2; update stembridge"):
             parse_card(values, "mine.json")
@@ -191,7 +191,7 @@ def test_any_json_is_a_card_or_a_model_error(values):
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_a_file_that_is_no_card_says_so_in_one_line(spoil, content, says):
+def test_a_file_that_is_not_a_card_is_refused_in_one_line(spoil, content, says):
     path = spoil(card=content)
     with pytest.raises(ModelError, match=says) as error:
         load_model(path)
@@ -199,7 +199,7 @@ def test_a_file_that_is_no_card_says_so_in_one_line(spoil, content, says):
     assert "\n" not in str(error.value)
 
 
-def test_equal_cards_are_equal_and_others_are_not():
+def test_only_cards_with_equal_fields_are_equal():
     assert check() == check()
     assert hash(check()) == hash(check())
     assert check() != check(stems=["speech", "noise"])

@@ -35,7 +35,7 @@ def test_graphs_that_keep_the_contract_pass(make_model, tiny_model):
     [b"", b"hello", b"\0" * 1000, b"\x80\x04\x95\x0b\x00\x00\x00.", b"RIFF1234WAVEfmt ", b"PK\x03\x04torch", b"{}"],
     ids=repr,
 )
-def test_what_is_not_onnx_is_refused(tmp_path, tiny_live_model, graph):
+def test_a_file_that_is_not_onnx_is_refused(tmp_path, tiny_live_model, graph):
     card = {key: value for key, value in load_model(tiny_live_model).card.values.items() if key != "sha256"}
     refused(save_model(tmp_path / "mine.onnx", graph, card).path, "ONNX Runtime cannot load this graph")
 
@@ -157,7 +157,7 @@ def test_a_next_state_of_another_shape_is_refused(tmp_path):
 
 @pytest.mark.parametrize("make", [{}, AS_CHUNKED], ids=["streaming", "chunked"])
 @pytest.mark.parametrize("value", ["0.0", "-1.0"])
-def test_a_network_whose_masks_are_no_numbers_is_refused(make_model, make, value):
+def test_a_network_whose_masks_are_not_numbers_is_refused(make_model, make, value):
     body = f"c = Constant <value_float = {value}> () d = Constant <value_float = 0.0> () e = Div (c, d)"
     refused(make_model(body + "masks = Add (silent, e)", stems=TWO, **make), "masks of plain noise are not finite")
 
@@ -187,7 +187,7 @@ def test_a_chunked_graph_may_look_across_frames(make_model, how):
 
 
 def test_a_card_that_does_not_fit_a_graph_seen_before_is_refused(tmp_path, tiny_live_model):
-    """What was checked once with one card is checked again with another."""
+    """A graph that was checked with one card is checked again with another."""
     model = load_model(tiny_live_model)
     assert StemProcessor(model)
     path = save_model(tmp_path / "mine.onnx", model.graph, model.card.values | {"stems": TWO}).path

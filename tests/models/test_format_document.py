@@ -1,4 +1,4 @@
-"""docs/model-format.md says what the code does, and its example runs."""
+"""docs/model-format.md is true of the code, and its example runs."""
 
 import json
 import re
@@ -28,10 +28,10 @@ def test_the_example_runs_and_prints_what_it_says(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "kind"), [("mask_card", MaskDocument), ("stems_card", StemsDocument)])
-def test_the_schemas_are_those_of_the_types(name, kind):
+def test_the_schemas_agree_with_the_types(name, kind):
     schema = json.loads((ROOT / "models" / f"{name}.schema.json").read_text("utf-8"))
     Draft202012Validator.check_schema(schema)
-    assert schema == schema_of(kind), "write it anew after the types have changed"
+    assert schema == schema_of(kind), "regenerate the schema after the types have changed"
 
 
 @pytest.mark.parametrize("name", shipped_models())
@@ -56,12 +56,12 @@ def test_the_table_of_the_card_has_the_schemas_fields():
 
 
 def _resolved(of, schema):
-    """What a reference to a part of the schema, which may also be null, leads to."""
+    """Follow a reference to a part of the schema, which may also be null."""
     of = of["anyOf"][0] if "anyOf" in of else of
     return schema["$defs"][of["$ref"].rpartition("/")[2]] if "$ref" in of else of
 
 
-def test_the_numbers_it_names_are_the_engines():
+def test_its_numbers_agree_with_the_engine():
     numbers = re.search(r"A hop of\s+(\d+) at ([\d.]+) kHz is\s+(\d+) at ([\d.]+) kHz", DOCUMENT)
     hop, rate, scaled, other = map(float, numbers.groups())
     assert FrameGrid(1000 * rate, int(hop), 2048, 512).at(1000 * other).hop == scaled

@@ -1,4 +1,4 @@
-"""Models by name and by path: verified, or refused in one line."""
+"""Models by name and by path are verified, or refused in one line."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def test_an_unknown_name_lists_the_shipped_ones(name):
     ["", ".", "..", "/", "~", "Live", "live ", " live", "live\n", "../models/live", "./live", "live.pt",
      ".onnx", "/etc/passwd", "/dev/zero", "\0", "live\0", "\0.onnx", "live.onnx\0"],
 )  # fmt: skip
-def test_what_is_neither_a_name_nor_an_onnx_path_is_refused(name, tmp_path, monkeypatch):
+def test_text_that_is_neither_a_name_nor_an_onnx_path_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     refused(name, "is not a model; give a name .* or the path of an .onnx file")
 
@@ -72,7 +72,7 @@ def test_a_missing_file_says_so(path, tmp_path, monkeypatch):
     refused(path, "cannot read the model .*; check the path", of=path)
 
 
-def test_a_folder_is_no_model(tmp_path):
+def test_a_folder_is_not_a_model(tmp_path):
     (tmp_path / "folder.onnx").mkdir()
     refused(tmp_path / "folder.onnx", "cannot read the model", of=tmp_path)
 
@@ -85,7 +85,7 @@ def test_a_missing_card_says_where_it_belongs(spoil):
     refused(path, "the model card cannot be read: Is a directory", of=path.with_suffix(".json"))
 
 
-def test_a_changed_byte_is_found(spoil, tiny_live_model):
+def test_a_graph_with_a_changed_byte_is_refused(spoil, tiny_live_model):
     graph = bytearray(tiny_live_model.read_bytes())
     graph[len(graph) // 2] ^= 1
     for damaged in (bytes(graph), bytes(graph[:-1]), b"", tiny_live_model.read_bytes() + b"\0"):
@@ -93,25 +93,25 @@ def test_a_changed_byte_is_found(spoil, tiny_live_model):
         refused(path, "checksum .* is not the card's .*; the file is damaged or belongs to another card", of=path)
 
 
-def test_anothers_card_is_found(spoil):
+def test_the_card_of_another_graph_is_refused(spoil):
     refused(spoil(sha256="0" * 64), "checksum .* is not the card's 000000000000")
 
 
-def test_a_newer_card_says_to_update(spoil):
+def test_a_newer_card_asks_for_an_update(spoil):
     refused(spoil(format=3), "card format 3 is newer than 2; update stembridge to use it")
 
 
 # --- save_model
 
 
-def test_what_is_saved_is_what_is_loaded(tmp_path, tiny_live_model):
+def test_a_saved_model_loads_the_same(tmp_path, tiny_live_model):
     graph = tiny_live_model.read_bytes()
     values = FIELDS | {"scores": {"vocals": 1.5}, "description": "Größe"}
     saved = save_model(tmp_path / "mine.onnx", graph, values)
     assert saved == load_model(tmp_path / "mine.onnx")
     assert saved.card.values == {"format": 1, **values, "sha256": saved.card.sha256}
     assert saved.graph == graph
-    assert sorted(os.listdir(tmp_path)) == ["mine.json", "mine.onnx"], "and nothing else is left"
+    assert sorted(os.listdir(tmp_path)) == ["mine.json", "mine.onnx"], "no other file is left"
 
 
 def test_saving_again_replaces_both(tmp_path):
@@ -138,7 +138,7 @@ def test_a_loaded_card_can_be_saved_with_another_graph(tmp_path, tiny_model):
         ("mine", {}, "must end in .onnx"),
     ],
 )
-def test_what_is_not_valid_is_not_written(tmp_path, name, fields, says):
+def test_an_invalid_model_is_not_written(tmp_path, name, fields, says):
     with pytest.raises(ModelError, match=says):
         save_model(tmp_path / name, b"graph", FIELDS | fields)
     assert not os.listdir(tmp_path)
@@ -169,7 +169,7 @@ print("saved")
 
 @pytest.mark.parametrize("old", [True, False])
 def test_a_save_that_is_killed_leaves_the_old_model_or_the_new_one(tmp_path, tiny_live_model, old):
-    """Killed before each step in turn."""
+    """Kill the process before each step in turn."""
     path = tmp_path / "model.onnx"
     values = {**load_model(tiny_live_model).card.values, "version": "old"}
     seen = []

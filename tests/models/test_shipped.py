@@ -14,7 +14,7 @@ from stembridge.models import ModelError, check_graph, load_model, parse_card, s
 MIXED = {"vocals": -80.0, "drums": 3.0, "bass": -6.0}
 
 
-# What follows is checked here, and not at every start.
+# These properties are checked here, not at every start.
 
 
 @pytest.mark.parametrize("name", shipped_models())
@@ -73,7 +73,7 @@ def test_a_damaged_shipped_graph_is_found(tmp_path, monkeypatch):
         load_model("live")
 
 
-# What follows is what its user hears.
+# These are audible properties.
 
 
 def test_live_streams_and_studio_works_in_chunks():

@@ -1,4 +1,4 @@
-"""Cards of format 2: what they must say, and how a wrong one is refused."""
+"""Cards of format 2: required fields, and one line for a wrong one."""
 
 import copy
 import hashlib
@@ -48,7 +48,7 @@ def graph(**fields):
     return {"graphs": [GRAPH | fields]}
 
 
-def test_a_card_tells_what_the_engine_must_know():
+def test_a_card_has_all_that_the_engine_must_know():
     card = check(denoise=True, normalize="song")
     assert isinstance(card, StemsCard)
     assert (card.name, card.version, card.mode, card.realtime) == ("guest", "1", "stems", False)
@@ -105,7 +105,7 @@ def test_valid_cards(fields):
 
 
 @pytest.mark.parametrize("field", [field for field in CARD if field not in ("format", "quality")])
-def test_what_is_missing_is_named(field):
+def test_missing_fields_are_named(field):
     with pytest.raises(ModelError, match=f"guest.json: not a valid model card.*'{field}' is a required property"):
         check(**{field: None})
 
@@ -146,7 +146,7 @@ def test_what_is_missing_is_named(field):
     ],
     ids=str,
 )
-def test_what_is_not_valid_is_named_in_one_line(fields, says):
+def test_invalid_fields_are_named_in_one_line(fields, says):
     with pytest.raises(ModelError, match=f"^guest.json: .*{says}") as error:
         check(**fields)
     assert "\n" not in str(error.value)
@@ -197,7 +197,7 @@ def test_a_bag_is_several_graphs_next_to_one_card(bag):
         load_model("live").at_quality("best")
 
 
-def test_a_graph_that_is_damaged_or_gone_is_found_when_it_is_read(bag):
+def test_a_damaged_or_missing_graph_is_reported_when_it_is_read(bag):
     model = load_model(bag)
     (bag.parent / "two.onnx").write_bytes(b"twO")
     assert model.graphs[0].read() == b"one"
@@ -210,14 +210,14 @@ def test_a_graph_that_is_damaged_or_gone_is_found_when_it_is_read(bag):
         load_model(bag)
 
 
-def test_what_lies_in_the_users_folder_is_found_by_its_name(bag, tmp_path, monkeypatch):
+def test_models_in_the_users_folder_are_found_by_name(bag, tmp_path, monkeypatch):
     folder = tmp_path / "data" / "stembridge" / "models"
     folder.mkdir(parents=True)
     for path in [bag, *bag.parent.glob("*.onnx")]:
         path.rename(folder / path.name)
     assert load_model("bag").path == folder / "bag.json"
     (folder / "bag.json").rename(folder / "live.json")
-    assert load_model("live").shipped, "what ships cannot be hidden"
+    assert load_model("live").shipped, "shipped models cannot be hidden"
     with pytest.raises(ModelError, match=r"^unknown model 'bag'; models: live, studio; or give the path"):
         load_model("bag")
 

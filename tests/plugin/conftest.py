@@ -26,7 +26,7 @@ class Tremolo:
         wave = np.sign(wave) if self.square else wave
         return (block * (1 - self.depth * (0.5 + 0.5 * wave))).astype(np.float32)
 """
-# What processors that delay sound are derived from: `from half import Half`.
+# The base class of processors that delay sound: `from half import Half`.
 HALF = """
 import numpy as np
 
@@ -50,7 +50,7 @@ numbers = itertools.count()
 
 @pytest.fixture
 def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """A function that writes source into a module, which is found on this process's sys.path only; returns its name."""
+    """Return a function that writes a module, found on this process's sys.path only, and returns its name."""
     folder = tmp_path / "modules"
     folder.mkdir()
     (folder / "half.py").write_text(HALF)
@@ -66,5 +66,5 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
 
 @pytest.fixture
 def tremolo(write_module: Callable[[str], str]) -> str:
-    """A processor as `load_processor` names it."""
+    """Write a processor; return its name for `load_processor`."""
     return f"{write_module(TREMOLO)}:Tremolo"

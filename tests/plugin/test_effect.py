@@ -42,7 +42,7 @@ def test_its_parameters_are_a_gain_a_mute_and_a_solo_for_each_stem(effect):
     assert list(effect.parameters)[:-1] == list(stem_parameters(STEMS)), "the shell numbers them in order"
 
 
-def test_what_a_host_asks_it(tiny_model):
+def test_it_has_the_latency_and_hop_of_the_processor(tiny_model):
     effect, processor = StemEffect(96000, 1, str(tiny_model)), StemProcessor(tiny_model, 96000, 1)
     assert effect.latency_samples == processor.latency_samples
     assert effect.hop_samples == processor.hop_samples
@@ -123,7 +123,7 @@ def test_names_of_stems_become_names_of_parameters_or_are_refused(stems):
     assert list(parameter_prefixes(stems)) == stems
 
 
-def test_a_foreign_model_with_strange_stems(make_model, noise):
+def test_another_model_with_unusual_stems(make_model, noise):
     three = "two = Concat <axis = 1> (silent, silent)\n masks = Identity (two)"
     path = make_model(three, "frames, 2, 2, bins", stems=["lead__guitar_", "x_mute", "x"])
     effect = StemEffect(44100, 1, str(path))
@@ -153,7 +153,7 @@ def test_a_refused_block_moves_nothing(tiny_live_model, audio):
 
 @pytest.mark.parametrize("model", ["live", "studio"])
 @pytest.mark.parametrize("rate", [8000, 11025, 44056, 44100, 48000, 96000, 192000])
-def test_the_timing_is_known_without_making_one(model, rate):
+def test_the_timing_is_known_without_an_instance(model, rate):
     effect = StemEffect(rate, 2, model)
     assert stem_timing(load_model(model).card, rate) == timing_of(effect)
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
 @pytest.fixture(scope="module")
 def mixes():
-    """model -> a StemMix, one for all tests here, as somebody uses it for song after song."""
+    """Return a function: model -> a StemMix, the same for all tests, as for one song after another."""
     made = {}
 
     def get(model, gains=GAINS):
@@ -45,13 +45,13 @@ def mixes():
 
 
 def processed(model, audio, gains=GAINS, rate=RATE, moves=()):
-    """What StemProcessor makes of audio (channels, n), its latency cut off at the front."""
+    """Return the output of StemProcessor for audio, (channels, n), without its latency at the start."""
     processor = StemProcessor(model, rate, len(audio), gains)
     return streamed(processor, audio, moves)[:, processor.latency_samples :]
 
 
 def streamed(processor, audio, moves=()):
-    """The same, late, and with what comes out after the end."""
+    """Return the output with its latency, and with the sound after the end."""
     return processor.process(np.pad(audio, [(0, 0), (0, processor.latency_samples)]), moves)
 
 
@@ -62,9 +62,9 @@ def assert_equal(out, expected):
 
 
 def in_chunks(board, chunks, rate=RATE):
-    """What comes back for chunks (channels, n) that are one stream, and then for zeros until it has come back whole.
+    """Process chunks as one stream, then zeros until all has come out.
 
-    An item that is no array is called between two chunks.
+    A chunk is (channels, n), or a function to call between two chunks.
     """
     board.reset()
     pieces, missing = [], 0
@@ -78,7 +78,7 @@ def in_chunks(board, chunks, rate=RATE):
     return np.concatenate(pieces, axis=-1)
 
 
-# Called whole.
+# Whole songs in one call.
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -126,7 +126,7 @@ def test_arrays_as_pedalboard_takes_them(mixes, tiny_model, noise):
     assert mix(audio[0, :0], RATE).shape == (0,)
 
 
-def test_what_went_in_is_as_it_was(mixes, tiny_model, noise):
+def test_the_input_is_not_modified(mixes, tiny_model, noise):
     audio = noise(2, 5000)
     mixes(tiny_model)(audio, RATE)
     np.testing.assert_array_equal(audio, noise(2, 5000))
@@ -145,7 +145,7 @@ def test_at_unity_the_input_comes_back_bit_for_bit(mixes, tiny_model, noise, rat
     np.testing.assert_array_equal(mixes(tiny_model, {})(audio, rate), audio)
 
 
-def test_as_it_is_made_it_is_at_unity(noise):
+def test_a_new_stem_mix_is_at_unity(noise):
     audio = noise(2, 20000)
     np.testing.assert_array_equal(StemMix()(audio, RATE), audio)
 
@@ -172,8 +172,8 @@ def test_mutes(mixes, tiny_model, noise, muted):
     assert_equal(mix(audio, RATE), processed(tiny_model, audio))
 
 
-def test_what_is_set_before_a_call_acts_from_its_first_sample(mixes, tiny_model, noise):
-    """Without a glide from where the fader was."""
+def test_values_set_before_a_call_act_from_its_first_sample(mixes, tiny_model, noise):
+    """There is no glide from the old gain."""
     mix, audio = mixes(tiny_model), noise(2, 5000)
     for gain in (-80.0, 6.0, 0.0, -3.0):
         mix.other_db = gain
@@ -229,7 +229,7 @@ def test_twice_in_one_board(mixes, tiny_live_model, tiny_studio_model, noise):
 
 @pytest.mark.parametrize("longest", [100, 1000, 10000, 50000])
 def test_in_chunks_of_any_length(mixes, tiny_model, noise, longest):
-    """Among them one that is longer than all before, and an empty one."""
+    """One is longer than all before it, and one is empty."""
     audio = noise(2, 30000 + longest)
     random = np.random.default_rng(longest)
     cuts = np.cumsum(random.integers(0, longest, 2 * len(audio[0]) // longest))
@@ -237,7 +237,7 @@ def test_in_chunks_of_any_length(mixes, tiny_model, noise, longest):
     assert_equal(in_chunks(mixes(tiny_model), chunks), processed(tiny_model, audio))
 
 
-def test_in_chunks_early_ones_come_back_short_by_the_latency(mixes, tiny_live_model, noise):
+def test_early_chunks_come_back_shorter_by_the_latency(mixes, tiny_live_model, noise):
     audio = noise(2, 3000)
     mix, latency = mixes(tiny_live_model), StemProcessor(tiny_live_model).latency_samples
     lengths = [mix(audio[:, k : k + 300], RATE, reset=False).shape[-1] for k in range(0, 3000, 300)]
@@ -285,7 +285,7 @@ def test_a_mute_between_chunks_too(mixes, tiny_model, noise):
     assert_equal(in_chunks(mix, items), processed(tiny_model, audio, {}, moves=moves))
 
 
-def test_what_is_set_before_the_first_chunk_acts_from_its_first_sample(mixes, tiny_model, noise):
+def test_values_set_before_the_first_chunk_act_from_its_first_sample(mixes, tiny_model, noise):
     mix, audio = mixes(tiny_model), noise(2, 9000)
     mix(audio, RATE)
     mix.vocals_db = 6.0
@@ -317,7 +317,7 @@ def test_the_bypass_cross_fades_over_5_ms_and_keeps_the_alignment(mixes, tiny_mo
 
 
 def test_a_thread_may_write_parameters_while_audio_runs(mixes, tiny_live_model, noise):
-    """Of the audio that comes later, nothing is lost or shifted."""
+    """Later audio is neither lost nor shifted."""
     mix, audio = mixes(tiny_live_model), noise(2, 60000)
     stop = threading.Event()
 
@@ -375,12 +375,12 @@ def test_live_through_audio_stream(tiny_live_model, noise, alsa):
     reader.start()
 
     def both():
-        """What went in and came out while the plugin was there, (blocks, 512, 2)."""
+        """Return the input and the output while the plugin was in the chain, each (blocks, 512, 2)."""
         files = [np.fromfile(alsa.folder / name, "<f4") for name in ("recorded", "played")]
         length = min(map(len, files)) // 1024 * 1024
         recorded, played = (samples[:length].reshape(-1, 512, 2) for samples in files)
-        # Silence is before and after all. AudioStream lets blocks pass by any plugin, unchanged: at first, and when it
-        # cannot have a lock at once.
+        # There is silence at both ends. AudioStream passes blocks on unchanged at first, and whenever it cannot get a
+        # lock at once.
         went_through = played.any(axis=(1, 2)) & (recorded != played).any(axis=(1, 2))
         return recorded[went_through], played[went_through]
 

@@ -1,4 +1,4 @@
-"""Whatever becomes of the worker or the host: sound stays in step, what is dry is told, nothing is left over."""
+"""If the worker or host fails, sound stays aligned, dry sound is reported, and nothing remains."""
 
 import gc
 import os
@@ -19,7 +19,7 @@ from stembridge.core.errors import BridgeError
 RATE, BLOCK = 44100, 8192
 FADE = 222  # samples from dry to wet or back
 LATE = 100  # samples of latency of the processors below
-GONE = 15.0  # seconds for a process to end, on however busy a machine
+GONE = 15.0  # seconds for a process to end, even on a busy machine
 PROCESSORS = """
 import os, signal, time
 import numpy as np
@@ -118,13 +118,13 @@ def marks(tmp_path):
 
 @pytest.fixture
 def troubled(module, marks):
-    """(kind of trouble) -> a plugin that it happens to."""
+    """(kind of trouble) -> a plugin whose processor makes this trouble."""
     return lambda kind, **kwargs: load_processor(f"{module}:Trouble", kind=kind, marks=str(marks), **kwargs)
 
 
 @pytest.fixture
 def told():
-    """What Python was told to be warned of, in order."""
+    """Record all warnings, in order."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield caught
@@ -135,7 +135,7 @@ def count(marks, what):
 
 
 def loud(noise, *blocks, seconds=2.0):
-    """Noise with a sample above 1 at the end of these blocks."""
+    """Make noise with a sample above 1 at the end of given blocks."""
     audio = noise(2, int(seconds * RATE))
     for block in blocks:
         audio[:, min((block + 1) * BLOCK, audio.shape[1]) - 1] = 1.5
@@ -144,7 +144,7 @@ def loud(noise, *blocks, seconds=2.0):
 
 @pytest.fixture
 def worker_of(new_children):
-    """(maker of a plugin) -> the plugin, and its process."""
+    """(function that makes a plugin) -> the plugin, and its process."""
 
     def worker_of(make):
         plugin = make()
@@ -155,7 +155,7 @@ def worker_of(new_children):
 
 
 def is_gone(pid, within=GONE):
-    """Whether a process ends in that time; a zombie only waits to be counted."""
+    """Return whether a process ends in time; a zombie has ended."""
     end = time.monotonic() + within
     while time.monotonic() < end:
         try:
@@ -168,7 +168,7 @@ def is_gone(pid, within=GONE):
 
 
 def expect_dry_once(out, audio, block):
-    """Half of the audio, but for one block, which is dry."""
+    """Check that the output is half of the audio, except for one dry block."""
     start, stop = block * BLOCK - LATE, (block + 1) * BLOCK  # a new worker needs its latency's worth of input
     wet = 0.5 * audio
     np.testing.assert_allclose(out[:, :start], wet[:, :start], rtol=0, atol=1e-6)
@@ -191,7 +191,7 @@ def expect_dry_once(out, audio, block):
         ("narrow", "StemBridgeError: "),
     ],
 )
-def test_one_failure_makes_one_block_dry_and_is_told_once(troubled, noise, marks, told, capfd, kind, why):
+def test_one_failure_makes_one_block_dry_and_is_reported_once(troubled, noise, marks, told, capfd, kind, why):
     mix, audio = troubled(kind), loud(noise, 4)
     expect_dry_once(mix(audio, RATE), audio, 4)
     assert [warning.category for warning in told] == [RuntimeWarning]
@@ -206,7 +206,7 @@ def test_one_failure_makes_one_block_dry_and_is_told_once(troubled, noise, marks
     assert (count(marks, "life"), count(marks, "trouble")) == (2, 1)
 
 
-def test_in_a_board_the_next_look_at_the_plugin_tells(troubled, noise, told):
+def test_in_a_board_the_next_use_of_the_plugin_reports_a_failure(troubled, noise, told):
     mix, audio = troubled("kill"), loud(noise, 4)
     expect_dry_once(Pedalboard([mix])(audio, RATE), audio, 4)
     assert not told
@@ -217,7 +217,7 @@ def test_in_a_board_the_next_look_at_the_plugin_tells(troubled, noise, told):
     assert len(told) == 1
 
 
-def test_a_killed_stem_mix_is_dry_and_then_as_if_nothing_had_been(tiny_live_model, noise, told, worker_of, kill):
+def test_a_killed_stem_mix_is_dry_and_then_sounds_as_before(tiny_live_model, noise, told, worker_of, kill):
     audio, cut = noise(2, 12 * BLOCK), 6 * BLOCK
     mix, worker = worker_of(lambda: StemMix(tiny_live_model, vocals_db=-80))
     latency = StemProcessor(tiny_live_model).latency_samples
@@ -250,7 +250,7 @@ def test_a_worker_killed_between_renders_is_replaced(module, noise, told, worker
     after = slice(BLOCK + FADE, None)
     np.testing.assert_allclose(out[:, after], 0.5 * audio[:, after], rtol=0, atol=1e-6)
     assert (mix.dropouts > 0) == bool(told)
-    assert (out[:, 0] == 0.5 * audio[:, 0]).all() or told, "what is dry is told"
+    assert (out[:, 0] == 0.5 * audio[:, 0]).all() or told, "dry sound is reported"
 
 
 def test_a_worker_stopped_for_a_while_is_waited_for(tiny_live_model, noise, told, worker_of):
@@ -286,7 +286,7 @@ def test_a_worker_stopped_for_good_is_replaced(module, noise, told, capfd, worke
 
 @pytest.mark.parametrize("seconds", [0.05, 6.0])
 def test_a_slow_processor_is_waited_for(troubled, noise, told, seconds):
-    """However slow: its heart beats."""
+    """It may take any time, as long as its heartbeat goes on."""
     mix = troubled("sleep", seconds=seconds)
     audio = loud(noise, *(range(6) if seconds < 1 else [2]), seconds=1.0)
     np.testing.assert_allclose(mix(audio, RATE), 0.5 * audio, rtol=0, atol=1e-6)
@@ -318,7 +318,7 @@ def test_a_factory_that_fails_leaves_the_sound_dry(module, noise, told, capfd, f
     said = capfd.readouterr().err
     assert why in said
     assert said.count("\n") == 1
-    assert mix.dropouts == 0, "nobody has heard anything yet"
+    assert mix.dropouts == 0, "no sound has been rendered yet"
     assert (mix(audio, RATE) == audio).all()
     assert mix.dropouts == 3
     assert len(told) == 1
@@ -330,12 +330,12 @@ def test_a_factory_that_fails_before_it_says_its_parameters_is_refused(module, w
         load_processor(f"{write_module(source)}:bare")
 
 
-def test_what_is_no_number_ends_with_its_block(troubled, noise, told):
+def test_values_that_are_not_numbers_end_with_their_block(troubled, noise, told):
     mix, audio = troubled("spoil"), loud(noise, 4)
     out = mix(audio, RATE)
     spoilt = np.zeros(out.shape[1], bool)
     spoilt[4 * BLOCK - LATE : 5 * BLOCK - LATE] = True
-    assert np.isnan(out[:, spoilt]).all(), "it is the processor's own"
+    assert np.isnan(out[:, spoilt]).all(), "the processor's own output"
     np.testing.assert_allclose(out[:, ~spoilt], 0.5 * audio[:, ~spoilt], rtol=0, atol=1e-6)
     mix.bypass = True
     assert (mix(audio, RATE) == audio).all()
@@ -343,7 +343,7 @@ def test_what_is_no_number_ends_with_its_block(troubled, noise, told):
     assert not told
 
 
-def test_after_what_is_no_number_dry_is_dry(module, write_module, noise, told):
+def test_after_values_that_are_not_numbers_dry_sound_is_unchanged(module, write_module, noise, told):
     source = f"""
 import os
 import numpy as np
@@ -368,7 +368,7 @@ class Last(Half):
     assert len(told) == 1
 
 
-def test_what_is_no_number_does_not_reach_stem_mix(tiny_live_model, noise, told):
+def test_values_that_are_not_numbers_do_not_reach_stem_mix(tiny_live_model, noise, told):
     audio = noise(2, 4 * BLOCK)
     audio[:, 5000] = np.nan, np.inf
     processor = StemProcessor(tiny_live_model, gains_db={"vocals": -6})
@@ -434,7 +434,7 @@ print((mix(np.ones((1, 4000), "float32"), 44100)[0, 1000:] == 0.5).all(), mix.dr
 """
 
 
-def test_ctrl_c_is_the_hosts_from_the_first_moment_of_its_process_on(module):
+def test_the_process_never_receives_the_hosts_ctrl_c(module):
     command = [sys.executable, "-c", CTRL_C, f"{module}:Half"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(command, capture_output=True, text=True, env=environment, start_new_session=True, timeout=60)
@@ -442,14 +442,14 @@ def test_ctrl_c_is_the_hosts_from_the_first_moment_of_its_process_on(module):
 
 
 def left_over():
-    """(child processes, open descriptors, shared memory of ours) of this process."""
+    """Child processes, descriptors and StemBridge's shared memory of this process."""
     with open("/proc/self/maps") as maps:
         shared = sum("memfd:stembridge" in line for line in maps)
     return len(psutil.Process().children()), len(os.listdir("/proc/self/fd")), shared
 
 
 def wait_until_still(look):
-    """What it sees once it has seen the same for a second; processes of earlier tests may still be ending."""
+    """Return the result of `look` once it is the same for a second; processes of earlier tests may still be ending."""
     seen, since = look(), time.monotonic()
     while time.monotonic() - since < 1.0:
         time.sleep(0.05)
@@ -460,7 +460,7 @@ def wait_until_still(look):
 
 def test_twenty_instances_leave_nothing_behind(module, noise):
     audio = noise(2, 1000)
-    load_processor(f"{module}:Half")(audio, RATE)  # what is loaded once stays
+    load_processor(f"{module}:Half")(audio, RATE)  # libraries that are loaded once stay loaded
     gc.collect()
     before = wait_until_still(left_over)
     plugins = [load_processor(f"{module}:Half", gain=i / 10) for i in range(20)]
@@ -475,7 +475,7 @@ def test_twenty_instances_leave_nothing_behind(module, noise):
 
 @pytest.fixture
 def fork(tmp_path):
-    """Run a function, which gives an array, in a fork of this process; a function to get the array then."""
+    """Return a function that calls another in a fork of this process; it gives a function that returns the array."""
 
     def fork(function):
         path = tmp_path / "forked.npy"
@@ -501,7 +501,7 @@ def fork(tmp_path):
     return fork
 
 
-def test_a_fork_renders_with_a_worker_of_its_own_beside_its_parent(
+def test_a_fork_renders_with_its_own_worker_while_its_parent_renders(
     tiny_live_model, noise, fork, tmp_path, told, worker_of
 ):
     audio, other = noise(2, 20 * BLOCK), noise(2, 10 * BLOCK, seed=1)
@@ -539,7 +539,7 @@ def test_a_fork_does_not_disturb_its_parents_stream(tiny_live_model, noise, fork
     np.testing.assert_allclose(np.concatenate([head, tail], axis=-1), expected, rtol=0, atol=1e-6)
     assert mix.dropouts == 0
     assert not told
-    # The fork goes on in step, dry until its own worker has what it needs.
+    # The fork goes on aligned, dry until its own worker has enough input.
     assert (theirs[:, FADE:late] == audio[:, cut - late + FADE : cut]).all()
     again = late + FADE + 2048 + 256
     np.testing.assert_allclose(theirs[:, again:], tail[:, again:], rtol=0, atol=1e-6)
@@ -579,7 +579,7 @@ def test_parameters_may_be_written_from_another_thread(troubled, told):
     thread.join()
     gains = outs[0][0] / 1.5
     assert (np.diff(gains) > -1e-6).all(), "in the order written"
-    assert np.abs(gains[:, None] - np.unique(written)).min(axis=1).max() < 1e-5, "none but those written"
+    assert np.abs(gains[:, None] - np.unique(written)).min(axis=1).max() < 1e-5, "only gains that were written"
     assert len(np.unique(gains.round(5))) > 3
     assert mix.gain == written[-1]
     assert not told

@@ -31,7 +31,7 @@ def imported(tmp_path):
     return "guest"
 
 
-def test_a_stem_mix_finds_an_imported_network_by_name(imported, noise):
+def test_stem_mix_finds_an_imported_network_by_name(imported, noise):
     audio = noise(2, 30000)
     mix = StemMix(imported, speech_db=-80)
     assert mix.stems == ("speech", "music")

@@ -1,4 +1,4 @@
-"""StemMix and load_processor as Python objects: parameters, repr, copies, and what they say when something is wrong."""
+"""StemMix and load_processor as Python objects: parameters, repr, copies and error messages."""
 
 import copy
 import inspect
@@ -40,7 +40,7 @@ def shared_mix(tiny_live_model):
 
 @pytest.fixture
 def mix(shared_mix):
-    """At unity. One for all tests here, as they leave its process alive."""
+    """Reset the shared StemMix to unity. The tests share one, as they leave its process alive."""
     for name, value in (UNITY | {"bypass": False}).items():
         setattr(shared_mix, name, value)
     return shared_mix
@@ -53,7 +53,7 @@ def audio(noise):
 
 @pytest.fixture
 def mortal(tiny_live_model, new_children):
-    """A StemMix in the middle of a stream and its process, which a test may kill: what follows goes out dry."""
+    """Make a StemMix in the middle of a stream, and its process; if a test kills it, the next sound is dry."""
     mix = StemMix(tiny_live_model)
     (process,) = new_children()
     mix(np.zeros((2, 1000), np.float32), RATE)
@@ -76,10 +76,10 @@ def test_it_is_a_real_plugin_and_sounds_like_the_processor(mix, audio, tiny_live
     board = pedalboard.Pedalboard([pedalboard.Gain(6), mix, pedalboard.Gain(-6)])
     np.testing.assert_allclose(board(audio, RATE), expected, rtol=0, atol=1e-5)
     assert mix.dropouts == 0
-    assert mix._reload_type.name == "ClearsAudioOnReset", "else only the thread that loaded it may use it"
+    assert mix._reload_type.name == "ClearsAudioOnReset", "otherwise only the thread that loaded it may use it"
 
 
-def test_it_tells_its_model_and_stems(mix, tiny_live_model):
+def test_it_has_its_model_and_stems(mix, tiny_live_model):
     assert mix.model == str(tiny_live_model)
     assert mix.stems == STEMS
     assert mix.name == "StemMix"
@@ -120,7 +120,7 @@ def test_silence_has_many_names(mix, value):
 
 
 @pytest.mark.parametrize("value", [float("nan"), 20.01, float("inf"), "3", "-3 dB", None, True, [1], 1j, np.zeros(1)])
-def test_what_is_no_gain(mix, value):
+def test_values_that_are_not_gains_are_refused(mix, value):
     mix.vocals_db = -1
     with pytest.raises(ValueError, match=r"^vocals_db: [^\n]*$"):
         mix.vocals_db = value
@@ -137,7 +137,7 @@ def test_toggles(mix, name, on):
 
 
 @pytest.mark.parametrize("value", [2, 0.5, "on", "False", None, float("nan")])
-def test_what_is_no_toggle(mix, value):
+def test_values_that_are_not_toggles_are_refused(mix, value):
     with pytest.raises(ValueError, match=r"^bypass: .* does not work; give True or False$"):
         mix.bypass = value
 
@@ -153,7 +153,7 @@ def test_a_misspelt_attribute_raises_and_names_the_nearest(mix, name, nearest):
     assert name not in vars(mix)
 
 
-def test_what_is_like_nothing_lists_all_there_is(mix):
+def test_an_attribute_unlike_all_others_lists_the_parameters(mix):
     with pytest.raises(AttributeError, match="its parameters are vocals_db, drums_db"):
         mix.qqqq = 1
     assert not hasattr(mix, "__array_interface__")
@@ -211,7 +211,7 @@ def test_without_the_native_part(monkeypatch, tmp_path, tremolo):
             load()
 
 
-def test_on_other_systems_than_linux_one_line_says_what_to_use_there(monkeypatch, tremolo):
+def test_on_systems_other_than_linux_one_line_names_the_alternative(monkeypatch, tremolo):
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(temporary_bundles, "_bundles", {})
     for load in (StemMix, lambda: load_processor(tremolo), lambda: HostedPlugin("Tremolo.vst3")):
@@ -233,7 +233,7 @@ def test_copies_have_the_same_settings_and_sound(mix, audio, again):
 
 
 class Karaoke(StemMix):
-    """As users write them, with arguments and attributes of its own."""
+    """A subclass as users write them, with more arguments and attributes."""
 
     singer = "nobody"
 
@@ -243,7 +243,7 @@ class Karaoke(StemMix):
         self.singer = "somebody"
 
 
-def test_a_subclass_pickles_with_what_it_added(tiny_live_model):
+def test_a_subclass_pickles_with_its_own_attributes(tiny_live_model):
     sys.modules.setdefault(Karaoke.__module__, sys.modules[__name__])
     mix = Karaoke(tiny_live_model, -12, room="hall")
     mix.drums_db = 2
@@ -353,7 +353,7 @@ def test_each_counts_its_own_dropouts(mortal, mix, audio, kill):
 
 @pytest.fixture
 def dry_render(mortal, audio, kill):
-    """Something that went out dry unseen by Python, as in a board."""
+    """Render dry sound that Python does not see, as in a board."""
     mix, process = mortal
     board = pedalboard.Pedalboard([mix])
     kill(process)
@@ -374,7 +374,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_a_dry_render_is_told_once_at_the_next_call_and_where(dry_render, call):
+def test_a_dry_render_is_reported_once_by_the_next_call(dry_render, call):
     mix = dry_render
     with pytest.warns(RuntimeWarning) as told:
         call(mix)
@@ -389,7 +389,7 @@ def test_a_dry_render_is_told_once_at_the_next_call_and_where(dry_render, call):
     assert f"({mix.dropouts} in all)" in str(warning.message)
 
 
-def test_a_dry_render_through_the_plugin_itself_is_told_at_once(mortal, audio, kill):
+def test_a_dry_render_by_the_plugin_itself_is_reported_at_once(mortal, audio, kill):
     mix, process = mortal
     kill(process)
     with pytest.warns(RuntimeWarning, match=r"^StemMix: \d+ blocks? went out dry") as told:
@@ -401,7 +401,7 @@ def test_a_dry_render_through_the_plugin_itself_is_told_at_once(mortal, audio, k
 
 
 def test_a_whole_song_is_processed_in_long_blocks(tiny_live_model, tmp_path, new_children, noise, kill):
-    """Pieces of a song have the blocks asked for. Dry blocks are counted, so there is neither process nor model."""
+    """Pieces of a song have the requested blocks. The test counts dry blocks, and needs neither process nor model."""
     model = Path(shutil.copy(tiny_live_model, tmp_path))
     shutil.copy(tiny_live_model.with_suffix(".json"), tmp_path)
     mix = StemMix(model)
@@ -422,7 +422,7 @@ def test_a_whole_song_is_processed_in_long_blocks(tiny_live_model, tmp_path, new
     assert count(mix, 256, False) == count(mix, buffer_size=256, reset=False) == 94
 
 
-def test_as_an_error_it_leaves_nothing_half_done(dry_render, audio):
+def test_if_the_warning_is_an_error_no_value_is_changed(dry_render, audio):
     mix = dry_render
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -471,7 +471,7 @@ class Gain:
     np.testing.assert_allclose(other(audio, RATE), audio * 0.75, rtol=0, atol=1e-6)
 
 
-def test_a_processor_beside_the_script_is_found(tmp_path):
+def test_a_processor_next_to_the_script_is_found(tmp_path):
     (tmp_path / "beside.py").write_text(
         "class Silence:\n    parameters = {}\n    latency_samples = 0\n    def reset(self): pass\n"
         "    def process(self, block): return 0 * block\n"
@@ -507,7 +507,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("source", BAD)
-def test_what_is_no_processor(write_module, source, new_children):
+def test_objects_that_are_not_processors_are_refused(write_module, source, new_children):
     path = f"{write_module(source)}:factory"
     with pytest.raises(ValueError, match=BAD[source]) as caught:
         load_processor(path)
@@ -519,7 +519,7 @@ def test_what_is_no_processor(write_module, source, new_children):
 @pytest.mark.parametrize(
     "path", ["", "tremolo", ":x", "tremolo:", "no_such_module:x", "__main__:Effect", 3, None, "a:b c"]
 )
-def test_what_names_no_processor(path):
+def test_text_that_names_no_processor_is_refused(path):
     with pytest.raises(ValueError, match=r"package\.module:factory|no module named") as caught:
         load_processor(path)
     assert "\n" not in str(caught.value)
@@ -530,16 +530,16 @@ def test_a_state_that_was_tampered_with(mix):
     state = mix.preset_data
     assert b"vocals_db\t-6\n" in state
     mix.preset_data = state.replace(b"vocals_db\t-6\n", b"vocals_db\tna\n").replace(b"drums_db\t-12", b"drums_db\tnan")
-    assert mix.vocals_db == mix.drums_db == 0, "as if they were not there"
+    assert mix.vocals_db == mix.drums_db == 0, "invalid values are ignored"
 
 
-def test_arguments_that_no_program_could_take(tremolo):
+def test_arguments_that_no_command_line_can_hold_are_refused(tremolo):
     with pytest.raises(BridgeError, match=r"the arguments have 200\d\d\d characters; give at most 100000"):
         load_processor(tremolo, title="x" * 200_000)
 
 
-def test_a_module_that_loads_its_own_processor_is_refused_and_not_without_end(tmp_path):
-    """Its process would import it, load the plugin, and so start another one."""
+def test_a_module_that_loads_its_own_processor_is_refused(tmp_path):
+    """Its process would import it, load the plugin, and so start another process, without end."""
     (tmp_path / "own.py").write_text(
         "from stembridge import load_processor\n"
         "class Through:\n"
@@ -576,7 +576,7 @@ def test_another_configuration_starts_over_after_a_failure(mix, audio, tiny_live
         ({"sample_rate": 8000}, ValueError, "sample_rate is set by the host"),
     ],
 )
-def test_arguments_that_nobody_could_use(tremolo, kwargs, kind, what):
+def test_unusable_arguments_are_refused(tremolo, kwargs, kind, what):
     with pytest.raises(kind, match=what) as caught:
         load_processor(tremolo, **kwargs)
     assert "\n" not in str(caught.value)
@@ -605,7 +605,7 @@ def test_a_bundle_by_its_path(tremolo, audio, tmp_path):
         HostedPlugin(damaged)
 
 
-def test_where_the_lowest_gain_reads_inf_it_is_still_a_number(tiny_live_model, tmp_path):
+def test_the_lowest_gain_is_a_number_even_if_hosts_show_inf(tiny_live_model, tmp_path):
     descriptor = describe_stem_mix(load_model(tiny_live_model), "Mix", import_folders())
     bundle = tmp_path / "Mix.vst3"
     bundles.write_bundle(bundle, descriptor)
@@ -620,8 +620,8 @@ def test_where_the_lowest_gain_reads_inf_it_is_still_a_number(tiny_live_model, t
     assert plugin.vocals_db == -79.9
 
 
-def test_a_plugin_ends_with_its_last_name(tremolo):
-    """At once: on pedalboard's rules no other thread can load one as long as it exists."""
+def test_a_plugin_ends_with_its_last_reference(tremolo):
+    """It ends at once: while it exists, pedalboard lets no other thread load a plugin."""
     plugin = load_processor(tremolo)
     plugin.depth = 0.2
     ended = weakref.ref(plugin)

@@ -1,4 +1,4 @@
-"""A rack sounds as stems that were put through their boards by hand and summed, aligned to the sample."""
+"""A rack equals the sum of the stems after their boards, aligned to the sample."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ AFTER = 8000  # samples of silence behind a song, which plugins with latency hea
 
 
 class Echo:
-    """Half of what came 100 samples ago, for a host that allows 300."""
+    """A latency of 300 samples, and an echo at half gain 100 samples later."""
 
     latency_samples = 300
 
@@ -42,7 +42,7 @@ class Echo:
 
 
 def boards():
-    """Effects of all kinds, by stem; new ones each time."""
+    """Make effects of all kinds, by stem; new ones for each call."""
     return {
         "vocals": Pedalboard([Reverb(), BrickwallLimiter()]),
         "drums": Compressor(-30, 4),
@@ -51,7 +51,7 @@ def boards():
 
 
 def by_hand(audio, model, rate, effects):
-    """Stems through their boards, each in one call, and summed."""
+    """Process stems with their boards, each in one call, and return their sum."""
     length = audio.shape[-1]
     stems = separate(np.pad(audio, [(0, 0), (0, AFTER)]), rate, model)
     for stem, effect in effects.items():
@@ -60,7 +60,7 @@ def by_hand(audio, model, rate, effects):
 
 
 def streamed(rack, audio, cuts=()):
-    """What the rack makes of audio that is cut into blocks at `cuts`, without the latency."""
+    """Return the output of the rack for audio cut into blocks at `cuts`, without the latency."""
     late = rack.latency_samples
     padded = np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(0, late)])
     blocks = [block.copy() for block in np.split(padded, [cut for cut in cuts if cut < padded.shape[-1]], axis=-1)]
@@ -118,7 +118,7 @@ def test_another_stem_mix_in_a_branch(tiny_live_model, noise):
     assert_equal(streamed(rack, audio, range(256, 11000, 256)), expected)
 
 
-def test_an_effect_of_ones_own(tiny_live_model, noise):
+def test_a_users_own_effect(tiny_live_model, noise):
     audio, echo = noise(1, 10000), Echo()
     rack = StemRack(tiny_live_model, vocals=echo, drums=Gain(6))
     rack.prepare(22050, 1)
@@ -138,7 +138,7 @@ def test_without_effects_it_is_stem_processor(tiny_model, noise):
     moves = [(0, "drums", -80.0), (3333, "vocals", 2.0), (9000, "other", -20.0)]
     rack, processor = StemRack(tiny_model, gains), StemProcessor(tiny_model, gains_db=gains)
     assert rack.latency_samples == processor.latency_samples
-    late = rack.latency_samples  # what is before the song is nothing to a rack
+    late = rack.latency_samples  # a rack ignores the latency before the song
     assert_equal(rack.process(audio, moves)[:, late:], processor.process(audio, moves)[:, late:])
     for target in rack, processor:
         target.set_gains_db(bass=-3)
@@ -149,7 +149,7 @@ def test_without_effects_it_is_stem_processor(tiny_model, noise):
 
 
 def test_faders_and_mutes_come_after_the_effects(tiny_live_model, noise):
-    """A compressor's sound does not depend on the fader, and a mute takes the tail with it."""
+    """A compressor's sound does not depend on the fader, and a mute also silences the tail."""
     audio = noise(2, 20000)
     loud, soft = (
         StemRack(tiny_live_model, {"vocals": gain, "drums": -80, "bass": -80, "other": -80}, vocals=Compressor(-30, 8))
@@ -166,7 +166,7 @@ def test_faders_and_mutes_come_after_the_effects(tiny_live_model, noise):
     assert not rack.process(silence).any()
 
 
-def test_tails_sound_on_in_silence_until_a_reset(tiny_live_model, noise):
+def test_tails_go_on_in_silence_until_a_reset(tiny_live_model, noise):
     audio, silence = noise(2, 20000), np.zeros((2, 30000), np.float32)
     rack = StemRack(tiny_live_model, vocals=Reverb(room_size=0.9))
     rack.process(audio)
@@ -176,7 +176,7 @@ def test_tails_sound_on_in_silence_until_a_reset(tiny_live_model, noise):
     assert not rack.process(silence).any()
 
 
-def test_faders_outlive_another_rate(tiny_live_model):
+def test_faders_are_kept_at_another_rate(tiny_live_model):
     rack = StemRack(tiny_live_model, {"bass": -3})
     rack.mute("drums")
     rack.solo("other")
@@ -192,7 +192,7 @@ def test_midi_control_moves_it(tiny_live_model, midi_device):
     assert (rack.gains_db["vocals"], rack.muted) == (-20, ("drums",))
 
 
-def test_what_was_given_is_not_modified(tiny_live_model, noise):
+def test_the_input_is_not_modified(tiny_live_model, noise):
     audio = noise(2, 1000)
     before, rack = audio.copy(), StemRack(tiny_live_model, vocals=Gain(3))
     first = rack.process(audio)
@@ -221,7 +221,7 @@ def test_a_plugin_that_is_silent_in_streams_is_refused(tiny_live_model, plugin):
         ({"gains_db": {"vocals": 21}}, "vocals: gain 21 dB is out of range"),
     ],
 )
-def test_what_it_cannot_use_it_says(tiny_live_model, effects, line):
+def test_unusable_effects_are_refused(tiny_live_model, effects, line):
     with pytest.raises(ValueError, match=line):
         StemRack(tiny_live_model, **effects)
 
@@ -232,8 +232,8 @@ def test_one_plugin_cannot_be_in_two_branches(tiny_live_model):
         StemRack(tiny_live_model, vocals=Pedalboard([Gain(), reverb]), drums=reverb)
 
 
-def test_an_effect_hears_no_empty_blocks(tiny_live_model, noise):
-    """Not even before the song, while the model is late; and what it gives need not be an array."""
+def test_an_effect_gets_no_empty_blocks(tiny_live_model, noise):
+    """This includes the time before the model's first output; and an effect need not return an array."""
 
     class Limiter(Echo):
         latency_samples = 0
@@ -246,7 +246,7 @@ def test_an_effect_hears_no_empty_blocks(tiny_live_model, noise):
 
 
 @pytest.mark.parametrize("latency", [-1, 2.5, "some", None])
-def test_a_latency_that_is_none(tiny_live_model, latency):
+def test_a_latency_that_is_not_a_number(tiny_live_model, latency):
     effect = Echo()
     effect.latency_samples = latency
     with pytest.raises(ValueError, match=r"vocals: the effect's latency_samples is .*; it must be a whole number"):
@@ -265,7 +265,7 @@ def test_a_latency_that_changes(tiny_live_model, noise):
     rack.process(noise(2, 2000))
 
 
-def test_an_effect_that_keeps_something_back(tiny_live_model, noise):
+def test_an_effect_that_returns_too_few_samples(tiny_live_model, noise):
     class Half(Echo):
         def process(self, block):
             return block[:, ::2]
@@ -276,7 +276,7 @@ def test_an_effect_that_keeps_something_back(tiny_live_model, noise):
 
 
 @pytest.mark.parametrize("kind", [complex, int, str])
-def test_an_effect_that_makes_no_floats(tiny_live_model, noise, kind):
+def test_an_effect_that_returns_no_floats(tiny_live_model, noise, kind):
     class Other(Echo):
         def process(self, block):
             return block.astype(kind)
@@ -285,7 +285,7 @@ def test_an_effect_that_makes_no_floats(tiny_live_model, noise, kind):
         StemRack(tiny_live_model, vocals=Other()).process(noise(2, 1000))
 
 
-def test_a_mute_silences_what_is_no_number_too(tiny_live_model, noise):
+def test_a_mute_also_silences_values_that_are_not_numbers(tiny_live_model, noise):
     class Broken(Echo):
         latency_samples = 0
 
@@ -321,7 +321,7 @@ def test_a_wrong_block_or_move_moves_nothing(tiny_live_model, noise):
 
 
 class Failing(Echo):
-    """Raises an error, once."""
+    """An effect that raises an error once."""
 
     def __init__(self, error, after):
         self.error, self.left = error, after
@@ -334,7 +334,7 @@ class Failing(Echo):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("mine"), ValueError("mine"), MemoryError(), KeyboardInterrupt()])
-def test_after_an_error_the_stream_starts_fresh(tiny_live_model, noise, error):
+def test_after_an_error_the_stream_starts_again(tiny_live_model, noise, error):
     audio, effect = noise(2, 5000), Failing(error, 2)
     rack = StemRack(tiny_live_model, drums=effect, bass=Delay(0.01))
     expected = StemRack(tiny_live_model, drums=Echo(), bass=Delay(0.01)).process(audio)
@@ -343,7 +343,7 @@ def test_after_an_error_the_stream_starts_fresh(tiny_live_model, noise, error):
     assert_equal(rack.process(audio), expected)
 
 
-def test_a_reset_that_failed_is_made_up_for(tiny_live_model, noise):
+def test_a_reset_that_failed_is_repeated(tiny_live_model, noise):
     audio, effect = noise(2, 5000), Failing(RuntimeError("mine"), 0)
     rack, reset = StemRack(tiny_live_model, drums=effect), effect.reset
     expected = StemRack(tiny_live_model, drums=Echo()).process(audio)
@@ -358,7 +358,7 @@ def test_a_reset_that_failed_is_made_up_for(tiny_live_model, noise):
     assert_equal(rack.process(audio), expected)
 
 
-def test_a_rack_whose_preparation_failed_says_so(tiny_live_model, noise):
+def test_a_rack_whose_preparation_failed_cannot_be_used(tiny_live_model, noise):
     audio, echo = noise(2, 5000), Echo()
     rack, prepare = StemRack(tiny_live_model, drums=echo), echo.prepare
 

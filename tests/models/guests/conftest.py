@@ -1,4 +1,4 @@
-"""Graphs that have the inputs and outputs of published exports, and nothing inside."""
+"""Graphs with the inputs and outputs of published exports, and no layers."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ Shape = Sequence[int | str]
 def empty_graph(
     inputs: Mapping[str, Shape], outputs: Mapping[str, Shape], real: Mapping[str, Shape] | None = None, type: int = 1
 ) -> bytes:
-    """An ONNX file that gives zeros. real: the shapes that come out, if they are not as declared."""
+    """Return an ONNX file whose outputs are zeros. real: the actual shapes, if not as declared."""
     nodes = []
     for name in outputs:
         sizes = [size if isinstance(size, int) else 1 for size in (real or outputs)[name]]
@@ -35,7 +35,7 @@ def empty_graph(
 
 @pytest.fixture
 def guest(tmp_path: Path) -> Callable[..., GuestFile]:
-    """A function that writes a graph to import: a name, then as for `empty_graph`, or bytes."""
+    """Return a function that writes a graph to import: (name, bytes or the arguments of `empty_graph`)."""
 
     def guest(name: str, *arguments: Any, **options: Any) -> GuestFile:
         content = arguments[0] if isinstance(arguments[0], bytes) else empty_graph(*arguments, **options)
@@ -47,7 +47,7 @@ def guest(tmp_path: Path) -> Callable[..., GuestFile]:
 
 
 def save_external(path: Path, in_attribute: bool) -> None:
-    """Write a graph that has its weights in another file: of an initializer, or of a constant in a branch."""
+    """Write a graph with weights in another file, either of an initializer or of a constant in a branch."""
     weights = TensorProto(data_type=1, dims=[4], name="weights", data_location=TensorProto.EXTERNAL)
     weights.external_data.add(key="location", value="weights.bin")
     out = helper.make_tensor_value_info("out", 1, [4])

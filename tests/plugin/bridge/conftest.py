@@ -1,4 +1,4 @@
-"""A native host, and processors that tell what became of their input."""
+"""A native host, and processors whose output shows what happened to the input."""
 
 import itertools
 import shutil
@@ -62,7 +62,7 @@ class Renders(Half):
 
 @dataclass
 class Played:
-    """What the host has to tell."""
+    """The results of the host."""
 
     out: np.ndarray
     latency: int
@@ -77,7 +77,7 @@ class Played:
     def undisturbed(self, rate=44100, context=0.0):
         """Return a mask, (n,), of samples with no dry block nearby. A busy machine may play some blocks dry.
 
-        context: seconds that a network which began again must have heard to be as it was.
+        context: seconds of input that a restarted network needs to sound as before.
         """
         there = np.ones(self.out.shape[1], bool)
         for start, length in self.dry:
@@ -96,7 +96,7 @@ def host(tmp_path_factory):
 
 @pytest.fixture
 def play(host, tmp_path):
-    """(descriptor, audio, what happens meanwhile to the worker, settings of the host) -> Played."""
+    """(descriptor, audio, function to call meanwhile with the worker, settings of the host) -> Played."""
     numbers = itertools.count()
 
     def play(
@@ -151,12 +151,12 @@ def play(host, tmp_path):
 
 @pytest.fixture
 def half(write_module):
-    """A descriptor of a processor above: (name, arguments)."""
+    """Return a function that describes a processor above: (name, arguments)."""
     module = write_module(PROCESSORS)
     return lambda name="Half", **kwargs: describe_processor(f"{module}:{name}", kwargs, import_folders())[0]
 
 
 @pytest.fixture
 def stem_mix():
-    """(model) -> the descriptor of StemBridge with it, as `stembridge vst3 install` writes it."""
+    """(model) -> the descriptor that `stembridge vst3 install` writes for it."""
     return lambda model: describe_stem_mix(load_model(model), "StemMix", import_folders())

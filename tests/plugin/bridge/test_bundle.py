@@ -1,4 +1,4 @@
-"""Descriptors and bundles: what they hold, that they appear whole or not at all, and whose they are."""
+"""Descriptors and bundles: their contents, writing them whole or not at all, and leaving other bundles alone."""
 
 import ast
 import json
@@ -57,7 +57,7 @@ latencies = st.dictionaries(st.floats(8000, 192000), timings, max_size=3)
     meters=st.dictionaries(names.map(lambda name: f"measured_{name}"), ranges, max_size=3),
     shows_status=st.booleans(),
 )
-def test_a_descriptor_reads_back_as_it_was_written(
+def test_a_descriptor_reads_back_unchanged(
     parameters, arguments, version, identity, latencies, outputs, meters, shows_status
 ):
     shown = parameters | meters
@@ -102,7 +102,7 @@ def test_the_text_of_a_descriptor():
 def test_hosts_know_a_plugin_by_its_name_in_every_version():
     ours = Descriptor("StemBridge", "0.1.0", ("python",), {})
     assert ours.uid == Descriptor("StemBridge", "9", ("elsewhere",), PARAMETERS).uid
-    assert ours.uid == "ce70882b2e0a82f74e5cd64b36546b2d", "projects that were saved would lose it"
+    assert ours.uid == "ce70882b2e0a82f74e5cd64b36546b2d", "saved projects would lose the plugin"
     assert ours.uid != DESCRIPTOR.uid
 
 
@@ -115,13 +115,13 @@ def test_pedalboard_derives_every_name_from_its_title(parameters):
     titles = Descriptor("Name", "1", ("python",), parameters).titles
     for name, (title, unit) in titles.items():
         assert normalize_python_parameter_name(f"{title} {unit}") == name
-        assert not (unit and isinstance(parameters[name], Toggle)), "a toggle's line has no place for one"
+        assert not (unit and isinstance(parameters[name], Toggle)), "the line of a toggle has no unit"
     shown = [title for title, _ in titles.values()]
-    assert len({*shown, "Bypass"}) == len(shown) + 1, "it looks them up by title"
+    assert len({*shown, "Bypass"}) == len(shown) + 1, "pedalboard looks them up by title"
 
 
 @pytest.mark.parametrize("name", ["", " a", "a ", "a/b", "..", ".hidden", "a.", "ü", "a" * 64, "a\n"])
-def test_names_that_no_host_could_show(name):
+def test_names_that_hosts_cannot_show_are_refused(name):
     with pytest.raises(BridgeError, match="cannot be a plugin's name"):
         Descriptor(name, "1", ("python",), {})
 
@@ -142,7 +142,7 @@ def test_names_that_no_host_could_show(name):
         ({"parameters": {"a": Toggle(False)}, "meters": {"a": Parameter(0, 1, 0)}}, "both a parameter and a meter"),
     ],
 )
-def test_what_no_descriptor_can_hold(change, what):
+def test_values_that_a_descriptor_cannot_hold_are_refused(change, what):
     fields = {"name": "Name", "version": "1", "arguments": ("python",), "parameters": {}} | change
     with pytest.raises(BridgeError, match=what):
         Descriptor(**fields)
@@ -166,7 +166,7 @@ def test_the_workers_own_folders_come_first(tmp_path):
     own, _, start = ast.literal_eval(code.removeprefix("exec(").removesuffix(")")).partition("try:")
     assert "stembridge" in start
     command = [program, *options, f"{own}print(ascii(sys.path))", text]
-    # A foreign module of ours in PYTHONPATH or the current folder must not get in.
+    # A module of the same name in PYTHONPATH or the current folder must not be imported.
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=tmp_path).stdout
     path = eval(shown)
@@ -175,7 +175,7 @@ def test_the_workers_own_folders_come_first(tmp_path):
     assert "" not in path
 
 
-def test_an_interpreter_without_stembridge_says_so_in_one_line():
+def test_an_interpreter_without_stembridge_is_reported_in_one_line():
     program, *options, code, text = worker_arguments("module:factory", {}, {}, [])
     bare = [program, "-S", *options, code, text]  # without its site-packages
     run = subprocess.run(bare, capture_output=True, text=True, check=False)
@@ -184,7 +184,7 @@ def test_an_interpreter_without_stembridge_says_so_in_one_line():
     assert "No module named 'stembridge'; install it again" in run.stderr
 
 
-def test_this_process_tells_where_it_finds_modules(tmp_path, monkeypatch):
+def test_import_folders_are_those_of_this_process(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
     monkeypatch.setattr(sys, "path", ["", "here", "missing", *sys.path])
@@ -213,11 +213,11 @@ def test_a_bundle_is_written_and_read_back(tmp_path):
     assert library.name == "Tremolo.so"
     assert library.read_bytes() == shell_library().read_bytes()
     assert not library.is_symlink()
-    assert library.stat().st_nlink == 1, "a library is loaded once a file"
+    assert library.stat().st_nlink == 1, "each file is loaded as a separate library"
     assert [entry.name for entry in path.parent.iterdir()] == ["Tremolo.vst3"]
 
 
-def test_one_of_ours_is_replaced(tmp_path):
+def test_a_stembridge_bundle_is_replaced(tmp_path):
     path = tmp_path / "Tremolo.vst3"
     write_bundle(path, Descriptor("Tremolo", "0", ("old",), {}))
     (path / "stale").touch()
@@ -246,7 +246,7 @@ def newer_descriptor(path):
 
 
 @pytest.mark.parametrize("make", [foreign_folder, foreign_file, foreign_descriptor, newer_descriptor])
-def test_what_is_not_ours_is_neither_read_replaced_nor_removed(tmp_path, make):
+def test_other_bundles_are_neither_read_replaced_nor_removed(tmp_path, make):
     path = tmp_path / "Tremolo.vst3"
     make(path)
     before = sorted(tmp_path.rglob("*"))
@@ -256,7 +256,7 @@ def test_what_is_not_ours_is_neither_read_replaced_nor_removed(tmp_path, make):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_bundle_that_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_bundle_that_cannot_be_written_keeps_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "Tremolo.vst3"
     write_bundle(path, Descriptor("Tremolo", "0", ("old",), {}))
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
@@ -274,7 +274,7 @@ def test_a_bundle_that_cannot_be_written_leaves_what_was_there(tmp_path, monkeyp
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
-def test_a_bundle_is_removed_and_nothing_beside_it(tmp_path):
+def test_only_the_bundle_is_removed(tmp_path):
     write_bundle(tmp_path / "Tremolo.vst3", DESCRIPTOR)
     (tmp_path / "other").touch()
     remove_bundle(tmp_path / "Tremolo.vst3")
@@ -300,7 +300,7 @@ def test_hosts_look_for_vst3_only(tmp_path):
         read_bundle(tmp_path / "Tremolo.vst3")
 
 
-def test_without_the_native_part_it_says_what_is_missing_and_how_to_get_it(tmp_path, monkeypatch):
+def test_without_the_native_part_the_error_names_it_and_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(bundles, "HERE", tmp_path)
     with pytest.raises(BridgeError) as caught:
         write_bundle(tmp_path / "Tremolo.vst3", DESCRIPTOR)
@@ -321,7 +321,7 @@ def test_equal_descriptors_share_a_bundle_made_on_the_fly():
 
 
 @pytest.mark.parametrize("lost", ["Contents/Resources/descriptor.txt", "Contents", "..", "../.."])
-def test_a_bundle_that_was_cleaned_away_is_made_again_elsewhere(lost):
+def test_a_deleted_bundle_is_made_again_elsewhere(lost):
     first = temporary_bundles.get(DESCRIPTOR)
     gone = first / lost
     gone = gone.resolve()
@@ -369,7 +369,7 @@ get(None)
 """
 
 
-def test_forks_have_their_own_and_each_process_removes_what_it_made():
+def test_forks_have_their_own_bundles_and_each_process_removes_its_own():
     done = subprocess.run([sys.executable, "-c", FAMILY], capture_output=True, text=True, check=True)
     parent, forked, worker, again = map(Path, done.stdout.split())
     assert done.stderr == ""

@@ -1,4 +1,4 @@
-"""What hosts ask and do besides playing, in order and out of it."""
+"""Calls of hosts other than playing, in the usual order and in any other."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ OUTPUT = "1 Output 2 main active"
 
 @pytest.fixture
 def check(host, write_module, tmp_path):
-    """(what is different about the descriptor) -> the host's lines, key -> values, and its stderr."""
+    """(changes to the descriptor) -> the lines of the host, key -> values, and its stderr."""
 
     def check(**changes):
         descriptor, _ = describe_processor(f"{write_module(SOURCE)}:Gain", {}, import_folders())
@@ -47,7 +47,7 @@ def check(host, write_module, tmp_path):
     return check
 
 
-def test_what_hosts_do_out_of_order(check):
+def test_calls_out_of_order_are_safe(check):
     found, stderr, _ = check()
     expected = {
         "initialized_twice": "0",
@@ -82,7 +82,7 @@ def test_typed_values(check):
     assert {(title, text): value for title, text, value in typed} == expected
 
 
-def test_the_library_and_moduleinfo_say_the_same(check):
+def test_the_library_and_moduleinfo_agree(check):
     found, _, bundle = check(categories=("Fx", "Tools"))
     module = json.loads((bundle / "Contents" / "Resources" / "moduleinfo.json").read_text())
     (the_class,) = module["Classes"]
@@ -104,10 +104,10 @@ def test_other_outputs_are_inactive_buses_that_carla_does_not_see(check):
 
 
 @pytest.mark.parametrize(("tail", "said"), [(-1, 0xFFFFFFFF), (0, 0), (4410, 4410)])
-def test_the_tail_is_apart_from_the_latency(check, tail, said):
-    """A tail that is not known may go on for ever."""
+def test_the_tail_is_reported_without_the_latency(check, tail, said):
+    """An unknown tail is reported as infinite."""
     found, _, _ = check(latencies={44100.0: Timing(100, 64, tail)})
-    assert found["latency"] == ["164"], "with the head start of real time"
+    assert found["latency"] == ["164"], "with the extra latency of real time"
     assert found["tail"] == [str(said)]
 
 

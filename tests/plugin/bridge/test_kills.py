@@ -1,4 +1,4 @@
-"""The plugin's processes end again and again: a few of the thousands that `tests/hosts/kills.py` ends."""
+"""The plugin's processes are ended again and again: a short run of `tests/hosts/kills.py`."""
 
 import subprocess
 import sys
@@ -7,9 +7,9 @@ from pathlib import Path
 SCRIPT = Path(__file__).parents[2] / "hosts" / "kills.py"
 
 
-def test_hosts_go_on_whatever_becomes_of_the_process(host):
-    """In real time and offline, killed or stopped for ever. `host`: because it is skipped where none can be built."""
-    # None while they start, because the plugin waits 20 s for a process that stops then.
+def test_hosts_go_on_whatever_happens_to_the_process(host):
+    """Kill or suspend it, in real time and offline. The fixture `host` skips the test where no host can be built."""
+    # Not during its start, because then the plugin waits 20 s for a process that stops.
     command = [sys.executable, SCRIPT, "--count", "8", "--hosts", "8", "--early", "0"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

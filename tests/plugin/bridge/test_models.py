@@ -1,4 +1,4 @@
-"""A parameter changes to another model: the first plays until the other is in step, and nothing clicks."""
+"""A parameter changes the model: the first plays until the second is aligned, without a click."""
 
 import time
 from dataclasses import replace
@@ -23,13 +23,13 @@ def sine(seconds):
 
 
 def is_smooth(out, audio):
-    """No step is much larger than those of the sine, though there are fades."""
+    """Return whether no step is much larger than those of the sine; fades are allowed."""
     return np.abs(np.diff(out)).max() < 1.6 * np.abs(np.diff(audio)).max()
 
 
 @pytest.fixture
 def two_models(half):
-    """(samples of latency of the second, and its other arguments) -> a descriptor of Half, and of its fourth part."""
+    """(latency of the second in samples, its other arguments) -> a descriptor of Half, and one of a quarter."""
 
     def two_models(late, known=True, **arguments):
         first, second = half(), half(late=late, factor=-0.5, **arguments)
@@ -53,14 +53,14 @@ def statuses(played):
 
 
 def heard(played, audio, delayed, late, factor):
-    """Return where the output is the sound times a factor, that many samples later."""
+    """Return where the output is the sound times a factor, delayed by a number of samples."""
     return (np.abs(played.out - factor * delayed(audio, late)) < 1e-6).all(axis=0)
 
 
 @pytest.mark.parametrize("late", [LATE, 20, 3000])
 @pytest.mark.parametrize("how", ["moves", "choices"])
 @pytest.mark.parametrize("mode", [0, 2])
-def test_in_mid_stream_the_first_plays_until_the_second_is_in_step(two_models, delayed, play, late, how, mode):
+def test_in_mid_stream_the_first_plays_until_the_second_is_aligned(two_models, delayed, play, late, how, mode):
     audio = sine(3)
     settings = {how: [f"{SWITCH}:Model:1"]}
     played = play(two_models(late), audio, modes=[f"0:{mode}"], block=512, **settings)
@@ -75,7 +75,7 @@ def test_in_mid_stream_the_first_plays_until_the_second_is_in_step(two_models, d
     assert 0 < neither.sum() <= 2 * FADES
     if mode == 2:
         assert played.dry == []
-        assert second[SWITCH + late + HOP + 2 * FADES :].all(), "offline it waits for the second, and no longer"
+        assert second[SWITCH + late + HOP + 2 * FADES :].all(), "offline it waits for the second model, and no longer"
     if how == "choices" and late != LATE:
         assert played.changed == [(SWITCH, late + HOP)]
     if late == LATE:
@@ -84,7 +84,7 @@ def test_in_mid_stream_the_first_plays_until_the_second_is_in_step(two_models, d
     assert "Changing model" in statuses(played)
 
 
-LATER = SWITCH + 5 * 512  # the block in which the host repeats what the user did
+LATER = SWITCH + 5 * 512  # the block in which the host repeats the user's change
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ LATER = SWITCH + 5 * 512  # the block in which the host repeats what the user di
 def test_a_host_hears_of_a_latency_once_by_whichever_way_it_sends_the_model(
     two_models, delayed, play, moves, choices, told
 ):
-    """With blocks, by calls from its window, or both; hosts repeat what the user did by the other way."""
+    """With blocks, by calls from its window, or both: some hosts send the user's change both ways."""
     audio, late = sine(2), 700
     moves, choices = ([f"{sample}:Model:1" for sample in samples] for samples in (moves, choices))
     played = play(two_models(late), audio, modes=["0:2"], block=512, moves=moves, choices=choices)
@@ -108,8 +108,8 @@ def test_a_host_hears_of_a_latency_once_by_whichever_way_it_sends_the_model(
 
 
 @pytest.mark.parametrize("title", ["Status", "Gain", "Bypass"])
-def test_other_parameters_tell_no_latency(two_models, play, title):
-    """Ardour sets them in its audio thread, where it must not be told."""
+def test_other_parameters_report_no_latency(two_models, play, title):
+    """Ardour sets them in its audio thread, where a plugin must not report a change."""
     moves, choices = [f"{SWITCH}:Model:1"], [f"{LATER}:{title}:0"]
     played = play(two_models(700), sine(1), modes=["0:2"], block=512, moves=moves, choices=choices)
     assert played.changed == []
@@ -158,7 +158,7 @@ def test_if_the_second_has_less_latency_a_host_that_activates_again_hears_dry_so
 @pytest.mark.parametrize("realtime", [0, 1])
 @pytest.mark.parametrize("model", ["first", "second"])
 def test_a_state_restores_its_model(two_models, delayed, play, tmp_path, model, realtime, known):
-    """Also at a sample rate at which only the process knows the latency."""
+    """Also at a sample rate whose latency only the process knows."""
     audio, descriptor, path = sine(1), two_models(700, known), tmp_path / "state"
     choices = ["512:Model:1"] if model == "second" else []
     play(descriptor, audio, choices=choices, save=path, realtime=realtime)
@@ -178,7 +178,7 @@ def test_a_state_of_an_earlier_version_has_the_first_model(two_models, delayed, 
     assert heard(played, audio, delayed, LATE, 1).all()
 
 
-def test_a_model_that_is_missing_is_shown_and_saved_again(two_models, delayed, play, tmp_path):
+def test_a_missing_model_is_shown_and_stays_in_the_saved_state(two_models, delayed, play, tmp_path):
     audio, path, saved = sine(0.5), tmp_path / "state", tmp_path / "saved"
     path.write_text("state\t1\nidentity\tmodel third\nmodel\tthird\nvalue\tgain\t1\n")
     played = play(two_models(700), audio, state=path, realtime=0, ready=0, save=saved)
@@ -291,7 +291,7 @@ def test_stems_stay_in_their_outputs_whatever_the_models_order(stem_mix, noise, 
     main, *stems = played.out.reshape(5, 2, -1)
     expected = StemProcessor("turned", RATE).separate(audio)[[1, 0, 2, 3]]
     expected[1] = 0
-    # The plugin has started by then, so it changes in mid-stream, and hears as others do after a window.
+    # The plugin has started by then, so it changes in mid-stream, and sounds like others after a window.
     np.testing.assert_allclose(main, sum(stems), rtol=0, atol=2e-6)
     for found, stem in zip(stems, expected, strict=True):
         np.testing.assert_allclose(found[:, 12000:], stem[:, 12000:], rtol=0, atol=1e-6)
@@ -301,7 +301,7 @@ def test_stems_stay_in_their_outputs_whatever_the_models_order(stem_mix, noise, 
 
 
 @pytest.mark.parametrize("model", ["live", "studio"])
-def test_a_model_that_was_chosen_sounds_as_it_does(stem_mix, noise, play, tmp_path, model):
+def test_a_chosen_model_sounds_as_it_does_alone(stem_mix, noise, play, tmp_path, model):
     descriptor, audio, path = stem_mix("live"), noise(2, 30000), tmp_path / "state"
     path.write_text(f"state\t1\nmodel\t{model}\nvalue\tvocals_db\t-80\n")
     processor = StemProcessor(model, RATE, 2, {"vocals": -80})

@@ -1,4 +1,4 @@
-"""Outputs for stems, other formats of samples and channels, and what hosts show of levels and status."""
+"""Outputs for stems, other formats of samples and channels, and the levels and status that hosts show."""
 
 import time
 from dataclasses import replace
@@ -51,7 +51,7 @@ def test_each_stem_has_an_output_and_they_sum_to_the_main_one(
 
 
 def test_a_host_connects_outputs_in_the_middle_of_a_stream(stem_mix, tiny_live_model, noise, play):
-    """Ardour passes buffers for all outputs, and one buffer for all that are not connected."""
+    """Ardour passes buffers for all outputs, and one shared buffer for those that are not connected."""
     audio, switched = noise(2, 40000), 20000
     settings = {"realtime": 0, "block": 500, "outputs": 5, "moves": ["0:Vocals mute:1"]}
     played = play(stem_mix(tiny_live_model), audio, connects=["0:1", f"{switched}:5"], **settings)
@@ -94,7 +94,7 @@ def test_solo(stem_mix, tiny_live_model, noise, play):
     np.testing.assert_allclose(played.out, expected, rtol=0, atol=1e-6)
 
 
-def test_without_a_process_the_last_output_has_the_input(stem_mix, tiny_live_model, noise, delayed, play):
+def test_without_a_process_the_last_output_is_the_input(stem_mix, tiny_live_model, noise, delayed, play):
     audio = noise(2, 20000)
     broken = replace(stem_mix(tiny_live_model), arguments=("/bin/false",))
     played = play(broken, audio, realtime=0, block=500, outputs=5, ready=0)
@@ -105,7 +105,7 @@ def test_without_a_process_the_last_output_has_the_input(stem_mix, tiny_live_mod
     assert not np.any(stems[:3])
 
 
-def test_bypass_is_in_step_in_all_outputs(stem_mix, tiny_live_model, noise, delayed, play):
+def test_bypass_is_aligned_in_all_outputs(stem_mix, tiny_live_model, noise, delayed, play):
     audio, switched = noise(2, 30000), 15000
     moves = ["0:Vocals mute:1", f"{switched}:Bypass:1"]
     played = play(stem_mix(tiny_live_model), audio, realtime=0, block=500, outputs=5, moves=moves)
@@ -174,21 +174,21 @@ def with_status(descriptor):
     return replace(descriptor, shows_status=True)
 
 
-def test_status_tells_of_a_plugin_that_runs(half, noise, play):
+def test_status_shows_a_running_plugin(half, noise, play):
     played = play(with_status(half()), noise(2, 5000), realtime=0, ready=0)
     assert [text for _, text in shown(played, "Status")] == ["Running"]
 
 
-def test_status_tells_that_the_process_starts(half, noise, play, tmp_path):
+def test_status_shows_a_process_that_starts(half, noise, play, tmp_path):
     (tmp_path / "mark").touch()
     descriptor = replace(half(marks=str(tmp_path), start=0.5), latencies={44100.0: Timing(LATE, 256)})
     played = play(with_status(descriptor), noise(2, 5 * 44100), ready=0)
     texts = [text for _, text in shown(played, "Status")]
     assert texts[-1] == "Running"
-    assert shown(played, "Status")[-1][0] > 10000, "until then it is Starting, as at first"
+    assert shown(played, "Status")[-1][0] > 10000, "until then the status is Starting, as at the beginning"
 
 
-def test_status_tells_of_sound_that_comes_too_late_and_of_an_end(half, noise, play):
+def test_status_shows_late_sound_and_the_end_of_the_process(half, noise, play):
     def meanwhile(worker):
         time.sleep(0.5)
         worker.suspend()
@@ -202,7 +202,7 @@ def test_status_tells_of_sound_that_comes_too_late_and_of_an_end(half, noise, pl
     assert texts[-1] == "Running"
 
 
-def test_status_tells_of_a_failure(half, noise, play):
+def test_status_shows_a_failure(half, noise, play):
     descriptor = replace(half(), arguments=("/bin/false",), latencies={44100.0: Timing(LATE, 256)})
     played = play(with_status(descriptor), noise(2, 44100), ready=0)
     assert shown(played, "Status")[-1][1] == "Failed"

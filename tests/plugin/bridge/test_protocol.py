@@ -1,4 +1,4 @@
-"""The shell and its process speak the same language: protocol.h and worker.py."""
+"""The shell and its process use the same protocol: protocol.h and worker.py."""
 
 import json
 import shutil
@@ -56,7 +56,7 @@ int main() {
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory):
-    """Compile protocol.h, and return name -> value of its constants, and its structures' bytes as text."""
+    """Compile protocol.h, and return its constants, name -> value, and the bytes of its structures as text."""
     if shutil.which("g++") is None:
         pytest.skip("the host is built with g++")
     folder = tmp_path_factory.mktemp("protocol")

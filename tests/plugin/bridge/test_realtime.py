@@ -1,4 +1,4 @@
-"""The shell in real-time mode, in a small native host: one hop later, in time, in step whatever happens."""
+"""The shell in real time, in a small native host: one hop of latency, never late, aligned whatever happens."""
 
 import contextlib
 import os
@@ -22,14 +22,14 @@ LATE = 100  # samples of latency of the processor below
 
 
 def sine(seconds, rate):
-    """Slow enough that any jump is heard; two channels that differ and begin at 0."""
+    """Make a slow sine, in which any jump shows; its two channels differ and begin at 0."""
     wave = np.sin(2 * np.pi * 60 * np.arange(int(seconds * rate)) / rate)
     return (np.array([[0.5], [-0.4]]) * wave).astype(np.float32)
 
 
 @pytest.fixture
 def play_undisturbed(play):
-    """Play as `play` does, more slowly if necessary, until enough of the output is wet: speed is not tested."""
+    """Play as `play` does, more slowly if needed, until enough of the output is wet: speed is not tested."""
 
     def play_undisturbed(descriptor, audio, rate=44100, enough=0.5, **settings):
         for slower in (1, 2, 4, 8, 16):
@@ -68,16 +68,16 @@ def test_it_sounds_like_stem_processor_one_hop_later(
     model = model if model == "live" else request.getfixturevalue(f"{model}_model")
     processor = StemProcessor(model, rate, num_channels, {"vocals": -80})
     hop, audio = processor.hop_samples, noise(num_channels, int(0.4 * rate))
-    enough = 1.0 if model == "live" else 0.5  # it remembers more
+    enough = 1.0 if model == "live" else 0.5  # it has a longer memory
     played = play_undisturbed(stem_mix(model), audio, rate, enough, block=block, moves=["0:Vocals:0"])
     assert played.latency == processor.latency_samples + hop
     there = played.undisturbed(rate, TINY_CONTEXT)
     wet = delayed(processor.process(audio), hop)
     np.testing.assert_allclose(played.out[:, there], wet[:, there], rtol=0, atol=1e-6)
-    assert np.abs(wet - delayed(audio, played.latency)).max() > 0.05, "no dry signal could pass for it"
+    assert np.abs(wet - delayed(audio, played.latency)).max() > 0.05, "dry and wet sound differ clearly"
 
 
-def test_a_processor_without_a_hop_has_a_block_more(half, noise, delayed, play_undisturbed):
+def test_a_processor_without_a_hop_has_a_block_of_extra_latency(half, noise, delayed, play_undisturbed):
     audio = noise(1, 20000)
     played = play_undisturbed(half(hop=0), audio, block=300)
     assert played.latency == LATE + 300
@@ -106,8 +106,10 @@ def test_parameters_move_at_their_sample(stem_mix, tiny_live_model, noise, delay
 
 @pytest.mark.parametrize("modes", [["0:2"], ["0:2", "7000:0", "16000:2"], ["0:1"], ["9000:1", "20000:2"]])
 @pytest.mark.parametrize("block", [64, 700])
-def test_each_block_has_a_mode_and_the_latency_stays(stem_mix, tiny_live_model, noise, delayed, play, block, modes):
-    """Also if the host sets up real time and then sends all blocks as fast as it can."""
+def test_each_block_has_a_mode_and_the_latency_does_not_change(
+    stem_mix, tiny_live_model, noise, delayed, play, block, modes
+):
+    """This also holds if the host sets up real time and then sends all blocks as fast as it can."""
     processor = StemProcessor(tiny_live_model, 44100, 2, {"vocals": -80})
     hop, audio = processor.hop_samples, noise(2, 30000)
     wet = delayed(processor.process(audio), hop)
@@ -131,7 +133,7 @@ def test_a_block_in_real_time_of_a_stream_that_is_set_up_offline(stem_mix, tiny_
     np.testing.assert_allclose(played.out[:, there], processor.process(audio)[:, there], rtol=0, atol=1e-6)
 
 
-def test_a_processor_is_told_with_each_block_whether_it_works_offline(half, noise, delayed, play_undisturbed):
+def test_a_processor_knows_for_each_block_whether_it_is_offline(half, noise, delayed, play_undisturbed):
     audio = noise(2, 30000)
     played = play_undisturbed(half("Renders"), audio, block=500, modes=["0:2", "10000:0", "20000:2"])
     wanted = delayed(audio, 256 + LATE)  # and set up in real time, so a hop later
@@ -162,10 +164,10 @@ def hold_up(after, seconds):
 @pytest.mark.parametrize(
     ("hop", "block", "seconds"), [(256, 256, 0.2), (256, 64, 1.0), (0, 512, 1.0), (256, 2048, 3.0)]
 )
-def test_a_worker_that_is_held_up_goes_on_with_what_comes_then(half, delayed, play, hop, block, seconds):
-    """It skips the blocks that are too late: the sound is dry while it is held up, and for its latency after that."""
+def test_a_worker_that_is_held_up_skips_late_blocks(half, delayed, play, hop, block, seconds):
+    """The sound is dry while it is held up, and for the worker's latency after that."""
     audio = sine(0.6 + seconds + 0.8, 44100)
-    for _ in range(3):  # another process may hold it up as well
+    for _ in range(3):  # other processes may hold it up too
         played = play(half(hop=hop), audio, hold_up(0.4, seconds), block=block)
         dry = delayed(audio, played.latency)
         there = played.undisturbed(44100)
@@ -180,7 +182,7 @@ def test_a_worker_that_is_held_up_goes_on_with_what_comes_then(half, delayed, pl
 
 
 def test_short_hold_ups_do_not_click(half, delayed, play):
-    """Sound that is back in the middle of a fade to dry."""
+    """The wet sound returns in the middle of a fade to dry."""
 
     def meanwhile(worker):
         time.sleep(0.2)
@@ -196,13 +198,13 @@ def test_short_hold_ups_do_not_click(half, delayed, play):
     np.testing.assert_allclose(played.out[:, there], 0.5 * dry[:, there], rtol=0, atol=1e-6)
 
 
-def test_until_its_process_is_there_a_plugin_is_dry_with_its_latency(half, delayed, play, tmp_path):
+def test_until_its_process_is_ready_a_plugin_is_dry_with_its_latency(half, delayed, play, tmp_path):
     (tmp_path / "mark").touch()
     descriptor = replace(half(marks=str(tmp_path), start=1.0), latencies={44100.0: Timing(LATE, 256)})
     audio = sine(4.0, 44100)
     played = play(descriptor, audio, ready=0)
     assert played.latency == LATE + 256
-    assert played.longest_ms < 900, "no call waits for it"
+    assert played.longest_ms < 900, "no call waits for the process"
     assert "dry from 0.000 s on, because its process is still starting" in played.stderr
     dry, there = delayed(audio, LATE + 256), played.undisturbed(44100)
     assert there[-10000:].any()
@@ -228,7 +230,7 @@ def test_an_interpreter_that_hangs_does_not_hold_up_the_host(half, delayed, play
     assert "its process is still starting" in played.stderr
 
 
-def test_a_latency_that_is_not_what_the_host_was_told(half, delayed, play):
+def test_a_latency_that_differs_from_the_reported_one(half, delayed, play):
     audio = sine(0.5, 44100)
     played = play(replace(half(), latencies={44100.0: Timing(LATE - 1, 256)}), audio, modes=["0:2"])
     assert (played.out == delayed(audio, LATE - 1 + 256)).all()
@@ -246,17 +248,17 @@ def test_a_killed_worker_is_replaced_while_blocks_go_on_in_time(half, delayed, p
     audio = sine(4.0, 44100)
     played = play(half(marks=str(marks), start=1.5), audio, meanwhile, block=2048)
     assert len(list(marks.iterdir())) == 2
-    assert played.longest_ms < 1200, "no call waits for the new one, which takes longer"
+    assert played.longest_ms < 1200, "no call waits for the new process, which takes longer"
     dry = delayed(audio, LATE + 256)
     there = played.undisturbed(44100)
-    assert there[-10000:].any(), "it is wet again"
+    assert there[-10000:].any(), "the sound is wet again"
     np.testing.assert_allclose(played.out[:, there], 0.5 * dry[:, there], rtol=0, atol=1e-6)
     assert (np.abs(played.out - dry) < 1e-6).all(axis=0)[~there].sum() > 1.4 * 44100
     assert largest_jump(played.out) < 1.3 * largest_jump(dry)
     assert "was killed by signal 9" in played.stderr
 
 
-def test_a_kill_while_the_sound_is_dry_is_told(half, play):
+def test_a_kill_while_the_sound_is_dry_is_reported(half, play):
     def meanwhile(worker):
         hold_up(0.3, 0.3)(worker)
         worker.suspend()
@@ -269,7 +271,7 @@ def test_a_kill_while_the_sound_is_dry_is_told(half, play):
 
 
 @pytest.mark.parametrize("end", ["kill", "suspend"])
-def test_many_ends_of_its_process_leave_the_host_going(half, play, end):
+def test_the_host_survives_many_ends_of_the_process(half, play, end):
     """Kill or suspend one process after another, in every state, in real time and offline."""
 
     def meanwhile(worker):
@@ -296,7 +298,7 @@ def policies(process):
 
 
 def test_a_process_started_by_an_audio_thread_is_scheduled_like_any_other(half, play, tmp_path):
-    """Until it is ready; then only the thread that computes may ask for real-time priority, in real time."""
+    """It stays so until it is ready; then only its computing thread may ask for priority, and only in real time."""
     if subprocess.run(["chrt", "-f", "1", "true"], capture_output=True, check=False).returncode:
         pytest.skip("no real-time scheduling here")
     marks = tmp_path / "marks"
@@ -324,7 +326,7 @@ def test_a_process_started_by_an_audio_thread_is_scheduled_like_any_other(half, 
     assert set(others) == {os.SCHED_OTHER}
 
 
-def test_instances_start_side_by_side(host, half, tmp_path):
+def test_instances_start_in_parallel(host, half, tmp_path):
     descriptor = replace(half(), latencies={44100.0: Timing(LATE, 256)})
     write_bundle(tmp_path / "it.vst3", descriptor)
     command = [host, bundle_library(tmp_path / "it.vst3"), "load", "8"]
@@ -338,7 +340,7 @@ def test_instances_start_side_by_side(host, half, tmp_path):
     assert process.returncode == 0
 
 
-def test_after_long_silence_it_rests_and_then_goes_on_as_if_nothing_had_been(
+def test_after_long_silence_it_rests_and_then_sounds_as_without_the_rest(
     stem_mix, tiny_live_model, noise, delayed, play
 ):
     processor = StemProcessor(tiny_live_model, 44100, 2, {"vocals": -80})
@@ -361,7 +363,7 @@ def test_after_long_silence_it_rests_and_then_goes_on_as_if_nothing_had_been(
     silent = [start for start, _ in played.silent if start > 20000]
     tail = played.latency + 2048 + hop
     assert set(range(20100 + (tail // 300 + 1) * 300, 64800, 300)) <= set(silent)
-    assert busy[1] <= 0.02, "seconds"
+    assert busy[1] <= 0.02, "seconds of processor time"
     with_sound = np.abs(played.out).max(axis=0) > 0
     assert not any(with_sound[start : start + length].any() for start, length in played.silent)
 

@@ -1,4 +1,4 @@
-"""Where the host's playhead jumps, the plugin begins afresh: nothing from before the jump comes out after it."""
+"""When the playhead of the host jumps, the plugin starts again: no sound from before is heard after the jump."""
 
 import numpy as np
 import pytest
@@ -65,8 +65,8 @@ def test_after_a_jump_no_old_audio_comes_out(half, noise, delayed, play, playhea
         "backwards",
     ],
 )
-def test_what_is_not_a_jump(half, noise, delayed, play, playheads, cycle, settled):
-    """In a loop the host sends the start early, and wants to hear the end that is still inside.
+def test_loops_and_changes_of_speed_are_not_jumps(half, noise, delayed, play, playheads, cycle, settled):
+    """In a loop the host sends the start early, and expects the end that is still in the plugin.
 
     settled: From here on, because a change of speed begins like a jump.
     """
@@ -88,7 +88,7 @@ def test_a_jump_in_a_loop_is_a_jump(half, noise, delayed, play):
 def test_an_export_sounds_as_a_render_of_the_song(
     tiny_live_model, noise, play, stem_mix, rate, hop, block, realtime, preroll
 ):
-    """However long the plugin ran before, and however much silence the host sends before the song."""
+    """This holds however long the plugin ran before, and however much silence the host sends before the song."""
     song, stopped = noise(2, 30000), 3 * block
     silence = stopped + -(-preroll // block) * block + 77  # the song does not begin with a block
     audio = np.pad(song, [(0, 0), (silence, 0)])
@@ -121,7 +121,7 @@ def test_an_export_sounds_as_a_render_of_the_song(
 def test_an_export_of_a_song_that_begins_in_silence_equals_its_remix(
     noise, play, stem_mix, rate, block, seconds, realtime
 ):
-    """In digital silence of any length, whatever blocks the host sends."""
+    """This holds for digital silence of any length, whatever blocks the host sends."""
     song = np.pad(noise(2, rate // 2), [(0, 0), (int(seconds * rate) + 13, 0)])
     expected = remix(song, rate, {"vocals": -80}, "live")
     preroll = 3 * block

@@ -1,4 +1,4 @@
-"""StemMix in the real pyo, its servers computed by hand or offline, each patch in a process of its own."""
+"""StemMix in the real pyo, with servers driven by the test or offline; each patch runs in a separate process."""
 
 import os
 import subprocess
@@ -56,7 +56,7 @@ def close(server):
 
 @pytest.fixture
 def patch(tmp_path, tiny_live_model):
-    """(source) -> what it put into `saved`: name -> array."""
+    """(source) -> the arrays that it stored in `saved`, by name."""
 
     def patch(source: str) -> dict[str, np.ndarray]:
         path = tmp_path / "saved.npz"
@@ -71,7 +71,7 @@ def patch(tmp_path, tiny_live_model):
 
 
 def pairs(audio):
-    """Left and right, and what is left over."""
+    """Split channels into stereo pairs, and a last one if their number is odd."""
     return [audio[i : i + 2] for i in range(0, len(audio), 2)]
 
 
@@ -80,14 +80,14 @@ def remixed(audio, model, rate=44100, **gains_db):
 
 
 def separated(audio, model, rate=44100):
-    """(stems, channels, n)"""
+    """Return the stems, (stems, channels, n)."""
     stems = [StemProcessor(model, rate, len(pair)).separate(pair) for pair in pairs(audio)]
     return np.concatenate(stems, axis=1)
 
 
 @pytest.mark.parametrize(("rate", "num_channels"), [(44100, 1), (44100, 2), (48000, 5), (96000, 2), (8000, 2)])
 def test_it_is_stem_processor_to_the_sample(patch, delayed, tiny_live_model, rate, num_channels):
-    """Stems too, whatever the size of a buffer, and as late as it says."""
+    """Stems are too, for any buffer size, with the reported latency."""
     saved = patch(f"""
         for size in (64, 100, 256, 441, 512, 1000, 2048):
             server = boot(size, {rate})
@@ -118,7 +118,7 @@ def test_it_is_stem_processor_to_the_sample(patch, delayed, tiny_live_model, rat
 
 
 def test_a_long_stream_in_buffers_of_an_odd_size_does_not_drift(patch):
-    """44,100 / 1000 is no number that 32 bits hold."""
+    """32-bit floats cannot hold 44,100 / 1000 exactly."""
     saved = patch("""
         server = boot(1000)
         mix = StemMix(pyo.Phasor(1), MODEL)
@@ -206,8 +206,8 @@ def test_a_signal_may_be_anything(patch):
     }  # fmt: skip
 
 
-def test_pyos_own_glide_moves_a_fader(patch):
-    """`set` with a time in seconds; also from a number of NumPy's."""
+def test_a_glide_of_pyo_moves_a_fader(patch):
+    """Call `set` with a time in seconds, also from a NumPy number."""
     saved = patch("""
         server = boot(64)
         mix = StemMix(signal(noise(1, 6400)), MODEL, vocals=np.float32(-6))
@@ -256,7 +256,7 @@ def test_mul_and_add_and_arithmetic(patch, tiny_live_model):
     np.testing.assert_allclose(saved["stream"], wanted[1:], rtol=0, atol=1e-6)
 
 
-def test_several_in_one_graph_one_behind_another(patch, tiny_live_model):
+def test_several_in_series_in_one_graph(patch, tiny_live_model):
     saved = patch("""
         server = boot(256)
         audio = noise(2, 40 * 256)
@@ -273,7 +273,7 @@ def test_several_in_one_graph_one_behind_another(patch, tiny_live_model):
     np.testing.assert_allclose(saved["beside"], remixed(bass, tiny_live_model, bass=-6), rtol=0, atol=2e-6)
 
 
-def test_stop_is_silent_and_play_begins_anew(patch, tiny_live_model):
+def test_stop_is_silent_and_play_starts_again(patch, tiny_live_model):
     saved = patch("""
         server = boot(256)
         audio = noise(2, 30 * 256)
@@ -331,7 +331,7 @@ def test_it_ends_with_the_last_reference(patch):
     """)
 
 
-def test_an_error_leaves_a_buffer_silent_and_is_told_once(patch):
+def test_an_error_leaves_a_buffer_silent_and_is_reported_once(patch):
     saved = patch("""
         import io
         sys.stderr = io.StringIO()
@@ -416,7 +416,7 @@ def test_gains_move_together_or_not_at_all(patch):
         ("StemMix(3, MODEL)", "PyoArgumentTypeError: "),
     ],
 )
-def test_what_it_cannot_use_it_says(patch, call, error):
+def test_unusable_arguments_are_refused(patch, call, error):
     saved = patch(f"""
         server = boot(64)
         source = pyo.Sig(0)
@@ -429,7 +429,7 @@ def test_what_it_cannot_use_it_says(patch, call, error):
     assert str(saved["error"]).startswith(error)
 
 
-def test_without_a_server_pyo_says_so(patch):
+def test_without_a_pyo_server_there_is_a_clear_error(patch):
     saved = patch("""
         try:
             StemMix(None, MODEL)
@@ -439,7 +439,7 @@ def test_without_a_server_pyo_says_so(patch):
     assert "Pyo" in str(saved["error"])
 
 
-def test_without_pyo_it_says_what_to_install():
+def test_without_pyo_the_error_names_what_to_install():
     code = "import sys; sys.modules['pyo'] = None; import stembridge.plugin.pyo"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.splitlines()[-1].endswith(
@@ -448,7 +448,7 @@ def test_without_pyo_it_says_what_to_install():
 
 
 def test_after_an_error_all_channels_start_fresh_together(patch, tiny_live_model, delayed):
-    """Also the channel pairs that were not processed; pyo reports the error and goes on."""
+    """Channel pairs that were not processed do too; pyo reports the error and goes on."""
     saved = patch("""
         import contextlib, io
         server = boot(256)
