@@ -3,7 +3,7 @@
     python tests/hosts/ardour.py [--rate 48000] [--runs 20] [--song FILE.wav] [--stem drums]
 
 Needs Ardour 7 (Debian: apt install ardour) and no screen or sound card. Ardour gets a home folder of its own, so that
-your settings and plugins stay as they are. The exit code is 1 if an export is not aligned to the sample, or differs
+your settings and plugins do not change. The exit code is 1 if an export is not aligned to the sample, or differs
 from the remix by more than -60 dB of the song. An export that hangs is tried again: now and then Ardour 7.3 waits for
 itself when an export starts (Session::start_audio_export and its butler thread).
 

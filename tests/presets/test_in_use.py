@@ -1,4 +1,4 @@
-"""A preset is given in the same way wherever there are faders, and gains given beside it override it."""
+"""A preset is given in the same way wherever there are faders, and gains given with it override it."""
 
 import numpy as np
 import pytest

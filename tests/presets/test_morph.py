@@ -1,4 +1,4 @@
-"""A morph: each end exactly, and straight in dB between them."""
+"""A morph equals each preset at its ends, and is linear in dB between them."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ gains = st.dictionaries(st.sampled_from(["vocals", "drums", "bass", "piano"]), s
 
 
 @given(a=gains, b=gains, fraction=st.floats(0, 1))
-def test_each_stem_goes_straight_from_one_end_to_the_other(a, b, fraction):
+def test_each_stem_goes_in_a_straight_line_from_one_end_to_the_other(a, b, fraction):
     there = morph(a, b, fraction)
     assert set(there) == set(a) | set(b)
     assert morph(a, b, 0) == dict.fromkeys(b, 0.0) | a
@@ -45,6 +45,6 @@ def test_only_the_very_end_is_silent():
         ({}, {"vocals": 21}, 0, "vocals: gain 21"),
     ],
 )
-def test_what_cannot_be_morphed_is_refused(a, b, fraction, says):
+def test_values_that_cannot_be_morphed_are_refused(a, b, fraction, says):
     with pytest.raises(PresetError, match=says):
         morph(a, b, fraction)

@@ -1,4 +1,4 @@
-"""Presets of one's own: saved whole or not at all, found by name, deleted, and never outside their folder."""
+"""The user's own presets: saved whole or not at all, found by name, deleted, and never outside their folder."""
 
 import json
 import os
@@ -27,7 +27,7 @@ OUTSIDE = [
 
 
 def refused(action, *arguments, **options):
-    """The one line with which it is refused."""
+    """Return the one line of the error."""
     with pytest.raises(PresetError) as caught:
         action(*arguments, **options)
     assert "\n" not in str(caught.value)
@@ -36,7 +36,7 @@ def refused(action, *arguments, **options):
 
 @pytest.fixture
 def duet(own_folder):
-    """A preset that is there already: its file."""
+    """Save a preset; return its file."""
     return save_preset("duet", {"vocals": -6, "bass": 0}, "Two voices")
 
 
@@ -52,7 +52,7 @@ def test_a_saved_preset_is_found_by_its_name(own_folder):
     assert path.read_text("utf-8") == preset.text()
     assert "größer" in preset.text()
     assert os.listdir(own_folder) == [path.name]
-    assert stat.S_IMODE(path.stat().st_mode) & 0o444, "and others may read it if the umask lets them"
+    assert stat.S_IMODE(path.stat().st_mode) & 0o444, "others may read it if the umask allows it"
 
 
 @given(
@@ -60,7 +60,7 @@ def test_a_saved_preset_is_found_by_its_name(own_folder):
     gains_db=st.dictionaries(st.text(min_size=1), st.floats(-80, 20), min_size=1),
     description=st.text(),
 )
-def test_what_is_saved_is_what_is_read(name, gains_db, description):
+def test_a_saved_preset_reads_back_the_same(name, gains_db, description):
     if name in shipped_presets():
         return
     path = save_preset(name, gains_db, description, force=True)
@@ -71,7 +71,7 @@ def test_what_is_saved_is_what_is_read(name, gains_db, description):
 
 
 @pytest.mark.parametrize("silence", [-80, -80.5, -1e9, float("-inf"), np.float32("-inf")])
-def test_all_that_is_silent_is_saved_as_minus_80(own_folder, silence):
+def test_silent_stems_are_saved_as_minus_80(own_folder, silence):
     save_preset("quiet", {"vocals": silence, "drums": np.float32(-1.5), "bass": np.int16(3)})
     assert load_preset("quiet") == {"vocals": -80.0, "drums": -1.5, "bass": 3.0}
 
@@ -83,12 +83,12 @@ def test_the_faders_of_a_processor_can_be_saved(own_folder, tiny_live_model):
     assert load_preset("now") == {"vocals": -80.0, "drums": -3.0, "bass": 0.0, "other": 0.0}
 
 
-def test_a_stem_mix_takes_it_by_name(duet, tiny_live_model):
+def test_stem_mix_accepts_a_saved_preset_by_name(duet, tiny_live_model):
     mix = StemMix(tiny_live_model, preset="duet", bass_db=2)
     assert (mix.vocals_db, mix.drums_db, mix.bass_db) == (-6, 0, 2)
 
 
-def test_what_exists_is_overwritten_by_force_only(duet):
+def test_an_existing_preset_is_overwritten_by_force_only(duet):
     before = duet.read_bytes()
     assert "'duet' exists already" in refused(save_preset, "duet", {"vocals": 1})
     assert duet.read_bytes() == before
@@ -96,8 +96,8 @@ def test_what_exists_is_overwritten_by_force_only(duet):
     assert load_preset("duet") == {"vocals": 1.0}
 
 
-def test_a_link_stays_and_what_it_leads_to_is_written(duet, tmp_path):
-    """For example if the settings are links into another folder."""
+def test_a_link_stays_and_its_target_is_written(duet, tmp_path):
+    """This happens if the settings are links into another folder."""
     elsewhere = tmp_path / "elsewhere.json"
     os.rename(duet, elsewhere)
     duet.symlink_to(elsewhere)
@@ -130,7 +130,7 @@ def test_no_name_deletes_outside_the_folder(duet, tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("name", sorted(shipped_presets()))
-def test_what_ships_can_neither_be_shadowed_nor_deleted(own_folder, name):
+def test_shipped_presets_can_neither_be_shadowed_nor_deleted(own_folder, name):
     shipped = read_preset(name)
     assert "comes with StemBridge" in refused(save_preset, name, {"vocals": 1}, force=True)
     assert "comes with StemBridge" in refused(delete_preset, name)
@@ -141,7 +141,7 @@ def test_what_ships_can_neither_be_shadowed_nor_deleted(own_folder, name):
     assert preset_names() == sorted(shipped_presets())
 
 
-def test_other_files_in_the_folder_are_no_presets(duet):
+def test_other_files_in_the_folder_are_not_presets(duet):
     for name in ["Duet.json", ".hidden.json", "a.b.json", "notes.txt", "new\nline.json", "preset.schema.json"]:
         (duet.parent / name).write_bytes(duet.read_bytes())
     assert list(own_presets()) == ["duet"]
@@ -169,13 +169,13 @@ def test_bad_gains_are_refused_and_nothing_is_written(duet, gains_db, says):
 
 
 @pytest.mark.parametrize("description", [None, 1, "\udce9"])
-def test_a_description_that_is_no_text_is_refused(duet, description):
+def test_a_description_that_is_not_text_is_refused(duet, description):
     refused(save_preset, "other one", {"vocals": 1}, description)
     assert os.listdir(duet.parent) == [duet.name]
 
 
 @pytest.mark.parametrize("failing", ["write_bytes", "replace"])
-def test_a_full_disk_leaves_what_was_there(duet, monkeypatch, failing):
+def test_a_full_disk_keeps_the_old_preset(duet, monkeypatch, failing):
     before = duet.read_bytes()
 
     def full(*arguments, **options):
@@ -187,7 +187,7 @@ def test_a_full_disk_leaves_what_was_there(duet, monkeypatch, failing):
     assert os.listdir(duet.parent) == [duet.name]
 
 
-def test_ctrl_c_leaves_what_was_there(duet, monkeypatch):
+def test_ctrl_c_keeps_the_old_preset(duet, monkeypatch):
     before = duet.read_bytes()
 
     def interrupted(*arguments):
@@ -213,7 +213,7 @@ def test_a_folder_in_the_place_of_a_preset(own_folder):
     assert "duet" in refused(delete_preset, "duet")
 
 
-def test_a_broken_file_of_ones_own_is_named_when_it_is_asked_for(duet):
+def test_a_broken_preset_file_is_named_when_it_is_loaded(duet):
     duet.write_text("{")
     assert "'duet' is not valid JSON" in refused(load_preset, "duet")
     assert json.loads(save_preset("duet", {"vocals": 1}, force=True).read_text())["name"] == "duet"

@@ -1,4 +1,4 @@
-"""Presets: what ships is sound, a user's file is checked, and every mistake is one line with a remedy."""
+"""Presets: shipped ones are valid, a user's file is checked, and every mistake is one line with a remedy."""
 
 import json
 
@@ -22,7 +22,7 @@ def preset(**gains_db):
     return json.dumps({"name": "mine", "description": "", "gains_db": gains_db})
 
 
-def test_the_presets_musicians_ask_for_are_there():
+def test_the_presets_that_musicians_ask_for_exist():
     assert {"karaoke", "acapella", "drumless", "bass-boost"} <= set(preset_names())
     assert load_preset("karaoke") == {"vocals": -80.0}
     assert load_preset("acapella") == {"drums": -80.0, "bass": -80.0, "other": -80.0}
@@ -30,7 +30,7 @@ def test_the_presets_musicians_ask_for_are_there():
 
 
 @pytest.mark.parametrize("name", sorted(shipped_presets()))
-def test_each_shipped_preset_is_sound(name):
+def test_each_shipped_preset_is_valid(name):
     shipped = read_preset(name)
     assert shipped.name == name
     assert shipped.description
@@ -39,7 +39,7 @@ def test_each_shipped_preset_is_sound(name):
 
 
 @given(gains_db=st.dictionaries(st.text(min_size=1), st.floats(-80, 20), min_size=1))
-def test_a_users_file_gives_the_gains_it_holds(tmp_path_factory, gains_db):
+def test_a_users_file_gives_its_gains(tmp_path_factory, gains_db):
     path = write(tmp_path_factory.mktemp("preset"), preset(**gains_db))
     assert load_preset(path) == load_preset(str(path)) == gains_db
 
@@ -53,7 +53,7 @@ def test_a_bare_file_name_that_ends_in_json_is_a_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["nosuch", "", ".", "..", "KARAOKE", "karaoke\n", "preset.schema", "preset.schema.json", "..\\karaoke"]
 )
-def test_a_name_that_does_not_ship_is_refused(name, tmp_path, monkeypatch):
+def test_an_unknown_name_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PresetError):
         load_preset(name)
@@ -66,7 +66,7 @@ def test_an_unknown_name_lists_the_names():
 
 
 @pytest.mark.parametrize("path", ["../karaoke", "./karaoke", "/karaoke", "presets/karaoke"])
-def test_a_path_is_never_looked_up_among_the_shipped(path, tmp_path, monkeypatch):
+def test_a_path_is_never_looked_up_among_the_shipped_presets(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PresetError, match="No such file"):
         load_preset(path)
@@ -106,7 +106,7 @@ def test_a_bad_file_is_one_short_line_that_names_it(tmp_path, text, says):
     assert len(line) < 500 + len(str(path))
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path):
+def test_bytes_that_are_not_text_are_refused(tmp_path):
     path = tmp_path / "mine.json"
     path.write_bytes(b"\xff\xfe\x80")
     with pytest.raises(PresetError, match="not valid JSON"):
@@ -123,11 +123,11 @@ def test_a_path_with_a_nul_is_refused():
         load_preset("a\0b.json")
 
 
-def test_the_schema_is_that_of_the_type():
+def test_the_schema_agrees_with_the_type():
     from jsonschema import Draft202012Validator
 
     schema = json.loads((SHIPPED_FOLDER / "preset.schema.json").read_text("utf-8"))
     Draft202012Validator.check_schema(schema)
-    assert schema == schema_of(Preset), "write it anew after the type has changed"
+    assert schema == schema_of(Preset), "regenerate the schema after the type has changed"
     for path in shipped_presets().values():
         Draft202012Validator(schema).validate(json.loads(path.read_text("utf-8")))

@@ -1,4 +1,4 @@
-"""Songs to render: short, loud in places, and different in every channel."""
+"""Songs to render: short, with loud bursts, and different in every channel."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import soundfile
 
 
 def noise(frames: int, num_channels: int, peak: float = 0.9) -> np.ndarray:
-    """Bursts of noise, (n, channels)."""
+    """Make bursts of noise, (n, channels)."""
     random = np.random.default_rng(frames)
     audio = random.standard_normal((frames, num_channels)) * (0.2 + (np.arange(frames) // 1000 % 3 == 0))[:, None]
     return peak * audio / np.abs(audio).max()

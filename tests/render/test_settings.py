@@ -1,4 +1,4 @@
-"""What can be set when songs are rendered is the same in Python, on the command line and in recipes."""
+"""Render settings are the same in Python, on the command line and in recipes."""
 
 import inspect
 import re
@@ -48,7 +48,7 @@ def test_each_option_is_on_the_command_line(command, kind):
 
 
 def test_each_setting_that_shapes_the_result_is_in_the_journal(tiny_live_model):
-    """A value that is not the default makes another result, and a default adds nothing."""
+    """A value other than the default makes another result, and the default adds nothing."""
     model = load_model(tiny_live_model)
     plain = make_job(model, RemixFiles("a.wav", "out")).settings
     assert canonical(plain) == canonical({"job": "remix", "model": model.card.sha256, "gains_db": {}})

@@ -1,4 +1,4 @@
-"""Songs small enough to train on in a test."""
+"""Songs, teachers and recipes small enough to train in a test."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +17,7 @@ STEMS = ("vocals", "drums", "bass", "other")
 
 
 def make_stem(stem: str, seconds: float, seed: int) -> np.ndarray:
-    """A stem of its own kind, (2, n): a vibrato, clicks, a low tone, noise."""
+    """Make a stem of a given kind, (2, n): a vibrato, clicks, a low tone or noise."""
     random = np.random.default_rng([seed, STEMS.index(stem)])
     t = np.arange(round(seconds * RATE)) / RATE
     pitch = random.uniform(0.8, 1.2)
@@ -31,7 +31,7 @@ def make_stem(stem: str, seconds: float, seed: int) -> np.ndarray:
 
 
 def write_song(folder: Path, seed: int, seconds: float = 3.0, stems: tuple[str, ...] = STEMS) -> Path:
-    """A folder with one WAV file a stem."""
+    """Write a folder with one WAV file per stem."""
     folder.mkdir(parents=True)
     for stem in stems:
         soundfile.write(folder / f"{stem}.wav", make_stem(stem, seconds, seed).T, RATE)
@@ -39,7 +39,7 @@ def write_song(folder: Path, seed: int, seconds: float = 3.0, stems: tuple[str, 
 
 
 def write_musdb(path: Path, seed: int, seconds: float = 2.0) -> Path:
-    """A file like MUSDB18's: five AAC streams, the mixture first."""
+    """Write a file like those of MUSDB18: five AAC streams, the mixture first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stems = {stem: make_stem(stem, seconds, seed) for stem in ("drums", "bass", "other", "vocals")}
     with av.open(str(path), "w", format="mp4") as container:
@@ -56,7 +56,7 @@ def write_musdb(path: Path, seed: int, seconds: float = 2.0) -> Path:
 
 @pytest.fixture(scope="session")
 def songs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three whole songs, one without vocals and other, a MUSDB18 file, and two solo voices."""
+    """Make three whole songs, one without vocals and other, a MUSDB18 file, and two solo voices."""
     folder = tmp_path_factory.mktemp("songs")
     for seed in range(3):
         write_song(folder / f"song {seed}", seed)
@@ -70,7 +70,7 @@ def songs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_teacher(make_model: Callable[..., Path]) -> Callable[..., Path]:
-    """A function that makes a model which gives vocals, drums and bass some shares of the mix, and other the rest."""
+    """Return a function that makes a model: vocals, drums and bass are shares of the mix, and other is the rest."""
 
     def make_teacher(*shares: float) -> Path:
         masks = [
@@ -85,7 +85,7 @@ def make_teacher(make_model: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def unlabelled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three songs without stems, of 7 s."""
+    """Make three songs of 7 s without stems."""
     folder = tmp_path_factory.mktemp("unlabelled")
     for seed in range(3):
         mix = np.sum([make_stem(stem, 7, 40 + seed) for stem in STEMS], axis=0)
@@ -95,7 +95,7 @@ def unlabelled_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
-    """The makers above, for tests that need songs of their own."""
+    """Give the functions above to tests that need their own songs."""
     return SimpleNamespace(stem=make_stem, song=write_song, musdb=write_musdb)
 
 
@@ -105,12 +105,12 @@ def tiny(kind: tuple[str, str]) -> Recipe:
 
 @pytest.fixture(params=["streaming", "chunked"])
 def tiny_recipe(request: pytest.FixtureRequest) -> Recipe:
-    """Each mode's recipe, of the family that ships, with few features."""
+    """Give the recipe of each mode, of the shipped family, with few features."""
     return tiny(("recurrent", request.param))
 
 
 @pytest.fixture(params=[(kind, 0) for kind in RECIPES] + [(kind, 3) for kind in RECIPES if kind[1] == "streaming"])
 def any_recipe(request: pytest.FixtureRequest) -> Recipe:
-    """Each family's and mode's recipe with few features, and those that stream with look-ahead too."""
+    """Give the recipe of each family and mode with few features, and also those that stream with look-ahead."""
     kind, lookahead = request.param
     return replace(tiny(kind), lookahead=lookahead)

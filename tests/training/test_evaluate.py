@@ -1,4 +1,4 @@
-"""Scoring a model through the engine, with and without PyTorch on the machine."""
+"""Scoring a model through the engine, with and without PyTorch installed."""
 
 import json
 import subprocess
@@ -66,23 +66,23 @@ def test_validation_songs_come_before_others(tmp_path, make):
     assert len(songs_to_score(find_songs([tmp_path]), every=True)) == 2
 
 
-def test_every_song_counts_whatever_its_name(tmp_path, make, tiny_live_model):
+def test_songs_of_the_same_name_all_count(tmp_path, make, tiny_live_model):
     for folder in "a", "b":
         make.song(tmp_path / folder / "song", 1, seconds=0.1)
     evaluation = score_songs(find_songs([tmp_path]), tiny_live_model, bss_eval=False)
     assert set(evaluation.songs) == {"song", "song (2)"}
 
 
-def test_a_model_of_other_stems_is_told(tmp_path, make, make_model):
+def test_a_model_with_other_stems_is_reported(tmp_path, make, make_model):
     make.song(tmp_path / "song", 1, seconds=0.1)
     model = make_model("masks = Identity (silent)", name="halves", stems=["center", "sides"])
     with pytest.raises(DataError, match=r"model halves gives center, sides, but songs have vocals, .*; choose another"):
         score_songs(find_songs([tmp_path]), model, bss_eval=False)
 
 
-def test_the_mixture_is_the_sum_of_all_stems_even_of_those_that_the_model_lacks(tmp_path, make, make_model):
+def test_the_mixture_is_the_sum_of_all_stems_even_those_that_the_model_lacks(tmp_path, make, make_model):
     make.song(tmp_path / "song", 1, seconds=1)
-    # Of everything it hears a half is vocals.
+    # The model returns half of its input as vocals.
     body = "half = Constant <value_float = 0.5> ()\n masks = Add (silent, half)"
     model = make_model(body, stems=["vocals", "rest"])
     (song,) = find_songs([tmp_path])

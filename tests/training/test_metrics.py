@@ -38,7 +38,7 @@ def test_frame_sdr_is_the_median_over_seconds(noise):
     assert frame_sdr(reference[:, : RATE - 1], estimate[:, : RATE - 1], RATE) is None
 
 
-def test_sir_and_sar_tell_bleeding_from_noise(noise):
+def test_sir_and_sar_distinguish_bleeding_from_noise(noise):
     references = noise[:2]
     bleeding = references + 0.1 * references[::-1]  # the other stem at -20 dB
     sir, sar = sir_sar(references, bleeding)
@@ -51,7 +51,7 @@ def test_sir_and_sar_tell_bleeding_from_noise(noise):
 
 
 def test_singular_equations_have_scores_too(noise, monkeypatch):
-    """As some songs have; museval then asks for an error by a name that NumPy has dropped."""
+    """Some songs have them; museval then uses the name of an error that NumPy has dropped."""
 
     def solve(*_):
         raise np.linalg.LinAlgError("Singular matrix")
@@ -63,15 +63,15 @@ def test_singular_equations_have_scores_too(noise, monkeypatch):
 
 
 @pytest.mark.parametrize("rate", [8000, 44100])
-def test_what_is_left_over_of_a_stem_is_measured_whatever_happens_to_others(rate):
+def test_the_remaining_part_of_a_stem_is_measured_independently_of_the_others(rate):
     random = np.random.default_rng(0)
     stem, others = (0.1 * random.standard_normal((2, 5 * rate)) for _ in range(2))
     assert remaining_db(stem, np.zeros_like(stem), rate) == pytest.approx(0, abs=1e-6)
     assert remaining_db(stem, 0.9 * stem, rate) == pytest.approx(-20, abs=0.1)
     assert remaining_db(stem, stem, rate) <= -79
-    # Instruments that went with the vocals are damage, and none of the vocals is left.
+    # Instruments removed with the vocals are damage, not remaining vocals.
     assert remaining_db(stem, stem + others, rate) < -10
     assert remaining_db(stem, 0.5 * stem + 0.1 * others, rate) == pytest.approx(-6, abs=0.1)
-    low = np.cumsum(stem, axis=1) * 0.02  # more of it in the bass, where half is left
+    low = np.cumsum(stem, axis=1) * 0.02  # more of it in the bass, where half remains
     assert remaining_db(low, 0.5 * low, rate) == pytest.approx(-6.02, abs=0.1)
     assert remaining_db(np.zeros_like(stem), stem, rate) is None

@@ -1,4 +1,4 @@
-"""A network is trained on songs without stems: labelled first in part, held out, and labelled on meanwhile."""
+"""A network is trained on songs without stems: some are labelled first, some held out, the rest labelled meanwhile."""
 
 import json
 import multiprocessing
@@ -42,7 +42,7 @@ def song(unlabelled_folder):
     return min(unlabelled_folder.iterdir())
 
 
-def test_a_tenth_is_held_out(song, teacher, tmp_path):
+def test_a_tenth_of_the_songs_is_held_out(song, teacher, tmp_path):
     folder = link(tmp_path / "songs", song, *(f"song {number:02d}.flac" for number in range(12)), "SONG 00.flac")
     songs = labelled(folder, teacher, tmp_path / "cache")
     assert [held.name for held in songs.held_out] == ["SONG 00", "song 09"]
@@ -51,7 +51,7 @@ def test_a_tenth_is_held_out(song, teacher, tmp_path):
     assert songs.new_passages() == []
 
 
-def test_clips_have_the_stems_that_sound_and_the_whole_mix(song, make_teacher, tmp_path):
+def test_clips_have_the_audible_stems_and_the_whole_mix(song, make_teacher, tmp_path):
     folder = link(tmp_path / "songs", song, "a.flac", "b.flac")
     (clip,) = labelled(folder, make_teacher(0.5, 0.1, 0.2), tmp_path / "cache").clips()
     assert set(clip) == {"mixture", "vocals", "bass", "other"}
@@ -59,7 +59,7 @@ def test_clips_have_the_stems_that_sound_and_the_whole_mix(song, make_teacher, t
     assert abs(clip["mixture"] - there).max() < 1e-3
 
 
-def test_songs_that_teach_nothing_are_left_out_and_named(song, teacher, tmp_path):
+def test_unusable_songs_are_left_out_and_named(song, teacher, tmp_path):
     folder = link(tmp_path / "songs", song, "a.flac", "b.flac", f"01 {min(VALIDATION)}.flac")
     (folder / "broken.flac").write_bytes(b"fLaC but no music")
     soundfile.write(folder / "silent.wav", [[0.0, 0.0]] * (8 * RATE), RATE)
@@ -72,7 +72,7 @@ def test_songs_that_teach_nothing_are_left_out_and_named(song, teacher, tmp_path
         LabelledSongs([held for held in find_mixtures([folder]) if held.name == "silent"], songs._labels)
 
 
-def test_the_rest_is_labelled_meanwhile(teacher, tmp_path, monkeypatch, make):
+def test_the_rest_is_labelled_during_training(teacher, tmp_path, monkeypatch, make):
     (tmp_path / "songs").mkdir()
     mix = sum(make.stem(stem, 40, 1) for stem in STEMS)
     for name in "ab":
@@ -85,7 +85,7 @@ def test_the_rest_is_labelled_meanwhile(teacher, tmp_path, monkeypatch, make):
             time.sleep(0.2)
     assert len(new) == 1
     assert not multiprocessing.active_children()
-    monkeypatch.setattr(labels_module, "separate", None)  # all is there: no process is started, nothing is labelled
+    monkeypatch.setattr(labels_module, "separate", None)  # everything is labelled already: no process is started
     again = labelled(tmp_path / "songs", teacher, tmp_path / "cache")
     with again.labelling(str(teacher)):
         assert len(again.new_passages()) == 2
@@ -133,7 +133,7 @@ def test_songs_with_stems_and_without(songs_folder, unlabelled_folder, teacher, 
     assert f"--data {songs_folder} --teacher {teacher} --songs {unlabelled_folder} --songs-share 0.25" in command
 
 
-def test_nothing_is_chosen_by_how_much_it_agrees_with_itself(songs_folder, unlabelled_folder, tmp_path):
+def test_a_network_cannot_be_its_own_teacher(songs_folder, unlabelled_folder, tmp_path):
     common = ["--cache", tmp_path / "cache", "--threads", 1, "--minutes", 0.02, "--songs", unlabelled_folder]
     first = stembridge("--data", songs_folder, *common[:-2], "--mode", "streaming", "-o", "a.onnx", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
@@ -143,7 +143,7 @@ def test_nothing_is_chosen_by_how_much_it_agrees_with_itself(songs_folder, unlab
     assert len(alone.stderr.splitlines()) == 1
 
 
-def test_ctrl_c_while_songs_are_labelled_and_learnt(teacher, tmp_path, make):
+def test_ctrl_c_during_labelling_and_training(teacher, tmp_path, make):
     (tmp_path / "songs").mkdir()
     mix = sum(make.stem(stem, 70, 1) for stem in STEMS)
     for number in range(8):

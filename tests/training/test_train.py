@@ -1,4 +1,4 @@
-"""Training learns, is seeded, stops in time, goes on where it was, and ends in a model that the engine runs."""
+"""Training learns, is seeded, stops in time, resumes, and ends with a model that the engine runs."""
 
 import csv
 import json
@@ -47,7 +47,7 @@ def learn(recipe, settings, material, initial=None):
     return learner, scores
 
 
-def test_a_network_learns_what_it_sees_again_and_again(songs_folder, cache, tiny_recipe, settings):
+def test_a_network_learns_a_repeated_batch(songs_folder, cache, tiny_recipe, settings):
     material = batches(songs_folder, cache, 1) * 60
     recipe = replace(tiny_recipe, dropout=0.0)
     _, scores = learn(recipe, replace(settings, learning_rate=0.05), material)
@@ -72,7 +72,7 @@ def test_the_average_follows_the_weights(songs_folder, cache, tiny_recipe, setti
         assert 0 < behind < (now[name] - start[name]).abs().max()
 
 
-def test_saved_and_loaded_it_goes_on_as_if_never_stopped(songs_folder, cache, tiny_recipe, settings, tmp_path):
+def test_a_saved_and_loaded_run_goes_on_as_if_never_stopped(songs_folder, cache, tiny_recipe, settings, tmp_path):
     recipe = replace(tiny_recipe, dropout=0.0)
     material = batches(songs_folder, cache, 6)
     whole, _ = learn(recipe, settings, material)
@@ -109,7 +109,7 @@ def test_a_checkpoint_keeps_progress_and_recipe(tiny_recipe, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-def test_training_logs_keeps_the_best_and_goes_on(songs_folder, cache, tiny_recipe, settings, tmp_path):
+def test_training_logs_keeps_the_best_and_resumes(songs_folder, cache, tiny_recipe, settings, tmp_path):
     songs = find_songs([songs_folder])
     lines = []
     best = train_network(songs, tiny_recipe, tmp_path, cache, settings, report=lines.append)
@@ -142,7 +142,7 @@ def test_a_best_checkpoint_that_was_written_just_before_a_kill_is_kept(
     [(0, 0.0, 1 / 200), (1, 0.025, 0.5), (2, 0.05, 1), (99, 0.0, 0.5), (199, 0.001, 1), (5, 0.5, 0.5), (9, 1.0, 0)],
 )
 def test_the_learning_rate(tiny_recipe, settings, songs_folder, cache, steps_done, share, rate):
-    """It rises for 200 steps, or for a share of the time in a run too short for so many, and falls to zero."""
+    """It rises for 200 steps, or for part of the time in a shorter run, and falls to zero."""
     learner = Learner(tiny_recipe, replace(settings, learning_rate=1.0), None)
     ((stems, responses),) = batches(songs_folder, cache, 1)
     learner.progress.step = steps_done
@@ -150,7 +150,7 @@ def test_the_learning_rate(tiny_recipe, settings, songs_folder, cache, steps_don
     assert learner.optimizer.param_groups[0]["lr"] == pytest.approx(rate, abs=0.01)
 
 
-def test_another_run_is_not_gone_on_with(songs_folder, cache, tiny_recipe, settings, tmp_path, make):
+def test_a_run_with_other_settings_is_not_resumed(songs_folder, cache, tiny_recipe, settings, tmp_path, make):
     songs = find_songs([songs_folder])
     train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=0.005), report=lambda line: None)
     make.song(tmp_path / "more" / "another", 5, 0.5)
@@ -165,10 +165,10 @@ def test_another_run_is_not_gone_on_with(songs_folder, cache, tiny_recipe, setti
 
 
 @pytest.mark.parametrize(("held_out", "steps"), [(True, 2), (False, 3)])
-def test_what_is_stopped_before_its_first_score_is_scored_when_it_ends(
+def test_a_run_stopped_before_its_first_score_is_scored_at_its_end(
     songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch, held_out, steps
 ):
-    """With no song held out only what it learns from can choose, so there is one more step."""
+    """Without held-out songs the training songs choose the best network, so there is one more step."""
 
     class Impatient(Learner):
         def step(self, *arguments):
@@ -186,7 +186,7 @@ def test_what_is_stopped_before_its_first_score_is_scored_when_it_ends(
     assert load_checkpoint(best)[1].step == steps
 
 
-def test_weights_to_start_from_are_kept_if_nothing_is_better(
+def test_initial_weights_are_kept_if_nothing_is_better(
     songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch
 ):
     songs = find_songs([songs_folder])
@@ -201,7 +201,7 @@ def test_weights_to_start_from_are_kept_if_nothing_is_better(
 
 
 @pytest.mark.parametrize("every", [0.0, 60.0])
-def test_checkpoints_are_kept_on_the_way(songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch, every):
+def test_checkpoints_are_kept_during_training(songs_folder, cache, tiny_recipe, settings, tmp_path, monkeypatch, every):
     monkeypatch.setattr(train, "SAVE_INTERVAL_S", every)
     kept = []
     monkeypatch.setattr(Learner, "save", lambda learner, path: kept.append(learner.progress.step))
@@ -212,7 +212,7 @@ def test_checkpoints_are_kept_on_the_way(songs_folder, cache, tiny_recipe, setti
     assert kept == ([*range(1, last + 1), last] if every == 0 else [last])
 
 
-def test_songs_in_which_nothing_sounds(tmp_path, cache, tiny_recipe, settings):
+def test_silent_songs_are_refused(tmp_path, cache, tiny_recipe, settings):
     for number in range(2):
         (tmp_path / "songs" / str(number)).mkdir(parents=True)
         for stem in STEMS:
@@ -221,7 +221,7 @@ def test_songs_in_which_nothing_sounds(tmp_path, cache, tiny_recipe, settings):
         train_network(find_songs([tmp_path / "songs"]), tiny_recipe, tmp_path / "run", cache, settings, report=str)
 
 
-def test_arithmetic_is_the_callers_again_after_it(songs_folder, cache, tiny_recipe, settings, tmp_path):
+def test_the_callers_denormal_mode_is_restored(songs_folder, cache, tiny_recipe, settings, tmp_path):
     songs = find_songs([songs_folder])
     train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=1e-6), report=str)
     assert np.array([1e-310]) / 2 > 0
@@ -273,7 +273,7 @@ def test_the_command_trains_exports_and_fine_tunes(songs_folder, tmp_path, mode)
 
 
 @pytest.mark.parametrize(("there", "output"), [("other.onnx", "other.onnx"), ("notes.json", "notes.onnx")])
-def test_what_is_there_is_not_replaced(songs_folder, tmp_path, there, output):
+def test_existing_files_are_not_replaced(songs_folder, tmp_path, there, output):
     (tmp_path / there).write_bytes(b"another")
     refused = stembridge("train", "--data", songs_folder, "--minutes", 1, "-o", output, cwd=tmp_path)
     assert refused.returncode == 2
@@ -281,7 +281,7 @@ def test_what_is_there_is_not_replaced(songs_folder, tmp_path, there, output):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {there: b"another"}
 
 
-def test_ctrl_c_keeps_what_was_learnt(songs_folder, tmp_path):
+def test_ctrl_c_keeps_the_trained_network(songs_folder, tmp_path):
     command = [sys.executable, "-m", "stembridge", "train", "--data", str(songs_folder), "--minutes", "10"]
     command += ["--cache", str(tmp_path / "cache"), "--threads", "1", "-o", "mine.onnx", "--mode", "streaming"]
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A file system that is not a disk."""
+"""A file system in memory."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def memory() -> Iterator[Any]:
-    """fsspec's file system in memory, empty."""
+    """Empty fsspec's file system in memory, and give it."""
     system = fsspec.filesystem("memory")
     system.store.clear()
     yield system

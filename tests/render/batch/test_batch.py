@@ -1,4 +1,4 @@
-"""A batch gives each song what one song alone gets, does nothing twice, and lets no song stop another."""
+"""A batch renders each song as alone, does nothing twice, and lets no song stop another."""
 
 import csv
 import hashlib
@@ -25,7 +25,7 @@ from stembridge.render.batch.journal import Journal
 
 
 class Watcher:
-    """Remembers what it is told."""
+    """Records its calls."""
 
     def __init__(self):
         self.said = []
@@ -50,7 +50,7 @@ class Watcher:
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty folder to be in."""
+    """Work in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     return tmp_path
@@ -58,7 +58,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def songs(here, make_song):
-    """in/a.wav, in/b/a.flac (with tags and a cover) and in/b/c.ogg, each short."""
+    """Make the short songs in/a.wav, in/b/a.flac (with tags and a cover) and in/b/c.ogg."""
     make_song("in/a.wav", frames=9000)
     tagged = FLAC(make_song("in/b/a.flac", frames=8000))
     tagged.update({"artist": "AC/DC", "title": "T.N.T.", "tracknumber": "9/9"})
@@ -72,7 +72,7 @@ def songs(here, make_song):
 
 @pytest.fixture
 def remix(tiny_live_model):
-    """remix_files with the tiny model, and names that say nothing of the settings."""
+    """Return remix_files with the tiny model, and names that do not show the settings."""
 
     def remix(songs="in", output="out", gains_db=None, **options):
         return remix_files(songs, output, gains_db, **{"model": tiny_live_model, "name": "{name}.{ext}", **options})
@@ -85,7 +85,7 @@ def outcomes(report):
 
 
 def files(folder="out"):
-    """What a user sees in a folder: name -> what it holds."""
+    """Return the files that a user sees in a folder: name -> checksum."""
     paths = sorted(Path(folder).rglob("*"))
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -99,7 +99,7 @@ def stamps():
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_each_song_gets_what_it_gets_alone(songs, remix, tiny_live_model, jobs):
+def test_each_song_is_rendered_as_alone(songs, remix, tiny_live_model, jobs):
     report = remix(gains_db={"vocals": -80}, jobs=jobs, normalize=True)
     assert [(song.source, song.outputs, song.outcome) for song in report.songs] == [
         ("in/a.wav", ("out/a.wav",), "done"),
@@ -136,7 +136,7 @@ def test_stems(songs, tiny_live_model):
     assert report.done[0].outputs == ("out/a without/bass.wav",)
 
 
-def test_each_output_is_like_its_song_and_the_bitrate_is_for_the_lossy_ones(here, tiny_live_model):
+def test_each_output_has_the_format_of_its_song_and_lossy_ones_the_bitrate(here, tiny_live_model):
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 44100))
     names = "a.wav", "b.aiff", "c.mp3", "d.m4a", "e.ogg", "f.aif", "g.oga"
     for name in names:
@@ -163,7 +163,7 @@ def test_each_output_is_like_its_song_and_the_bitrate_is_for_the_lossy_ones(here
     assert run(encoding_quality=9) == (again, outcomes)
 
 
-def test_levels_and_pictures_are_there_then_and_later(songs, remix):
+def test_levels_and_pictures_are_in_the_first_and_in_later_reports(songs, remix):
     for report in [remix(gains_db={"vocals": -80}), remix(gains_db={"vocals": -80})]:
         for song in report.songs:
             assert -6 < song.before.peak_db < 0
@@ -216,7 +216,7 @@ def test_another_setting_is_another_result(songs, remix, options):
     assert outcomes(remix("in/a.wav", format="wav")) == ["skipped"], "the first is still known"
 
 
-def test_settings_that_come_to_the_same_are_the_same(songs, remix):
+def test_equivalent_settings_are_the_same(songs, remix):
     remix(preset="karaoke")
     assert outcomes(remix(gains_db={"vocals": -80, "drums": 0})) == ["skipped"] * 3
 
@@ -228,7 +228,7 @@ def test_another_model_is_another_result(songs, remix, tiny_studio_model):
     assert files()["a.wav"] == made["a.wav"] != files()["a (2).wav"]
 
 
-def test_a_song_that_changed_is_done_again_and_one_that_was_only_touched_is_not(songs, remix, make_song):
+def test_a_changed_song_is_rendered_again_and_a_touched_one_is_not(songs, remix, make_song):
     remix()
     made = stamps()
     make_song("in/a.wav", frames=9000, peak=0.5)
@@ -237,7 +237,7 @@ def test_a_song_that_changed_is_done_again_and_one_that_was_only_touched_is_not(
     assert {name for name, stamp in stamps().items() if stamp != made[name]} == {"a.wav"}
 
 
-def test_an_output_that_is_gone_is_made_again(songs, remix):
+def test_a_deleted_output_is_made_again(songs, remix):
     remix()
     made = files()
     Path("out/a.wav").unlink()
@@ -245,7 +245,7 @@ def test_an_output_that_is_gone_is_made_again(songs, remix):
     assert files() == made
 
 
-def test_an_output_that_somebody_changed_is_not_overwritten(songs, remix):
+def test_an_output_changed_by_the_user_is_not_overwritten(songs, remix):
     remix()
     Path("out/a.wav").write_text("mine")
     report = remix()
@@ -258,9 +258,9 @@ def test_an_output_that_somebody_changed_is_not_overwritten(songs, remix):
     assert soundfile.info("out/a.wav").frames == 9000
 
 
-def test_an_output_that_was_changed_is_not_overwritten_even_if_it_has_its_size(songs, remix):
+def test_a_changed_output_of_the_same_size_is_not_overwritten(songs, remix):
     remix()
-    os.utime("out/b/c.ogg", (0, 0))  # as a copy may have it
+    os.utime("out/b/c.ogg", (0, 0))  # as a copied file may have
     changed = bytearray(Path("out/a.wav").read_bytes())
     changed[-1] ^= 1
     Path("out/a.wav").write_bytes(changed)
@@ -271,14 +271,14 @@ def test_an_output_that_was_changed_is_not_overwritten_even_if_it_has_its_size(s
     assert Path("out/a.wav").read_bytes() == changed
 
 
-def test_an_output_that_somebody_replaced_by_a_link_to_its_song_hides_no_song(songs, remix):
+def test_an_output_replaced_by_a_link_to_its_song_does_not_hide_the_song(songs, remix):
     remix()
     Path("out/a.wav").unlink()
     Path("out/a.wav").symlink_to(songs / "a.wav")
     assert outcomes(remix()) == ["failed", "skipped", "skipped"]
 
 
-def test_a_file_that_is_not_ours_is_not_overwritten(songs, remix):
+def test_a_file_of_another_program_is_not_overwritten(songs, remix):
     Path("out/b").mkdir(parents=True)
     Path("out/b/a.flac").write_text("mine")
     report = remix(jobs=2)
@@ -314,8 +314,8 @@ def test_the_songs_are_never_the_outputs(songs, remix, here, overwrite):
     assert {name: value for name, value in files("in").items() if name in before} == before
 
 
-def test_beside_the_songs(songs, remix):
-    """Into their own folder under other names: the next run takes no output for a song."""
+def test_outputs_next_to_the_songs(songs, remix):
+    """Render into the songs' folder under other names: the next run takes no output for a song."""
     options = {"output": "in", "name": "{name} ({preset}).{ext}", "preset": "karaoke"}
     assert outcomes(remix(**options)) == ["done"] * 3
     assert outcomes(remix(**options)) == ["skipped"] * 3
@@ -342,11 +342,11 @@ def test_songs_of_one_name_are_numbered_and_keep_their_numbers(here, make_song, 
         assert all(names[song.source] == song.outputs[0] for song in report.songs)
     make_song("0/song.wav", frames=3000)
     report = remix(["0/song.wav", *everything])
-    assert report.songs[0].outputs == ("out/song (4).wav",), "what others have is theirs"
+    assert report.songs[0].outputs == ("out/song (4).wav",), "files of others stay"
     assert report.songs[0].outcome == "done"
 
 
-def test_presets_beside_one_another(songs, remix):
+def test_presets_next_to_one_another(songs, remix):
     options = {"songs": "in/a.wav", "name": "{name} ({preset}).{ext}"}
     for preset in ["karaoke", "drumless"]:
         assert outcomes(remix(preset=preset, **options)) == ["done"]
@@ -355,7 +355,7 @@ def test_presets_beside_one_another(songs, remix):
     assert sorted(files()) == ["a (drumless).wav", "a (karaoke).wav"]
 
 
-def test_names_say_what_was_done(songs, remix):
+def test_names_show_the_settings(songs, remix):
     Path("ride.csv").write_text("seconds,stem,gain_db\n0,vocals,-80\n")
     Path("Mine.json").write_text('{"name": "mine", "description": "Low", "gains_db": {"bass": 3, "drums": -6}}')
     overrides = [{"match": "a.flac", "gains_db": {"drums": -80}}]
@@ -376,7 +376,7 @@ def test_names_say_what_was_done(songs, remix):
 
 
 def test_fewer_stems_and_then_all(songs, tiny_live_model):
-    """A second run with more stems replaces no stem that is there, because its level may differ."""
+    """A second run with more stems replaces no existing stem, because the level may differ."""
     separate_files("in/a.wav", "out", ["vocals"], model=tiny_live_model)
     separate_files("in/a.wav", "out", ["drums", "bass"], model=tiny_live_model)
     made = files()
@@ -389,7 +389,7 @@ def test_fewer_stems_and_then_all(songs, tiny_live_model):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_bad_songs_stop_no_other(songs, remix, jobs):
+def test_bad_songs_do_not_stop_the_others(songs, remix, jobs):
     Path("in/0 text.wav").write_text("no audio")
     Path("in/1 empty.mp3").touch()
     Path("in/2 secret.wav").symlink_to("/nowhere")
@@ -405,7 +405,7 @@ def test_bad_songs_stop_no_other(songs, remix, jobs):
     assert sorted(files()) == ["a.wav", "b/a.flac", "b/c.ogg"]
     assert sorted(os.listdir("out/.stembridge")) == ["journal.jsonl", "lock"], "nothing temporary is left"
     Path("in/0 text.wav").write_bytes(Path("in/a.wav").read_bytes())
-    assert outcomes(remix("in"))[0] == "done", "what failed is tried again"
+    assert outcomes(remix("in"))[0] == "done", "failed songs are tried again"
 
 
 def test_reasons_name_files_as_the_user_does(here, make_song, remix):
@@ -418,15 +418,15 @@ def test_reasons_name_files_as_the_user_does(here, make_song, remix):
     ]
 
 
-def test_a_url_that_cannot_be_opened_stops_no_other(songs, remix):
+def test_a_url_that_cannot_be_opened_does_not_stop_the_others(songs, remix):
     Path("list.m3u").write_text("nonsense://host/radio.mp3\nin/a.wav\n")
     report = remix("list.m3u", name="{title}.{ext}")
     assert outcomes(report) == ["failed", "done"]
     assert "is unknown to fsspec" in report.failed[0].reason
 
 
-def test_what_a_killed_run_was_at_comes_last(songs, remix):
-    """It may be what killed it."""
+def test_the_song_of_a_killed_run_comes_last(songs, remix):
+    """That song may be the reason."""
     remix("in/a.wav", "elsewhere")
     with Journal("elsewhere", read_only=True) as journal:
         (key,) = journal.entries
@@ -438,7 +438,7 @@ def test_what_a_killed_run_was_at_comes_last(songs, remix):
     assert finished == ["in/b/a.flac", "in/b/c.ogg", "in/a.wav"]
 
 
-def test_a_killed_run_that_goes_on_takes_no_other_results_place(songs, remix):
+def test_a_resumed_run_replaces_no_other_result(songs, remix):
     remix("in/a.wav", "elsewhere", gains_db={"vocals": -80})
     with Journal("elsewhere", read_only=True) as journal:
         (killed,) = journal.entries
@@ -481,7 +481,7 @@ def test_a_failure_leaves_no_folder(here, remix):
     assert sorted(os.listdir("out")) == [".stembridge", "report.json"]
 
 
-def test_an_error_that_nobody_thought_of_is_one_songs_failure(songs, remix, monkeypatch):
+def test_an_unexpected_error_fails_only_its_song(songs, remix, monkeypatch):
     def stumble(source, *arguments, **options):
         if source.name == "a.wav":
             raise ZeroDivisionError("half of\nnothing")
@@ -505,7 +505,7 @@ def test_dry_run_says_what_would_happen_and_touches_nothing(songs, remix):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_watcher_is_told_all(songs, remix, jobs):
+def test_a_watcher_receives_all_events(songs, remix, jobs):
     remix("in/a.wav")
     Path("in/text.wav").write_text("no audio")
     watcher = Watcher()
@@ -565,7 +565,7 @@ def test_automation_from_files(songs, remix):
         ({"overrides": [{"match": "x*"}]}, "override 1: 'x*' matches no song (of 3)"),
     ],
 )
-def test_what_cannot_work_is_said_before_any_work(songs, remix, options, says):
+def test_impossible_settings_are_refused_before_any_work(songs, remix, options, says):
     Path("flute.json").write_text('{"name": "flute", "description": "High", "gains_db": {"flute": 3}}')
     watcher = Watcher()
     with pytest.raises((ValueError, OSError), match=re.escape(says)) as caught:
@@ -584,13 +584,13 @@ def test_what_cannot_work_is_said_before_any_work(songs, remix, options, says):
         ({"overrides": [{"match": "*", "preset": "karaoke"}]}, "unknown key 'preset'"),
     ],
 )
-def test_what_cannot_work_with_stems(songs, tiny_live_model, options, says):
+def test_impossible_settings_for_stems_are_refused(songs, tiny_live_model, options, says):
     with pytest.raises(ValueError, match=says):
         separate_files("in", "out", model=tiny_live_model, **options)
     assert not Path("out").exists()
 
 
-def test_a_report_that_is_not_ours_is_not_overwritten(songs, remix):
+def test_a_report_of_another_program_is_not_overwritten(songs, remix):
     Path("out").mkdir()
     Path("out/report.json").write_text('{"mine": true}')
     with pytest.raises(ValueError, match=r"out/report\.json is not a report of StemBridge"):
@@ -619,7 +619,7 @@ def test_reports(songs, remix, here):
     assert sorted(os.listdir()) == ["in", "out", "report.csv"]
 
 
-def test_names_that_are_no_text(here, make_song, remix):
+def test_names_that_are_not_text(here, make_song, remix):
     make_song("in/cafe.wav", frames=3000).rename(os.fsdecode(b"in/caf\xe9.wav"))
     report = remix()
     assert report.done[0].outputs == ("out/caf_.wav",)
@@ -670,8 +670,8 @@ def test_an_output_that_cannot_be_written(songs, remix, memory, monkeypatch):
     assert report.failed[0].reason == "memory://out/a.wav cannot be written: Permission denied"
 
 
-def test_a_worker_that_dies_takes_no_other_song_along(here, make_song, remix):
-    """The worker of one song is killed in mid-song, each time: all others come out."""
+def test_a_worker_that_dies_fails_no_other_song(here, make_song, remix):
+    """The worker of one song is killed in mid-song, each time; all other songs are rendered."""
     for number in range(5):
         make_song(f"in/{number}.wav", frames=3_000_000 if number == 1 else 300_000, num_channels=1)
     deaths = []
@@ -737,7 +737,7 @@ def test_jobs_in_a_daemon(songs, tiny_live_model):
     assert done.stderr.count("worker processes cannot be started") == 1
 
 
-def test_what_many_songs_need_is_imported_when_it_is_needed():
+def test_optional_packages_are_imported_only_when_needed():
     code = "import sys, stembridge.render.batch.batch, stembridge.render.batch.executors; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
@@ -745,7 +745,7 @@ def test_what_many_songs_need_is_imported_when_it_is_needed():
     assert not loaded & {"loky", "fsspec", "distributed", "dask", "rich", "typer"}
 
 
-def test_links_among_the_outputs_stay_and_what_they_lead_to_is_done_once(songs, remix):
+def test_links_among_the_outputs_stay_and_their_targets_are_written_once(songs, remix):
     Path("real").mkdir()
     Path("out").symlink_to("new folder")
     assert not remix("in/a.wav", gains_db={"vocals": -80}).failed

@@ -1,4 +1,4 @@
-"""The same batch on a real Dask cluster: a scheduler and two workers, processes of their own."""
+"""The same batch on a real Dask cluster: a scheduler and two workers in separate processes."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ SONGS = 8
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Starts `dask ...` and waits until its log fits a pattern: (arguments, says, settings) -> (process, match)."""
+    """Return a function that starts `dask ...` and waits for a pattern in its log: it gives (process, match)."""
     folder = tmp_path_factory.mktemp("dask")
     processes = []
 
@@ -38,7 +38,7 @@ def run(tmp_path_factory):
 
     yield run
     for process in reversed(processes):  # workers before their scheduler
-        process.terminate()  # so that a nanny takes its worker along
+        process.terminate()  # so that a nanny ends with its worker
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
@@ -48,14 +48,14 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scheduler(run):
-    """The address of a scheduler."""
+    """Start a scheduler; give its address."""
     _, match = run("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", says=r"at: +(tcp://\S+)")
     return match[1]
 
 
 @pytest.fixture
 def workers(run, scheduler):
-    """Two workers with a thread each."""
+    """Start two workers with one thread each."""
     command = "worker", scheduler, "--nthreads", "1", "--no-nanny", "--no-dashboard"
     processes = [run(*command, says="Starting established connection")[0] for _ in range(2)]
     yield processes
@@ -66,7 +66,7 @@ def workers(run, scheduler):
 
 @pytest.fixture
 def songs(tmp_path, monkeypatch, make_song):
-    """Songs of some seconds in in/."""
+    """Make songs of a few seconds in in/."""
     monkeypatch.chdir(tmp_path)
     for number in range(SONGS):
         make_song(f"in/{number}.wav", frames=500_000 + number)
@@ -101,7 +101,7 @@ def test_a_worker_that_is_killed_in_mid_batch(scheduler, workers, songs, tiny_li
     assert workers[0].wait(60) != 0
     assert len(report.done) == SONGS
     assert sorted(watcher.songs) == [f"in/{number}.wav" for number in range(SONGS)], "each once"
-    assert watcher.worked, "the workers tell how far they are"
+    assert watcher.worked, "the workers report progress"
     for number in range(SONGS):
         assert soundfile.info(f"out/{number} (no vocals).wav").frames == 500_000 + number
     assert sorted(os.listdir("out/.stembridge")) == ["journal.jsonl", "lock"]
@@ -109,12 +109,12 @@ def test_a_worker_that_is_killed_in_mid_batch(scheduler, workers, songs, tiny_li
     assert checksums("out") == checksums("here")
     with Client(scheduler, set_as_default=False) as client:
         again = remix_files("in", "out", {"vocals": -80}, model=tiny_live_model, dask=client)
-        assert client.status == "running", "it is not ours to close"
+        assert client.status == "running", "the batch must not close it"
     assert len(again.skipped) == SONGS
 
 
 class Killer(Watcher):
-    """Kills the worker that a nanny has started, whenever it renders in/1.wav."""
+    """Kills a nanny's worker whenever it renders in/1.wav."""
 
     def __init__(self, nanny):
         super().__init__(lambda count: None)
@@ -130,14 +130,14 @@ class Killer(Watcher):
 
 @pytest.fixture
 def bad_songs(songs, make_song):
-    """One that is no audio, one that its worker will not survive, and one that is well."""
+    """Make a song that is not audio, one that its worker does not survive, and a good one."""
     Path("in/0.wav").write_text("no audio")
     make_song("in/1.wav", frames=3_000_000)
     return [f"in/{number}.wav" for number in range(3)]
 
 
 def test_a_song_that_kills_its_workers_and_a_bad_one(run, scheduler, bad_songs, tiny_live_model):
-    """It fails at its second worker, and the batch goes on."""
+    """It fails with its second worker, and the batch goes on."""
     command = "worker", scheduler, "--nthreads", "1", "--no-dashboard"
     nanny, _ = run(*command, says="Starting established connection")
     killer = Killer(nanny)
@@ -151,8 +151,8 @@ def test_a_song_that_kills_its_workers_and_a_bad_one(run, scheduler, bad_songs, 
     nanny.wait(30)
 
 
-def test_a_song_that_dask_gives_up(run, bad_songs, tiny_live_model, tmp_path, monkeypatch):
-    """It fails. Outputs are URLs, where workers share no folder in which they could count."""
+def test_a_song_that_dask_gives_up_on(run, bad_songs, tiny_live_model, tmp_path, monkeypatch):
+    """It fails. Outputs are URLs, so the workers share no folder in which they could count attempts."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     command = "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
     _, match = run(*command, says=r"at: +(tcp://\S+)", DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
@@ -166,7 +166,7 @@ def test_a_song_that_dask_gives_up(run, bad_songs, tiny_live_model, tmp_path, mo
 
 
 def test_a_scheduler_that_dies(run, songs, tiny_live_model):
-    """The batch ends, and says why; the next finishes it."""
+    """The batch ends with a reason; the next one finishes it."""
     command = "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
     scheduler, match = run(*command, says=r"at: +(tcp://\S+)")
     run("worker", match[1], "--nthreads", "1", "--no-nanny", "--no-dashboard", says="Starting established connection")

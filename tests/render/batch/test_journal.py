@@ -1,4 +1,4 @@
-"""The journal tells the next run what was done, whatever ended this one, and lets one run work at a time."""
+"""The journal tells the next run which songs are done, however this run ended, and allows one run at a time."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ def write_down(journal, key=KEY, outputs=("a.flac",), number=1):
     journal.done(key, REPORT, None, song=SONG, outputs=written)
 
 
-def test_what_was_done_is_there_the_next_time(tmp_path):
+def test_finished_songs_are_known_to_the_next_run(tmp_path):
     with Journal(str(tmp_path)) as journal:
         write_down(journal, number=2)
         here = journal.entries[KEY]
@@ -42,7 +42,7 @@ def test_what_was_done_is_there_the_next_time(tmp_path):
         assert journal.overview(here) is None
 
 
-def test_what_began_and_did_not_end_is_ours_of_any_size(tmp_path):
+def test_unfinished_outputs_are_owned_whatever_their_size(tmp_path):
     with Journal(str(tmp_path)) as journal:
         journal.claim(KEY, 1, ["a.flac"])
         journal.claim(OTHER, 1, ["b.flac"])
@@ -58,7 +58,7 @@ def test_what_began_and_did_not_end_is_ours_of_any_size(tmp_path):
         assert journal.owned == {"a.flac": (KEY, OUTPUT)}, "a failure takes nothing away"
 
 
-def test_a_name_belongs_to_the_work_that_came_last(tmp_path):
+def test_a_name_belongs_to_the_last_work_that_used_it(tmp_path):
     stopped, other, third = KEY, KEY._replace(settings="{}"), KEY._replace(settings='{"job":"separate"}')
     with Journal(str(tmp_path)) as journal:
         journal.claim(stopped, 1, ["a.flac", "b.flac"])  # and then it was killed
@@ -74,7 +74,7 @@ def test_a_name_belongs_to_the_work_that_came_last(tmp_path):
         assert journal.owned == {"a.flac": (other, OUTPUT), "b.flac": (third, None)}
 
 
-def test_an_output_stays_ours_when_it_is_made_no_more(tmp_path):
+def test_an_output_that_is_no_longer_made_stays_owned(tmp_path):
     with Journal(str(tmp_path)) as journal:
         write_down(journal, outputs=("vocals.wav", "drums.wav"))
         write_down(journal, outputs=("vocals.wav",))
@@ -85,7 +85,7 @@ def test_an_output_stays_ours_when_it_is_made_no_more(tmp_path):
 
 @given(st.data())
 @settings(max_examples=50)
-def test_whatever_is_missing_at_the_end_the_rest_is_read_and_goes_on(tmp_path_factory, data):
+def test_a_journal_truncated_anywhere_is_read_and_can_go_on(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("out")
     with Journal(str(folder)) as journal:
         for number in range(3):
@@ -105,7 +105,7 @@ def test_whatever_is_missing_at_the_end_the_rest_is_read_and_goes_on(tmp_path_fa
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
-def test_rubbish_in_the_middle_costs_its_own_lines_only(tmp_path):
+def test_rubbish_in_the_middle_loses_only_its_own_lines(tmp_path):
     with Journal(str(tmp_path)) as journal:
         write_down(journal)
     path = state_folder(str(tmp_path)) / "journal.jsonl"
@@ -156,7 +156,7 @@ with Journal(sys.argv[1]) as journal:
 """
 
 
-def test_a_killed_run_leaves_no_lock_and_its_rubbish_is_removed(tmp_path):
+def test_a_killed_run_leaves_no_lock_and_its_temporary_files_are_removed(tmp_path):
     with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         with pytest.raises(OSError, match="another run"), Journal(str(tmp_path)):
@@ -178,7 +178,7 @@ def test_a_run_that_did_nothing_leaves_nothing(tmp_path):
     assert list((tmp_path / "mine").iterdir()) == []
 
 
-def test_looking_writes_nothing(tmp_path):
+def test_reading_writes_nothing(tmp_path):
     with Journal(str(tmp_path / "out"), read_only=True) as journal:
         assert journal.entries == {}
     assert not (tmp_path / "out").exists()
@@ -193,7 +193,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         pass
 
 
-def test_of_many_songs_the_pictures_stay_in_the_file(tmp_path):
+def test_the_pictures_of_many_songs_stay_on_the_disk(tmp_path):
     picture = {"data": "x" * 30_000}
     with Journal(str(tmp_path)) as journal:
         for number in range(200):
@@ -207,7 +207,7 @@ def test_of_many_songs_the_pictures_stay_in_the_file(tmp_path):
         assert size < 200 * 10_000, "a picture is longer"
 
 
-def test_the_journal_of_a_url_lies_with_the_user(tmp_path, monkeypatch):
+def test_the_journal_of_a_url_is_in_the_users_state_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert state_folder("s3://bucket/out").is_relative_to(tmp_path)
     assert state_folder("s3://bucket/out") == state_folder("s3://bucket/out/")

@@ -1,4 +1,4 @@
-"""Names of outputs say what the template says, and are safe, whatever tags and folders are called."""
+"""Names of outputs follow the template, and are safe, whatever the names of tags and folders."""
 
 import unicodedata
 
@@ -14,7 +14,7 @@ TAGS = {
 GIVEN = {"preset": "karaoke", "model": "studio", "stem": "vocals", "ext": "flac"}
 RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"COM{n}" for n in range(10)), *(f"LPT{n}" for n in range(10))}
 
-# What people and programs write into tags, and what would do harm.
+# Tags as people and programs write them, and harmful ones.
 text = st.text(max_size=300) | st.sampled_from(
     ["", ".", "..", "../../etc/passwd", "/etc/passwd", "a\\b", "C:\\x", "nul", "Com1.txt", "x" * 300, "é" * 150, "~",
      "-rf", "a\0b", "line\nbreak", "\u202egnp.exe", "{name}", "{folder}", "%s", " ", "...", "\ud800", "e\u0301"]
@@ -47,7 +47,7 @@ def check_part(part):
         ("./a//{name}.{ext}", "a/tnt.live.flac"),
     ],
 )
-def test_what_templates_say(template, expected):
+def test_names_follow_the_template(template, expected):
     assert name(template) == expected
 
 
@@ -77,7 +77,7 @@ def test_the_number_of_a_second_song_of_one_name():
     assert len(name("{title}.{ext}", number=12, title="x" * 300).encode()) == MAX_NAME_BYTES
 
 
-def test_of_a_name_that_is_too_long_the_longest_field_is_cut():
+def test_the_longest_field_of_too_long_a_name_is_cut():
     for title in "x" * 300, "é" * 150, "a/b " * 70:
         for number in 1, 12:
             made = name("{title} ({preset}).{ext}", number=number, title=title)
@@ -110,7 +110,7 @@ def test_of_a_name_that_is_too_long_the_longest_field_is_cut():
         ("name}.{ext}", ""),
     ],
 )
-def test_templates_that_cannot_work(template, why):
+def test_impossible_templates_are_refused(template, why):
     with pytest.raises(ValueError, match="name ") as caught:
         Template(template)
     assert why in str(caught.value)
@@ -120,7 +120,7 @@ def test_templates_that_cannot_work(template, why):
 
 @given(st.fixed_dictionaries({field: text for field in FIELDS if field != "ext"}), st.integers(1, 99))
 @example(dict.fromkeys(FIELDS, "../.."), 1)
-def test_no_value_leads_out_of_the_folder_or_makes_a_name_that_some_disk_refuses(values, number):
+def test_no_value_leaves_the_folder_or_makes_a_name_that_a_disk_refuses(values, number):
     for template in ["{folder}/{name}/{stem}.{ext}", "{artist}/{album}/{track} {title}.{ext}", "{title}{preset}.{ext}"]:
         path = Template(template).name({**values, "ext": "wav"}, number)
         assert path.endswith(".wav")
@@ -129,12 +129,12 @@ def test_no_value_leads_out_of_the_folder_or_makes_a_name_that_some_disk_refuses
 
 
 @given(text)
-def test_a_safe_name_is_left_alone(value):
+def test_a_safe_name_is_not_changed(value):
     assert safe_name(safe_name(value)) == safe_name(value)
 
 
 @pytest.mark.parametrize("plain", ["T.N.T", "Déjà vu", "日本語", "01 - Song (live) [2003]", "👩\u200d🎤", "a'b & c; d"])
-def test_ordinary_names_stay_as_they_are(plain):
+def test_ordinary_names_are_not_changed(plain):
     assert safe_name(plain) == plain
 
 

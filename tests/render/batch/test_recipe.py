@@ -1,4 +1,4 @@
-"""A recipe gives the arguments of a batch; what is wrong in it is said in one line."""
+"""A recipe gives the arguments of a batch; mistakes in it are one line."""
 
 import inspect
 import re
@@ -92,7 +92,7 @@ def test_every_argument_can_be_in_a_recipe():
     assert keys == arguments - {"overrides", "dry_run", "watcher"}
 
 
-def test_an_empty_recipe_says_nothing(write):
+def test_an_empty_recipe_sets_nothing(write):
     assert load_recipe(write("# later\n")) == {}
 
 
@@ -120,7 +120,7 @@ def test_an_empty_recipe_says_nothing(write):
         ("jobs = 1\njobs = 2", "is not valid TOML"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(write, text, says):
+def test_mistakes_are_one_line(write, text, says):
     path = write(text)
     with pytest.raises(ValueError, match=r"night\.toml") as caught:
         load_recipe(path)
@@ -139,7 +139,7 @@ def test_a_recipe_that_cannot_be_read(tmp_path):
 
 @pytest.fixture
 def chosen(tiny_live_model):
-    """(places, overrides, choices) -> the settings of each song."""
+    """Return a function: (places, overrides, choices) -> the settings of each song."""
     model = load_model(tiny_live_model)
 
     def chosen(places, overrides, **choices):
@@ -149,7 +149,7 @@ def chosen(tiny_live_model):
     return chosen
 
 
-def test_later_overrides_count_more_and_faders_are_joined(chosen):
+def test_later_overrides_win_and_faders_are_merged(chosen):
     overrides = [
         {"match": "live/*", "gains_db": {"drums": -6}},
         {"match": "02*", "gains_db": {"drums": -9}, "loudness": -14},
@@ -165,7 +165,7 @@ def test_later_overrides_count_more_and_faders_are_joined(chosen):
     assert [one["loudness"] for one in (first, second, third, fourth)] == [None, -14, None, None]
 
 
-def test_the_later_one_of_bitrate_and_quality_counts(tiny_live_model):
+def test_the_later_of_bitrate_and_quality_wins(tiny_live_model):
     model = load_model(tiny_live_model)
     overrides = [{"match": "*.mp3", "bitrate": 128}, {"match": "b.mp3", "encoding_quality": 4}]
     places = ["a.mp3", "b.mp3", "c.opus", "d.flac"]
@@ -217,7 +217,7 @@ def test_a_match_is_a_glob_of_a_path_or_its_end(chosen, match, fits):
         ({"match": "*", "name": "{nmae}.{ext}"}, "unknown field {nmae}"),
     ],
 )
-def test_overrides_that_cannot_work(chosen, override, says):
+def test_impossible_overrides_are_refused(chosen, override, says):
     with pytest.raises(ValueError, match=re.escape(says)):
         chosen(["song.flac"], [override])
 
@@ -240,6 +240,6 @@ def test_brackets_in_a_match(chosen):
 
     for match in "01 song [abc123].flac", "[0-9]? song [abc123].flac", "Live [2019]/*", "*[[]abc123].flac", "*[[]*":
         assert fits(match) == [0]
-    assert fits("01 song [ab].flac") == [1], "a set, where nothing is called so"
+    assert fits("01 song [ab].flac") == [1], "a set, if no path has this name"
     with pytest.raises(ValueError, match=r"matches no song .of 3.; .*write \[\[\] for a bracket"):
         fits("01 song [xyz].flac")

@@ -1,4 +1,4 @@
-"""Whatever ends a batch, at any moment, the next run finishes it: nothing lost, doubled or half-written."""
+"""The next run finishes a batch that ended for any reason at any time: nothing lost, doubled or half-written."""
 
 import json
 import os
@@ -37,7 +37,7 @@ except KeyboardInterrupt:
 
 @pytest.fixture
 def start(tmp_path, monkeypatch, make_song, tiny_live_model):
-    """Starts a batch of eight songs in a process: (job, jobs) -> Popen. All processes are killed in the end."""
+    """Return a function that starts a batch of eight songs in a process: (job, jobs) -> Popen. Kill all at the end."""
     monkeypatch.chdir(tmp_path)
     for number in range(SONGS):
         make_song(f"in/{number}.wav", frames=200_000 + number, num_channels=2)
@@ -73,7 +73,7 @@ def outputs():
 
 
 def check_all_is_done(job):
-    """Every song once, whole, and nothing else."""
+    """Check that every song is there once and whole, and nothing else."""
     stems = ["vocals", "drums", "bass", "other"]
     names = [
         [f"out/{n} (no vocals).wav"] if job == "remix" else [f"out/{n}/{stem}.wav" for stem in stems]
@@ -110,14 +110,14 @@ def test_killed_at_random_times(start, job, jobs):
     process = start(job, jobs)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
-    assert out.startswith(f"planned {SONGS - len(done)}\n"), "what was done is not done again"
+    assert out.startswith(f"planned {SONGS - len(done)}\n"), "finished songs are not rendered again"
     assert out.count(" done ") == SONGS - len(done)
     check_all_is_done(job)
     lines = [line["song"] for line in journal() if line["outcome"] == "done"]
     assert len(lines) == len(set(lines)) == SONGS
 
 
-def test_workers_do_not_outlive_a_killed_run(start):
+def test_workers_end_with_a_killed_run(start):
     process = start("remix", 2)
     while process.stdout.readline() != "working\n":
         pass

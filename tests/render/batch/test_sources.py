@@ -1,4 +1,4 @@
-"""Which songs files, folders, globs, playlists and URLs name."""
+"""Songs named by files, folders, globs, playlists and URLs."""
 
 import os
 import zipfile
@@ -12,14 +12,14 @@ OUTPUT = "/nowhere/out"
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty folder to be in, and to fill."""
+    """Work in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def music(here):
-    """A tree of songs and of what is none."""
+    """Make a folder of songs and other files."""
     names = [
         "music/10.flac", "music/2.FLAC", "music/b/song.mp3", "music/B side/1.wav", "music/b/.hidden.wav",
         "music/.trash/old.wav", "music/cover.jpg", "music/b/notes.txt",
@@ -38,7 +38,7 @@ def left_out(*arguments, output=OUTPUT):
     return find_songs(arguments, output)[1].lines()
 
 
-def test_a_folder_is_its_songs_below_it_as_people_sort_them(music):
+def test_a_folder_gives_all_songs_below_it_in_natural_order(music):
     assert named("music") == [
         ("music/2.FLAC", ""),
         ("music/10.flac", ""),
@@ -48,7 +48,7 @@ def test_a_folder_is_its_songs_below_it_as_people_sort_them(music):
     assert named("music/b/") == [("music/b/song.mp3", "")]
 
 
-def test_a_glob_mirrors_what_is_below_its_first_wildcard(music):
+def test_a_glob_mirrors_the_folders_below_its_first_wildcard(music):
     assert named("music/**/*.mp3") == [("music/b/song.mp3", "b")]
     assert named("mus*/**/*.wav") == [("music/B side/1.wav", "music/B side")]
     assert named(str(music / "?.FLAC")) == [(str(music / "2.FLAC"), "")]
@@ -60,7 +60,7 @@ def test_folders_that_a_glob_matches_are_entered(music):
     assert named("music/[bB]*") == [("music/B side/1.wav", "B side"), ("music/b/song.mp3", "b")]
 
 
-def test_a_file_is_taken_whatever_it_is_called(here):
+def test_a_file_is_taken_whatever_its_suffix(here):
     for name in ["song", "[live] *.flac", "-o.wav", "notes.txt"]:
         (here / name).touch()
         assert named(name) == [(name, "")]
@@ -98,17 +98,19 @@ def test_a_glob_does_not_go_round_in_links(music):
     assert len(named("**")) == 4
 
 
-def test_outputs_of_an_earlier_run_are_no_songs(music):
+def test_outputs_of_an_earlier_run_are_not_songs(music):
     (music / "out" / "b").mkdir(parents=True)
     (music / "out" / "b" / "song.mp3").touch()
     for argument in ["music", "music/**/*.mp3"]:
         assert not [place for place, _ in named(argument, output="music/out") if "out" in place]
-    assert named("music/out/b/song.mp3", output="music/out") == [("music/out/b/song.mp3", "")], "it was named"
+    assert named("music/out/b/song.mp3", output="music/out") == [("music/out/b/song.mp3", "")], (
+        "it was named explicitly"
+    )
     assert named("music/out/b", output="music/out") == [("music/out/b/song.mp3", "")]
     assert ("music/out/b/song.mp3", "out/b") in named("music", output="elsewhere")
 
 
-def test_in_the_folder_of_the_songs_only_what_is_ours_is_left_out(music):
+def test_in_the_folder_of_the_songs_only_our_outputs_are_left_out(music):
     ours = str(music / "10.flac")
     found, _ = find_songs(["music"], "music", lambda name: name == ours)
     assert [song.place for song in found] == ["music/2.FLAC", "music/B side/1.wav", "music/b/song.mp3"]
@@ -145,7 +147,7 @@ def test_playlists_of_other_kinds(music, here):
     assert named("list.pls") == [("music/10.flac", ""), ("music/2.FLAC", "")]
 
 
-def test_what_a_playlist_misses_is_the_failure_of_that_song(music):
+def test_a_missing_song_of_a_playlist_is_a_failure_of_that_song(music):
     (music / "list.m3u").write_text("#EXTM3U\ngone.flac\n10.flac\nb\n")
     found, _ = find_songs(["music/list.m3u"], OUTPUT)
     assert found == [
@@ -155,7 +157,7 @@ def test_what_a_playlist_misses_is_the_failure_of_that_song(music):
     ]
 
 
-def test_a_playlist_that_is_not_there():
+def test_a_missing_playlist():
     with pytest.raises(OSError, match=r"playlist .*gone\.m3u cannot be read: No such file"):
         named("gone.m3u")
 
@@ -195,7 +197,7 @@ def test_a_url_that_names_nothing(memory, url):
     assert str(caught.value).startswith(url)
 
 
-def test_names_that_are_no_text(here):
+def test_names_that_are_not_text(here):
     name = os.fsdecode(b"caf\xe9.wav")
     Path(name).touch()
     assert named(".") == [(f"./{name}", "")]
@@ -207,7 +209,7 @@ def touch(*names):
         Path(name).touch()
 
 
-def test_brackets_in_names_are_brackets_where_something_is_called_so(here):
+def test_brackets_are_literal_if_a_path_has_this_name(here):
     touch("Album [2019]/1 [live].flac", "Album [2019]/2.flac", "Album 2/3.flac", "more/Album [2019]/4.flac")
     assert named("Album [2019]/*.flac") == [("Album [2019]/1 [live].flac", ""), ("Album [2019]/2.flac", "")]
     assert named("Album [2019]") == named("Album [2019]/") == named("Album [2019]/*")
@@ -223,7 +225,7 @@ def test_brackets_in_names_are_brackets_where_something_is_called_so(here):
         (str(here / "Album [2019]" / "1 [live].flac"), ""),
         (str(here / "Album [2019]" / "2.flac"), ""),
     ]
-    assert named("Album [12]/*.flac") == [("Album 2/3.flac", "Album 2")], "a set, where nothing is called so"
+    assert named("Album [12]/*.flac") == [("Album 2/3.flac", "Album 2")], "a set, if no path has this name"
     assert named("Album [[]2019]/2.flac") == [("Album [2019]/2.flac", "Album [2019]")]
     with pytest.raises(ValueError, match=r"Album \[1999\]/\*\.flac: no song found; .*write \[\[\] for a bracket"):
         named("Album [1999]/*.flac")
@@ -240,7 +242,7 @@ def test_brackets_at_a_url(memory):
     assert named("memory:///Album ?/3.flac") == [("memory:///Album 2/3.flac", "Album 2")]
 
 
-def test_what_a_folder_holds_besides_songs_is_counted(music):
+def test_other_files_in_a_folder_are_counted(music):
     touch("music/a.MP4", "music/b/b.webm", "music/b/c.mp4", "music/README", "music/mix.Stem.MP4", "music/._2.FLAC")
     assert "music/mix.Stem.MP4" in [place for place, _ in named("music")]
     (line,) = left_out("music", "music/b")
@@ -256,7 +258,7 @@ def test_what_a_folder_holds_besides_songs_is_counted(music):
     assert left_out("many")[0].endswith(".x5, 4 others")
 
 
-def test_what_is_asked_for_by_suffix_is_taken(music):
+def test_files_requested_by_suffix_are_taken(music):
     touch("music/a.MP4", "music/b/c.mp4", "music/c.mp3", "music/d.mp4/e.txt", "music/d.mp4/f.wav")
     assert named("music/**/*.mp4") == [("music/b/c.mp4", "b"), ("music/d.mp4/f.wav", "d.mp4")]
     assert [place for place, _ in named("music/*.[mM][pP][34]")] == ["music/a.MP4", "music/c.mp3", "music/d.mp4/f.wav"]
@@ -266,7 +268,7 @@ def test_what_is_asked_for_by_suffix_is_taken(music):
         named("music/b/c*")
 
 
-def test_playlists_are_opened_if_they_are_asked_for(music):
+def test_playlists_are_opened_if_requested(music):
     for number, name in enumerate(["10.flac", "2.FLAC"]):
         (music / f"{number} [x].m3u").write_text(f"{name}\n")
     assert named("music/*.m3u") == [("music/10.flac", ""), ("music/2.FLAC", "")]

@@ -1,4 +1,4 @@
-"""Pictures of songs: whole, self-contained, light or dark, with the numbers in them."""
+"""Pictures of songs: complete, self-contained, light or dark, with the numbers in them."""
 
 import io
 import re
@@ -19,7 +19,7 @@ EDGES = np.geomspace(40, 16000, 161)
 
 @pytest.fixture
 def inspection():
-    """A song of an awkward name: a quarter of it silent, its vocals first, then its drums."""
+    """Inspect a song with an awkward name: one quarter silent, then vocals, then drums."""
     levels = np.full((4, 400), -100, np.float32)
     levels[0, 100:200], levels[1, 200:400] = -20, -30
     wave = np.linspace(0, 0.8, 400) * (np.arange(400) >= 100)
@@ -37,7 +37,7 @@ def inspection():
 
 
 def pixels(inspection, **options):
-    """(rows, columns, red green blue), 0 to 1."""
+    """Return the pixels, (rows, columns, red green blue), 0 to 1."""
     return imread(io.BytesIO(draw_figure(inspection, ".png", **options)), "png")[..., :3]
 
 
@@ -50,14 +50,14 @@ def test_light_and_dark_are_easy_to_read(inspection):
     assert light.shape == dark.shape == (1000, 1600)
     assert np.median(light) > 0.7
     assert np.median(dark) < 0.3
-    # Title and facts, against the ground.
+    # Title and facts, against the background.
     for picture in light, dark:
         title = picture[40:70, 110:500]
         assert title.max() - title.min() > 0.7
 
 
-def test_each_stem_is_drawn_where_it_sounds(inspection):
-    """Vocals in their own colour in the second quarter, and not in the third."""
+def test_each_stem_is_drawn_at_its_time(inspection):
+    """The second quarter has the colour of vocals, the third has not."""
     image = pixels(inspection)
     hue = np.array([0xD5, 0x5E, 0x00]) / 255
     near = (abs(image - hue).max(axis=2) < 0.05)[:, 118:1346]
@@ -68,7 +68,7 @@ def test_each_stem_is_drawn_where_it_sounds(inspection):
     assert counts[3] < 500
 
 
-def test_an_svg_holds_its_text_as_text_and_nothing_from_elsewhere(inspection):
+def test_an_svg_has_its_text_as_text_and_loads_nothing(inspection):
     svg = draw_figure(inspection, ".svg").decode()
     text = " ".join(" ".join(ET.fromstring(svg).itertext()).split())
     minus = "\N{MINUS SIGN}"
@@ -117,7 +117,7 @@ def test_a_long_name_ends_within_the_picture(inspection):
 
 
 def test_silence_is_empty(inspection):
-    """The spectrogram has the colour of its ground, and no number is minus zero or inf."""
+    """The spectrogram has the background colour, and no number is minus zero or inf."""
     silence = Loud(None, -np.inf, 0)
     silent = replace(
         inspection, song=replace(silence, true_peak_db=-np.inf), stems=dict.fromkeys(inspection.stems, silence),
@@ -129,7 +129,7 @@ def test_silence_is_empty(inspection):
     assert page.count("<td>silent</td>") == 5
 
 
-def test_what_is_too_short_for_lufs_shows_its_peak(inspection):
+def test_a_song_too_short_for_lufs_shows_its_peak(inspection):
     short = replace(inspection, song=Loud(None, -0.04, 1, -0.04), stems={"vocals": Loud(None, -6, 0.003)})
     text = "".join(ET.fromstring(draw_figure(short, ".svg").decode()).itertext())
     for part in "peak 0.0 dBFS", "true peak 0.0 dBTP", "peak \N{MINUS SIGN}6.0 dBFS", "<1% of the energy":

@@ -1,4 +1,4 @@
-"""What an inspection tells of a song is so, for any length and rate, and in bounded memory."""
+"""An inspection is correct for any length and rate, in bounded memory."""
 
 import tracemalloc
 
@@ -15,7 +15,7 @@ RATE = 44100
 
 @pytest.fixture
 def write(tmp_path):
-    """A function that writes audio (channels, n) into a song."""
+    """Return a function that writes audio, (channels, n), into a song."""
 
     def write(audio, rate=RATE):
         soundfile.write(tmp_path / "song.wav", audio.T, rate, subtype="FLOAT")
@@ -25,7 +25,7 @@ def write(tmp_path):
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44100, 2), (96000, 2)])
-def test_numbers_are_those_of_the_stems(write, noise, tiny_model, rate, channels):
+def test_the_numbers_agree_with_the_stems(write, noise, tiny_model, rate, channels):
     audio = 0.3 * noise(channels, rate)
     seen = inspect_audio(write(audio, rate), tiny_model)
     stems = separate(audio, rate, tiny_model)
@@ -44,7 +44,7 @@ def test_numbers_are_those_of_the_stems(write, noise, tiny_model, rate, channels
     np.testing.assert_allclose(10 * np.log10((10 ** (seen.levels / 10)).mean(axis=1)), means, atol=0.2)
 
 
-def test_what_happens_when_is_in_its_column(write, tiny_live_model):
+def test_events_are_in_the_columns_of_their_times(write, tiny_live_model):
     """A tone of 1 kHz at half of full scale, from second 2 to 3 of 5, with a click at second 4."""
     audio = np.zeros((2, 5 * RATE), np.float32)
     audio[:, 2 * RATE : 3 * RATE] = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(RATE) / RATE)
@@ -68,7 +68,7 @@ def test_what_happens_when_is_in_its_column(write, tiny_live_model):
 
 
 def test_columns_of_long_songs_are_joined(write, tiny_live_model):
-    """Each column holds the extremes of its own time, however often columns were joined."""
+    """Each column has the extremes of its own time, however often columns were joined."""
     n = RATE * 40
     ramp = (np.arange(n) / n).astype(np.float32)
     audio = np.stack([ramp, ramp]) * np.where(np.arange(n) % 2, 1, -1)

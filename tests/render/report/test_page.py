@@ -1,4 +1,4 @@
-"""The page of a batch: it shows what the report says, whatever the names are, and stands alone in a browser."""
+"""The page of a batch shows the report, whatever the names are, and is self-contained."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ HOSTILE = """<script>alert(1)</script> &amp; "quoted" 'too' javascript:alert(1) 
 
 
 class Reader(HTMLParser):
-    """Collects what a page is made of, and checks that its tags are nested."""
+    """Collects the parts of a page, and checks that its tags are nested."""
 
     def __init__(self, text):
         super().__init__()
@@ -73,7 +73,7 @@ def make_report(*songs, took=20.0, overview=None, **settings):
 
 @pytest.fixture
 def show(tmp_path):
-    """A function that writes a report's page and reads it."""
+    """Return a function that writes a report's page and reads it."""
 
     def show(report):
         path = tmp_path / "report.html"
@@ -84,7 +84,7 @@ def show(tmp_path):
     return show
 
 
-def test_what_failed_comes_first_then_what_has_warnings(show):
+def test_failed_songs_come_first_and_then_those_with_warnings(show):
     page = show(
         make_report(
             make_song("fine.wav"),
@@ -112,7 +112,7 @@ def test_numbers_and_settings(show):
     assert "karaoke" in text
 
 
-def test_of_stems_each_file_has_its_loudness(show):
+def test_each_stem_file_has_its_loudness(show):
     outputs = tuple(f"out/{stem}.wav" for stem in STEMS)
     levels = tuple(Level(-20.0 - k, -3.0) for k in range(4))
     page = show(make_report(make_song(outputs=outputs, after=levels)))
@@ -168,7 +168,7 @@ def test_text_stays_text(text, tmp_path_factory):
 
 
 def outlines(picture):
-    """The points of each path: a list of (x, y)."""
+    """Yield the points of each path: a list of (x, y)."""
     for data in re.findall(r' d="([^"]*)"', picture):
         x = y = 0
         points = []
@@ -181,7 +181,7 @@ def outlines(picture):
 
 
 def between(points, size):
-    """y at every whole x of a line through points."""
+    """Return y at every whole x of a line through points."""
     xs, ys = zip(*sorted(points), strict=True)
     return np.interp(np.arange(size), xs, ys)
 
@@ -213,7 +213,7 @@ def test_pictures_are_small():
     assert len(draw_stems(make_overview())) < 5000
 
 
-def test_what_a_fader_did_is_said_in_decibels():
+def test_fader_changes_are_shown_in_decibels():
     overview = make_overview()
     before = np.full((4, 240), -20, np.float32)
     after = before + np.array([[-60], [3], [0], [-6]], np.float32)
@@ -257,7 +257,7 @@ def test_a_page_appears_whole_or_not_at_all(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """A function that opens a page in headless Chromium, without a network: (page, options) -> what it prints."""
+    """Return a function that opens a page in headless Chromium, without a network: (page, options) -> its output."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.skip("no Chromium on this machine")
@@ -274,7 +274,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hostile_page(tmp_path_factory):
-    """A page whose every text is hostile."""
+    """Make a page in which all text is hostile."""
     path = tmp_path_factory.mktemp("hostile") / "report.html"
     songs = [make_song(f"{k}{HOSTILE}", warnings=(HOSTILE,)) for k in range(5)]
     bad = make_song(HOSTILE, "failed", reason=HOSTILE)

@@ -1,4 +1,4 @@
-"""The common factor: never louder than full scale or the true peak allowed, never quieter than needed."""
+"""The common factor: never above full scale or the allowed true peak, never quieter than needed."""
 
 import math
 import re
@@ -13,17 +13,17 @@ PEAKS = st.floats(1e-30, 1e30)
 
 
 @given(peak=PEAKS, clips=st.booleans())
-def test_nothing_is_ever_turned_up_unasked(peak, clips):
+def test_nothing_is_turned_up_unless_asked(peak, clips):
     assert 0 < common_factor(peak, clips=clips, normalize=False) <= 1
 
 
 @given(peak=st.floats(0, 1))
-def test_what_fits_stays_as_it_is(peak):
+def test_a_level_below_full_scale_is_not_changed(peak):
     assert common_factor(peak, clips=True, normalize=False) == 1
 
 
 @given(peak=st.floats(1, 1e30, exclude_min=True))
-def test_what_would_clip_just_fits_and_two_decimals_name_the_factor(peak):
+def test_a_level_that_would_clip_is_turned_down_by_a_factor_of_two_decimals_in_db(peak):
     factor = common_factor(peak, clips=True, normalize=False)
     assert peak * factor <= FULL_SCALE * (1 + 1e-12)
     down_db = -20 * math.log10(factor)
@@ -68,7 +68,7 @@ def test_loudness_is_reached_or_the_true_peak_is_at_its_limit_and_a_warning_says
 
 
 @given(lufs=st.none() | LOUDNESS, true_peak_db=TRUE_PEAKS, wanted=st.none() | st.floats(-70, 0))
-def test_where_there_is_no_loudness_only_the_true_peak_counts(lufs, true_peak_db, wanted):
+def test_without_a_loudness_only_the_true_peak_counts(lufs, true_peak_db, wanted):
     if lufs is not None and wanted is not None:
         wanted = None
     factor, warning = loudness_factor(Level(lufs, true_peak_db, true_peak_db), wanted)
@@ -77,17 +77,17 @@ def test_where_there_is_no_loudness_only_the_true_peak_counts(lufs, true_peak_db
     assert "silence" in warning
 
 
-def test_silence_stays_as_it_is():
+def test_silence_is_not_changed():
     assert loudness_factor(Level(None, None), -14.0)[0] == 1
 
 
 @pytest.mark.parametrize("loudness", [None, "match", -70, -14.5, 0])
-def test_loudness_to_ask_for(loudness):
+def test_valid_loudness_is_accepted(loudness):
     RemixSettings(loudness=loudness)
 
 
 @pytest.mark.parametrize("loudness", [-70.1, 0.1, 14, math.nan, math.inf, -math.inf, "", "max", "-14", True, [-14]])
-def test_other_loudness_is_refused_with_what_works(loudness):
+def test_other_loudness_is_refused_with_the_valid_range(loudness):
     with pytest.raises(ValueError, match=r'^loudness .* give LUFS from -70 to 0, such as -14, or "match"$'):
         RemixSettings(loudness=loudness)
 

@@ -1,4 +1,4 @@
-"""A remix is as loud as asked, its true peak is guarded, and what is reported is what other meters show."""
+"""A remix has the requested loudness, its true peak is limited, and reported levels agree with other meters."""
 
 import math
 import subprocess
@@ -53,7 +53,9 @@ def test_match_keeps_the_songs_loudness(make_song, tmp_path, tiny_live_model, sa
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
 @pytest.mark.parametrize("loudness", [0, "match"])
-def test_the_true_peak_is_guarded_and_what_falls_short_is_told(make_song, tmp_path, tiny_live_model, subtype, loudness):
+def test_the_true_peak_is_limited_and_a_missed_loudness_is_reported(
+    make_song, tmp_path, tiny_live_model, subtype, loudness
+):
     song, out = make_song(frames=200_000, peak=0.99, subtype=subtype), tmp_path / "out.wav"
     rendered = remix_file(song, out, {"bass": 3.0}, tiny_live_model, loudness=loudness)
     assert -1.1 < peak_db(out, finer=4) < -0.9
@@ -62,7 +64,7 @@ def test_the_true_peak_is_guarded_and_what_falls_short_is_told(make_song, tmp_pa
     assert float(warning.split(" LU short")[0].split()[-1]) == pytest.approx(wanted - lufs(out), abs=0.15)
 
 
-def test_levels_are_what_other_meters_show(song, tmp_path, tiny_model):
+def test_levels_agree_with_other_meters(song, tmp_path, tiny_model):
     rendered = remix_file(song, tmp_path / "out.wav", MIXED, tiny_model, loudness=-25.0, measure=True)
     (after,) = rendered.after
     for level, path in ((rendered.before, song), (after, tmp_path / "out.wav")):
@@ -72,7 +74,7 @@ def test_levels_are_what_other_meters_show(song, tmp_path, tiny_model):
     assert rendered.overview is not None
 
 
-def test_levels_count_what_was_turned_down(make_song, tmp_path, tiny_live_model):
+def test_levels_are_measured_after_turning_down(make_song, tmp_path, tiny_live_model):
     song, out = make_song(frames=100_000), tmp_path / "out.wav"
     (after,) = remix_file(song, out, dict.fromkeys(MIXED, 12.0), tiny_live_model, measure=True).after
     assert after.lufs == pytest.approx(lufs(out), abs=0.1)
@@ -91,7 +93,7 @@ def test_every_stem_has_its_own_level(song, tmp_path, tiny_model):
 
 @pytest.mark.parametrize(("frames", "peak"), [(200_000, 0.0), (10_000, 0.5)], ids=["silence", "a moment"])
 @pytest.mark.parametrize("loudness", [-14, "match"])
-def test_what_has_no_loudness_keeps_its_level(tmp_path, tiny_live_model, frames, peak, loudness):
+def test_audio_without_a_loudness_keeps_its_level(tmp_path, tiny_live_model, frames, peak, loudness):
     audio = peak * np.random.default_rng(0).uniform(-1, 1, (frames, 2))
     soundfile.write(tmp_path / "song.wav", audio, 44100)
     rendered = remix_file(tmp_path / "song.wav", tmp_path / "out.wav", {}, tiny_live_model, loudness=loudness)
@@ -102,7 +104,7 @@ def test_what_has_no_loudness_keeps_its_level(tmp_path, tiny_live_model, frames,
     np.testing.assert_array_equal(*(soundfile.read(tmp_path / name)[0] for name in ("song.wav", "out.wav")))
 
 
-def test_a_remix_of_nothing_left_is_told(song, tmp_path, tiny_live_model):
+def test_a_silent_remix_is_reported(song, tmp_path, tiny_live_model):
     gone = dict.fromkeys(("vocals", "drums", "bass", "other"), -80.0)
     rendered = remix_file(song, tmp_path / "out.wav", gone, tiny_live_model, loudness="match")
     assert rendered.before.lufs is not None
@@ -111,7 +113,7 @@ def test_a_remix_of_nothing_left_is_told(song, tmp_path, tiny_live_model):
     assert len(rendered.warnings) == 1
 
 
-def test_two_ways_to_set_the_level_are_one_too_many(song, tmp_path, tiny_live_model):
+def test_two_ways_to_set_the_level_exclude_each_other(song, tmp_path, tiny_live_model):
     with pytest.raises(ValueError, match="choose one"):
         remix_file(song, tmp_path / "out.wav", {}, tiny_live_model, loudness=-14, normalize=True)
     with pytest.raises(ValueError, match="LUFS"):
@@ -129,7 +131,7 @@ print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) * 1024
 
 
 def test_the_largest_model_works_in_less_than_350_megabytes(make_song, tmp_path):
-    song = make_song(frames=30 * 44100)  # five of the model's chunks: more change nothing
+    song = make_song(frames=30 * 44100)  # five of the model's chunks; more would change nothing
     done = subprocess.run(
         [sys.executable, "-c", HALF_A_MINUTE, song, tmp_path / "out.wav"], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""Outputs appear whole and together or not at all; what must not be touched is not."""
+"""Outputs appear whole and together or not at all; other files are never touched."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ from stembridge.render.song.outputs import Outputs
 
 
 class Stop(BaseException):
-    """As sudden as Ctrl-C."""
+    """An interrupt like Ctrl-C."""
 
 
 def snapshot(folder):
@@ -54,7 +54,7 @@ def test_a_stop_leaves_older_files_as_they_were(song, tmp_path, tiny_live_model,
     assert snapshot(tmp_path) == before
 
 
-def test_nothing_is_seen_before_all_is_done(song, tmp_path, tiny_live_model):
+def test_no_output_appears_before_all_are_done(song, tmp_path, tiny_live_model):
     def look(step, fraction):
         assert [path.name for path in (tmp_path / "stems").iterdir() if not path.name.startswith(".")] == []
 
@@ -62,7 +62,7 @@ def test_nothing_is_seen_before_all_is_done(song, tmp_path, tiny_live_model):
     assert len([*(tmp_path / "stems").iterdir()]) == 4
 
 
-def test_a_stop_between_two_stems_takes_the_first_back(song, tmp_path, tiny_live_model, interrupt_replace):
+def test_a_stop_between_two_stems_removes_the_first(song, tmp_path, tiny_live_model, interrupt_replace):
     before = snapshot(tmp_path)
     interrupt_replace(lambda _, target: target.name == "bass.wav")
     with pytest.raises(KeyboardInterrupt):
@@ -80,7 +80,7 @@ def test_a_stop_between_two_stems_brings_older_ones_back(song, tmp_path, tiny_li
     assert snapshot(tmp_path) == before
 
 
-def test_an_older_output_is_kept_unless_told(song, tmp_path, tiny_live_model):
+def test_an_older_output_is_kept_unless_forced(song, tmp_path, tiny_live_model):
     target = tmp_path / "out.wav"
     target.write_text("old")
     with pytest.raises(FileExistsError, match="exists already"):
@@ -90,7 +90,7 @@ def test_an_older_output_is_kept_unless_told(song, tmp_path, tiny_live_model):
     assert soundfile.info(target).frames == 200_000
 
 
-def test_one_older_stem_stops_them_all(song, tmp_path, tiny_live_model):
+def test_one_older_stem_stops_all_stems(song, tmp_path, tiny_live_model):
     (tmp_path / "bass.wav").write_text("old")
     before = snapshot(tmp_path)
     with pytest.raises(FileExistsError, match=r"bass\.wav exists already"):
@@ -108,8 +108,8 @@ def test_an_output_that_appears_meanwhile_is_kept(song, tmp_path, tiny_live_mode
 @pytest.mark.parametrize(
     ("targets", "named"), [(["out.png"], r"out\.png"), (["stems/vocals.wav", "stems/drums.wav"], "stems")]
 )
-def test_a_full_disk_is_told_with_the_name(tmp_path, targets, named):
-    """A write that fails does not say where, unlike an open that does."""
+def test_a_full_disk_is_reported_with_the_name_of_the_file(tmp_path, targets, named):
+    """The system names no file if a write fails, unlike for an open."""
     places = [tmp_path / target for target in targets]
     with (
         pytest.raises(OSError, match=f"cannot write {tmp_path}/{named}: No space left on device; make room or choose"),
@@ -120,7 +120,7 @@ def test_a_full_disk_is_told_with_the_name(tmp_path, targets, named):
 
 
 @pytest.mark.parametrize("way", ["same", "dots", "symlink", "hard link", "folder link", "relative"])
-def test_the_song_itself_is_replaced_only_if_asked(song, tmp_path, tiny_live_model, monkeypatch, way):
+def test_the_song_itself_is_replaced_only_by_force(song, tmp_path, tiny_live_model, monkeypatch, way):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "symlink.wav").symlink_to(song)
     (tmp_path / "hard.wav").hardlink_to(song)
@@ -145,7 +145,7 @@ def test_the_song_itself_is_replaced_only_if_asked(song, tmp_path, tiny_live_mod
     assert (song.read_bytes() == before) == (way == "hard link"), "other hard links keep the old song"
 
 
-def test_a_song_stays_whole_if_its_replacement_does_not_come(song, tmp_path, tiny_live_model):
+def test_a_song_stays_whole_if_its_replacement_fails(song, tmp_path, tiny_live_model):
     before = song.read_bytes()
 
     def stop(step, fraction):
@@ -162,7 +162,7 @@ def test_a_link_to_another_file_stays_and_that_file_is_written(song, tmp_path, t
     (tmp_path / "folder").mkdir()
     elsewhere, link = tmp_path / "folder" / "elsewhere", tmp_path / "out.wav"
     link.symlink_to(elsewhere)
-    remix_file(song, link, {}, tiny_live_model)  # it leads to nothing yet
+    remix_file(song, link, {}, tiny_live_model)  # its target does not exist yet
     first = elsewhere.read_bytes()
     with pytest.raises(FileExistsError, match="exists already"):
         remix_file(song, link, {"vocals": -80}, tiny_live_model)
@@ -220,7 +220,7 @@ def test_the_folder_of_a_remix_must_be_there(song, tmp_path, tiny_live_model):
     assert not (tmp_path / "new").exists()
 
 
-def test_what_a_container_cannot_hold_is_known_before_the_work(make_song, tmp_path, tiny_live_model):
+def test_audio_that_a_container_cannot_hold_is_refused_before_the_work(make_song, tmp_path, tiny_live_model):
     song = make_song(sample_rate=96_000)
     worked = []
     for target, bits in [
@@ -266,10 +266,10 @@ def test_a_rate_out_of_range_is_refused(make_song, tmp_path, tiny_live_model, sa
     assert [path.name for path in tmp_path.iterdir()] == ["song.wav"]
 
 
-# --- a folder of one's own for what is temporary
+# --- a scratch folder for temporary files
 
 
-def test_all_that_is_temporary_is_in_the_folder_for_it_which_is_made_and_stays(song, tmp_path, tiny_live_model):
+def test_temporary_files_are_in_the_scratch_folder_which_is_made_and_stays(song, tmp_path, tiny_live_model):
     scratch, seen = tmp_path / "made" / "for this", set()
 
     def look(step, fraction):
@@ -287,7 +287,7 @@ def test_all_that_is_temporary_is_in_the_folder_for_it_which_is_made_and_stays(s
     assert [*scratch.iterdir()] == []
 
 
-def test_a_stop_empties_that_folder(song, tmp_path, tiny_live_model):
+def test_a_stop_empties_the_scratch_folder(song, tmp_path, tiny_live_model):
     scratch = tmp_path / "scratch"
     for step in ("rendering", "writing"):
         with pytest.raises(Stop):
@@ -296,7 +296,7 @@ def test_a_stop_empties_that_folder(song, tmp_path, tiny_live_model):
     assert not (tmp_path / "o.wav").exists()
 
 
-def test_two_may_work_in_that_folder_at_once(song, tmp_path, tiny_live_model):
+def test_two_renders_may_share_the_scratch_folder(song, tmp_path, tiny_live_model):
     scratch, others = tmp_path / "scratch", []
 
     def look(step, fraction):
@@ -308,7 +308,7 @@ def test_two_may_work_in_that_folder_at_once(song, tmp_path, tiny_live_model):
     assert [*scratch.iterdir()] == []
 
 
-def test_that_folder_must_be_on_the_same_disk(song, tmp_path, tiny_live_model):
+def test_the_scratch_folder_must_be_on_the_same_disk(song, tmp_path, tiny_live_model):
     disks = [Path("/dev/shm"), Path("/tmp"), Path.home()]
     elsewhere = next(disk for disk in disks if disk.stat().st_dev != tmp_path.stat().st_dev)
     before = {*elsewhere.iterdir()}
@@ -317,12 +317,12 @@ def test_that_folder_must_be_on_the_same_disk(song, tmp_path, tiny_live_model):
     assert not {path for path in {*elsewhere.iterdir()} - before if path.name.startswith(".stembridge")}
 
 
-def test_a_folder_that_cannot_be_is_named(song, tmp_path, tiny_live_model):
+def test_an_impossible_folder_is_named(song, tmp_path, tiny_live_model):
     with pytest.raises(OSError, match=r"cannot write in the folder \S*song\.wav: .*; choose another"):
         remix_file(song, tmp_path / "out.wav", {}, tiny_live_model, scratch=song)
 
 
-def test_a_current_folder_that_cannot_be_written_is_called_so(song, tiny_live_model, monkeypatch):
+def test_a_current_folder_that_cannot_be_written_is_named(song, tiny_live_model, monkeypatch):
     monkeypatch.chdir("/sys")
     with pytest.raises(OSError, match=r"^cannot write in the current folder: .*; choose another folder$"):
         remix_file(song, "out.wav", {"vocals": -6}, tiny_live_model)

@@ -1,4 +1,4 @@
-"""An overview shows what is in the song, where it is in the song, whatever its length."""
+"""An overview shows the song at the right times, whatever its length."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ NAMES = ("high", "low")
 
 
 def two_stems(n, num_channels=2, seed=0):
-    """Noise, (2, channels, n), that comes and goes."""
+    """Make noise, (2, channels, n), that comes and goes."""
     audio = 0.08 * np.random.default_rng(seed).standard_normal((2, num_channels, n))
     return (audio * np.abs(np.sin(np.arange(n) / max(1, n) * 20))).astype(np.float32)
 
@@ -43,7 +43,7 @@ def decibels(power):
 
 @pytest.mark.parametrize("length", [64, 3 * 64, 8 * 64, 16 * 64, 64 * 64])
 @pytest.mark.parametrize("num_channels", [1, 2])
-def test_columns_hold_the_least_the_greatest_and_the_power_of_their_samples(length, num_channels):
+def test_columns_hold_the_minimum_maximum_and_power_of_their_samples(length, num_channels):
     stems, gains = two_stems(COLUMNS * length, num_channels), np.array([[0.5], [1.5]], np.float32)
     overview = collect(stems, gains, factor=0.8)
     for wave, levels, heard in (
@@ -59,7 +59,7 @@ def test_columns_hold_the_least_the_greatest_and_the_power_of_their_samples(leng
 
 
 @given(n=st.integers(1, 100_000), cuts=st.lists(st.integers(0, 40_000), max_size=8), skip=st.integers(0, 3000))
-def test_any_length_has_all_columns_and_loses_no_peak_however_it_is_cut(n, cuts, skip):
+def test_any_length_has_all_columns_and_loses_no_peak_for_any_block_lengths(n, cuts, skip):
     stems, gains = two_stems(n + skip, 1), np.array([[1], [0.5]], np.float32)
     overview = collect(stems, gains, cuts, skip)
     whole = collect(stems[..., skip:], gains)
@@ -86,7 +86,7 @@ def test_moving_gains_act_on_their_own_samples():
     assert (overview.before == 0.5).all()
 
 
-def test_what_clips_is_shown_at_full_scale_and_silence_at_its_floor():
+def test_clipping_is_shown_at_full_scale_and_silence_at_the_floor():
     loud = collect(np.full((2, 1, 5000), 3, np.float32), np.array([[1], [0]], np.float32))
     assert (loud.before == 1).all()
     assert (loud.stems_after[1] == -80).all()
@@ -111,7 +111,7 @@ def test_memory_does_not_grow_with_the_song():
 
 
 @given(n=st.integers(1, 50_000), seed=st.integers(0, 9), factor=st.floats(0, 2))
-def test_what_is_stored_comes_back_near_enough_and_the_second_time_exactly(n, seed, factor):
+def test_storing_is_nearly_exact_and_exact_the_second_time(n, seed, factor):
     overview = collect(two_stems(n, seed=seed), np.array([[0.5], [0]], np.float32), factor=factor)
     stored = overview.to_dict()
     again = Overview.from_dict(json.loads(json.dumps(stored)))
@@ -170,7 +170,7 @@ def test_rubbish_is_refused_in_one_line(values):
 
 
 @given(data=st.binary(max_size=4000))
-def test_no_bytes_do_more_than_raise(data):
+def test_any_bytes_are_read_or_refused(data):
     for text in (data, zlib.compress(data)):
         try:
             overview = Overview.from_dict(GOOD | {"data": base64.b64encode(text).decode()})
@@ -184,7 +184,7 @@ def test_no_bytes_do_more_than_raise(data):
 
 
 @pytest.mark.parametrize("num_channels", [1, 2])
-def test_a_remix_is_shown_where_it_is_in_the_song(tmp_path, tiny_model, num_channels):
+def test_a_remix_is_shown_at_its_time_in_the_song(tmp_path, tiny_model, num_channels):
     audio = np.zeros((COLUMNS * 512, num_channels))
     audio[100 * 512 : 120 * 512] = 0.5 * np.random.default_rng(0).uniform(-1, 1, (20 * 512, num_channels))
     soundfile.write(tmp_path / "song.wav", audio, 44100, subtype="FLOAT")
@@ -213,7 +213,7 @@ def test_without_a_move_the_song_is_shown_as_one_stem(make_song, tmp_path, tiny_
 
 
 @pytest.mark.parametrize("peak", [0.3, 5.0])
-def test_after_is_what_was_written(make_song, tmp_path, tiny_model, peak):
+def test_after_shows_the_written_file(make_song, tmp_path, tiny_model, peak):
     song = make_song(frames=COLUMNS * 512, subtype="FLOAT", peak=peak)
     ride = Automation(unit="samples").step("drums", 120 * 512, -80)
     gains_db = {"bass": 6.0, "vocals": -80.0}
@@ -237,7 +237,7 @@ def test_after_is_what_was_written(make_song, tmp_path, tiny_model, peak):
         np.testing.assert_allclose(levels, decibels(power), atol=0.1)
 
 
-def test_of_separated_stems_after_is_their_sum_each_once(make_song, tmp_path, tiny_live_model):
+def test_after_shows_the_sum_of_separated_stems_each_counted_once(make_song, tmp_path, tiny_live_model):
     song = make_song(frames=COLUMNS * 512, subtype="FLOAT", peak=0.4)
     names = ["drums", "bass", "drums"]
     rendered = separate_file(song, tmp_path / "stems", names, tiny_live_model, measure=True)
@@ -252,7 +252,7 @@ def test_of_separated_stems_after_is_their_sum_each_once(make_song, tmp_path, ti
     np.testing.assert_allclose(all_stems.after, all_stems.before, atol=1e-6)
 
 
-def test_nothing_is_measured_unasked(make_song, tmp_path, tiny_live_model):
+def test_nothing_is_measured_unless_asked(make_song, tmp_path, tiny_live_model):
     for rendered in (
         remix_file(make_song(), tmp_path / "out.wav", {}, tiny_live_model),
         separate_file(make_song(), tmp_path / "stems", model=tiny_live_model),

@@ -1,4 +1,4 @@
-"""A song goes through any processor as it goes through the engine, and what is wrong with one is said in a line."""
+"""A song is rendered by any processor as by the engine, and a faulty processor gives one line."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from stembridge.render import remix_file
 
 
 class Late:
-    """Half as loud and 1000 samples late."""
+    """A processor at half gain with a latency of 1000 samples."""
 
     latency_samples = 1000
 
@@ -58,7 +58,7 @@ def test_automation_moves_a_rack(make_song, tmp_path, tiny_live_model):
 
 
 class Broken(Late):
-    """Fails in the middle of a song."""
+    """A processor that fails in the middle of a song."""
 
     def process(self, block):
         return self._past["no key"]
@@ -85,7 +85,7 @@ class Infinite(Late):
 
 
 class Later(Late):
-    """Whose latency grows as it goes."""
+    """A processor whose latency grows."""
 
     def process(self, block):
         self.latency_samples += 1
@@ -117,7 +117,7 @@ class Half(Late):
         (StemProcessor("live", num_channels=1), {}, r"block of shape \(2, 30000\) is not \(1, n\)"),
     ],
 )
-def test_what_is_wrong_is_said_and_nothing_is_left(make_song, tmp_path, processor, gains, line):
+def test_faults_are_reported_and_no_file_is_left(make_song, tmp_path, processor, gains, line):
     song = make_song()
     before = sorted(tmp_path.iterdir())
     with pytest.raises(ValueError, match=line):

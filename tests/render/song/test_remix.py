@@ -1,4 +1,4 @@
-"""A remix has the song's length, rate, channels, format and tags, and the sound that the engine makes."""
+"""A remix has the song's length, rate, channels, format and tags, and the sound of the engine."""
 
 import math
 import tracemalloc
@@ -62,7 +62,7 @@ def test_any_length_is_kept(make_song, tmp_path, tiny_model, frames):
         ("song.ogg", None, "out.aiff", "PCM_16"),
     ],
 )
-def test_the_sample_format_is_the_songs_own(make_song, tmp_path, tiny_live_model, name, subtype, target, expected):
+def test_the_sample_format_is_that_of_the_song(make_song, tmp_path, tiny_live_model, name, subtype, target, expected):
     song = make_song(name, subtype=subtype, peak=0.4)
     remix_file(song, tmp_path / target, {}, tiny_live_model)
     after, rate, kind = read(tmp_path / target)
@@ -91,7 +91,7 @@ def test_lossy_outputs_sound_like_the_lossless(make_song, tmp_path, tiny_live_mo
 
 
 @pytest.mark.parametrize("num_channels", [1, 2])
-def test_an_opus_file_holds_the_song_at_48_khz_and_a_line_says_so(make_song, tmp_path, tiny_live_model, num_channels):
+def test_an_opus_file_has_the_song_at_48_khz_and_a_line_says_so(make_song, tmp_path, tiny_live_model, num_channels):
     song = make_song(num_channels=num_channels, peak=0.5)
     rendered = remix_file(song, tmp_path / "out.opus", {"vocals": -6}, tiny_live_model)
     assert rendered.warnings == (".opus cannot hold sound at 44100 Hz; it was resampled to 48000 Hz",)
@@ -100,7 +100,7 @@ def test_an_opus_file_holds_the_song_at_48_khz_and_a_line_says_so(make_song, tmp
 
 
 @pytest.mark.parametrize("bits", ["int16", "int24"])
-def test_a_lossless_m4a_stays_lossless_unless_it_is_to_be_smaller(make_song, tmp_path, tiny_live_model, bits):
+def test_a_lossless_m4a_stays_lossless_unless_a_bitrate_is_given(make_song, tmp_path, tiny_live_model, bits):
     song = make_song(subtype={"int16": "PCM_16", "int24": "PCM_24"}[bits])
 
     def remixed(source, target, **more):
@@ -117,7 +117,7 @@ def test_a_lossless_m4a_stays_lossless_unless_it_is_to_be_smaller(make_song, tmp
 
 @pytest.mark.parametrize("num_channels", [1, 2])
 @pytest.mark.parametrize("sample_rate", [8000, 44100, 48000])
-def test_the_sound_is_the_engines(make_song, tmp_path, tiny_model, sample_rate, num_channels):
+def test_the_sound_is_that_of_the_engine(make_song, tmp_path, tiny_model, sample_rate, num_channels):
     song = make_song(frames=70_001, sample_rate=sample_rate, num_channels=num_channels, subtype="FLOAT", peak=0.3)
     gains_db = {"vocals": -80.0, "drums": 3.0, "other": -6.0}
     remix_file(song, tmp_path / "out.wav", gains_db, tiny_model)
@@ -137,7 +137,7 @@ def test_a_step_is_heard_from_its_sample_on_and_never_before(make_song, tmp_path
     assert np.flatnonzero((still != moved).any(axis=0))[0] == k
 
 
-def test_an_automated_remix_is_the_engines(make_song, tmp_path, tiny_model):
+def test_an_automated_remix_is_that_of_the_engine(make_song, tmp_path, tiny_model):
     song = make_song(frames=70_001, subtype="FLOAT", peak=0.3)
     ride = Automation().step("vocals", 0, -80).ramp("vocals", 0.3, 1.55, 6).step("other", 1.4861, -20)
     remix_file(song, tmp_path / "out.wav", {"vocals": 3.0, "bass": -6.0}, tiny_model, automation=ride)
@@ -153,7 +153,7 @@ def test_an_automation_of_a_stem_that_the_model_lacks_writes_nothing(make_song, 
     assert list(tmp_path.iterdir()) == [song]
 
 
-def test_a_loaded_model_serves_as_well(make_song, tmp_path, tiny_live_model):
+def test_a_loaded_model_works_too(make_song, tmp_path, tiny_live_model):
     song = make_song()
     remix_file(song, tmp_path / "by path.wav", {"bass": -80.0}, tiny_live_model)
     remix_file(song, tmp_path / "loaded.wav", {"bass": -80.0}, load_model(tiny_live_model))
@@ -164,7 +164,9 @@ LOUD = {"vocals": 12.0, "drums": 12.0, "bass": 12.0, "other": 12.0}
 
 
 @pytest.mark.parametrize(("target", "bits"), [("out.wav", "int16"), ("out.wav", "int24"), ("out.flac", None)])
-def test_what_would_clip_is_turned_down_as_a_whole_and_said(make_song, tmp_path, tiny_live_model, target, bits):
+def test_a_remix_that_would_clip_is_turned_down_as_a_whole_with_a_warning(
+    make_song, tmp_path, tiny_live_model, target, bits
+):
     song = make_song()
     rendered = remix_file(song, tmp_path / target, LOUD, tiny_live_model, sample_format=bits)
     (warning,) = rendered.warnings
@@ -180,7 +182,7 @@ def test_lossy_outputs_are_turned_down_as_well(make_song, tmp_path, tiny_live_mo
     assert len(rendered.warnings) == 1
 
 
-def test_float_wav_keeps_what_is_above_full_scale(make_song, tmp_path, tiny_live_model):
+def test_float_wav_keeps_samples_above_full_scale(make_song, tmp_path, tiny_live_model):
     song = make_song(subtype="FLOAT")
     rendered = remix_file(song, tmp_path / "out.wav", LOUD, tiny_live_model)
     assert rendered.factor == 1
@@ -215,7 +217,7 @@ def test_silence_stays_silence(make_song, tmp_path, tiny_live_model):
 
 
 @pytest.mark.parametrize("target", ["out.wav", "out.flac", "out.aiff", "out.mp3", "out.ogg", "out.opus", "out.m4a"])
-def test_tags_come_along(make_song, tmp_path, tiny_live_model, target):
+def test_tags_are_copied(make_song, tmp_path, tiny_live_model, target):
     import mutagen
 
     song = make_song("song.flac")
@@ -280,7 +282,7 @@ def test_few_samples_that_would_silence_the_song_are_named(make_song, tmp_path, 
     assert "far above full scale" in rendered.warnings[0]
 
 
-def test_samples_that_are_no_numbers_are_told(make_song, tmp_path, tiny_live_model):
+def test_samples_that_are_not_numbers_are_reported(make_song, tmp_path, tiny_live_model):
     song = make_song(name="song.wav", subtype="FLOAT")
     audio, rate = soundfile.read(song, dtype="float32", always_2d=True)
     audio[10_000:] = np.nan

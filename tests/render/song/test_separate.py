@@ -1,4 +1,4 @@
-"""Separated files are the engine's stems, and sum to the song to one step a stem."""
+"""Separated files are the engine's stems, and sum to the song within one step per stem."""
 
 import itertools
 
@@ -76,7 +76,7 @@ def test_the_instrumental_is_the_song_without_vocals(make_song, tmp_path, tiny_l
     np.testing.assert_array_equal(*map(read, rendered.paths))
 
 
-def test_a_model_without_vocals_has_no_instrumental_and_a_stem_of_that_name_is_itself():
+def test_a_model_without_vocals_has_no_instrumental_unless_it_is_a_stem():
     assert stem_parts(("vocals", "instrumental"), ["instrumental"]) == {"instrumental": [1]}
     with pytest.raises(
         ValueError, match=r"unknown stem 'instrumental'; the stems are drums, other, no_drums, no_other$"
@@ -125,7 +125,7 @@ def test_normalize_is_one_factor_too(make_song, tmp_path, tiny_live_model):
 
 
 @pytest.mark.parametrize("names", [["voice"], ["no_voice"], ["vocals", "no_"], [""], [], ["../vocals"]])
-def test_an_unknown_stem_is_refused_with_the_names_there_are(make_song, tmp_path, tiny_live_model, names):
+def test_an_unknown_stem_is_refused_with_the_known_names(make_song, tmp_path, tiny_live_model, names):
     song = make_song()
     with pytest.raises(ValueError, match="vocals, drums, bass, other, no_vocals"):
         separate_file(song, tmp_path / "stems", names, tiny_live_model)

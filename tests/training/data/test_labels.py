@@ -1,4 +1,4 @@
-"""A teacher labels songs once, in stretches, and only what it is sure of is taught."""
+"""A teacher labels songs once, in stretches, and only reliable labels are taught."""
 
 import shutil
 
@@ -16,13 +16,13 @@ RATE = 44100
 
 @pytest.fixture
 def teacher(make_teacher):
-    """Gives vocals half of the mix, and the other stems a sixth each."""
+    """Make a teacher that gives vocals half of the mix, and the other stems a sixth each."""
     return load_model(make_teacher(0.5, 1 / 6, 1 / 6))
 
 
 @pytest.fixture
 def write(tmp_path):
-    """A function that writes a song of noise, changed by a function of its samples, and returns it as found."""
+    """Return a function that writes a song of noise, changed by a function of its samples, and finds it."""
 
     def write(seconds, change=lambda audio: None, name="song"):
         audio = 0.1 * np.random.default_rng(0).standard_normal((2, round(seconds * RATE)))
@@ -39,7 +39,7 @@ def label(song, teacher, folder, **whole):
     return labels, [*labels.label(song, **whole)]
 
 
-def test_labels_are_the_teachers_stems_and_sum_to_the_mix(write, teacher, tmp_path):
+def test_labels_are_the_stems_of_the_teacher_and_sum_to_the_mix(write, teacher, tmp_path):
     song = write(8)
     labels, done = label(song, teacher, tmp_path / "cache")
     assert len(done) == 1
@@ -84,11 +84,11 @@ def test_nothing_is_labelled_twice(write, teacher, tmp_path, make_teacher, monke
     assert len(label(song, other, tmp_path / "cache")[1]) == 1
 
 
-def test_a_label_without_its_facts_is_made_anew(write, teacher, tmp_path):
+def test_a_label_without_its_facts_is_made_again(write, teacher, tmp_path):
     song = write(6)
     labels, _ = label(song, teacher, tmp_path / "cache")
     (facts,) = (tmp_path / "cache").glob("*.json")
-    facts.unlink()  # as if a kill had come between
+    facts.unlink()  # as after a kill between the two writes
     assert labels.passages(song, 0) is None
     assert len(label(song, teacher, tmp_path / "cache")[1]) == 1
 
@@ -107,8 +107,8 @@ def test_clipped_and_silent_seconds_are_left_out(write, teacher, tmp_path):
     assert np.abs(first.stems["vocals"].T / 32767 - 0.5 * mix[:, 3 * RATE : 10 * RATE]).max() < 2e-3
 
 
-def test_where_two_grids_of_chunks_disagree_nothing_is_taught(write, make_model, tmp_path):
-    """Its masks rise from the start of a chunk to its end, so that they depend on where chunks begin."""
+def test_parts_where_two_chunk_grids_disagree_are_not_taught(write, make_model, tmp_path):
+    """The teacher's masks rise within each chunk, so that they depend on where chunks begin."""
     ramp = """
         zero = Constant <value_int = 0> ()
         ones = Exp (silent)
@@ -143,13 +143,13 @@ def test_stems_beyond_full_scale_keep_their_balance(write, make_teacher, tmp_pat
     assert 20 * np.log10(rms["vocals"]) == pytest.approx(passage.levels_db["vocals"], abs=0.01)
 
 
-def test_a_teacher_of_other_stems_is_refused(make_model, tmp_path):
+def test_a_teacher_with_other_stems_is_refused(make_model, tmp_path):
     model = load_model(make_model("masks = Identity (silent)", name="halves", stems=["vocals", "rest"]))
     with pytest.raises(DataError, match=r"model halves gives vocals, rest, but not drums; choose a teacher that gives"):
         Labels(model, tmp_path / "cache")
 
 
-def test_stems_that_are_not_known_belong_to_other(write, make_model, tmp_path):
+def test_unknown_stems_belong_to_other(write, make_model, tmp_path):
     body = """
         some = Constant <value_float = 0.2> ()
         mask = Add (silent, some)

@@ -1,4 +1,4 @@
-"""Mixes respect what material lacks, are seeded, and every change to them does what it says."""
+"""Mixes allow for missing stems, are seeded, and every augmentation works as named."""
 
 import numpy as np
 import pytest
@@ -33,14 +33,14 @@ def test_batches_are_seeded(songs_folder, tmp_path):
     assert (one.responses(4, 100) == two.responses(4, 100)).all()
 
 
-def test_missing_stems_are_never_silence_in_an_own_mix(songs_folder, tmp_path):
+def test_missing_stems_are_never_silence_in_a_songs_own_mix(songs_folder, tmp_path):
     data = dataset(songs_folder, tmp_path, own_mix=1.0)
     assert len(data.complete) == 4
     # Every stem of every own mix sounds, so the song that has only drums and bass was not taken.
     assert (data.batch(40).abs().amax(dim=(2, 3)) > 0).all()
 
 
-def test_a_songs_own_mix_changes_speed_as_a_whole_and_strangers_do_not(songs_folder, tmp_path):
+def test_a_songs_own_mix_changes_speed_as_a_whole_and_random_mixes_do_not(songs_folder, tmp_path):
     data = dataset(songs_folder, tmp_path, speed_change=1.0, missing_stem=0.0, second_take=0.0)
     own, strangers = ([take(1) for _ in range(8)] for take in (data._own, data._strangers))
     for takes in map(list, own):
@@ -51,7 +51,7 @@ def test_a_songs_own_mix_changes_speed_as_a_whole_and_strangers_do_not(songs_fol
     assert all(len({take.samples for take in takes}) > 1 for takes in strangers)
 
 
-def test_takes_sound_at_their_speed_as_loud_as_they_should_and_add_up(tmp_path):
+def test_takes_have_their_speed_and_level_and_add_up(tmp_path):
     (tmp_path / "songs" / "a").mkdir(parents=True)
     for stem in ("vocals", "drums", "bass", "other"):
         soundfile.write(tmp_path / "songs" / "a" / f"{stem}.wav", 0.4 * tone(441, 2 * RATE).numpy(), RATE)
@@ -88,13 +88,13 @@ def test_a_song_of_one_stem_serves_random_mixes(tmp_path, make):
     assert len(dataset(tmp_path / "songs", tmp_path).pools["other"]) == 1
 
 
-def test_a_stem_nobody_has_is_named(tmp_path, make):
+def test_a_stem_that_no_song_has_is_named(tmp_path, make):
     make.song(tmp_path / "songs" / "a", 1, stems=("drums", "bass", "vocals"))
     with pytest.raises(DataError, match="other"):
         dataset(tmp_path / "songs", tmp_path)
 
 
-def test_chances_do_what_they_say(songs_folder, tmp_path):
+def test_probabilities_work_as_named(songs_folder, tmp_path):
     mono = dataset(songs_folder, tmp_path, mono=1.0).batch(4)
     assert (mono[:, :, 0] == mono[:, :, 1]).all()
     silent = dataset(songs_folder, tmp_path, own_mix=0.0, missing_stem=1.0, second_take=0.0).batch(4)
@@ -110,7 +110,7 @@ def test_chances_do_what_they_say(songs_folder, tmp_path):
 
 
 def passage(**levels_db):
-    """What a teacher says: a constant in each stem, as loud as the levels; stems without a level are faint."""
+    """Make a teacher's passage: a constant in each stem at its level; stems without a level are faint."""
     levels = dict.fromkeys(STEMS, -60.0) | levels_db
     stems = {stem: np.full((RATE, 2), round(32767 * 10 ** (level / 20)), np.int16) for stem, level in levels.items()}
     return Passage(stems, levels_db)
@@ -150,7 +150,7 @@ def test_the_share_of_labelled_stems_can_be_set(songs_folder, tmp_path, share):
         assert sum(labelled) / len(labelled) == pytest.approx(share, abs=0.15 if 0 < share < 1 else 0)
 
 
-def test_labels_that_come_later_are_mixed_too(songs_folder, tmp_path):
+def test_labels_added_later_are_mixed_too(songs_folder, tmp_path):
     data = labelled_dataset(songs_folder, tmp_path, [], 1.0)
     assert not any(data.labelled.values())
     data.add([passage(bass=-20.0)])
@@ -159,7 +159,7 @@ def test_labels_that_come_later_are_mixed_too(songs_folder, tmp_path):
 
 
 @pytest.mark.parametrize("change", ["saturation", "reverb", "limiter"])
-def test_changes_happen_when_asked_for(songs_folder, tmp_path, change):
+def test_augmentations_happen_when_requested(songs_folder, tmp_path, change):
     plain = dataset(songs_folder, tmp_path, silent_end=0.0).batch(4)
     changed = dataset(songs_folder, tmp_path, silent_end=0.0, **{change: 1.0}).batch(4)
     assert changed.shape == plain.shape
@@ -171,7 +171,7 @@ def tone(hertz, n, rate=RATE):
     return torch.sin(2 * torch.pi * hertz * torch.arange(n) / rate)
 
 
-def test_smooth_lengths_are_near_and_quick():
+def test_smooth_lengths_are_close_and_have_small_factors():
     for n in (11025, 22050, 132300, 264600, 300000):
         length = smooth_length(n)
         assert length % 2 == 0
@@ -188,7 +188,7 @@ def test_resampled_audio_is_higher_or_lower(n):
     assert torch.allclose(torch.fft.irfft(resampled_spectrum(audio, n), n), tone(50, n, n), atol=1e-4)
 
 
-def test_places_are_matrices_of_left_and_right():
+def test_pan_matrices_act_on_left_and_right():
     stems = torch.randn(3, 4, 2, 100)
     swap = torch.tensor([[0.0, 1.0], [1.0, 0.0]]).expand(3, 4, 2, 2)
     assert torch.equal(panned(stems, swap), stems.flip(2))
@@ -204,7 +204,7 @@ def test_saturated_stems_are_denser_and_no_louder_at_their_peaks():
     assert torch.isfinite(saturated(torch.zeros(1, 2, 10), torch.tensor([3.0]))).all()
 
 
-def test_a_room_answers_after_the_sound_and_dies_away():
+def test_a_room_sounds_after_the_source_and_decays():
     click = torch.zeros(1, 2, RATE)
     click[..., 1000] = 1
     noise = torch.randn(1, 2, RATE // 2, generator=torch.Generator().manual_seed(0))

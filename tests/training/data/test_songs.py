@@ -1,4 +1,4 @@
-"""Training material is found, decoded once, and mixed in a way that respects what it lacks."""
+"""Training material is found, decoded once, and split so that validation songs are never trained on."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_a_loud_song_is_kept_in_balance(tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_samples_that_are_no_numbers_are_refused(tmp_path, value):
+def test_samples_that_are_not_numbers_are_refused(tmp_path, value):
     (tmp_path / "s").mkdir()
     audio = np.zeros(1000)
     audio[500] = value
@@ -94,7 +94,7 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path, value):
     assert not [*(tmp_path / "cache").iterdir()]
 
 
-def test_links_are_followed_but_not_round_and_round(tmp_path, make):
+def test_links_are_followed_but_not_in_circles(tmp_path, make):
     make.song(tmp_path / "elsewhere" / "a", 1, seconds=0.1)
     (tmp_path / "songs").mkdir()
     (tmp_path / "songs" / "linked").symlink_to(tmp_path / "elsewhere")
@@ -130,7 +130,7 @@ def test_validation_songs_are_never_trained_on(tmp_path, make):
 
 @pytest.mark.parametrize("place", ["{}/stems", "{}/vocals", "hq/{}"])
 @pytest.mark.parametrize("change", [str, str.lower, str.upper])
-def test_nor_under_other_names(tmp_path, make, place, change):
+def test_validation_songs_under_other_names_are_never_trained_on(tmp_path, make, place, change):
     name = change("Leaf - Summerghost")
     if place.endswith("vocals"):  # a file alone, which looks like a solo voice
         make.song(tmp_path / place.format(name), 1, 0.1, ("vocals",))
@@ -143,7 +143,7 @@ def test_nor_under_other_names(tmp_path, make, place, change):
     assert sorted(song.name for song in training + held_out) == ["other 0", "other 1", "other 2"]
 
 
-def test_nor_behind_links_or_from_within(tmp_path, make, monkeypatch):
+def test_validation_songs_behind_links_or_in_the_working_folder_are_never_trained_on(tmp_path, make, monkeypatch):
     song = make.song(tmp_path / "hq" / "Leaf - Summerghost", 1, seconds=0.1)
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "mine").symlink_to(song)
@@ -162,7 +162,7 @@ def test_a_cache_that_is_a_file_is_refused(tmp_path):
         StemCache(tmp_path / "notes.txt")
 
 
-def test_what_is_held_out_is_not_trained_on_in_another_form(tmp_path, make):
+def test_held_out_songs_are_not_trained_on_in_another_form(tmp_path, make):
     for number in range(3):
         make.song(tmp_path / "hq" / f"song {number}", number, seconds=0.1)
         make.musdb(tmp_path / "mp4" / f"Song {number}.stem.mp4", number, 0.1)

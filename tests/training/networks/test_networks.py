@@ -1,4 +1,4 @@
-"""What a network sees, how it is judged, and that the engine runs exactly what PyTorch trained."""
+"""The input of networks, their losses, and exported networks that sound in the engine as in PyTorch."""
 
 import json
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_training_and_engine_share_one_transform(kind):
 
 
 @pytest.mark.parametrize("kind", RECIPES)
-def test_what_was_analysed_can_be_heard_again(kind):
+def test_resynthesis_restores_the_audio(kind):
     grid = RECIPES[kind].grid
     audio = torch.from_numpy(noise(3, 2, 40 * grid.hop))
     again = waveforms(spectra(audio, grid), grid)
@@ -102,10 +102,10 @@ def test_features_do_not_depend_on_level(tiny_recipe):
 
 
 @pytest.mark.parametrize("spatial", [False, True])
-def test_error_is_that_of_the_masked_spectrum(tiny_recipe, spatial):
+def test_the_error_is_that_of_the_masked_spectrum(tiny_recipe, spatial):
     tiny_recipe = replace(tiny_recipe, spatial=spatial)
     stems = torch.from_numpy(noise(2, 4, 2, 8000))
-    stems[:, :, 1] += torch.tensor([1.0, -0.7, 0.3, 0.0]).reshape(1, 4, 1) * stems[:, :, 0]  # from places of their own
+    stems[:, :, 1] += torch.tensor([1.0, -0.7, 0.3, 0.0]).reshape(1, 4, 1) * stems[:, :, 0]  # from different positions
     responses = torch.rand(2, 4, tiny_recipe.grid.bins, generator=torch.Generator().manual_seed(0))
     batch = example(stems, responses, tiny_recipe)
     logits = torch.randn(*batch.match.shape, generator=torch.Generator().manual_seed(1))
@@ -119,7 +119,7 @@ def test_error_is_that_of_the_masked_spectrum(tiny_recipe, spatial):
 
 
 def test_perfect_masks_have_less_error_than_any_other(tiny_recipe):
-    """Stems that do not overlap in frequency can be had whole, and the loss says so."""
+    """Stems that do not overlap in frequency can be separated perfectly, and the loss shows it."""
     t = torch.arange(12000) / 44100
     tones = [torch.sin(2 * torch.pi * f * t) for f in (100.0, 600.0, 2500.0, 9000.0)]
     stems = torch.stack([torch.stack([tone, tone]) for tone in tones]).unsqueeze(0)
@@ -130,7 +130,7 @@ def test_perfect_masks_have_less_error_than_any_other(tiny_recipe):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss_falls_as_masks_come_nearer_the_ideal(loss, tiny_recipe):
+def test_every_loss_falls_as_masks_approach_the_ideal(loss, tiny_recipe):
     t = torch.arange(30000) / 44100
     tones = [torch.sin(2 * torch.pi * f * t) for f in (100.0, 600.0, 2500.0, 9000.0)]
     stems = torch.stack([torch.stack([tone, tone]) for tone in tones]).unsqueeze(0)
@@ -184,7 +184,7 @@ def test_causal_networks_see_no_more_of_the_future_than_they_should(family, look
         assert np.abs(before - after)[..., heard : heard + recipe.grid.hop * lookahead].max() > 1e-5
 
 
-def test_parameters_come_back_from_the_graph(any_recipe, tmp_path):
+def test_parameters_can_be_loaded_from_the_graph(any_recipe, tmp_path):
     network = rounded(randomised(any_recipe))
     export_network(network, tmp_path / "tiny.onnx", CARD)
     recipe, parameters = load_parameters(tmp_path / "tiny.onnx")
@@ -194,7 +194,7 @@ def test_parameters_come_back_from_the_graph(any_recipe, tmp_path):
         assert torch.equal(parameters[name], value), name
 
 
-def test_a_model_can_be_exported_again_with_all_that_its_card_says(any_recipe, tmp_path):
+def test_a_model_exported_again_keeps_its_card(any_recipe, tmp_path):
     export_network(randomised(any_recipe), tmp_path / "one.onnx", {**CARD, "description": "once"})
     export_again(tmp_path / "one.onnx", tmp_path / "other.onnx")
     one, other = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "other"))
@@ -212,7 +212,7 @@ def test_the_networks_that_ship_sound_like_pytorch_with_their_parameters(name):
     assert parity(network, load_model(name)) < 1e-5
 
 
-def test_a_graph_gives_no_tensor_a_shape_that_the_next_step_undoes(tiny_recipe, tmp_path):
+def test_a_graph_has_no_reshape_that_the_next_step_undoes(tiny_recipe, tmp_path):
     model = export_network(randomised(tiny_recipe), tmp_path / "tiny.onnx", CARD)
     nodes = onnx.load_model_from_string(model.graph).graph.node
     shaped = {node.output[0] for node in nodes if node.op_type in ("Reshape", "Squeeze", "Flatten")}
@@ -232,7 +232,7 @@ def test_a_mode_that_does_not_suit_a_family_is_refused(songs_folder, tmp_path):
         train_model([songs_folder], tmp_path / "a.onnx", 1, mode="streaming", family="transformer")
 
 
-def test_models_of_others_cannot_be_trained_on(tiny_live_model):
+def test_models_without_parameters_cannot_be_trained_on(tiny_live_model):
     with pytest.raises(DataError, match="recipe"):
         load_parameters(tiny_live_model)
 
@@ -249,8 +249,8 @@ def test_exported_networks_run_at_other_rates(tiny_recipe, tmp_path):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_losses_work_wherever_the_material_lies(loss, tiny_recipe):
-    """On a device without numbers, which no tensor that was left on the processor can meet."""
+def test_losses_work_on_any_device(loss, tiny_recipe):
+    """The meta device fails as soon as a tensor on the CPU is mixed in."""
     stems = torch.zeros(1, 4, 2, 16000, device="meta")
     batch = example(stems, torch.ones(1, 4, tiny_recipe.grid.bins, device="meta"), tiny_recipe)
     logits = torch.zeros(batch.match.shape, device="meta", requires_grad=True)
@@ -258,8 +258,8 @@ def test_losses_work_wherever_the_material_lies(loss, tiny_recipe):
     assert logits.grad.device.type == "meta"
 
 
-def test_the_loss_leads_downhill(tiny_recipe):
-    """Through masks and filters, its gradient says what a small step does."""
+def test_the_gradient_of_the_loss_is_right(tiny_recipe):
+    """Through masks and filters, the gradient predicts the effect of a small step."""
     stems = torch.from_numpy(noise(1, 4, 2, 12000))
     batch = example(stems, torch.ones(1, 4, tiny_recipe.grid.bins), tiny_recipe)
     logits = 0.3 * torch.randn(batch.match.shape, generator=torch.Generator().manual_seed(0))
@@ -300,7 +300,7 @@ def test_lookahead_cannot_be_given(of):
 
 
 def test_with_lookahead_a_loss_compares_each_mask_with_its_own_frame():
-    """Masks that are right for frames before give the same error as those of a network that needs no look-ahead."""
+    """Masks that are right for earlier frames give the same error as those of a network without look-ahead."""
     near = RECIPES["recurrent", "streaming"]
     far = replace(near, lookahead=5)
     stems = torch.from_numpy(noise(4, 2, 60 * near.grid.hop)).unsqueeze(0)

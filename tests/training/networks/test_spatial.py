@@ -1,4 +1,4 @@
-"""Masks that use the places of stems too."""
+"""Masks that also use the positions of stems."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ def recipe(request: pytest.FixtureRequest) -> Recipe:
 
 
 def noise(recipe: Recipe, *shape: int, seed: int = 0) -> torch.Tensor:
-    """Complex noise, (*shape, bins)."""
+    """Make complex noise, (*shape, bins)."""
     generator = torch.Generator().manual_seed(seed)
     return 0.1 * torch.randn(*shape, recipe.grid.bins, dtype=torch.complex64, generator=generator)
 
@@ -35,7 +35,7 @@ def test_masks_sum_to_one(recipe):
     assert (masks.sum(dim=2) - 1).abs().max() < 2e-3
 
 
-def test_one_channel_twice_is_masked_as_it_would_be_alone(recipe):
+def test_two_equal_channels_are_masked_like_one(recipe):
     mix = noise(recipe, 20, 1, 1).expand(-1, -1, 2, -1)
     logits = random_logits(recipe, 20)[:, :, :, :1].expand(-1, -1, -1, 2, -1)
     plain, _ = masks_from(logits, covariance(parts_of(mix)), replace(recipe, spatial=False))
@@ -43,8 +43,8 @@ def test_one_channel_twice_is_masked_as_it_would_be_alone(recipe):
     assert (difference > 1e-3).sum() <= 1  # the bin that goes with the cell below
 
 
-def test_what_comes_from_elsewhere_is_told_apart_where_masks_cannot(recipe):
-    """One stem alone, then the other from elsewhere, then both at once, where the masks know nothing."""
+def test_stems_from_different_positions_are_separated_where_masks_cannot(recipe):
+    """One stem sounds alone, then another from elsewhere, then both at once, where the masks are uniform."""
     masks = torch.full((60, 4), 1e-6)
     masks[:20, 0] = masks[20:40, 1] = 1
     masks[40:, :2] = 0.5
@@ -66,7 +66,7 @@ def test_what_comes_from_elsewhere_is_told_apart_where_masks_cannot(recipe):
     assert error_db(complex_masks(logits, mix, recipe)) < error_db(plain) - 6
 
 
-def test_level_does_not_matter(recipe):
+def test_the_level_does_not_matter(recipe):
     mix, logits = noise(recipe, 20, 1, 2), random_logits(recipe, 20)
     loud, quiet = (complex_masks(logits, gain * mix, recipe) for gain in (10, 1e-3))
     assert (loud - quiet).abs().max() < 0.02 * loud.abs().max()
@@ -82,13 +82,13 @@ def test_silence_has_finite_masks(recipe):
     assert masks.abs().max() < 100
 
 
-def test_some_frames_and_stems_are_what_they_are_among_all(recipe):
+def test_a_part_of_the_frames_and_stems_equals_the_same_part_of_all(recipe):
     mix, logits = noise(recipe, 20, 1, 2), random_logits(recipe, 20)
     some = complex_masks(logits, mix, recipe, stems=3, frames=slice(5, 12))
     assert torch.allclose(some, complex_masks(logits, mix, recipe)[5:12, :, :3], atol=1e-5)
 
 
-def test_a_streaming_network_knows_places_from_its_past_alone():
+def test_a_streaming_network_knows_positions_from_its_past_only():
     recipe = RECIPES["recurrent", "streaming"]
     mix, logits = noise(recipe, 20, 1, 2), random_logits(recipe, 20)
     whole = complex_masks(logits, mix, recipe)

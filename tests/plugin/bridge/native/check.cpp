@@ -1,4 +1,4 @@
-// What hosts do besides playing, in order and out of it.
+// Calls of hosts other than playing, in the usual order and in any other.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -12,7 +12,7 @@ namespace host {
 
 namespace {
 
-// How many child processes there are, of all threads.
+// Returns the number of child processes of all threads.
 int children() {
     int found = 0, pid;
     for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
@@ -91,7 +91,7 @@ void show_controllers(Plugin& plugin) {
             std::printf("events %s %d\n", ascii(bus.name).c_str(), bus.channelCount);
 }
 
-// What choosing programs, as the plugin's parameter "Preset", does to its parameter "Level".
+// Prints how programs (the plugin's parameter "Preset") change its parameter "Level".
 void choose_programs(const Library& library, Plugin& plugin) {
     if (!plugin.ids.count("Preset")) return;
     Handler handler;

@@ -2,31 +2,45 @@
 //
 //   host LIBRARY play INPUT OUTPUT key=value ...
 //
-// runs a bundle's library over a file of samples, in real time or as fast as it goes. INPUT and OUTPUT: float32,
-// planar, `channels` times as many samples as there are; OUTPUT has the channels of one output after the other. Keys:
-// rate (Hz), channels, out_channels (as many by default), outputs (how many are in use), block (samples), wide (1 for
-// 64-bit samples), realtime (0 or 1: how it is set up, and the mode of all blocks), slower (how many times as slowly
-// real time goes), ready (0 to begin at once, 1 to wait for the worker first), fifo (1 for real-time scheduling of the
-// thread that processes), cycle=START:END (the playhead's loop, in samples), state=FILE and save=FILE (a state to begin
-// with, and to write at the end), reactivate (1 to activate the plugin again when it says that its latency has
-// changed), and any number of mode=SAMPLE:MODE, the mode of all blocks from there on (0 realtime, 1 prefetch, 2
-// offline), playhead=SAMPLE:POSITION, where the playhead is when the block at that sample begins (-1 if it stops),
-// connect=SAMPLE:OUTPUTS, how many outputs are in use from there on, move=SAMPLE:TITLE:NORMALISED, a point in a
-// parameter's queue, and choose=SAMPLE:TITLE:NORMALISED, a value that the user sets before the block with that sample.
-// Outputs that are not in use share one buffer, as in Ardour, and with `connect` the main output is where the input is.
-// Blocks of mode 0 come at the pace of the sound. Prints "key value" lines: the latency in samples, before the first
-// block; the first sample and the length of each block that went out dry and of each that was said to be silent; what
-// the plugin shows, as "shown SAMPLE|TITLE|TEXT"; the latency whenever the plugin says that it has changed, as "changed
-// SAMPLE LATENCY"; and per call the longest time, the 99th percentile and the median (ms) and how many took longer than
-// the block lasts.
+// Runs the library of a bundle over a file of samples, in real time or as fast as possible. INPUT and OUTPUT are files
+// of float32 samples, one channel after the other; OUTPUT has the channels of one output after those of another. Keys:
+//
+//   rate                           sample rate in Hz
+//   channels, out_channels         channels of the input, and of each output (default: as many)
+//   outputs                        number of outputs in use
+//   block                          samples in a block
+//   wide                           1: 64-bit samples
+//   realtime                       1 or 0: how the plugin is set up, and the mode of all blocks
+//   slower                         factor by which real time is slowed down
+//   ready                          1: wait for the worker first; 0: begin at once
+//   fifo                           1: real-time scheduling of the thread that processes
+//   cycle=START:END                the playhead's loop, in samples
+//   state=FILE, save=FILE          a state to begin with, and a file for the state at the end
+//   reactivate                     1: activate the plugin again when it reports a change of its latency
+//   until_wet                      1: end once stdin is closed and the last second was wet
+//
+// and any number of
+//
+//   mode=SAMPLE:MODE               the mode of all blocks from there on: 0 realtime, 1 prefetch, 2 offline
+//   playhead=SAMPLE:POSITION       the playhead's position at the block that begins there; -1: it stops
+//   connect=SAMPLE:OUTPUTS         the number of outputs in use from there on
+//   move=SAMPLE:TITLE:NORMALISED   a point in the queue of a parameter
+//   choose=SAMPLE:TITLE:NORMALISED a value that the user sets before the block with that sample
+//
+// Outputs that are not in use share one buffer, as in Ardour, and with `connect` the main output uses the buffer of the
+// input. Blocks of mode 0 come at the pace of the sound. Prints lines "key value": the latency in samples before the
+// first block; first sample and length of each dry block ("dry") and of each block reported as silent ("silent"); what
+// the plugin shows ("shown SAMPLE|TITLE|TEXT"); each change of the latency that it reports ("changed SAMPLE LATENCY");
+// the number of dry blocks ("dropouts") and of samples ("played"); and for the calls the longest time, the 99th
+// percentile and the median ("longest_ms", "p99_ms", "p50_ms"), and how many took longer than the block lasts ("late").
 //
 //   host LIBRARY check
 //
-// does what hosts do besides, in order and out of it, and prints what came of it.
+// Makes calls of hosts other than playing, in the usual order and in any other, and prints the results.
 //
 //   host LIBRARY load COUNT
 //
-// activates so many instances, prints "active" once they are, and runs each until its sound is wet.
+// Activates COUNT instances, prints "active" when all are active, and runs each until its sound is wet.
 #include "host.h"
 
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-// What a VST 3 host is made of, for the tests.
+// The parts of a VST 3 host, for the tests.
 #pragma once
 
 #include <cstdint>
@@ -68,7 +68,7 @@ struct Library {
     explicit Library(const char* path);
 };
 
-// What a host says of itself.
+// A host's description of itself.
 struct Application : IHostApplication {
     std::u16string name;
     explicit Application(std::u16string named) : name(std::move(named)) {}
@@ -82,7 +82,7 @@ struct Application : IHostApplication {
     Result createInstance(const Uid&, const Uid&, void**) override { return kNotImplemented; }
 };
 
-// What a plugin gets with a block, and what it gives back.
+// The input of a plugin with a block, and its output.
 struct Block {
     int channels = 2, outputs = 1;
     float **in = nullptr, **out = nullptr;  // `out` has the channels of one output after the other
@@ -92,10 +92,10 @@ struct Block {
     ProcessContext* transport = nullptr;
     uint64_t silence = 0;  // flags, of the input and then of the first output
     bool wide = false;     // 64-bit samples
-    int in_channels = 0;   // if not as many as there are in an output
+    int in_channels = 0;   // if it differs from the channels of an output
 };
 
-// Counts what a plugin tells its host. It must not do so while it processes, in the audio thread.
+// Counts a plugin's reports to its host. It must not report while it processes, in the audio thread.
 struct Handler : IComponentHandler {
     int values_changed = 0, latency_changed = 0;
     static inline bool processing = false;
@@ -161,7 +161,7 @@ struct Plugin {
 
     Result process(Block& block);
     Result process(float** in, float** out, int channels, int size, int32_t mode);
-    // Until the worker is there, which an offline block waits for; then as if nothing had been.
+    // Waits for the worker with an offline block, and then starts the stream again.
     void wait_until_ready(int channels);
 };
 

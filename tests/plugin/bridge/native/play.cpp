@@ -72,7 +72,7 @@ class Playhead {
 public:
     explicit Playhead(const Settings& settings) : settings_(settings) {}
 
-    // Null if there is none. at: the block's first sample, and how many it has.
+    // Null without a playhead. from: the block's first sample; size: its length in samples.
     ProcessContext* at(int64_t from, int size) {
         if (settings_.playheads.empty()) return nullptr;
         auto set = settings_.playheads.find(from);
@@ -114,7 +114,7 @@ std::vector<Point> points_of(const std::vector<std::string>& moves, const Plugin
     return points;
 }
 
-// What a user sets, in the thread of the host's window.
+// Values that a user sets, in the thread of the host's window.
 void choose(Plugin& plugin, const std::vector<Point>& choices, int64_t from, int64_t to) {
     for (const Point& choice : choices)
         if (choice.sample >= from && choice.sample < to) plugin.controller->setParamNormalized(choice.id, choice.value);
@@ -235,7 +235,7 @@ int play(const Library& library, int count, char** arguments) {
         wet = plugin.dropouts() == dropouts ? wet + size : 0;
         dropouts = plugin.dropouts();
         played = from + size;
-        // The song ends early: its user has seen enough, and a second was wet.
+        // End the song early if stdin is closed and the last second was wet.
         if (settings.until_wet && static_cast<double>(wet) >= settings.rate && stdin_is_closed()) break;
     }
     plugin.processor->setProcessing(0);
