@@ -24,7 +24,7 @@ def examples():
 
 
 @pytest.mark.parametrize(("module", "text"), list(examples()))
-def test_an_example_gives_what_it_says(module, text):
+def test_an_example_gives_the_result_that_it_shows(module, text):
     names = dict(vars(importlib.import_module(module)))
     test = doctest.DocTestParser().get_doctest(text, names, module, None, None)
     ran = doctest.DocTestRunner().run(test)

@@ -69,7 +69,7 @@ def test_a_path_where_samples_are_expected_points_to_the_function_for_files(tiny
         stembridge.remix_file(audio, tmp_path / "out.wav")
 
 
-def test_a_repr_says_what_it_is(tiny_live_model):
+def test_a_repr_shows_type_and_settings(tiny_live_model):
     processor = StemProcessor(tiny_live_model, 48000, 1, {"vocals": -6})
     processor.mute("bass")
     processor.solo("drums")

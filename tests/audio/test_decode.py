@@ -188,7 +188,7 @@ CUT = (
 
 
 @pytest.mark.parametrize("kind", [*CUT, "aac"])
-def test_a_file_cut_short_renders_what_decodes(kind, make, noise, cut, offset, capfd):
+def test_the_readable_part_of_a_truncated_file_is_decoded(kind, make, noise, cut, offset, capfd):
     audio = noise(200000)
     path = cut(make(kind, audio, 48000), 0.6)
     with open_audio(path) as reader:
@@ -755,7 +755,7 @@ def test_dts_is_refused_also_in_other_files_and_after_silence(kind, make, tmp_pa
 
 def test_samples_that_look_like_dts_only_once_are_samples(noise, tmp_path):
     data = (noise(30000).T * 20000).astype("<i2").tobytes()
-    (tmp_path / "song.wav").write_bytes(_wav(b"\xfe\x7f\x01\x80" * 100 + data))  # full scale, by turns
+    (tmp_path / "song.wav").write_bytes(_wav(b"\xfe\x7f\x01\x80" * 100 + data))  # full scale, alternating
     decoded, warning = _read(tmp_path / "song.wav")
     assert decoded.shape[1] == 30100
     assert warning is None

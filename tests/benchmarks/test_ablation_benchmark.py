@@ -44,7 +44,7 @@ def test_runs_are_made_kept_and_shown(run, songs, tmp_path):
     assert "a run with other settings" in other.stderr
 
 
-def test_variants_change_what_they_say(songs, tmp_path):
+def test_variants_change_what_they_name(songs, tmp_path):
     watched = """
 import argparse, json, pathlib, sys
 import ablation, stembridge.training.train as train

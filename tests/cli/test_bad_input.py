@@ -264,7 +264,7 @@ def test_a_disk_that_is_full_at_the_very_end(desk):
 
 
 @pytest.mark.parametrize("name", ["song.wav", "song.aiff", "song.flac", "song.mp3", "song.ogg"])
-def test_a_file_cut_short_renders_what_decodes_with_one_warning(desk, name):
+def test_the_readable_part_of_a_truncated_file_is_rendered_with_one_warning(desk, name):
     song = desk.make_song(name, seconds=4)
     whole = song.read_bytes()
     song.write_bytes(whole[: 6 * len(whole) // 10])
@@ -309,7 +309,7 @@ def test_memory_that_runs_out(desk, arguments):
         ["train", "--data", "x", "--minutes", "1"],
     ],
 )
-def test_a_current_folder_that_is_gone(desk, arguments):
+def test_a_deleted_current_folder(desk, arguments):
     (desk.folder / "gone").mkdir()
     arguments = [str(desk.folder / "song.wav") if argument == "SONG" else argument for argument in arguments]
     call = f"import os, sys; os.rmdir(os.getcwd()); from stembridge.cli import main; sys.exit(main({arguments}))"

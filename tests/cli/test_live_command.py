@@ -64,7 +64,7 @@ def test_songs_and_playlists_play_one_after_another(desk):
     assert np.abs(sound - expected).max() <= 1e-6
 
 
-def test_a_signal_ends_it_and_keeps_what_was_played(desk):
+def test_a_signal_ends_it_and_keeps_the_recording(desk):
     process = desk.start(
         *("live", "-i", "none", "-o", "out.wav", "--record-moves", "take.csv", "--drums", -6),
         *("--preset", "karaoke", "--model", desk.model, *HEADLESS),

@@ -283,7 +283,7 @@ def test_a_model_put_into_the_folder_by_hand_is_found(desk, folder, tiny_live_mo
     assert desk.call("remix", desk.make_song(), "-o", "out.wav", "--model", "mine", "--vocals", "-80").returncode == 0
 
 
-def test_quality_is_what_the_card_says(desk, guest, folder):
+def test_quality_follows_the_card(desk, guest, folder):
     assert desk.call("models", "import", guest, "--stems", "speech,music").returncode == 0
     card = json.loads((folder / "my-guest.json").read_text())
     (folder / "my-guest.json").write_text(json.dumps(card | {"quality": {"fast": {"overlap": 0}}}))

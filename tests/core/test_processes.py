@@ -33,7 +33,7 @@ def test_signals_are_unblocked_after_an_error():
     assert blocked_here() == before
 
 
-def test_a_process_of_multiprocessing_outlives_ctrl_c():
+def test_a_process_of_multiprocessing_survives_ctrl_c():
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     # Not a function of this file, which the process can only import if pytest was started as `python -m pytest`.

@@ -57,7 +57,7 @@ close_session()
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Read the command line, export, and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=44100, help="of the session in Hz, if no song is given")
     parser.add_argument("--runs", type=int, default=1, help="exports")
@@ -187,7 +187,7 @@ def equals_export(home: Path, reference: Path) -> bool:
 
 
 def export(home: Path, name: str) -> np.ndarray:
-    """Return what Ardour exports from a session, (n, channels)."""
+    """Export a session with Ardour, and return the audio, (n, channels)."""
     out = home / "export.wav"
     out.unlink(missing_ok=True)
     while True:
@@ -204,7 +204,7 @@ def decibels(audio: np.ndarray) -> float:
 
 
 def run(home: Path, *command: object, timeout_s: float = TIMEOUT_S) -> str:
-    """Run a command of Ardour's, with its libraries and in its own home folder. Returns what it printed."""
+    """Run a command of Ardour's, with its libraries and in its own home folder. Returns its output."""
     environment = os.environ | FOLDERS | {"HOME": str(home), "LD_LIBRARY_PATH": str(LIBRARIES)}
     environment |= {"ARDOUR_DLL_PATH": str(LIBRARIES), "VAMP_PATH": str(LIBRARIES / "vamp")}
     environment |= {"ARDOUR_FPU_FLAGS": WITHOUT_AVX_512}

@@ -1,4 +1,4 @@
-"""Open, play and convert sessions with the plugin in Ardour, and print what came of it.
+"""Open, play and convert sessions with the plugin in Ardour, and print the results.
 
     python tests/hosts/ardour_sessions.py [--before PYTHON]
 
@@ -92,7 +92,7 @@ close_session()
 
 
 def main() -> None:
-    """Read the command line, and do it all."""
+    """Read the command line, and run all checks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", help="the Python of an environment with another version")
     options = parser.parse_args()
@@ -166,7 +166,7 @@ def told(output: str, *keys: str) -> list[str]:
 
 
 def values(output: str) -> dict[str, float]:
-    """Return the values of all parameters but what the plugin measures."""
+    """Return the values of all parameters except those that the plugin measures."""
     pairs = (line.removeprefix("value ").split("=") for line in told(output, "value"))
     return {name: float(value) for name, value in pairs if name != "Status" and "level" not in name}
 

@@ -13,13 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
-LARGEST = 1e-4  # between a value and what comes back
+LARGEST = 1e-4  # between a value and the one that is read back
 VALUES = {"Vocals": 0.68, "Drums": 0.83, "Bass mute": 1.0}  # from 0, the lowest, to 1, the highest
-IDLE_S = 2  # until the plugin has got them, or told them
+IDLE_S = 2  # until the plugin has received them, or reported them
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Read the command line, save, load and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backend", type=Path, default=Path("/usr/share/carla"), help="where carla_backend.py is")
     parser.add_argument("--library", default="/usr/lib/carla/libcarla_standalone2.so", help="Carla's host library")
@@ -67,7 +67,7 @@ def in_range(host, number: int, share: float) -> float:
 
 
 def idle(host) -> None:
-    """Let Carla go on for a while."""
+    """Let Carla run for a while."""
     until = time.monotonic() + IDLE_S
     while time.monotonic() < until:
         host.engine_idle()

@@ -59,7 +59,7 @@ class Half:
 
 
 class Children:
-    """Processes of the hosts. All hosts share a look at the system, because it takes long."""
+    """Processes of the hosts. All hosts share one scan of the system, because it is slow."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -83,11 +83,11 @@ class Ends:
     """How processes end.
 
     Attributes:
-        signal: That is sent to each.
-        children: To find the processes.
+        signal: The signal to send to each.
+        children: Finds the processes.
         most: Processes to end in a host.
         early: Share of them that are ended while they start.
-        chance: For the moments.
+        chance: Random generator for the moments.
     """
 
     signal: int
@@ -113,7 +113,7 @@ class Ends:
 
 @dataclass
 class Result:
-    """What became of a host: how many processes it lost, its longest call in ms, and what was wrong."""
+    """The result of a host: how many processes it lost, its longest call in ms, and what was wrong."""
 
     ended: int
     longest_ms: float
@@ -121,7 +121,7 @@ class Result:
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Read the command line, and run the hosts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds: dict[str, Any] = {"nargs": "+", "metavar": "KIND"}
     parser.add_argument("--signals", choices=SIGNALS, default=SIGNALS, help="KILL, STOP, or both (default)", **kinds)
@@ -224,7 +224,7 @@ def play(home: Path, number: int, song: np.ndarray, mode: str, ends: Ends) -> Re
 
 
 def find_fault(out: np.ndarray, dry: np.ndarray, longest_ms: float, mode: str) -> str:
-    """Return what is wrong with the sound that came out, or with the time that it took."""
+    """Return what is wrong with the output, or with the time that it took."""
     if longest_ms > LONGEST_CALL_MS[mode]:
         return f"a call took {longest_ms:.0f} ms"
     if not np.isfinite(out).all():

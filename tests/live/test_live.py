@@ -192,7 +192,7 @@ def test_a_recording_never_overwrites_the_song(tiny_live_model, make_song, tmp_p
 
 @pytest.mark.parametrize("links", [True, False])
 def test_a_file_that_appears_meanwhile_is_kept_unless_forced(tmp_path, monkeypatch, links):
-    if not links:  # as on a disk that has none
+    if not links:  # as on a disk without hard links
         monkeypatch.setattr(sources_sinks.os, "link", lambda *_: os.open(tmp_path / "no" / "links", os.O_RDONLY))
     (tmp_path / "out-2.wav").write_bytes(b"another")
     for overwrite, name in ((False, "out-3.wav"), (True, "out.wav")):

@@ -211,7 +211,7 @@ def test_the_position_is_reported(make_player, write):
     player.play(88200)
     song, position, length, start, end = player.memory.transport
     assert (song, length) == (0, 5)
-    assert 2 - (LATENCY + 256) / RATE <= position <= 2, "what is heard"
+    assert 2 - (LATENCY + 256) / RATE <= position <= 2, "the position of the sound that is heard"
     assert np.isnan([start, end]).all()
     player.ask("seek", 3.5)
     player.ask("loop", (3, 4))

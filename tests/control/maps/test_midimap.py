@@ -115,7 +115,7 @@ def test_fourteen_bits_are_finer_than_a_hundredth_of_a_db(make_map):
     assert max(b - a for a, b in pairwise(gains)) < 0.01
 
 
-# --- what is refused
+# --- refused input
 
 
 @pytest.mark.parametrize(

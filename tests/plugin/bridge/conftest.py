@@ -67,9 +67,9 @@ class Played:
     out: np.ndarray
     latency: int
     dry: list[tuple[int, int]]  # first sample and length of blocks that went out dry
-    silent: list[tuple[int, int]]  # and of blocks that were said to be silent
-    shown: list[tuple[int, str, str]]  # block's first sample, title and text of what the plugin shows
-    changed: list[tuple[int, int]]  # blocks before which the plugin said that its latency changed, and to what
+    silent: list[tuple[int, int]]  # and of blocks that the plugin reported as silent
+    shown: list[tuple[int, str, str]]  # a block's first sample, a parameter's title, and the text shown for it
+    changed: list[tuple[int, int]]  # blocks before which the plugin reported a new latency, and that latency
     longest_ms: float
     late: int
     stderr: str

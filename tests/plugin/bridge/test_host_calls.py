@@ -51,7 +51,7 @@ def test_calls_out_of_order_are_safe(check):
     found, stderr, _ = check()
     expected = {
         "initialized_twice": "0",
-        "without_setup": "0 1 0 0",  # accepted; passed as it was; latency; processes
+        "without_setup": "0 1 0 0",  # accepted; passed unchanged; latency; processes
         "children_set_up": "0",
         "arranged_while_active": "0",
         "no_input": "0 1",

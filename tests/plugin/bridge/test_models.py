@@ -90,7 +90,7 @@ LATER = SWITCH + 5 * 512  # the block in which the host repeats the user's chang
 @pytest.mark.parametrize(
     ("moves", "choices", "told"),
     [
-        ([SWITCH], [], []),  # the host may not be told by process()
+        ([SWITCH], [], []),  # process() must not report it to the host
         ([SWITCH], [LATER], [LATER]),
         ([SWITCH, LATER], [SWITCH], [SWITCH]),
         ([LATER], [SWITCH, LATER + 512], [SWITCH]),
@@ -301,7 +301,7 @@ def test_stems_stay_in_their_outputs_whatever_the_models_order(stem_mix, noise, 
 
 
 @pytest.mark.parametrize("model", ["live", "studio"])
-def test_a_chosen_model_sounds_as_it_does_alone(stem_mix, noise, play, tmp_path, model):
+def test_a_model_that_was_chosen_sounds_as_it_does(stem_mix, noise, play, tmp_path, model):
     descriptor, audio, path = stem_mix("live"), noise(2, 30000), tmp_path / "state"
     path.write_text(f"state\t1\nmodel\t{model}\nvalue\tvocals_db\t-80\n")
     processor = StemProcessor(model, RATE, 2, {"vocals": -80})

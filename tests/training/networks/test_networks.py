@@ -151,7 +151,7 @@ def test_exported_networks_sound_like_pytorch_through_the_real_engine(any_recipe
     network = randomised(any_recipe)
     model = export_network(network, tmp_path / "tiny.onnx", CARD)
     assert parity(rounded(network), model) < 1e-5
-    assert parity(network, model) < MAX_DIFFERENCE  # what half precision costs is not heard
+    assert parity(network, model) < MAX_DIFFERENCE  # the loss of half precision is not heard
     card = load_model(tmp_path / "tiny.onnx").card
     assert card.mode == ("streaming" if any_recipe.causal else "chunked")
     assert card.lookahead == any_recipe.lookahead
