@@ -152,10 +152,13 @@ def load_parameters(model: str | Path) -> tuple[Recipe, dict[str, Tensor]]:
 
 
 def hear_ahead(recipe: Recipe, parameters: dict[str, Tensor], lookahead: int) -> tuple[Recipe, dict[str, Tensor]]:
-    """Give a streaming network look-ahead: it starts with nearly the masks that it had, `lookahead` frames later.
+    """Return a network that streams with look-ahead, made from one without.
+
+    A streaming network starts with nearly the masks that it had, `lookahead` frames later. A chunked one keeps those
+    halves of its recurrent layers that look back, and must learn to do without the others.
 
     Args:
-        recipe: Of a streaming network without look-ahead.
+        recipe: Of a recurrent network without look-ahead.
         parameters: Its parameters.
         lookahead: In frames, at least 1.
 
@@ -163,15 +166,20 @@ def hear_ahead(recipe: Recipe, parameters: dict[str, Tensor], lookahead: int) ->
         The recipe and parameters of the network with look-ahead. The weights of the features ahead are zero.
 
     Raises:
-        DataError: The network is chunked, has look-ahead already, or belongs to a family without bands.
+        DataError: The network has look-ahead already, or belongs to another family.
     """
-    if not recipe.causal or recipe.lookahead or "encode.weight" not in parameters:
-        raise DataError("only a recurrent streaming network without look-ahead can be given one; leave --lookahead out")
+    if recipe.lookahead or recipe.family != "recurrent":
+        raise DataError("only a recurrent network without look-ahead can be given one; leave --lookahead out")
+    if not recipe.causal:
+        parameters = {name: value for name, value in parameters.items() if not name.endswith("_reverse")}
+        for name, value in parameters.items():
+            if name.endswith(("band_out.weight", "expand.weight")):  # of both directions, the one that looks back first
+                parameters[name] = value[:, : value.size(1) // 2]
     weight = parameters["encode.weight"]
     weight = torch.cat(
         [weight, torch.zeros_like(weight)], dim=1
     )  # (bands, views of the frame and of the one ahead, size)
-    return replace(recipe, lookahead=lookahead), {**parameters, "encode.weight": weight}
+    return replace(recipe, causal=True, lookahead=lookahead), {**parameters, "encode.weight": weight}
 
 
 def export_again(model: str | Path, path: Path) -> Model:
