@@ -12,7 +12,6 @@ from .complete import model_names_from
 from .options import Force, MoreFolders, OptionalDataFolders, ProviderName, check_new, is_given
 
 MAX_MINUTES = 1e6  # two years
-MAX_LOOKAHEAD_FRAMES = 23  # 145 ms with the window
 MAX_SEED = 2**32 - 1
 
 
@@ -82,9 +81,9 @@ def run_training(
         typer.Option(
             "--lookahead",
             min=0,
-            max=MAX_LOOKAHEAD_FRAMES,
             metavar="N",
-            help="Frames of 5.8 ms that a streaming network hears ahead; they add to its latency.",
+            help="Frames of 5.8 ms (23 ms with --init studio) that a streaming network hears ahead; they add to its "
+            "latency, which is at most 150 ms.",
         ),
     ] = 0,
     loss: Annotated[Loss, typer.Option("--loss", help="Loss to minimise, see `stembridge docs training`.")] = Loss.sdr,

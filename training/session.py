@@ -21,9 +21,11 @@ from .data.songs import Song, StemCache, find_mixtures, find_songs
 from .export import export_network, hear_ahead, load_parameters
 from .learner import Settings
 from .networks.make import make_network
-from .recipe import RECIPES
+from .recipe import RECIPES, Recipe
 from .teaching import LabelledSongs
 from .train import split, train_network
+
+MAX_LATENCY_S = 0.15  # of a streaming network: hosts compensate it, but meters and faders must not lag too far behind
 
 
 def train_model(
@@ -56,9 +58,10 @@ def train_model(
         minutes: Total training time, including earlier runs.
         mode: "streaming" or "chunked"; together with `family` a key of RECIPES.
         family: One of FAMILIES.
-        lookahead: Frames that a streaming network hears before it gives the masks of a frame.
+        lookahead: Frames that a streaming network hears before it gives the masks of a frame; its latency is at most
+            150 ms.
         loss: One of LOSSES.
-        init: A model to start from, with its recipe, to which only `lookahead` can be added.
+        init: A model to start from, with its recipe. With `lookahead` the new network streams, see `hear_ahead`.
         teacher: A model that separates `songs`.
         songs: Folders of songs without stems, see `find_mixtures`.
         songs_share: Share of mixes from `songs`, 0 to 1, if there are `folders` too.
@@ -89,6 +92,7 @@ def train_model(
     recipe, initial = load_parameters(init) if init else (replace(RECIPES[family, mode], lookahead=lookahead), None)
     if initial is not None and lookahead:
         recipe, initial = hear_ahead(recipe, initial, lookahead)
+    _check_latency(recipe)
     settings = Settings(
         minutes=minutes, loss=loss, init=init, teacher=teacher, songs_share=songs_share, seed=seed, threads=threads
     )
@@ -148,6 +152,16 @@ def train_model(
     ):  # otherwise the weights were chosen by the mixes that they learnt from
         card["training"]["held_out_sdr_db"] = round(progress.best, 2)
     return export_network(network, output, card)
+
+
+def _check_latency(recipe: Recipe) -> None:
+    grid = recipe.grid
+    most = int((MAX_LATENCY_S * grid.sample_rate - grid.synthesis_window) / grid.hop)
+    if recipe.causal and recipe.lookahead > most:
+        raise DataError(
+            f"a look-ahead of {recipe.lookahead} frames makes the latency longer than {1000 * MAX_LATENCY_S:.0f} ms; "
+            f"give --lookahead {most} or less"
+        )
 
 
 def _labelled(

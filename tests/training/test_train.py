@@ -320,8 +320,9 @@ def test_ctrl_c_keeps_the_trained_network(songs_folder, tmp_path):
         (["--minutes", 1, "--network", "magic"], "magic"),
         (["--minutes", 1, "--init", "nosuch"], "nosuch"),
         (["--minutes", 1, "--lookahead", 4], "--lookahead is for streaming networks; add --mode streaming"),
-        (["--minutes", 1, "--mode", "streaming", "--lookahead", 24], "lookahead"),
-        (["--minutes", 1, "--init", "studio", "--lookahead", 4], "leave --lookahead out"),
+        (["--minutes", 1, "--mode", "streaming", "--lookahead", 24], "give --lookahead 23 or less"),
+        (["--minutes", 1, "--init", "studio", "--lookahead", 3], "give --lookahead 2 or less"),
+        (["--minutes", 1, "--init", "mix", "--lookahead", 2], "leave --lookahead out"),
         (
             ["--minutes", 1, "--init", "studio", "--mode", "chunked"],
             "--mode cannot differ from the model of --init; leave it out",
@@ -354,6 +355,13 @@ def test_the_command_trains_a_network_that_looks_ahead(songs_folder, tmp_path):
     tuned = stembridge("train", *common, "--init", "mine.onnx", "-o", "tuned.onnx", cwd=tmp_path)
     assert tuned.returncode == 0, tuned.stderr
     assert load_model(tmp_path / "tuned.onnx").card.lookahead == 8
-    more = stembridge("train", *common, "--init", "live", "--lookahead", 4, "-o", "more.onnx", cwd=tmp_path)
-    assert more.returncode == 0, more.stderr
-    assert load_model(tmp_path / "more.onnx").card.lookahead == 4
+
+
+@pytest.mark.parametrize(("init", "lookahead", "latency"), [("live", 4, 512 + 4 * 256), ("studio", 2, 4096 + 2 * 1024)])
+def test_a_network_that_ships_can_be_given_lookahead(songs_folder, tmp_path, init, lookahead, latency):
+    common = ["--data", songs_folder, "--cache", tmp_path / "cache", "--threads", 1, "--minutes", 0.02]
+    run = stembridge("train", *common, "--init", init, "--lookahead", lookahead, "-o", "mine.onnx", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    model = load_model(tmp_path / "mine.onnx")
+    assert (model.card.mode, model.card.latency_samples) == ("streaming", latency)
+    assert f"--lookahead {lookahead}" in model.card.values["training"]["command"]

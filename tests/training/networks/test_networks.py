@@ -288,11 +288,25 @@ def test_a_network_given_lookahead_starts_with_nearly_the_masks_that_it_had(tmp_
     assert np.square(now - was).sum() < 1e-3 * np.square(was).sum()
 
 
-@pytest.mark.parametrize("of", ["studio", "ahead"])
+def test_a_chunked_network_given_lookahead_keeps_the_layers_that_look_back(tmp_path):
+    recipe, weights = hear_ahead(*load_parameters("studio"), 2)
+    assert recipe.causal
+    network = make_network(recipe)
+    network.load_state_dict(weights)
+    model = export_network(network, tmp_path / "ahead.onnx", CARD)
+    assert model.card.latency_samples == 4096 + 2 * 1024
+    _, parameters = load_parameters("studio")
+    for name, value in network.state_dict().items():
+        kept = value[:, : parameters[name].size(1)] if name == "encode.weight" else value
+        whole = parameters[name][tuple(slice(size) for size in kept.shape)]
+        assert torch.equal(kept, whole)
+
+
+@pytest.mark.parametrize("of", ["u-net", "ahead"])
 def test_lookahead_cannot_be_given(of):
     recipe, weights = load_parameters("live")
-    if of == "studio":
-        recipe, weights = load_parameters("studio")
+    if of == "u-net":
+        recipe = RECIPES["u-net", "streaming"]
     else:
         recipe, weights = hear_ahead(recipe, weights, 5)
     with pytest.raises(DataError, match="leave --lookahead out"):
