@@ -21,7 +21,7 @@ import soundfile
 
 from engine import RATE, music, run_benchmark, say, start_report
 
-MODELS = "live", "studio"
+MODELS = "live", "mix", "studio"
 SECONDS = 30.0  # of the song
 GOAL_S = 1.0
 

@@ -41,7 +41,7 @@ def install_plugin(
     processor: Annotated[
         str | None, typer.Argument(metavar="[PROCESSOR]", help="Your own processor, as package.module:factory.")
     ] = None,
-    model: ModelName = "live",
+    model: ModelName = "mix",
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Name in hosts.")] = None,
     folder: Folder = STANDARD_FOLDER,
 ) -> None:
@@ -59,10 +59,10 @@ def install_plugin(
         from ..models import load_model
 
         loaded = load_model(model)
-        usual = "StemBridge" if model == "live" else f"StemBridge {loaded.card.name}"
+        usual = "StemBridge" if model == "mix" else f"StemBridge {loaded.card.name}"
         descriptor = describe_stem_mix(loaded, usual if name is None else name, folders)
     else:
-        if model != "live":
+        if model != "mix":
             raise StemBridgeError(f"--model {model} has no effect on your processor {processor}; leave it out")
         sys.path.append(os.getcwd())
         factory = find_processor(processor)

@@ -14,7 +14,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("source")
 parser.add_argument("target")
 names = parser.parse_args()
-mix = StemMix("live", vocals_db=-80, drums_db=3)
+mix = StemMix(vocals_db=-80, drums_db=3)
 board = Pedalboard([Compressor(), mix, Reverb(room_size=0.2)])
 
 with AudioFile(names.source) as song, AudioFile(names.target, "w", song.samplerate, song.num_channels) as out:

@@ -15,7 +15,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("source")
 parser.add_argument("target")
 names = parser.parse_args()
-mix = StemMix("live")
+mix = StemMix()
 with AudioFile(names.source) as song, AudioFile(names.target, "w", song.samplerate, song.num_channels) as out:
     rate, tenth = song.samplerate, song.samplerate // 10
     mix.reset()  # once, and then never again: all chunks are one stream

@@ -44,7 +44,7 @@ class StemMix(HostedPlugin):
 
     def __init__(
         self,
-        model: str | os.PathLike[str] = "live",
+        model: str | os.PathLike[str] = "mix",
         *,
         preset: str | os.PathLike[str] | None = None,
         **parameters: float | bool,

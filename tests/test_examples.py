@@ -59,7 +59,7 @@ def test_board(run, noise, rate, channels, length):
 
 def remixed(audio, rate, gains_db, moves=()):
     """Return the output of StemProcessor without its latency."""
-    processor = StemProcessor("live", rate, len(audio), gains_db)
+    processor = StemProcessor("mix", rate, len(audio), gains_db)
     late = processor.latency_samples
     return processor.process(np.pad(audio, [(0, 0), (0, late)]), moves)[:, late:]
 

@@ -22,7 +22,7 @@ def test_all_is_measured_and_shown(run, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     networks = json.loads((tmp_path / "r.json").read_text())["networks"]
-    assert [*networks] == ["live", "studio"]
+    assert [*networks] == ["live", "mix", "studio"]
     for row in networks.values():
         assert row["parameters"] > 1e6
         assert row["megabytes"] == pytest.approx(2 * row["parameters"] / 1e6, rel=0.15)
@@ -35,6 +35,7 @@ def test_all_is_measured_and_shown(run, tmp_path):
             assert low <= median <= high
     assert networks["studio"]["seams"]["margin"] > 0
     assert "seams" not in networks["live"]
+    assert "seams" not in networks["mix"]
     assert done.stdout.count("reached") + done.stdout.count("missed") == 2
 
 
@@ -58,7 +59,7 @@ def test_other_networks_are_listed_next_to_ours(run, tmp_path):
     done = run("--model", tmp_path / "half.json", "--seconds", 1, "--json", tmp_path / "r.json")
     assert done.returncode == 0, done.stderr
     networks = json.loads((tmp_path / "r.json").read_text())["networks"]
-    assert [*networks] == ["live", "studio", "half"]
+    assert [*networks] == ["live", "mix", "studio", "half"]
     assert networks["half"]["parameters"] == 1
     guest = networks["half"]["guest"]
     assert guest["latency"] == 8192 / 44100

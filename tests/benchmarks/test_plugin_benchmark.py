@@ -15,7 +15,7 @@ def test_all_is_measured_and_shown(run, tmp_path):
         assert 0 < row["p50"] <= row["p99"]
         assert row["reached"] == (row["p50"] < row["goal"] == 50)
     assert [(row["name"], row["block"], row["goal"]) for row in report["speed"]] == [
-        (name, block, goal) for name in ("live", "studio") for block, goal in ((512, 75), (8192, 90))
+        (name, block, goal) for name in ("live", "mix", "studio") for block, goal in ((512, 75), (8192, 90))
     ]
     for row in report["speed"]:
         assert row["share"] == pytest.approx(100 * row["board"] / row["alone"])  # as there is one round
@@ -24,10 +24,10 @@ def test_all_is_measured_and_shown(run, tmp_path):
     for row in report["load"]:
         assert row["import"] > 0
         assert row["load"] > 0
-        assert ("goal" in row) == (row["name"] == "live")
-    live, studio = (row["peak_mib"] for row in report["memory"])
-    assert 50 < live < studio
-    assert done.stdout.count("reached") + done.stdout.count("missed") == 6 + 4 + 1
+        assert ("goal" in row) == (row["name"] == "mix")
+    live, mix, studio = (row["peak_mib"] for row in report["memory"])
+    assert 50 < live < mix < studio
+    assert done.stdout.count("reached") + done.stdout.count("missed") == 6 + 6 + 1
 
 
 @pytest.mark.parametrize(

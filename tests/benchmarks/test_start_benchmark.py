@@ -8,7 +8,7 @@ def test_all_is_measured_and_shown(run, tmp_path):
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert done.stdout.startswith(report["machine"]["cpu"])
-    assert [row["model"] for row in report["rows"]] == ["live", "studio"]
+    assert [row["model"] for row in report["rows"]] == ["live", "mix", "studio"]
     for row in report["rows"]:
         assert 0 < row["python"] < row["shortest"] <= row["first_second"]
         assert row["cpu"] > 0

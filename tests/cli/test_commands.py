@@ -13,6 +13,7 @@ from stembridge import __version__
 from stembridge.audio.containers import ALIASES, CONTAINERS, VIDEO_CONTAINERS
 from stembridge.cli.batch import SUFFIXES
 from stembridge.engine import remix
+from stembridge.models import shipped_models
 from stembridge.presets import preset_names, read_preset
 from stembridge.render.settings import Format
 
@@ -141,8 +142,8 @@ def test_models_are_listed_and_a_card_is_printed(desk):
     lines = result.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     listed = json.loads(desk.call("models", "--json").stdout)
-    shipped = [row for row in listed if row["name"] in ("live", "studio")]
-    assert len(shipped) == 2
+    shipped = [row for row in listed if row["name"] in shipped_models()]
+    assert len(shipped) == 3
     for row in shipped:
         (line,) = (line for line in lines if line.startswith(row["name"]))
         for stem, score in row["sdr_db"].items():

@@ -59,7 +59,7 @@ def test_a_guest_is_imported_listed_shown_used_and_removed(desk, folder, guest):
     assert "stems speech, music; terms of the weights: CC0; use it with --model my-guest\n" in result.stdout
     assert checksum in result.stdout
     assert sorted(os.listdir(folder)) == [f"my-guest.{checksum[:12]}.onnx", "my-guest.json"]
-    assert listed(desk) == ["live", "my-guest", "studio"]
+    assert listed(desk) == ["live", "mix", "my-guest", "studio"]
     assert desk.call("models", "list").stdout == desk.call("models").stdout
     shown = json.loads(desk.call("models", "show", "my-guest").stdout)
     assert (shown["format"], shown["kind"], shown["terms"]) == (2, "waveform", "CC0")
@@ -168,7 +168,7 @@ def test_a_damaged_card_hides_no_other_model(desk, folder, guest):
     (folder / "broken.json").write_text("{")
     (folder / "notes.txt").write_text("hello")
     result = desk.call("models")
-    assert listed(desk) == ["broken", "live", "my-guest", "studio"]
+    assert listed(desk) == ["broken", "live", "mix", "my-guest", "studio"]
     assert "the model card is not valid JSON" in result.stdout
     assert desk.call("models", "remove", "my-guest").returncode == 0
     assert desk.call("models", "remove", "broken").returncode == 0
@@ -279,7 +279,7 @@ def test_two_imports_of_one_name_at_once_give_one_model(desk, folder, guest):
 def test_a_model_put_into_the_folder_by_hand_is_found(desk, folder, tiny_live_model):
     values = load_model(tiny_live_model).card.values
     save_model(folder / "mine.onnx", tiny_live_model.read_bytes(), values)
-    assert listed(desk) == ["live", "mine", "studio"]
+    assert listed(desk) == ["live", "mine", "mix", "studio"]
     assert desk.call("remix", desk.make_song(), "-o", "out.wav", "--model", "mine", "--vocals", "-80").returncode == 0
 
 

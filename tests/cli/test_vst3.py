@@ -55,12 +55,12 @@ def test_install_list_check_remove(desk):
     assert read_bundle(bundle).name == "StemBridge"
     ((name, version, *sound, interpreter, works),) = rows(desk.run("vst3", "list"))
     assert (name, version, interpreter, works) == ("StemBridge", __version__, sys.executable, "yes")
-    assert sound[:2] == ["model", "live"]
+    assert sound[:2] == ["model", "mix"]
     result = desk.run("vst3", "check")
     assert (result.returncode, result.stderr) == (0, "")
     assert str(bundle) in result.stdout
-    assert "44100 Hz: latency 512 samples, 11.6 ms; noise comes back with a difference of 0" in result.stdout
-    assert "48000 Hz: latency 560 samples" in result.stdout
+    assert "44100 Hz: latency 6144 samples, 139.3 ms; noise comes back with a difference of 0" in result.stdout
+    assert "48000 Hz: latency 6750 samples" in result.stdout
     table = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if "_" in line}
     assert table["vocals_db"] == ["-inf", "20", "0", "0", "dB"]
     assert table["other_mute"] == ["Off", "On", "Off", "Off"]

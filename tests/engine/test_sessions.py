@@ -54,7 +54,7 @@ def test_threads_that_open_at_the_same_time_share_a_session(tiny_model):
     assert len({id(session) for session in sessions}) == 1
 
 
-@pytest.mark.parametrize("name", ["live", "studio"])
+@pytest.mark.parametrize("name", ["live", "mix", "studio"])
 def test_processors_that_share_a_session_may_run_at_once(name, noise):
     songs = [noise(2, 60000, seed) for seed in range(4)]
     alone = [StemProcessor(name, 44100, 2, MIXED).process(song) for song in songs]

@@ -80,7 +80,7 @@ def main() -> None:
         arrange(home / "session" / "session.ardour", song, options.stem)
         reference = home / "remix.wav"
         silent = [stem for stem in STEMS if options.stem not in (None, stem)] if options.stem else STEMS[:1]
-        remix = ["remix", str(song), "-o", str(reference), "--model", "live"]
+        remix = ["remix", str(song), "-o", str(reference), "--model", "mix"]
         remix += [argument for stem in silent for argument in (f"--{stem}", str(GAIN_DB))]
         subprocess.run([sys.executable, "-m", "stembridge", *remix], check=True, capture_output=True)
         failed = sum(not equals_export(home, reference) for _ in range(options.runs))

@@ -36,7 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="stembridge-dawdreamer-") as folder:
         soundfile.write(f"{folder}/song.wav", song.T, rate, subtype="FLOAT")
         stembridge = [sys.executable, "-m", "stembridge"]
-        remix = ["remix", f"{folder}/song.wav", "-o", f"{folder}/remix.wav", "--model", "live"]
+        remix = ["remix", f"{folder}/song.wav", "-o", f"{folder}/remix.wav", "--model", "mix"]
         remix += [argument for stem, gain in GAINS_DB.items() for argument in (f"--{stem.lower()}", str(gain))]
         for command in remix, ["vst3", "install", "--dir", folder]:
             subprocess.run([*stembridge, *command], check=True, capture_output=True)

@@ -151,7 +151,7 @@ def test_a_refused_block_moves_nothing(tiny_live_model, audio):
     )
 
 
-@pytest.mark.parametrize("model", ["live", "studio"])
+@pytest.mark.parametrize("model", ["live", "mix", "studio"])
 @pytest.mark.parametrize("rate", [8000, 11025, 44056, 44100, 48000, 96000, 192000])
 def test_the_timing_is_known_without_an_instance(model, rate):
     effect = StemEffect(rate, 2, model)

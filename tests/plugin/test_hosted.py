@@ -83,7 +83,7 @@ def test_it_has_its_model_and_stems(mix, tiny_live_model):
     assert mix.model == str(tiny_live_model)
     assert mix.stems == STEMS
     assert mix.name == "StemMix"
-    assert StemMix().model == "live"
+    assert StemMix().model == "mix"
 
 
 def test_parameters_are_as_pedalboard_shows_them(mix):

@@ -271,8 +271,8 @@ def test_models_with_the_same_stems_can_be_chosen(stem_mix, tmp_path, capfd, mon
         load_model("damaged")
     descriptor = stem_mix("live")
     assert descriptor.model == "live"
-    assert list(descriptor.alternatives) == ["studio", "turned"]
-    studio, turned = descriptor.alternatives.values()
+    assert list(descriptor.alternatives) == ["mix", "studio", "turned"]
+    _, studio, turned = descriptor.alternatives.values()
     assert studio.identity.startswith("model studio ")
     for model, name in ((descriptor, "live"), (studio, "studio"), (turned, "turned")):
         processor = StemProcessor(name, 48000)
@@ -300,7 +300,7 @@ def test_stems_stay_in_their_outputs_whatever_the_models_order(stem_mix, noise, 
     assert "Drums level" not in levels
 
 
-@pytest.mark.parametrize("model", ["live", "studio"])
+@pytest.mark.parametrize("model", ["live", "mix", "studio"])
 def test_a_model_that_was_chosen_sounds_as_it_does(stem_mix, noise, play, tmp_path, model):
     descriptor, audio, path = stem_mix("live"), noise(2, 30000), tmp_path / "state"
     path.write_text(f"state\t1\nmodel\t{model}\nvalue\tvocals_db\t-80\n")

@@ -204,7 +204,7 @@ def test_a_model_exported_again_keeps_its_card(any_recipe, tmp_path):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("name", ["live", "studio"])
+@pytest.mark.parametrize("name", ["live", "mix", "studio"])
 def test_the_networks_that_ship_sound_like_pytorch_with_their_parameters(name):
     recipe, parameters = load_parameters(name)
     network = make_network(recipe).eval()
