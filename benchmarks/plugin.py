@@ -23,7 +23,7 @@ CALLS_PER_S = 500  # calls of a plugin for each of --seconds
 WARM_UP_CALLS = 100  # not measured
 ROUND_TRIP_GOAL_US = 50.0  # median
 SPEED_GOALS = {512: 75.0, 8192: 90.0}  # buffer size to per cent of StemProcessor's speed
-LOAD_GOAL_S = 0.5  # of `live`
+LOAD_GOAL_S = 0.5  # of `mix`
 
 
 def time_round_trips(seconds: float) -> list[dict[str, Any]]:

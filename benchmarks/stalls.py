@@ -33,7 +33,19 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     rows = []
     with tempfile.TemporaryDirectory(prefix="stembridge-stalls-") as folder:
         home = Path(folder)
-        install = [sys.executable, "-m", "stembridge", "vst3", "install", "--dir", folder]
+        install = [
+            sys.executable,
+            "-m",
+            "stembridge",
+            "vst3",
+            "install",
+            "--dir",
+            folder,
+            "--model",
+            "live",
+            "--name",
+            "StemBridge",
+        ]
         subprocess.run(install, check=True, capture_output=True)
         build = ROOT / "tests" / "plugin" / "bridge" / "native" / "build.py"
         subprocess.run([sys.executable, build, home / "host"], check=True)

@@ -82,8 +82,8 @@ def run_training(
             "--lookahead",
             min=0,
             metavar="N",
-            help="Frames of 5.8 ms (23 ms with --init studio) that a streaming network hears ahead; they add to its "
-            "latency, which is at most 150 ms.",
+            help="Frames that a streaming network hears ahead (5.8 ms each; 23 ms with --init studio). They add to its "
+            "latency, at most 150 ms in all.",
         ),
     ] = 0,
     loss: Annotated[Loss, typer.Option("--loss", help="Loss to minimise, see `stembridge docs training`.")] = Loss.sdr,
@@ -93,7 +93,7 @@ def run_training(
             "--init",
             metavar="MODEL",
             autocompletion=model_names_from,
-            help="Start from the weights of this model, and use its mode.",
+            help="Start from the weights of this model, and use its mode; with --lookahead the new network streams.",
         ),
     ] = None,
     cache: Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Folder for decoded songs.")] = None,
@@ -120,10 +120,11 @@ def run_training(
     if init is not None:
         for option in ("mode", "network"):
             if is_given(context, option):
-                raise StemBridgeError(f"--{option} cannot differ from the model of --init; leave it out")
+                raise StemBridgeError(f"--{option} does not go with --init, whose model sets it; leave it out")
     if lookahead and mode is not Mode.streaming and init is None:
         raise StemBridgeError("--lookahead is for streaming networks; add --mode streaming, or leave it out")
-    output = output or Path(f"my-{mode if init is None else Path(init).stem}.onnx")
+    ahead = "-ahead" if init and lookahead else ""
+    output = output or Path(f"my-{mode if init is None else Path(init).stem}{ahead}.onnx")
     if output.suffix != ".onnx":
         raise StemBridgeError(f"{output}: the output is a model, so its name must end in .onnx")
     check_new(output, force=True)  # an existing file may be from a run that this one continues

@@ -13,7 +13,7 @@ from ..core.errors import StemBridgeError
 from .complete import beginning
 from .examples import EXAMPLES
 from .help import Command, Group
-from .options import AsJson, ModelName
+from .options import AsJson, ModelName, is_given
 
 if TYPE_CHECKING:
     from ..plugin import HostedPlugin
@@ -38,6 +38,7 @@ def _vst3(context: typer.Context) -> None:
 
 @app.command("install", cls=Command, epilog=EXAMPLES["vst3 install"])
 def install_plugin(
+    context: typer.Context,
     processor: Annotated[
         str | None, typer.Argument(metavar="[PROCESSOR]", help="Your own processor, as package.module:factory.")
     ] = None,
@@ -62,7 +63,7 @@ def install_plugin(
         usual = "StemBridge" if model == "mix" else f"StemBridge {loaded.card.name}"
         descriptor = describe_stem_mix(loaded, usual if name is None else name, folders)
     else:
-        if model != "mix":
+        if is_given(context, "model"):
             raise StemBridgeError(f"--model {model} has no effect on your processor {processor}; leave it out")
         sys.path.append(os.getcwd())
         factory = find_processor(processor)

@@ -59,7 +59,7 @@ def test_the_wheel_holds_all_modules_networks_cards_presets_types_and_the_shell(
     ]
     wanted = {f"stembridge/{path.relative_to(ROOT)}" for path in paths} | {SHELL}
     assert contents(wheel) == wanted
-    assert {"stembridge/models/live.onnx", "stembridge/models/studio.onnx"} <= wanted
+    assert {f"stembridge/models/{name}.onnx" for name in ("live", "mix", "studio")} <= wanted
 
 
 def test_the_wheel_is_tagged_for_its_platform(wheel):

@@ -155,7 +155,8 @@ def hear_ahead(recipe: Recipe, parameters: dict[str, Tensor], lookahead: int) ->
     """Return a network that streams with look-ahead, made from one without.
 
     A streaming network starts with nearly the masks that it had, `lookahead` frames later. A chunked one keeps those
-    halves of its recurrent layers that look back, and must learn to do without the others.
+    halves of its recurrent layers that look back, and must learn to do without the others. Its features then relate to
+    the level so far instead of the level of the chunk.
 
     Args:
         recipe: Of a recurrent network without look-ahead.
@@ -166,10 +167,10 @@ def hear_ahead(recipe: Recipe, parameters: dict[str, Tensor], lookahead: int) ->
         The recipe and parameters of the network with look-ahead. The weights of the features ahead are zero.
 
     Raises:
-        DataError: The network has look-ahead already, or belongs to another family.
+        DataError: The network has look-ahead already, or is not recurrent.
     """
     if recipe.lookahead or recipe.family != "recurrent":
-        raise DataError("only a recurrent network without look-ahead can be given one; leave --lookahead out")
+        raise DataError("only a recurrent network without look-ahead can be given look-ahead; leave --lookahead out")
     if not recipe.causal:
         parameters = {name: value for name, value in parameters.items() if not name.endswith("_reverse")}
         for name, value in parameters.items():

@@ -25,7 +25,7 @@ from .recipe import RECIPES, Recipe
 from .teaching import LabelledSongs
 from .train import split, train_network
 
-MAX_LATENCY_S = 0.15  # of a streaming network: hosts compensate it, but meters and faders must not lag too far behind
+MAX_LATENCY_S = 0.15  # of a streaming network: hosts compensate it, but meters and faders lag behind by it
 
 
 def train_model(
@@ -92,7 +92,8 @@ def train_model(
     recipe, initial = load_parameters(init) if init else (replace(RECIPES[family, mode], lookahead=lookahead), None)
     if initial is not None and lookahead:
         recipe, initial = hear_ahead(recipe, initial, lookahead)
-    _check_latency(recipe)
+    if lookahead:
+        _check_latency(recipe)
     settings = Settings(
         minutes=minutes, loss=loss, init=init, teacher=teacher, songs_share=songs_share, seed=seed, threads=threads
     )
@@ -108,7 +109,7 @@ def train_model(
     if teacher and taught_by:
         terms += f"; and those of {taught_by.name}, which found the stems of songs: {taught_by.values['terms']}"
         labelled = _labelled(teacher, songs, true_songs, stems, report)
-        if started_from and started_from.sha256 == taught_by.sha256:
+        if started_from and started_from.sha256 == taught_by.sha256 and started_from.mode == recipe.mode:
             labelled.held_out = []  # useless, because the teacher agrees best with itself
             if not split(true_songs)[1]:
                 raise DataError(
@@ -157,7 +158,7 @@ def train_model(
 def _check_latency(recipe: Recipe) -> None:
     grid = recipe.grid
     most = int((MAX_LATENCY_S * grid.sample_rate - grid.synthesis_window) / grid.hop)
-    if recipe.causal and recipe.lookahead > most:
+    if recipe.lookahead > most:
         raise DataError(
             f"a look-ahead of {recipe.lookahead} frames makes the latency longer than {1000 * MAX_LATENCY_S:.0f} ms; "
             f"give --lookahead {most} or less"

@@ -93,7 +93,9 @@ def test_live_is_the_default_of_streams():
     assert StemProcessor().latency_samples <= 512
 
 
-@pytest.mark.parametrize(("name", "rate"), [("live", 16000), ("live", 44100), ("live", 96000), ("mix", 48000), ("studio", 22050)])
+@pytest.mark.parametrize(
+    ("name", "rate"), [("live", 16000), ("live", 44100), ("live", 96000), ("mix", 48000), ("studio", 22050)]
+)
 def test_shipped_networks_keep_the_engines_promises(name, rate, noise):
     processor = StemProcessor(name, rate, 2)
     latency = processor.latency_samples

@@ -100,7 +100,13 @@ def test_longer_than_any_buffer_of_the_bridge(mixes, tiny_model, noise, buffer_s
 
 @pytest.mark.parametrize(
     ("model", "rate", "channels", "buffer_size"),
-    [("live", 44100, 2, 512), ("live", 48000, 1, 64), ("live", 96000, 2, 8192), ("studio", 44100, 2, 8192)],
+    [
+        ("live", 44100, 2, 512),
+        ("live", 48000, 1, 64),
+        ("live", 96000, 2, 8192),
+        ("mix", 44100, 2, 512),
+        ("studio", 44100, 2, 8192),
+    ],
 )
 def test_the_models_that_ship(mixes, noise, model, rate, channels, buffer_size):
     audio = noise(channels, rate)

@@ -325,7 +325,7 @@ def test_ctrl_c_keeps_the_trained_network(songs_folder, tmp_path):
         (["--minutes", 1, "--init", "mix", "--lookahead", 2], "leave --lookahead out"),
         (
             ["--minutes", 1, "--init", "studio", "--mode", "chunked"],
-            "--mode cannot differ from the model of --init; leave it out",
+            "--mode does not go with --init, whose model sets it; leave it out",
         ),
     ],
 )
