@@ -123,8 +123,8 @@ def load_model(model: "str | os.PathLike[str] | Model", quality: str = "normal")
     """Load a model by name or path.
 
     Args:
-        model: Name of a shipped model ("live", "mix", "studio") or an imported one; path of an .onnx file with its card next
-            to it, or of a card (.json) with its graphs next to it; or a Model.
+        model: Name of a shipped model ("live", "mix", "studio") or an imported one; path of an .onnx file with its card
+            next to it, or of a card (.json) with its graphs next to it; or a Model.
         quality: "fast", "normal" or "best": how much the segments of an imported network overlap. Networks that give
             masks have only "normal".
 
