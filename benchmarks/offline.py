@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from engine import BLOCK, BLOCKS, RATE, alone, music, num_cores, run_benchmark, say, start_report
 
+MODELS = "live", "mix"
 SIZES = *BLOCKS, 4096, BLOCK
 MAX_RATIO = 1.5  # goal: processor time divided by that of large blocks
 GOAL_SIZE = 256
@@ -113,9 +114,10 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
         options: Options of the command line.
     """
     report = start_report() | {"rows": []}
-    for rate in RATE, 48000:
-        say(f"live at {rate} Hz")
-        report["rows"] += alone(num_cores(), compare_sizes, "live", rate, options.seconds, options.rounds)
+    for model in MODELS:
+        for rate in RATE, 48000:
+            say(f"{model} at {rate} Hz")
+            report["rows"] += alone(num_cores(), compare_sizes, model, rate, options.seconds, options.rounds)
     return report
 
 
