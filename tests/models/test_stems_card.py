@@ -217,7 +217,7 @@ def test_models_in_the_users_folder_are_found_by_name(bag, tmp_path, monkeypatch
         path.rename(folder / path.name)
     assert load_model("bag").path == folder / "bag.json"
     (folder / "bag.json").rename(folder / "live.json")
-    assert load_model("live").shipped, "what ships cannot be hidden"
+    assert load_model("live").shipped, "a model that ships cannot be hidden"
     with pytest.raises(ModelError, match=r"^unknown model 'bag'; models: live, mix, studio; or give the path"):
         load_model("bag")
 

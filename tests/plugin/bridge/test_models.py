@@ -301,7 +301,7 @@ def test_stems_stay_in_their_outputs_whatever_the_models_order(stem_mix, noise, 
 
 
 @pytest.mark.parametrize("model", ["live", "mix", "studio"])
-def test_a_model_that_was_chosen_sounds_as_it_does(stem_mix, noise, play, tmp_path, model):
+def test_a_chosen_model_sounds_like_its_processor(stem_mix, noise, play, tmp_path, model):
     descriptor, audio, path = stem_mix("live"), noise(2, 30000), tmp_path / "state"
     path.write_text(f"state\t1\nmodel\t{model}\nvalue\tvocals_db\t-80\n")
     processor = StemProcessor(model, RATE, 2, {"vocals": -80})
