@@ -77,7 +77,7 @@ class StemProcessor(FaderSurface):
         _check_rate(sample_rate)
         if num_channels not in (1, 2):
             raise StemBridgeError(
-                f"num_channels {num_channels!r} does not work; mix down to mono or stereo first, and give 1 or 2"
+                f"{num_channels!r} channels do not work; mix down to mono or stereo first, and give 1 or 2"
             )
         block = None if realtime_block is None else _checked_block(realtime_block)
         self.model = model if isinstance(model, Model) else load_model(model)

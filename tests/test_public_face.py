@@ -87,7 +87,7 @@ def test_a_repr_shows_type_and_settings(tiny_live_model):
     [
         (StemProcessor, ("live", "44100"), "sample rate '44100' is not a number; give 8000 to 192000 Hz"),
         (StemProcessor, ("live", None), "sample rate None is not a number"),
-        (StemProcessor, ("live", 44100, "2"), "num_channels '2' does not work; mix down to mono or stereo first"),
+        (StemProcessor, ("live", 44100, "2"), "'2' channels do not work; mix down to mono or stereo first"),
         (stembridge.load_model, (5,), "model 5 does not work; give a name, or the path"),
         (stembridge.load_preset, (5,), "preset 5 does not work; give a name, or the path"),
         (stembridge.remix, (None, 44100, "karaoke"), "audio is None; give samples"),
