@@ -66,7 +66,7 @@ def evaluate_model(
 
     loaded = load_model(model)
     songs = songs_to_score(find_songs([*data, *(more or ())]), every=all_songs)
-    if not can_bss_eval:
+    if not can_bss_eval and bss_eval is None:
         complain(f"{missing}; the other scores follow")
     count = itertools.count(1)
 

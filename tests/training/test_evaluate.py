@@ -165,6 +165,9 @@ def test_without_museval_the_other_scores_are_printed(songs_folder, tiny_live_mo
     assert out.splitlines()[1].split() == ["stem", "sdr", "frame_sdr"]
     assert out.splitlines()[-1].startswith("1 song, ")
     assert main([*arguments, "--bss-eval"]) == 2
+    capsys.readouterr()
+    assert main([*arguments, "--no-bss-eval"]) == 0
+    assert "museval" not in capsys.readouterr().err
 
 
 def test_progress_never_goes_back_and_moves_within_a_song(songs_folder, tiny_live_model):
