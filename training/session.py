@@ -157,7 +157,7 @@ def train_model(
 
 def _check_latency(recipe: Recipe) -> None:
     grid = recipe.grid
-    most = int((MAX_LATENCY_S * grid.sample_rate - grid.synthesis_window) / grid.hop)
+    most = max(0, int((MAX_LATENCY_S * grid.sample_rate - grid.synthesis_window) / grid.hop))
     if recipe.lookahead > most:
         raise DataError(
             f"a look-ahead of {recipe.lookahead} frames makes the latency longer than {1000 * MAX_LATENCY_S:.0f} ms; "
