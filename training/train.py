@@ -148,7 +148,7 @@ def train_network(
         kept, scored = before, before
         # Without songs held out the mixes choose, so at least one must be scored in each run.
         while progress.seconds < budget or not (sdrs or clips or progress.scored == progress.step):
-            stems, responses = data.batch(size), data.responses(size, recipe.grid.bins)
+            stems, responses = data.batch(size), data.responses(recipe.grid.bins)
             sdrs.append(learner.step(stems, responses, progress.seconds / budget))
             progress.seconds = before + time.monotonic() - started
             if progress.seconds - scored >= settings.validate_every * 60 and progress.seconds < budget:

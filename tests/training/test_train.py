@@ -38,7 +38,7 @@ def cache(tmp_path_factory):
 
 def batches(songs_folder, cache, number, seed=0):
     data = RemixDataset(find_songs([songs_folder]), cache, 0.5, seed)
-    return [(data.batch(2), data.responses(2, 2049)) for _ in range(number)]
+    return [(data.batch(2), data.responses(2049)) for _ in range(number)]
 
 
 def learn(recipe, settings, material, initial=None):

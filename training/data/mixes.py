@@ -71,7 +71,11 @@ class RemixDataset:
         self.random = np.random.default_rng(seed)
         self.device = torch.device(device)
         self.noise = torch.Generator(self.device).manual_seed(seed)
-        tracks = [{s: Track(cache.load(song, s), self.device) for s in STEMS if s in song.files} for song in songs]
+        self._tops = np.ones(0)
+        tracks = [
+            {s: Track(cache.load(song, s), self.device, top=song.top_of(s)) for s in STEMS if s in song.files}
+            for song in songs
+        ]
         bands = [song for song in tracks if [*song] != ["vocals"]]
         self.voices = [song["vocals"] for song in tracks if [*song] == ["vocals"]]
         self.pools = {stem: [song[stem] for song in bands if stem in song] for stem in STEMS}
@@ -116,6 +120,10 @@ class RemixDataset:
         random = self.random
         own = random.random(size) < (self.own_mix if self.complete or self.labelled_complete else 0)
         takes = [take for mix in range(size) for take in (self._own if own[mix] else self._strangers)(mix)]
+        self._tops = np.ones(size)  # highest frequency of each mix, as a share of half the sample rate
+        for take in takes:
+            mix = take.place // len(STEMS)
+            self._tops[mix] = min(self._tops[mix], take.track.top * take.samples / self.length)
         stems = panned(self._recorded(takes, size), self._tensor(self._pan_matrices(own)))
         flat = stems.flatten(0, 1)
         if len(some := self._some(self.saturation, len(flat))):
@@ -135,23 +143,25 @@ class RemixDataset:
             stems[mix, ..., slice(None, cut) if random.random() < 0.5 else slice(self.length - cut, None)] = 0
         return stems
 
-    def responses(self, size: int, bins: int) -> Tensor:
-        """Return a random equaliser for each stem of a batch.
+    def responses(self, bins: int) -> Tensor:
+        """Return a random equaliser for each stem of the last batch.
 
         They have up to about 6 dB, and are smooth over the octaves. Some mixes are cut above a frequency, 4 kHz or
-        more, like audio from telephones, low sample rates and lossy coders.
+        more, like audio from telephones, low sample rates and lossy coders. A mix with a stem from a file with a low
+        sample rate is cut where that stem ends, so that the network does not learn that such stems have no high sounds.
 
         Args:
-            size: Number of mixes.
             bins: Bins of a spectrum.
 
         Returns:
             Factors, shape (size, stems, bins).
         """
+        size = len(self._tops)
         gains_db = self._tensor(self.random.normal(0, self.equaliser_db, (size, len(STEMS), len(KNOTS_OCTAVES))))
-        ends = np.full((size, 1, 1), bins)
+        tops = self._tops.copy()
         ending = self._some(self.band_limit, size)
-        ends[ending, 0, 0] = bins * np.exp(self.random.uniform(np.log(0.18), 0, len(ending)))
+        tops[ending] = np.minimum(tops[ending], np.exp(self.random.uniform(np.log(0.18), 0, len(ending))))
+        ends = np.floor(bins * tops)[:, None, None]
         responses = 10 ** (gains_db @ _slopes(bins, self.device) / 20)
         return responses * (torch.arange(bins, device=self.device) < self._tensor(ends))
 

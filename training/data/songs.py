@@ -70,6 +70,21 @@ class Song:
         names = {part.removesuffix(".stem.mp4").casefold() for part in parts}
         return any(name.casefold() in part for name in VALIDATION for part in names)
 
+    def top_of(self, stem: str) -> float:
+        """Return the highest frequency that a stem's file can hold as a share of half of 44.1 kHz, at most 1.
+
+        Args:
+            stem: Name of the stem, or "mixture".
+
+        Raises:
+            AudioError: The file cannot be read.
+        """
+        path = self.files[stem]
+        if path.suffix == ".mp4":
+            return 1.0
+        with open_audio(path) as reader:
+            return min(1.0, reader.sample_rate / SAMPLE_RATE)
+
     def decode(self, stem: str, sample_rate: int = SAMPLE_RATE) -> NDArray[np.float32]:
         """Decode a stem.
 

@@ -17,10 +17,11 @@ class Track:
         stem: int16 samples, memory-mapped, shape (n, 2).
         device: Where mixes are made.
         gain: Factor that makes it as loud as others, in random mixes.
+        top: Highest frequency that it can hold, as a share of half of 44.1 kHz.
     """
 
-    def __init__(self, stem: NDArray[np.int16], device: torch.device, gain: float = 1.0) -> None:
-        self._stem, self._device, self.gain = stem, device, gain
+    def __init__(self, stem: NDArray[np.int16], device: torch.device, gain: float = 1.0, top: float = 1.0) -> None:
+        self._stem, self._device, self.gain, self.top = stem, device, gain, top
         self._kept = None if device.type == "cpu" else torch.from_numpy(stem.copy()).to(device)
 
     def __len__(self) -> int:

@@ -30,7 +30,7 @@ def test_batches_are_seeded(songs_folder, tmp_path):
     assert torch.isfinite(first).all()
     assert (first == two.batch(3)).all()
     assert not (first == other.batch(3)).all()
-    assert (one.responses(4, 100) == two.responses(4, 100)).all()
+    assert (one.responses(100) == two.responses(100)).all()
 
 
 def test_missing_stems_are_never_silence_in_a_songs_own_mix(songs_folder, tmp_path):
@@ -99,14 +99,38 @@ def test_probabilities_work_as_named(songs_folder, tmp_path):
     assert (mono[:, :, 0] == mono[:, :, 1]).all()
     silent = dataset(songs_folder, tmp_path, own_mix=0.0, missing_stem=1.0, second_take=0.0).batch(4)
     assert (silent == 0).all()
-    limited = dataset(songs_folder, tmp_path, band_limit=1.0).responses(50, 1000)
+    data = dataset(songs_folder, tmp_path, band_limit=1.0, speed_change=0.0)
+    data.batch(50)
+    limited = data.responses(1000)
     ends = (limited > 0).sum(dim=-1)
     assert (ends == ends[:, :1]).all()  # all stems of a mix end together
     assert ends.min() >= 180 - 1
     assert len(set(ends[:, 0].tolist())) > 20
-    open_ = dataset(songs_folder, tmp_path, band_limit=0.0).responses(50, 1000)
+    data.band_limit = 0.0
+    open_ = data.responses(1000)
     assert (open_ > 0).all()
     assert 1 < (20 * open_.log10()).std() < 6
+
+
+@pytest.mark.parametrize("speed_change", [0.0, 1.0])
+def test_a_mix_ends_where_a_stem_from_a_file_with_a_low_sample_rate_ends(tmp_path, make, speed_change):
+    make.song(tmp_path / "songs" / "a", 1, stems=("drums", "bass", "other"))
+    (tmp_path / "songs" / "v").mkdir()
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 3 * 16000)
+    soundfile.write(tmp_path / "songs" / "v" / "singer.wav", noise, 16000)
+    data = dataset(
+        tmp_path / "songs", tmp_path, missing_stem=0.0, second_take=0.0, band_limit=0.0, speed_change=speed_change
+    )
+    voices = data.batch(20)[:, 0].sum(dim=1)
+    spectra, responses = torch.fft.rfft(voices).abs(), data.responses(data.length // 2 + 1)
+    ends = (responses > 0).sum(dim=-1)
+    assert (ends == ends[:, :1]).all()  # for all stems of a mix
+    for spectrum, end in zip(spectra, ends[:, 0], strict=True):
+        heard = spectrum[: int(0.95 * end)].square().mean()
+        assert spectrum[int(1.02 * end) :].square().mean() < 1e-3 * heard
+        assert spectrum[int(0.9 * end) : int(0.95 * end)].square().mean() > 0.1 * heard
+    shares = ends[:, 0] / (data.length // 2 + 1)
+    assert shares.std() > 0.05 if speed_change else (shares - 16000 / RATE).abs().max() < 1e-3
 
 
 def passage(**levels_db):
