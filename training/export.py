@@ -2,6 +2,7 @@
 
 import copy
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,48 @@ def export_again(model: str | Path, path: Path) -> Model:
     network = make_network(recipe)
     network.load_state_dict(parameters)
     return export_network(network, path, load_model(model).card.values)
+
+
+def export_mean(models: Sequence[str | Path], path: Path, name: str) -> Model:
+    """Write a model whose weights are the mean of those of several, which must have the same origin.
+
+    If a network learned from new songs, the mean of it and of the network it started from keeps most of what it
+    learned, and what it knew before. After M. Wortsman et al., "Robust fine-tuning of zero-shot models", 2022
+    (arXiv:2109.01903). A model named twice counts twice.
+
+    Args:
+        models: Names of models that ship or were imported, or paths of .onnx files; at least two.
+        path: The .onnx file to write.
+        name: Name for the card.
+
+    Returns:
+        The written model. Its card has the terms and data of all.
+
+    Raises:
+        DataError: There are fewer than two models, or two have different recipes.
+        FileExistsError: `path` exists already.
+        ModelError: As `load_parameters` and `export_network` do.
+    """
+    if len(models) < 2:
+        raise DataError(f"a mean needs at least two models, but there are {len(models)}; give more")
+    for written in path, path.with_suffix(".json"):
+        if written.exists():
+            raise FileExistsError(f"{written} exists already; choose another name")
+    recipes, parameters = zip(*map(load_parameters, models), strict=True)
+    for model, recipe in zip(models, recipes, strict=True):
+        if recipe != recipes[0]:
+            raise DataError(
+                f"{model} has another recipe than {models[0]}; give networks that started from the same one"
+            )
+    network = make_network(recipes[0])
+    network.load_state_dict({key: torch.stack([each[key] for each in parameters]).mean(dim=0) for key in parameters[0]})
+    cards = [load_model(model).card for model in models]
+    data = [entry for card in cards for entry in card.values.get("data", [])]
+    values = {
+        "name": name,
+        "version": "1",
+        "terms": "; and ".join(dict.fromkeys(str(card.values["terms"]) for card in cards)),
+        "data": [entry for i, entry in enumerate(data) if entry not in data[:i]],
+        "training": {"mean_of": [{key: card.values[key] for key in ("name", "version", "sha256")} for card in cards]},
+    }
+    return export_network(network, path, values)

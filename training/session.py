@@ -100,7 +100,7 @@ def train_model(
     data = [{"name": str(folder), "terms": terms} for folder in (*folders, *songs)]
     started_from, taught_by = (load_model(name).card if name else None for name in (init, teacher))
     if started_from:
-        settings.learning_rate /= 4 if lookahead else 10  # to keep what the network has learnt already
+        settings.learning_rate /= 4 if lookahead or teacher else 10  # to keep what the network has learnt already
         start = started_from.values
         terms = f"{terms}; and those of {start['name']}, whose weights it was started from: {start['terms']}"
         data = [*start.get("data", []), *data]

@@ -15,6 +15,7 @@ from stembridge.models import ModelError, load_model
 from stembridge.training.export import (
     MAX_DIFFERENCE,
     export_again,
+    export_mean,
     export_network,
     hear_ahead,
     load_parameters,
@@ -202,6 +203,38 @@ def test_a_model_exported_again_keeps_its_card(any_recipe, tmp_path):
     (_, before), (_, after) = (load_parameters(tmp_path / f"{name}.onnx") for name in ("one", "other"))
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_mean_of_models_has_the_mean_of_their_weights_and_all_terms_and_data(any_recipe, tmp_path):
+    one, two = (rounded(randomised(any_recipe)) for _ in range(2))
+    with torch.no_grad():
+        for parameter in two.parameters():
+            parameter.mul_(0.5)
+    paths = [tmp_path / "one.onnx", tmp_path / "two.onnx"]
+    songs = [{"name": name, "terms": "free"} for name in ("a", "b")]
+    export_network(one, paths[0], {**CARD, "data": songs[:1]})
+    export_network(two, paths[1], {**CARD, "terms": "ask me", "data": songs})
+    model = export_mean([paths[0], paths[0], paths[1]], tmp_path / "mean.onnx", "mean")
+    recipe, found = load_parameters(tmp_path / "mean.onnx")
+    assert recipe == any_recipe
+    for name, value in one.state_dict().items():
+        mean = (2 * value + two.state_dict()[name]) / 3
+        assert torch.allclose(found[name], mean, atol=1e-3, rtol=1e-3), name
+    assert (model.card.name, model.card.values["terms"]) == ("mean", "CC0; and ask me")
+    assert model.card.values["data"] == songs
+    with pytest.raises(FileExistsError, match=r"mean\.onnx exists already"):
+        export_mean(paths, tmp_path / "mean.onnx", "mean")
+
+
+def test_a_mean_needs_two_models_of_one_recipe(any_recipe, tiny_recipe, tmp_path):
+    paths = [tmp_path / "one.onnx", tmp_path / "two.onnx"]
+    export_network(randomised(any_recipe), paths[0], CARD)
+    export_network(randomised(replace(tiny_recipe, hidden=tiny_recipe.hidden + 8)), paths[1], CARD)
+    with pytest.raises(DataError, match="at least two models, but there are 1"):
+        export_mean(paths[:1], tmp_path / "mean.onnx", "mean")
+    with pytest.raises(DataError, match=r"two\.onnx has another recipe than .*one\.onnx"):
+        export_mean(paths, tmp_path / "mean.onnx", "mean")
+    assert not (tmp_path / "mean.onnx").exists()
 
 
 @pytest.mark.parametrize("name", ["live", "mix", "studio"])
