@@ -53,8 +53,8 @@ def evaluate_model(
         if output.suffix != ".json":
             raise StemBridgeError(f"{output}: scores are written as JSON, so the name must end in .json")
         check_new(output, force)
-    can_bss_eval = find_spec("museval") is not None
-    if not can_bss_eval:
+    has_museval = find_spec("museval") is not None
+    if not has_museval:
         missing = f"SIR and SAR need museval, which is not installed: {install_extra('train')}"
         if bss_eval:
             raise StemBridgeError(missing)
@@ -66,7 +66,7 @@ def evaluate_model(
 
     loaded = load_model(model)
     songs = songs_to_score(find_songs([*data, *(more or ())]), every=all_songs)
-    if not can_bss_eval and bss_eval is None:
+    if not has_museval and bss_eval is None:  # neither asked for nor declined
         complain(f"{missing}; the other scores follow")
     count = itertools.count(1)
 
@@ -81,7 +81,7 @@ def evaluate_model(
             loaded,
             sample_rate=sample_rate,
             input_db=input_db,
-            bss_eval=can_bss_eval if bss_eval is None else bss_eval,
+            bss_eval=has_museval if bss_eval is None else bss_eval,
             threads=threads,
             progress=progress and (lambda done: progress("scoring", done)),
             scored=show,

@@ -203,8 +203,8 @@ def export_again(model: str | Path, path: Path) -> Model:
 def export_mean(models: Sequence[str | Path], path: Path, name: str) -> Model:
     """Write a model whose weights are the mean of those of several, which must have the same origin.
 
-    If a network learned from new songs, the mean of it and of the network it started from keeps most of what it
-    learned, and what it knew before. After M. Wortsman et al., "Robust fine-tuning of zero-shot models", 2022
+    If a network has learned from new songs, the mean of it and of the network it started from keeps most of what was
+    learned, and most of what was known before. After M. Wortsman et al., "Robust fine-tuning of zero-shot models", 2022
     (arXiv:2109.01903). A model named twice counts twice.
 
     Args:

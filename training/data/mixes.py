@@ -71,7 +71,7 @@ class RemixDataset:
         self.random = np.random.default_rng(seed)
         self.device = torch.device(device)
         self.noise = torch.Generator(self.device).manual_seed(seed)
-        self._tops = np.ones(0)
+        self._tops = np.ones(0)  # highest frequency of each mix of the last batch, as a share of half the sample rate
         tracks = [
             {s: Track(cache.load(song, s), self.device, top=song.top_of(s)) for s in STEMS if s in song.files}
             for song in songs
@@ -120,7 +120,7 @@ class RemixDataset:
         random = self.random
         own = random.random(size) < (self.own_mix if self.complete or self.labelled_complete else 0)
         takes = [take for mix in range(size) for take in (self._own if own[mix] else self._strangers)(mix)]
-        self._tops = np.ones(size)  # highest frequency of each mix, as a share of half the sample rate
+        self._tops = np.ones(size)
         for take in takes:
             mix = take.place // len(STEMS)
             self._tops[mix] = min(self._tops[mix], take.track.top * take.samples / self.length)
