@@ -105,7 +105,9 @@ def test_an_interrupt_at_any_moment(tiny_live_model, noise, delayed, interrupted
     assert None not in outcomes
     assert outcomes == sorted(outcomes)
     assert outcomes.count(1) > 100
-    assert outcomes.count(2) <= 2
+    # Few bytecodes come after the block is processed. But the thread may be late in one run and not in the next, and
+    # each of the two waits for it then takes eight more: so up to three more of every seventh interrupt come there.
+    assert outcomes.count(2) <= 5
 
 
 @options
