@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from ..core.errors import AudioError
+from ..core.gains import MAX_MUSIC
 from .coded import CODED_ERROR, PROBED_BYTES, is_coded
 
 if TYPE_CHECKING:
     from .convert import Unifier
 
-_MAX_MUSIC = 100.0  # 40 dB above full scale; music is never that loud, but unscaled integers are
-_MAX_OUTLIER_SHARE = 0.01  # in files of unscaled integers, a larger share of the samples is above _MAX_MUSIC
+_MAX_OUTLIER_SHARE = 0.01  # in files of unscaled integers, a larger share of the samples is above MAX_MUSIC
 _MAX_INTEGER = 2.0**31  # unscaled integers are never above this
 
 
@@ -169,6 +169,11 @@ class AudioReader(ABC):
         few = self._loud.count < _MAX_OUTLIER_SHARE * total * self.num_channels
         if self._loud.count and (few or self._peak > _MAX_INTEGER):
             self.outliers = self._clause(self._loud, "is far above full scale", "are far above full scale")
+        elif self._loud.count:
+            self.note(
+                f"its peak is {self._peak:.5g}, but networks hear samples above {MAX_MUSIC:.0f} as silence; scale it "
+                f"to -1..1: ffmpeg -i SONG -af volume={1 / self._peak:.3g} -c:a pcm_f32le scaled.wav"
+            )
         if clauses := self._clauses(total):
             self.warning = f"{self.path}: {'; '.join(clauses)}"
 
@@ -179,8 +184,8 @@ class AudioReader(ABC):
             piece = np.where(invalid, np.float32(0), piece)
         peak = max(piece.max(initial=0), -piece.min(initial=0))
         self._peak = max(self._peak, float(peak))
-        if peak > _MAX_MUSIC:
-            self._loud.add(piece, np.abs(piece) > _MAX_MUSIC, start)
+        if peak > MAX_MUSIC:
+            self._loud.add(piece, np.abs(piece) > MAX_MUSIC, start)
         return piece
 
     def _look_for_codec(self, piece: np.ndarray) -> None:

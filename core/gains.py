@@ -10,6 +10,7 @@ SILENCE_DB = -80.0  # a stem with this gain or less is silent
 MAX_DB = 20.0
 GLIDE_S = 0.02  # time in which a gain reaches a new value, in a straight line
 RANGE = "-80 (silence) to +20"
+MAX_MUSIC = 64.0  # samples 36 dB above full scale are not music; networks do not hear them
 
 
 def check_gain_db(name: str, gain_db: object, error: type[StemBridgeError] = StemBridgeError) -> float:

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import StemBridgeError
+from ..core.gains import MAX_MUSIC
 
 # The network hears samples outside these limits as 0. They stay in the mix.
-MAX_ANALYSED = np.float32(64.0)  # samples 36 dB above full scale are not music, and would mask everything else
+MAX_ANALYSED = np.float32(MAX_MUSIC)  # louder samples would mask everything else
 MIN_ANALYSED = np.float32(1e-8)  # samples below -160 dB would make spectra of denormal numbers, which are slow
 
 

@@ -831,14 +831,20 @@ def test_samples_that_are_not_numbers_become_silence_with_a_warning(kind, value,
     assert "at 1.000 s" in warning
 
 
-def test_few_samples_far_above_full_scale_are_reported_but_not_integers_in_a_float_file(make, noise):
+def test_few_samples_far_above_full_scale_are_reported(make, noise):
     audio = noise(88200)
     audio[0, 44100] = 1e30
     assert "1 sample is far above full scale (1e+30 at 1.000 s)" in _read(make("wav-float", audio))[1]
     audio[0, 20000:60000] = 1e30
     assert "40000 samples are far above full scale" in _read(make("wav-float", audio))[1]
-    assert _read(make("wav-float", noise(88200) * 32768))[1] is None
     assert _read(make("wav-float", noise(88200) * 20))[1] is None
+
+
+def test_whole_numbers_in_a_float_file_are_reported(make, noise):
+    audio = noise(88200) * 32768
+    decoded, warning = _read(make("wav-float", audio))
+    np.testing.assert_array_equal(decoded, audio)
+    assert f"its peak is {np.abs(audio).max():.5g}, but networks hear samples above 64 as silence; scale it" in warning
 
 
 def test_the_short_last_frame_of_a_webm_is_not_a_gap(noise, tmp_path):
