@@ -1,6 +1,8 @@
 """Measure loudness by EBU R128, that is ITU-R BS.1770, with FFmpeg."""
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from fractions import Fraction
 
@@ -8,7 +10,8 @@ import av
 import numpy as np
 from av.filter import Graph
 
-_GATE_LUFS = -70.0  # in BS.1770, quieter sound counts as silence
+_GATE_LUFS, _RELATIVE_GATE_LU = -70.0, -10.0  # in BS.1770, quieter passages do not count
+_STEPS_PER_LU = 100  # the resolution of the loudness of a passage
 _PIECE_FRAMES = 16384  # processed at a time, so that a long block needs little memory
 # For the true peak, as in BS.1770. Near half the sample rate, the real peak may be 0.3 dB higher.
 _OVERSAMPLING = 4
@@ -29,7 +32,9 @@ class Loudness:
         self._step = sample_rate // 10  # frames after which the meter gives new values
         self._measured = 0  # frames
         self._peak = self._true_peak = 0.0
-        self._metadata: dict[str, str] = {}
+        # How many passages of 0.4 s had each loudness, in steps. FFmpeg's own sum of them ends at +10 LUFS.
+        self._passages: Counter[int] = Counter()
+        self._excess_db = _excess_db(sample_rate)
         self._meter = self._graph(("ebur128", "metadata=1:framelog=quiet"))
         self._oversampler = None
         self._oversampled = 0
@@ -47,8 +52,10 @@ class Loudness:
 
     def lufs(self) -> float | None:
         """Return the integrated loudness so far; None for silence and for less than 0.4 s, which have no loudness."""
-        lufs = float(self._metadata.get("lavfi.r128.I", _GATE_LUFS))
-        return lufs - _excess_db(self._rate) if lufs > _GATE_LUFS else None
+        if not self._passages:
+            return None
+        gate = _mean_lufs(self._passages) + _RELATIVE_GATE_LU
+        return _mean_lufs({step: count for step, count in self._passages.items() if step / _STEPS_PER_LU > gate})
 
     def peak_db(self) -> float:
         """Return the largest sample so far, in dBFS; -inf for silence."""
@@ -80,7 +87,10 @@ class Loudness:
         # Pull only frames that are ready: PyAV raises an exception for a missing one, and loses a Ctrl-C meanwhile.
         self._meter.push(frame)
         while self._measured + self._step <= self._frames:
-            self._metadata = self._meter.pull().metadata or self._metadata
+            # FFmpeg gives the last 0.4 s, or a value below the gate if there is less.
+            lufs = float(self._meter.pull().metadata["lavfi.r128.M"]) - self._excess_db
+            if lufs > _GATE_LUFS:
+                self._passages[round(lufs * _STEPS_PER_LU)] += 1
             self._measured += self._step
         if self._oversampler is not None:
             self._oversampler.push(frame)
@@ -93,6 +103,12 @@ class Loudness:
         assert isinstance(finer, av.AudioFrame)
         self._oversampled += finer.samples
         self._true_peak = max(self._true_peak, float(np.abs(finer.to_ndarray()).max()))
+
+
+def _mean_lufs(passages: Mapping[int, int]) -> float:
+    """Return the loudness of several passages, with the number of passages for each loudness in steps."""
+    power = sum(count * 10 ** (step / _STEPS_PER_LU / 10) for step, count in passages.items())
+    return 10 * math.log10(power / sum(passages.values()))
 
 
 def _excess_db(sample_rate: int) -> float:

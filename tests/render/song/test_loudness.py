@@ -40,6 +40,14 @@ def test_a_loudness_is_set_within_a_tenth(make_song, tmp_path, tiny_model, targe
     assert rendered.overview is None
 
 
+@pytest.mark.parametrize("factor", [30, 1000])
+def test_the_loudness_of_a_song_far_above_full_scale_is_set(tmp_path, tiny_live_model, factor):
+    audio = factor * np.random.default_rng(0).uniform(-0.5, 0.5, (200_000, 2))
+    soundfile.write(tmp_path / "song.wav", audio, 44100, subtype="FLOAT")
+    remix_file(tmp_path / "song.wav", tmp_path / "out.wav", MIXED, tiny_live_model, loudness=-20)
+    assert lufs(tmp_path / "out.wav") == pytest.approx(-20, abs=0.1)
+
+
 @pytest.mark.parametrize("sample_rate", [8000, 44100, 96000])
 def test_match_keeps_the_songs_loudness(make_song, tmp_path, tiny_live_model, sample_rate):
     song = make_song(frames=3 * sample_rate, sample_rate=sample_rate, peak=0.5)
