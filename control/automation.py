@@ -254,10 +254,22 @@ class Automation:
         Args:
             gains_db: Stem to dB; stems that are not named are at 0 dB.
         """
-        return any(
-            point.gain_db != max(gains_db.get(stem, 0.0), SILENCE_DB)
-            for stem, lane in self._lanes.items()
-            for point in known_gains(lane, max(gains_db.get(stem, 0.0), SILENCE_DB))
+        return self._first_move(gains_db) is not None
+
+    def too_late(self, gains_db: Mapping[str, float], num_frames: int, sample_rate: float) -> str:
+        """Return a warning if faders move, but all of them only after the end of a song, else "".
+
+        Args:
+            gains_db: Where the faders start, stem to dB; stems that are not named are at 0 dB.
+            num_frames: Length of the song, in samples.
+            sample_rate: In Hz.
+        """
+        first, end = self._first_move(gains_db), num_frames / (1 if self.unit == "samples" else sample_rate)
+        if not first or first < end:
+            return ""
+        return (
+            f"nothing in {self._about[0]} moves a fader: its first move is at {first:.10g} {self.unit}, but the song "
+            f"ends at {round(end, 3):.10g}; check its times and their unit"
         )
 
     def starting(self, gains_db: Mapping[str, float]) -> Self:
@@ -327,6 +339,18 @@ class Automation:
             ControlError: The file cannot be written; nothing has changed.
         """
         write_table(path, self.unit, self.points)
+
+    def _first_move(self, gains_db: Mapping[str, float]) -> float | None:
+        """Return when a fader first begins to leave its gain in `gains_db`, None if none does."""
+        first = []
+        for stem, lane in self._lanes.items():
+            gain_db, before = max(gains_db.get(stem, 0.0), SILENCE_DB), 0.0
+            for point in known_gains(lane, gain_db):
+                if point.gain_db != gain_db:
+                    first.append(point.at if point.shape == "step" else before)
+                    break
+                before = point.at
+        return min(first, default=None)
 
     def _begin(self, point: Point) -> Self:
         """Add a step. If it divides a ramp, add a point first that keeps the ramp's first part as it was."""

@@ -60,7 +60,8 @@ class Target(Protocol):
 class Automation(Protocol):
     """Gains that change over time, as in control.Automation.
 
-    It may also have `moves_faders(gains_db)`, which returns whether any fader ever leaves its gain in `gains_db`.
+    It may also have `moves_faders(gains_db)`, which returns whether any fader ever leaves its gain in `gains_db`, and
+    `too_late(gains_db, num_frames, sample_rate)`, which returns a warning if that happens only after a song's end.
     """
 
     def starting(self, gains_db: Mapping[str, float]) -> "Automation":

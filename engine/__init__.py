@@ -1,7 +1,7 @@
 """The signal path: analysis, network, resynthesis, faders."""
 
 from ..core.protocols import Automation
-from .offline import compensate_latency, moves_faders, remix, remixing, separate, with_automation
+from .offline import compensate_latency, moves_faders, remix, remixing, separate, too_late, with_automation
 from .processor import StemProcessor
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "remix",
     "remixing",
     "separate",
+    "too_late",
     "with_automation",
 ]

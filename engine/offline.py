@@ -1,6 +1,7 @@
 """Whole songs in one call, aligned to the sample."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -95,6 +96,8 @@ def remix(
     processor = StemProcessor(
         load_model(model, quality), sample_rate, num_channels, gains_db, preset=preset, threads=threads
     )
+    if line := too_late(automation, processor.gains_db, np.shape(audio)[-1], sample_rate):
+        warnings.warn(line, stacklevel=2)
     process, latency = remixing(processor, automation)
     if process != processor.pass_through:
         processor.hear_song([audio])
@@ -131,6 +134,19 @@ def moves_faders(automation: Automation | None, gains_db: Mapping[str, float]) -
         gains_db: Where the faders start, stem to dB.
     """
     return automation is not None and getattr(automation, "moves_faders", lambda _: True)(gains_db)
+
+
+def too_late(automation: Automation | None, gains_db: Mapping[str, float], num_frames: int, sample_rate: float) -> str:
+    """Return a warning if an automation moves faders, but all of them only after the end of a song, else "".
+
+    Args:
+        automation: The automation.
+        gains_db: Where the faders start, stem to dB.
+        num_frames: Length of the song, in samples.
+        sample_rate: In Hz.
+    """
+    line: str = getattr(automation, "too_late", lambda *_: "")(gains_db, num_frames, sample_rate)
+    return line
 
 
 def with_automation(

@@ -16,7 +16,7 @@ from ...core.errors import StemBridgeError
 from ...core.protocols import Automation
 from ...core.settings import arguments_from
 from ...core.stems import stem_parts
-from ...engine import compensate_latency, remixing
+from ...engine import compensate_latency, remixing, too_late
 from ...models import load_model
 from ...presets.gains import read_gains
 from ..settings import RemixFile, SeparateFile, SongSettings
@@ -96,6 +96,7 @@ def remix_file(settings: RemixFile) -> Rendered:
     settings = read_faders(settings)
     gains_db, automation = read_gains(settings.gains_db), cast("Automation | None", settings.automation)
     with open_audio(settings.source, settings.stream) as reader:
+        start_db = {**getattr(settings.processor, "gains_db", {}), **gains_db}
         envelope, untouched = None, False
         if settings.processor is None:
             faders = stem_processor(reader, gains_db, load_model(settings.model, settings.quality), settings.threads)
@@ -117,7 +118,10 @@ def remix_file(settings: RemixFile) -> Rendered:
             if settings.processor is None and not untouched:
                 hear_song(faders, settings.source, settings.stream)
             rendered = _render(reader, latency, lambda block: process(block)[np.newaxis], outputs, envelope, settings)
-            return replace(rendered, untouched=untouched, replaced_song=outputs.replaces_source)
+            num_frames = round(rendered.seconds * reader.sample_rate)
+            late = too_late(automation, start_db, num_frames, reader.sample_rate)
+            lines = (*rendered.warnings, late) if late else rendered.warnings
+            return replace(rendered, warnings=lines, untouched=untouched, replaced_song=outputs.replaces_source)
 
 
 def _shown_to(envelope: Envelope, process: Callable[[Block], Block]) -> Callable[[Block], Block]:

@@ -150,6 +150,16 @@ def test_automation_without_moves_is_refused_unless_forced(stage):
     assert "0 dB" not in result.stdout
 
 
+def test_automation_whose_moves_all_come_after_the_songs_end_is_reported(stage):
+    (stage.folder / "late.csv").write_text("seconds,stem,gain_db\n22050,vocals,-80\n")
+    why = "nothing in late.csv moves a fader: its first move is at 22050 seconds, but the song ends at 0.5; "
+    assert why in ride_song(stage, "late.csv").stderr
+    stage.make_song("more.wav")
+    options = "--model", stage.model, "--automation", "late.csv"
+    result = stage.call("remix", "song.wav", "more.wav", "-o", "out/", *options)
+    assert (result.returncode, result.stdout.count(why)) == (0, 2)
+
+
 def test_automation_without_moves_is_reported_once_for_many_songs(stage):
     (stage.folder / "still.csv").write_text("seconds\tstem\tgain_db\n1\tvocals\t0,0\n")
     stage.make_song("more.wav")

@@ -1,5 +1,7 @@
 """Whole songs in one call: aligned to the sample, of the same length, with progress."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -224,6 +226,24 @@ def no_network(monkeypatch):
 
     for network in (StreamingNetwork, ChunkedNetwork):
         monkeypatch.setattr(network, "push", run)
+
+
+@pytest.mark.parametrize(
+    ("ride", "is_late"),
+    [
+        (Automation([(2, "vocals", -6)]), True),
+        (Automation([(0.5, "vocals", 0), (2, "vocals", -6)]), True),
+        (Automation([(44100, "vocals", -6)], "samples"), True),
+        (Automation([(44099, "vocals", -6)], "samples"), False),
+        (Automation([(2, "vocals", -6, "db")]), False),  # a ramp that begins with the song
+        (Automation([(0, "vocals", -6), (2, "vocals", 0)]), False),
+    ],
+)
+def test_moves_that_all_come_after_the_songs_end_give_a_warning(tiny_live_model, noise, ride, is_late):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        remix(noise(2, 44_100), 44100, {}, tiny_live_model, automation=ride)
+    assert ["its first move is at" in str(warning.message) for warning in caught] == [True] * is_late
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
