@@ -36,7 +36,10 @@ def check_driver(driver: str | None) -> Any:
     try:
         import miniaudio
     except ImportError as error:
-        raise LiveError(f"devices need miniaudio ({error}): {install_extra('live')}") from error
+        raise LiveError(
+            f"devices need miniaudio ({error}): {install_extra('live')}, "
+            f"or use `none` or a file ({', '.join(SUFFIXES)}) in place of a device"
+        ) from error
     enabled = miniaudio.get_enabled_backends() - {miniaudio.Backend.CUSTOM}
     names = sorted(backend.name.lower() for backend in enabled)
     if driver is not None and driver not in names:

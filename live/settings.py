@@ -141,7 +141,7 @@ def checked_settings(
         raise LiveError(f"block of {block} samples is out of range; give {BLOCK_RANGE[0]} to {BLOCK_RANGE[1]}")
     if seconds is not None and not 0 < seconds < math.inf:
         raise LiveError(f"{seconds} seconds cannot be played; give more than 0, or leave it out for no end")
-    if driver is not None:  # even if no device is used
+    if driver is not None or "device" in (input_kind, output_kind):  # a driver, even if no device is used
         check_driver(driver)
     if not realtime and "device" in (input_kind, output_kind):
         raise LiveError("realtime=False works only without devices; give files or `none` as input and output")

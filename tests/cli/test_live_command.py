@@ -7,6 +7,7 @@ import re
 import select
 import shutil
 import signal
+import sys
 import termios
 import time
 from pathlib import Path
@@ -123,6 +124,18 @@ def test_the_devices(desk):
     assert done.stdout.splitlines()[0] == "through Null:"
     assert re.search(r"NULL Capture Device +yes", done.stdout)
     assert re.search(r"NULL Playback Device +yes", done.stdout)
+
+
+@pytest.mark.parametrize("arguments", [["--devices"], [], ["song.wav"], ["song.wav", "-o", "out.wave"]])
+def test_devices_without_miniaudio(desk, monkeypatch, arguments):
+    desk.make_song()
+    monkeypatch.setitem(sys.modules, "miniaudio", None)
+    said = desk.refused("live", *arguments, "--no-ui", "--model", desk.model, here=True)
+    assert "devices need miniaudio" in said
+    assert "pip install '.[live]'" in said
+    assert "`none` or a file (.wav, .flac, .mp3, .ogg)" in said
+    without = "live", "song.wav", "-o", "none", "--seconds", 0.1, "--no-ui", "--model", desk.model
+    assert desk.call(*without).returncode == 0
 
 
 def test_a_mixer_needs_a_terminal(desk):
