@@ -22,8 +22,13 @@ def signals_blocked(*names: str) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in names})
+    from multiprocessing import resource_tracker
+
+    numbers = {getattr(signal, name) for name in names}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
+        resource_tracker.ensure_running()  # starting a process would do that, and Python 3.11 unblocks signals then
+        signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -31,10 +36,6 @@ def signals_blocked(*names: str) -> Iterator[None]:
 
 def start_blocked(process: "BaseProcess", *names: str) -> None:
     """Start a process of `multiprocessing` that never receives these signals."""
-    if sys.platform != "win32":
-        from multiprocessing import resource_tracker
-
-        resource_tracker.ensure_running()  # `start` would do that while signals are blocked, and unblock them
     with signals_blocked(*names):
         process.start()
 

@@ -5,13 +5,14 @@ import os
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from ...core.background import BackgroundWorker
 from ...core.errors import StemBridgeError
 from ...core.extras import install_extra
 from ...core.processes import signals_blocked
@@ -86,8 +87,8 @@ def _render_on_loky(
         now = [alone] if alone else list(waiting.values())
         workers = min(jobs, len(now))
         try:
-            with _pool(workers) as executor:
-                submit = partial(executor.submit, _render_for, pipe)
+            with _pool(workers) as submit_to_pool:
+                submit = partial(submit_to_pool, _render_for, pipe)
                 for _, future in _in_turns(submit, now, begin, partial(int, 2 * workers)):
                     result: Result = future.result()
                     starts = 0
@@ -111,34 +112,47 @@ class _NoWorkersError(Exception):
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[Any]:
-    """Start worker processes, and end them afterwards, at once if something is raised.
+def _pool(workers: int) -> Iterator[Callable[..., Any]]:
+    """Start worker processes, yield `submit`, and end the processes afterwards, at once if something is raised.
 
-    Many things can prevent a start: no shared memory for semaphores, a limit on processes, a daemonic process.
+    Many things can prevent a start: no shared memory for semaphores, a limit on processes, a daemonic process. One
+    thread makes all calls of loky, because Ctrl-C does not interrupt it. Halfway, it would leave processes that never
+    end.
     """
-    executor = None
     try:
-        from loky import ProcessPoolExecutor
+        thread = BackgroundWorker()
+    except RuntimeError as error:  # the system allows no more threads
+        raise _NoWorkersError(reason_for(error)) from error
+    with closing(thread):
+        executor = None  # until it is made; before that, there are no workers
+        try:
+            from loky import ProcessPoolExecutor
 
-        with signals_blocked("SIGINT", "SIGTERM", "SIGHUP"):  # this process stops them
-            executor = ProcessPoolExecutor(
-                workers, initializer=exit_with_parent, initargs=(os.getpid(),), env=ONE_THREAD
-            )
-            executor.submit(os.getpid).result()
-    except Exception as error:
-        if executor is not None:
-            with suppress(Exception):
-                executor.shutdown(kill_workers=True)
-        # The long text of a BrokenExecutor says only this.
-        why = "they die at once" if isinstance(error, BrokenExecutor) else reason_for(error)
-        raise _NoWorkersError(why) from error
-    try:
-        with _quiet():
-            yield executor
-    except BaseException:  # including GeneratorExit: no worker outlives the run
-        executor.shutdown(kill_workers=True)
-        raise
-    executor.shutdown()
+            options = {"initializer": exit_with_parent, "initargs": (os.getpid(),), "env": ONE_THREAD}
+            executor = thread.call(_with_signals_blocked, partial(ProcessPoolExecutor, workers, **options))
+            submit = partial(thread.call, _with_signals_blocked, executor.submit)
+            submit(os.getpid).result()
+        except BaseException as error:
+            if executor is not None:
+                with suppress(Exception):
+                    thread.call(partial(executor.shutdown, kill_workers=True))
+            if not isinstance(error, Exception):
+                raise
+            # The long text of a BrokenExecutor says only this.
+            why = "they die at once" if isinstance(error, BrokenExecutor) else reason_for(error)
+            raise _NoWorkersError(why) from error
+        try:
+            with _quiet():
+                yield submit
+        except BaseException:  # including GeneratorExit: no worker outlives the run
+            thread.call(partial(executor.shutdown, kill_workers=True))
+            raise
+        thread.call(executor.shutdown)
+
+
+def _with_signals_blocked(work: Callable[..., Any], *arguments: Any) -> Any:
+    with signals_blocked("SIGINT", "SIGTERM", "SIGHUP"):  # this process stops its workers
+        return work(*arguments)
 
 
 def _in_turns(

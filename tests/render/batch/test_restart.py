@@ -43,8 +43,8 @@ def start(tmp_path, monkeypatch, make_song, tiny_live_model):
         make_song(f"in/{number}.wav", frames=200_000 + number, num_channels=2)
     processes = []
 
-    def start(job, jobs):
-        command = [sys.executable, "-c", BATCH, job, str(jobs), tiny_live_model]
+    def start(job, jobs, code=BATCH):
+        command = [sys.executable, "-c", code, job, str(jobs), tiny_live_model]
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -144,3 +144,33 @@ def test_ctrl_c(start, to):
     assert psutil.wait_procs(workers, timeout=30)[1] == []
     assert sorted(os.listdir("out/.stembridge")) == ["journal.jsonl", "lock"]
     assert not [path for path in Path("out").iterdir() if path.is_dir() and not any(path.iterdir())]
+
+
+STARTING = """
+import os, re, signal
+from pathlib import Path
+from loky.backend.process import LokyProcess
+
+start, last = LokyProcess.start, int(os.environ["INTERRUPTED_START"])
+started = []
+
+def start_and_interrupt(self):
+    start(self)
+    started.append(self.pid)
+    blocked = re.search(r"SigBlk:\\s*(\\w+)", Path(f"/proc/{self.pid}/status").read_text())[1]
+    print("blocked" if int(blocked, 16) >> signal.SIGINT - 1 & 1 else "hears Ctrl-C", flush=True)
+    if len(started) == last:
+        os.kill(os.getpid(), signal.SIGINT)
+
+LokyProcess.start = start_and_interrupt
+"""
+
+
+@pytest.mark.parametrize("last", [1, 2])
+def test_ctrl_c_while_workers_start(start, monkeypatch, last):
+    """The run ends, and workers never receive Ctrl-C: Python would print a traceback while it starts."""
+    monkeypatch.setenv("INTERRUPTED_START", str(last))
+    process = start("remix", 2, STARTING + BATCH)
+    out, err = process.communicate(timeout=60)
+    assert (out, err, process.returncode) == ("planned 8\nblocked\nblocked\ninterrupted\n", "", 0)
+    assert not Path("out").exists()
