@@ -25,8 +25,8 @@ def load_rack(place: str, song: str | os.PathLike[str], stream: int | None = Non
         OSError: The song cannot be read.
     """
     from ..audio import open_audio
+    from ..core.protocols import check_processor
     from ..plugin.bridge.factory import make_processor
-    from ..render.song.processor import check_processor
 
     where, _, name = place.rpartition(":")
     if not (where and name):

@@ -47,12 +47,8 @@ def install_plugin(
     folder: Folder = STANDARD_FOLDER,
 ) -> None:
     """Write a plugin where hosts find it. It runs in the Python environment of this command."""
-    from dataclasses import replace
-
     from ..plugin.bridge.bundle import home_folders, write_bundle
-    from ..plugin.bridge.descriptor import RATES_HZ
-    from ..plugin.bridge.factory import find_timings
-    from ..plugin.processors import describe_processor, find_processor
+    from ..plugin.processors import describe_for_hosts, find_processor
     from ..plugin.stemmix import describe_stem_mix
 
     folders = home_folders("stembridge")
@@ -66,15 +62,28 @@ def install_plugin(
         if is_given(context, "model"):
             raise StemBridgeError(f"--model {model} has no effect on your processor {processor}; leave it out")
         sys.path.append(os.getcwd())
-        factory = find_processor(processor)
+        find_processor(processor)  # imports its module, whose folder the plugin needs
         folders += home_folders(re.split("[.:]", processor)[0])
-        descriptor, _ = describe_processor(processor, {}, folders, name)
-        timings = find_timings(factory, {}, RATES_HZ)
-        descriptor = replace(descriptor, latencies=timings, shows_status=True)
+        descriptor = describe_for_hosts(processor, folders, name)
     bundle = folder.expanduser() / f"{descriptor.name}.vst3"
+    _check_same(bundle, descriptor)
     write_bundle(bundle, descriptor)
     others = f"; you can change to {', '.join(descriptor.alternatives)} in the host" if descriptor.alternatives else ""
     print(f"wrote {bundle}: {_sound(descriptor)}{others}; hosts see it when they scan for plugins")
+
+
+def _check_same(bundle: Path, descriptor: "Descriptor") -> None:
+    """Refuse to replace another plugin. The same one may be installed again."""
+    from ..plugin.bridge.bundle import read_bundle
+
+    if not os.path.lexists(bundle):
+        return
+    old, new = (f"model {one.model}" if one.model else one.identity for one in (read_bundle(bundle), descriptor))
+    if old != new:
+        raise StemBridgeError(
+            f"{bundle} is another plugin: {old}, not {new}; choose another name with --name, or remove that one first "
+            "(stembridge vst3 remove)"
+        )
 
 
 @app.command("list", cls=Command, epilog=EXAMPLES["vst3 list"])

@@ -1,7 +1,9 @@
 """Protocols that objects must follow to process songs, have faders, or automate them."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .errors import StemBridgeError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +28,22 @@ class Processor(Protocol):
 
     def reset(self) -> None:
         """Forget all audio, as if silence had come before."""
+
+
+def check_processor(processor: Any) -> None:
+    """Check that an object is a processor.
+
+    Args:
+        processor: Any object.
+
+    Raises:
+        ValueError: It has no `process`, `reset` or `latency_samples`.
+    """
+    if missing := [name for name in ("process", "reset", "latency_samples") if not hasattr(processor, name)]:
+        kind = type(processor).__name__
+        raise StemBridgeError(
+            f"{kind} is not a processor: it has no {missing[0]}; give it process, reset, latency_samples"
+        )
 
 
 class Target(Protocol):

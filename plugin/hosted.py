@@ -255,7 +255,7 @@ def _make_again(
     return plugin
 
 
-def explain(error: Exception) -> str:
+def explain(error: BaseException) -> str:
     """Return what went wrong in one line, with the type of an error that does not explain itself."""
     explains = isinstance(error, StemBridgeError) or type(error) is ValueError
     return one_line(error) if explains else error_text(error)

@@ -5,13 +5,14 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..core.errors import BridgeError, StemBridgeError
 from ..core.version import __version__
 from .bridge.bundle import import_folders, temporary_bundles, worker_arguments
-from .bridge.descriptor import BYPASS, Descriptor
-from .bridge.factory import declared_parameters, find_factory
+from .bridge.descriptor import BYPASS, RATES_HZ, Descriptor
+from .bridge.factory import declared_parameters, declared_timing, find_factory, find_timings
 from .hosted import HostedPlugin, explain
 
 
@@ -70,7 +71,7 @@ def describe_processor(
             )
     try:
         parameters = declared_parameters(factory, made)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BridgeError(f"{path}: {explain(error)}") from error
     if taken := [name for name in parameters if hasattr(HostedPlugin, name)]:
         raise BridgeError(f"{path}: a parameter cannot be called {taken[0]!r}, a name that all plugins use; rename it")
@@ -82,6 +83,29 @@ def describe_processor(
     title = name or re.sub(r"[^A-Za-z0-9_]", "_", path.rpartition(":")[2])[:63]
     arguments = worker_arguments(path, made, parameters, folders)
     return Descriptor(title, __version__, arguments, parameters, f"processor {path}"), starts
+
+
+def describe_for_hosts(path: str, folders: list[str], name: str | None = None) -> Descriptor:
+    """Return the descriptor of a processor to install, which is made without arguments, with its timing.
+
+    Args:
+        path: The factory, see `load_processor`.
+        folders: Folders to import modules from, after the interpreter's own.
+        name: Name in hosts, by default the factory's.
+
+    Raises:
+        BridgeError: The factory cannot be used, or does not make a processor.
+    """
+    try:
+        descriptor, _ = describe_processor(path, {}, folders, name)
+    except TypeError as error:
+        remedy = "give the argument a default, because hosts provide only sample_rate and num_channels"
+        raise BridgeError(f"{error}; {remedy}") from error
+    try:
+        timings = find_timings(find_processor(path), {}, RATES_HZ)
+    except (Exception, SystemExit) as error:
+        raise BridgeError(f"{path}: {explain(error)}") from error
+    return replace(descriptor, latencies=timings, shows_status=True)
 
 
 def find_processor(path: str) -> Callable[..., Any]:
@@ -97,12 +121,17 @@ def find_processor(path: str) -> Callable[..., Any]:
         raise BridgeError(f"{path!r} cannot be imported by another process; give 'package.module:factory'")
     try:
         factory = find_factory(path)
-    except Exception as error:  # modules may raise anything
+    except (Exception, SystemExit) as error:  # modules may raise anything
         line = explain(error) if str(error).startswith(repr(path)) else f"{path!r} cannot be imported: {explain(error)}"
         raise BridgeError(line) from error
     for method in ("process", "reset"):
         if isinstance(factory, type) and not callable(getattr(factory, method, None)):
             raise BridgeError(f"{path!r} is not a processor: it has no method {method!r}; add one")
+    if isinstance(factory, type):
+        try:
+            declared_timing(factory)
+        except BridgeError as error:
+            raise BridgeError(f"{path}: {error}") from error
     return factory
 
 

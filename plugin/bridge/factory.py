@@ -10,6 +10,7 @@ from operator import index
 from typing import Any, NamedTuple
 
 from ...core.errors import BridgeError
+from ...core.protocols import check_processor
 
 
 class Parameter(NamedTuple):
@@ -57,20 +58,33 @@ def timing_of(processor: Any) -> Timing:
         processor: Has `latency_samples`, and perhaps `hop_samples` and `tail_samples`.
 
     Raises:
-        ValueError: A number is negative.
-        TypeError: A number is not whole.
+        ValueError: It is not a processor, or a number is negative or not whole.
     """
-    timing = Timing(
-        index(processor.latency_samples),
-        index(getattr(processor, "hop_samples", 0)),
-        index(getattr(processor, "tail_samples", -1)),
-    )
-    if min(timing.latency, timing.hop, timing.tail + 1) < 0:
-        raise BridgeError(
-            f"latency_samples {timing.latency}, hop_samples {timing.hop} and tail_samples {timing.tail} "
-            "must not be negative"
-        )
-    return timing
+    check_processor(processor)
+    return declared_timing(processor)
+
+
+def declared_timing(processor: Any) -> Timing:
+    """Return the timing that a processor or its class declares; a class may leave numbers to its processors.
+
+    Args:
+        processor: The processor or the class.
+
+    Raises:
+        ValueError: A number is negative or not whole.
+    """
+    lowest = Timing(0)._asdict()  # and what a missing number means
+    return Timing(**{field: _samples(processor, f"{field}_samples", least) for field, least in lowest.items()})
+
+
+def _samples(processor: Any, name: str, least: int) -> int:
+    value = getattr(processor, name, least)
+    if isinstance(processor, type) and hasattr(value, "__get__"):  # a property
+        return least
+    with suppress(TypeError):
+        if index(value) >= least:
+            return index(value)
+    raise BridgeError(f"{name} is {value!r}; it must be a whole number, 0 or more")
 
 
 _importing = ""  # name of the module that is being imported for its processor
@@ -138,6 +152,8 @@ def make_processor(factory: Callable[..., Any], kwargs: Mapping[str, Any], sampl
 def find_timings(factory: Callable[..., Any], kwargs: Mapping[str, Any], rates: Iterable[float]) -> dict[float, Timing]:
     """Make a processor at each sample rate, and return the timings. Rates at which this fails are left out.
 
+    So that no plugin is installed that cannot work, a processor that is made must keep its contract.
+
     Args:
         factory: Makes the processor.
         kwargs: Its arguments.
@@ -145,11 +161,22 @@ def find_timings(factory: Callable[..., Any], kwargs: Mapping[str, Any], rates: 
 
     Returns:
         Sample rate to timing.
+
+    Raises:
+        ValueError: The factory makes something that is not a processor, or has an impossible timing.
+        Exception: Whatever the factory raises, if it does so at every rate.
     """
-    timings = {}
+    timings: dict[float, Timing] = {}
+    failure = None
     for rate in rates:
-        with suppress(Exception):
-            timings[float(rate)] = timing_of(make_processor(factory, kwargs, rate, 2))
+        try:
+            processor = make_processor(factory, kwargs, rate, 2)
+        except Exception as error:
+            failure = failure or error
+        else:
+            timings[float(rate)] = timing_of(processor)
+    if failure is not None and not timings:
+        raise failure
     return timings
 
 
@@ -182,7 +209,9 @@ def declared_parameters(factory: Callable[..., Any], kwargs: Mapping[str, Any]) 
     """
     declared = getattr(factory, "parameters", None)
     if not isinstance(declared, Mapping):
-        declared = getattr(make_processor(factory, kwargs, 44100.0, 2), "parameters", {})
+        processor = make_processor(factory, kwargs, 44100.0, 2)
+        timing_of(processor)  # refuses what is not a processor
+        declared = getattr(processor, "parameters", {})
     if not isinstance(declared, Mapping):
         raise BridgeError(f"parameters are {declared!r}; declare a mapping of name to (minimum, maximum, default)")
     return read_parameters(declared)

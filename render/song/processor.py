@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import StemBridgeError
-from ...core.protocols import Automation
+from ...core.protocols import Automation, check_processor
 from ...engine import with_automation
 
 Block = NDArray[np.float32]
@@ -68,22 +68,6 @@ def prepared(
         return out
 
     return checked
-
-
-def check_processor(processor: Any) -> None:
-    """Check that an object is a processor.
-
-    Args:
-        processor: Any object.
-
-    Raises:
-        ValueError: It has no `process`, `reset` or `latency_samples`.
-    """
-    if missing := [name for name in ("process", "reset", "latency_samples") if not hasattr(processor, name)]:
-        kind = type(processor).__name__
-        raise StemBridgeError(
-            f"{kind} is not a processor: it has no {missing[0]}; give it process, reset, latency_samples"
-        )
 
 
 @contextmanager

@@ -124,6 +124,90 @@ def test_a_users_own_processor(desk):
     assert "gain_db" in result.stdout
 
 
+PROCESSORS = """
+import sys
+
+class Thru:
+    parameters = {}
+    latency_samples = 0
+
+    def reset(self):
+        pass
+
+    def process(self, block):
+        return block
+
+class Other(Thru):
+    pass
+
+class Needs(Thru):
+    def __init__(self, thing):
+        pass
+
+class Early(Thru):
+    latency_samples = -1
+
+class Vague(Thru):
+    def __init__(self):
+        self.latency_samples = "q"
+
+class Broken(Thru):
+    def __init__(self):
+        raise RuntimeError("no oil")
+
+class Choosy(Thru):
+    def __init__(self, sample_rate):
+        if sample_rate != 48000:
+            raise ValueError(sample_rate)
+
+def leave():
+    sys.exit()
+"""
+
+
+@pytest.fixture
+def processors(desk, monkeypatch):
+    (desk.folder / "some_processors.py").write_text(PROCESSORS)
+    monkeypatch.syspath_prepend(desk.folder)
+    monkeypatch.delitem(sys.modules, "some_processors", raising=False)
+
+
+@pytest.mark.usefixtures("processors")
+@pytest.mark.parametrize(
+    ("factory", "why"),
+    [
+        ("some_processors:Needs", "missing a required argument: 'thing'; give the argument a default"),
+        ("json:dumps", "missing a required argument: 'obj'"),
+        ("os:getcwd", "str is not a processor: it has no process"),
+        ("some_processors:Early", "latency_samples is -1; it must be a whole number, 0 or more"),
+        ("some_processors:Vague", "latency_samples is 'q'; it must be a whole number, 0 or more"),
+        ("some_processors:Broken", "RuntimeError: no oil"),
+        ("some_processors:leave", "SystemExit"),
+    ],
+)
+def test_what_cannot_work_is_not_installed(desk, factory, why):
+    line = desk.refused("vst3", "install", factory, "--dir", "plugins", here=True)
+    assert f"{factory}: {why}" in line
+
+
+@pytest.mark.usefixtures("processors")
+def test_a_processor_may_refuse_some_sample_rates(desk):
+    assert desk.call("vst3", "install", "some_processors:Choosy", "--dir", "plugins").returncode == 0
+    assert list(read_bundle(desk.folder / "plugins" / "Choosy.vst3").latencies) == [48000]
+
+
+@pytest.mark.usefixtures("processors")
+@pytest.mark.parametrize(
+    "other", [["some_processors:Other", "--name", "StemBridge"], ["--model", "live", "--name", "StemBridge"]]
+)
+def test_another_plugin_is_not_replaced(desk, other):
+    assert desk.call("vst3", "install", "--dir", "plugins").returncode == 0
+    line = desk.refused("vst3", "install", *other, "--dir", "plugins", here=True)
+    assert "StemBridge.vst3 is another plugin: model mix, not" in line
+    assert "--name" in line
+    assert "stembridge vst3 remove" in line
+
+
 def test_a_plugin_that_changes_audio_is_reported(desk):
     (desk.folder / "louder.py").write_text(NOISY)
     parameters = {"gain_db": Parameter(0.0, 6.0, 6.0)}
