@@ -208,18 +208,25 @@ def _signals_stop_us() -> Iterator[None]:
     handled = [number for number in numbers if before[number] is not signal.SIG_IGN]  # nohup and & keep their effect
 
     last = -REPEATED_SIGNALS_S
+    stopped: _Stopped | None = None
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal last
+        nonlocal last, stopped
         if time.monotonic() - last >= REPEATED_SIGNALS_S:
             last = time.monotonic()
             before.clear()
-            raise _Stopped(number)
+            stopped = _Stopped(number)
+            raise stopped
 
     for number in handled:
         signal.signal(number, stop)
     try:
         yield
+    except Exception as error:
+        # Not a bug after a signal: modules in C may raise an ImportError if something else is raised while they load.
+        if stopped is not None and _reason(error) is None:
+            raise stopped from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -3,10 +3,12 @@
 import ctypes
 import os
 import sys
-from threading import Lock, Thread
+from contextlib import closing
+from threading import Lock
 from typing import Any
 from weakref import WeakValueDictionary
 
+from ..core.background import BackgroundWorker
 from ..models import Card, GraphFile, MaskCard, Model, ModelError, check_graph, check_stems_graph
 from ..models.contract import runtime_error_text
 from .providers import check_available, check_used, default_providers
@@ -66,28 +68,24 @@ def _new_session(card: Card, graph: GraphFile, threads: int, providers: list[str
         # Threads that spin while they wait would take the CPU from the host.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     check_available(providers, onnxruntime.get_available_providers())
-    made: Any = None
+    exact = [(name, EXACT_OPTIONS.get(name, {})) for name in providers]
 
-    def make() -> None:
-        nonlocal made
-        try:
-            exact = [(name, EXACT_OPTIONS.get(name, {})) for name in providers]
-            made = onnxruntime.InferenceSession(graph.read(), options, providers=exact)
-        except Exception as error:  # ONNX Runtime raises many types of its own
-            made = error
+    def make() -> Any:
+        return onnxruntime.InferenceSession(graph.read(), options, providers=exact)
 
     # ONNX Runtime turns denormals off for good on the thread that makes its first session. Use a new thread, so that
-    # the caller's arithmetic does not change.
-    thread = Thread(target=make)
-    thread.start()
-    thread.join()
-    if isinstance(made, ModelError):  # from graph.read()
-        raise made
-    if isinstance(made, Exception):
-        reason = runtime_error_text(made)
+    # the caller's arithmetic does not change. After Ctrl-C wait for its end, because a program that ends in the middle
+    # would crash.
+    try:
+        with closing(BackgroundWorker()) as thread:
+            made = thread.call(make)
+    except ModelError:  # from graph.read()
+        raise
+    except Exception as error:  # ONNX Runtime raises many types of its own
+        reason = runtime_error_text(error)
         if "bad_alloc" in reason:
-            raise MemoryError(f"{graph.path}: not enough memory for this model") from made
-        raise ModelError(f"{graph.path}: ONNX Runtime cannot load this graph: {reason}") from made
+            raise MemoryError(f"{graph.path}: not enough memory for this model") from error
+        raise ModelError(f"{graph.path}: ONNX Runtime cannot load this graph: {reason}") from error
     check_used(providers, made.get_providers())
     # The C library keeps the memory that optimising the graph took (50 MB for `studio`); give it back to the system.
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):

@@ -2,11 +2,24 @@
 
 import signal
 import time
+from contextlib import contextmanager
 
 import pytest
 from stembridge.cli import main
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+@contextmanager
+def handlers_restored():
+    """Restore the signal handlers, as main() ignores signals after it was stopped."""
+    before = {number: signal.getsignal(number) for number in CODES}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests may run in the background
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def wait_until_rendering(desk, process):
@@ -70,6 +83,21 @@ def test_nohup_is_respected(desk):
     process.send_signal(signal.SIGHUP)
     assert process.communicate(timeout=60)[1] == ""
     assert process.returncode == 0
+
+
+def test_ctrl_c_that_becomes_another_error(monkeypatch, capsys):
+    """Modules in C raise an ImportError if something is raised while they load."""
+
+    def load():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+
+    monkeypatch.setattr("stembridge.presets.preset_names", load)
+    with handlers_restored():
+        assert main(["presets"]) == 130
+    assert capsys.readouterr().err == "stembridge: interrupted\n"
 
 
 def test_a_bug_is_one_line_that_asks_for_a_report(monkeypatch, capsys):

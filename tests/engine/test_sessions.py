@@ -4,11 +4,14 @@ import copy
 import gc
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
+import onnxruntime
 import pytest
 from stembridge import StemProcessor
 from stembridge.engine.sessions import open_session
@@ -52,6 +55,27 @@ def test_threads_that_open_at_the_same_time_share_a_session(tiny_model):
     with ThreadPoolExecutor(8) as threads:
         sessions = list(threads.map(lambda _: open_session(model), range(8)))
     assert len({id(session) for session in sessions}) == 1
+
+
+def test_ctrl_c_while_a_session_opens_waits_for_its_thread(tiny_model, tmp_path, monkeypatch):
+    """A program that ended meanwhile would crash in ONNX Runtime."""
+    model = load_model(tiny_model)
+    model = save_model(tmp_path / "mine.onnx", model.graph, model.card.values | {"name": "mine"})
+    ended = []
+
+    def open_slowly(*_, **__):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        ended.append(True)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", open_slowly)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            open_session(model)
+        assert ended
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("name", ["live", "mix", "studio"])
