@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import AudioError
+from ..core.errors import AudioError, file_reason
 from .chunks import MAGIC, find_samples, find_sound, skip_id3
 from .coded import CODED_ERROR
 from .reader import AudioReader
@@ -122,10 +122,8 @@ def _magic(path: Path) -> tuple[bytes, bool]:
         with path.open("rb") as file:
             start = skip_id3(file)
             magic = file.read(4)
-    except FileNotFoundError:
-        raise AudioError(f"{path}: no such file; check the name") from None
     except OSError as error:
-        raise AudioError(f"{path} cannot be read ({error.strerror}); check the file and its permissions") from None
+        raise AudioError(f"{path} cannot be read: {file_reason(error)}") from None
     if not magic and not start:
         raise AudioError(f"{path} is empty (0 bytes); export or download it again")
     return magic, start > 0

@@ -99,9 +99,7 @@ def batch_arguments(
     arguments |= {name: value for name, value in options.items() if is_given(context, name)}
     if not arguments.get("songs"):
         raise StemBridgeError(f"Missing argument 'SONG'; see {context.command_path} --help")
-    if not arguments.setdefault("output", "."):
-        raise StemBridgeError("--output is empty; name a folder, or leave it out for the current one")
-    if is_file(output := str(arguments["output"])):
+    if is_file(output := str(arguments.setdefault("output", "."))):
         raise StemBridgeError(
             f"{output} is the name of a file, but many songs go into a folder; name one, like -o out/"
         )
@@ -117,13 +115,16 @@ def is_file(output: str) -> bool:
     return output.lower().endswith(SUFFIXES)
 
 
-def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports: list[Path] | None) -> None:
+def run_batch(
+    start: "Callable[..., Report]", arguments: dict[str, Any], reports: list[Path] | None, recipe: Path | None
+) -> None:
     """Run a batch, show its progress and results, and write reports.
 
     Args:
         start: remix_files or separate_files.
         arguments: Its arguments.
         reports: Files to write reports to.
+        recipe: The recipe, if some of the arguments are from one.
 
     Raises:
         Exit: Songs failed, or a report could not be written; exit code 1.
@@ -147,6 +148,10 @@ def run_batch(start: "Callable[..., Report]", arguments: dict[str, Any], reports
     with _warnings_as_lines(), _watcher() as watcher:
         try:
             report = start(**arguments, watcher=watcher)
+        except StemBridgeError as error:
+            if recipe is None:
+                raise
+            raise StemBridgeError(f"with recipe {recipe}: {error}") from error
         except OSError as error:
             if not watcher.count or isinstance(error, BrokenPipeError):
                 raise

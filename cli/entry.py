@@ -1,5 +1,6 @@
 """The `stembridge` command: runs the app, and turns errors and signals into one line and an exit code."""
 
+import errno
 import io
 import logging
 import os
@@ -14,17 +15,13 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from ..core.errors import file_reason
 from ..core.log import logger
 
 USAGE, FAILED = 2, 1  # exit codes; a signal gives 128 + its number
 REPEATED_SIGNALS_S = 5.0  # for so long after a signal, further ones are ignored
-# Remedies for file errors whose message has none.
-REMEDIES = {
-    FileNotFoundError: "check the name",
-    NotADirectoryError: "check the name",
-    IsADirectoryError: "name a file",
-    PermissionError: "check its permissions, and its folder's",
-}
+# Errors of stdout, which have no file name; those of files were given one.
+STDOUT_ERRORS = errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO
 # Another option that may have been meant if the value of this one is wrong.
 OTHER_OPTIONS = {"quality": "the quality of lossy files is --encoding-quality, from 0 to 10"}
 STOPPED_BY = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminated"}
@@ -53,8 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `stembridge`, by default those of this process.
 
     Returns:
-        The exit code. 0: done. 1: some songs of a batch failed, a check failed, a bug, or nobody reads stdout. 2: bad
-        input or usage, explained in one line on stderr. 130 and 143: stopped by Ctrl-C and SIGTERM, and cleaned up.
+        The exit code. 0: done. 1: some songs of a batch failed, a check failed, a bug, or stdout cannot be written.
+        2: bad input or usage, explained in one line on stderr. 130 and 143: stopped by Ctrl-C and SIGTERM, and cleaned
+        up.
     """
     # stdout or stderr may have been closed; a file that is opened later must not get its number, and so its text.
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
@@ -112,34 +110,37 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
         work = f" while working on {', '.join(files)}" if files else ""
         _say(f"memory ran out{work}; close other programs, or use a computer with more memory")
         return USAGE
-    if (reason := _reason(error)) is None:
+    if (reason := _reason(error, arguments)) is None:
         _say(f"this is a bug, please report it: {type(error).__name__}: {error} (STEMBRIDGE_DEBUG=1 shows where)")
         return FAILED
     if _lost_folder(error):
         # Without a file name the reason says nothing more.
         known = "" if isinstance(error, OSError) and error.strerror == reason else f"{reason}; "
         reason = f"{known}the current folder has been deleted: change to another (cd)"
-    _say(reason)
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.filename is None and error.errno in STDOUT_ERRORS:
         _forget_stdout()
+        _say(f"standard output cannot be written: {reason}; send it somewhere else. Files that were written are whole")
+        return FAILED
+    _say(reason)
     return USAGE
 
 
-def _reason(error: Exception) -> str | None:
+def _reason(error: Exception, arguments: Sequence[str] = ()) -> str | None:
     """Return what is wrong with the input or the machine; None if the error is a bug."""
     if hasattr(error, "format_message"):  # a usage error of click, of which newer versions of typer have a copy
         context = getattr(error, "ctx", None)
-        if choices := getattr(error, "possibilities", None):  # an unknown option
+        if hasattr(error, "possibilities"):  # an unknown option
             from ..core.suggest import did_you_mean
 
-            name = getattr(error, "option_name", "")
+            name, choices = getattr(error, "option_name", ""), error.possibilities or ()
+            if file := next((word for word in arguments if word.startswith(name) and os.path.exists(word)), ""):
+                return f"No such option: {name}; for the file {file}, write ./{file}"
             return f"No such option: {name}{did_you_mean(name, choices)}; {_see(context)}"
         message = _in_plain_words(error.format_message().rstrip("."), error.__cause__)
         meant = OTHER_OPTIONS.get(getattr(getattr(error, "param", None), "name", None) or "")
         return f"{message}; {f'{meant}; ' if meant else ''}{_see(context)}"
     if isinstance(error, OSError) and error.strerror:
-        remedy = next((f"; {text}" for kind, text in REMEDIES.items() if isinstance(error, kind)), "")
-        return f"{error.filename}: {error.strerror}{remedy}" if error.filename else error.strerror
+        return f"{error.filename}: {file_reason(error)}" if error.filename else error.strerror
     return str(error) if isinstance(error, ValueError | OSError) else None
 
 

@@ -14,6 +14,7 @@ INDENT, GAP = 2, 2
 NAMES_WIDTH = 26  # columns for the names of options
 NARROW_WIDTH, NARROW_NAMES_WIDTH = 60, 4  # in a terminal narrower than the first, names have the second
 MAX_WIDTH = 100  # columns
+PATHS = {"FILE": "file", "DIR": "folder", "SONG": "song"}  # words for values that are paths
 MAX_CHOICES_LENGTH = 20  # characters; longer lists of choices are not shown in the place of a value
 
 
@@ -25,13 +26,28 @@ class _OwnHelp:
         print_help(self, context)
 
     def parse_args(self, context: Any, arguments: list[str]) -> list[str]:
-        """Parse arguments; a usage error gets the context, so that it can name this command's help."""
+        """Parse arguments; a usage error gets the context, so that it can name this command's help.
+
+        Raises:
+            ValueError: A path is empty, as it is if a script's variable is not set.
+        """
         try:
+            given, _, _ = self.make_parser(context).parse_args(list(arguments))  # type: ignore[attr-defined]
+            for parameter in self.get_params(context):  # type: ignore[attr-defined]
+                _refuse_empty_path(parameter, given.get(parameter.name))
             return super().parse_args(context, arguments)  # type: ignore[misc,no-any-return]
         except Exception as error:
             if getattr(error, "ctx", context) is None:
                 error.ctx = context  # type: ignore[attr-defined]
             raise
+
+
+def _refuse_empty_path(parameter: Any, given: Any) -> None:
+    """Raise ValueError if a path is empty, which pathlib would take for the current folder."""
+    word = (parameter.metavar or "").strip("[].")
+    if word in PATHS and "" in (given if isinstance(given, list | tuple) else [given]):
+        name = word if parameter.param_type_name == "argument" else max(parameter.opts, key=len)
+        raise StemBridgeError(f"{name} is empty; name a {PATHS[word]}")
 
 
 class Command(_OwnHelp, TyperCommand):

@@ -104,8 +104,8 @@ def new_folder(output: str | None) -> Iterator[None]:
     Args:
         output: The output as it was given; it means a folder if it ends in a slash.
     """
-    folder = Path(output or "")
-    if output is None or not output.endswith("/") or folder.exists() or not folder.parent.is_dir():
+    folder = Path(os.path.realpath(output)) if output and output.endswith("/") else None  # a link may lead to it
+    if folder is None or folder.exists() or not folder.parent.is_dir():
         yield
         return
     folder.mkdir()

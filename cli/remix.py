@@ -75,8 +75,8 @@ def remix_song(
         given = [settings[name] for name in ("preset", "automation", "loudness", "normalize", "overwrite")]
         if recipe is None and not any(faders.values()) and all(value is None or value is False for value in given):
             raise StemBridgeError(NOTHING_TO_DO)
-        return run_batch(remix_files, arguments | {"gains_db": recipes_gains | faders}, report)
-    song = one_song(context, songs, output)
+        return run_batch(remix_files, arguments | {"gains_db": recipes_gains | faders}, report, recipe)
+    song = one_song(context, songs)
     moved_by = Path(automation).stem if automation else rack and rack.rpartition(":")[2]
     target = remix_path(song, output, faders, preset=preset, moved_by=moved_by, format=settings["format"])
     processor = None

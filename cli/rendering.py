@@ -16,21 +16,18 @@ if TYPE_CHECKING:
     from ..render import Progress, Rendered
 
 
-def one_song(context: "typer.Context", songs: list[str] | None, output: str | None) -> str:
+def one_song(context: "typer.Context", songs: list[str] | None) -> str:
     """Return the song of a command line about one song.
 
     Args:
         context: The command.
         songs: Its arguments.
-        output: Its output.
 
     Raises:
-        ValueError: The song is missing, or the output is empty.
+        ValueError: The song is missing.
     """
     if not songs:
         raise StemBridgeError(f"Missing argument 'SONG'; see {context.command_path} --help")
-    if output == "":
-        raise StemBridgeError("--output is empty; name a file or a folder, or leave it out")
     return songs[0]
 
 

@@ -53,8 +53,8 @@ def separate_song(
         from ..render import separate_files
 
         arguments = batch_arguments(context, recipe, "separate", songs=songs, output=output, stems=names, **settings)
-        return run_batch(separate_files, arguments, report)
-    song = one_song(context, songs, output)
+        return run_batch(separate_files, arguments, report, recipe)
+    song = one_song(context, songs)
     suffix = f".{settings['format']}"
     parts = [] if settings["overwrite"] else stem_parts(load_model(settings["model"]).card.stems, names)
     folder = stems_folder(song, output, [f"{part}{suffix}" for part in parts])

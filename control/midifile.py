@@ -9,7 +9,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import ControlError
+from ..core.errors import ControlError, file_reason
 from .files import write_whole
 from .miditrack import Event, read_track
 
@@ -172,7 +172,7 @@ def _content(path: str | os.PathLike[str]) -> bytes:
             if has_midi_header(data):
                 data += file.read()
     except OSError as error:
-        raise ControlError(f"{path} cannot be read: {error.strerror}") from error
+        raise ControlError(f"{path} cannot be read: {file_reason(error)}") from error
     except ValueError as error:  # not a possible file name
         raise ControlError(f"{str(path)!r} cannot be read: {error}") from error
     if data[:4] == b"RIFF" and (start := data.find(b"MThd")) > 0:

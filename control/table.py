@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..core.errors import ControlError
+from ..core.errors import ControlError, file_reason
 from .files import write_whole
 from .point import Point, check_point
 
@@ -100,7 +100,7 @@ def _text(path: str | os.PathLike[str]) -> str:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise ControlError(f"{path} cannot be read: {error.strerror}") from error
+        raise ControlError(f"{path} cannot be read: {file_reason(error)}") from error
     except ValueError as error:  # not a possible file name
         raise ControlError(f"{str(path)!r} cannot be read: {error}") from error
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from .errors import StemBridgeError
+from .errors import StemBridgeError, file_reason
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ def read_json(path: Path, name: str, error: type[StemBridgeError]) -> Any:
             object_pairs_hook=_refuse_doubles,
         )
     except OSError as problem:
-        raise error(f"{name} cannot be read: {problem.strerror}") from problem
+        raise error(f"{name} cannot be read: {file_reason(problem)}") from problem
     except (ValueError, RecursionError) as problem:
         raise error(f"{name} is not valid JSON: {problem}") from problem
 

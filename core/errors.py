@@ -1,5 +1,19 @@
 """The errors that StemBridge raises if it cannot use something that a user gave, and errors as one line."""
 
+import errno
+import os
+
+# Remedies for errors of files, by their numbers.
+_FILE_REMEDIES = {
+    errno.ENOENT: "check the name",
+    errno.ENOTDIR: "check the name",
+    errno.EISDIR: "name a file",
+    errno.EACCES: "check its permissions, and its folder's",
+    errno.EPERM: "check its permissions, and its folder's",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ELOOP: "the link leads back to itself; name the file itself",
+}
+
 
 class StemBridgeError(ValueError):
     """The base of StemBridge's errors. Its text is one line that names the thing, the value and a remedy."""
@@ -35,6 +49,17 @@ class BridgeError(StemBridgeError):
 
 class StateError(StemBridgeError, RuntimeError):
     """An object is not in a state in which it can do this."""
+
+
+def file_reason(error: OSError) -> str:
+    """Return why a file cannot be used, and what to do.
+
+    >>> file_reason(PermissionError(errno.EACCES, "Permission denied", "song.wav"))
+    "Permission denied; check its permissions, and its folder's"
+    """
+    if error.errno == errno.ENOENT and error.filename and os.path.islink(error.filename):
+        return "it is a link to a file that does not exist; mend the link, or name the file itself"
+    return "; ".join(filter(None, [error.strerror or str(error), _FILE_REMEDIES.get(error.errno or 0)]))
 
 
 def one_line(error: BaseException) -> str:

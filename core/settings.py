@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import wraps
+from os import PathLike
 from types import UnionType
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
@@ -62,13 +63,16 @@ class Settings:
     """A base for frozen dataclasses. Each field is `Annotated` with an `Argument` or an `Option`.
 
     Raises:
-        ValueError: The value of a field is not of the field's type.
+        ValueError: The value of a field is not of the field's type, or a path is empty.
     """
 
     def __post_init__(self) -> None:
         for field in fields_of(type(self)):
+            value = getattr(self, field.name)
             if argument_of(field).in_file is SAME_TYPE:
-                check_value(field, getattr(self, field.name), field.name)
+                check_value(field, value, field.name)
+            if value == "" and PathLike[str] in plain_types(field.type):
+                raise StemBridgeError(f"{field.name} is empty; give a name or a path")
 
 
 def fields_of(kind: type) -> list[Field[Any]]:

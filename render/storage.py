@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ..core.atomic import publish
-from ..core.errors import StemBridgeError
+from ..core.errors import StemBridgeError, file_reason
 from ..core.places import is_url
 
 PIECE_BYTES = 1 << 20  # bytes copied at a time
@@ -78,7 +78,7 @@ def reason_for(error: BaseException) -> str:
         error: Any exception.
     """
     if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        text = f"{error.filename}: {file_reason(error)}" if error.filename else error.strerror
     elif isinstance(error, FileNotFoundError) and error.__cause__ is not None:
         # fsspec's own error has only the address; the cause has the server's reason.
         return reason_for(error.__cause__)

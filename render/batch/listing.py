@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.errors import StemBridgeError
+from ...core.errors import StemBridgeError, file_reason
 from ...core.places import is_url
 from ..storage import reason_for, system_of
 from .globs import is_glob, literal_brackets, matching, may_lead_to, names_suffix
@@ -71,7 +71,7 @@ def why_missing(path: str) -> str:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return "no such file or folder; check the name"
     except OSError as error:
-        return error.strerror or str(error)
+        return file_reason(error)
     return ""
 
 

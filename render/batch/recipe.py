@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from ...core.errors import StemBridgeError, one_line
+from ...core.errors import StemBridgeError, file_reason, one_line
 from ...core.places import is_url
 from ...core.settings import check_table, keys_of
 from ..settings import RemixFiles, SeparateFiles, song_keys
@@ -34,7 +34,7 @@ def load_recipe(path: str | os.PathLike[str], job: Literal["remix", "separate"] 
         with path.open("rb") as file:
             values = tomllib.load(file)
     except OSError as error:
-        raise OSError(f"recipe {path} cannot be read: {error.strerror}") from error
+        raise OSError(f"recipe {path} cannot be read: {file_reason(error)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StemBridgeError(f"{path} is not valid TOML: {one_line(error)}; correct it") from error
     keys = keys_of(KINDS[job])

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from ...audio.playlists import PLAYLISTS, playlist_entries
-from ...core.errors import StemBridgeError
+from ...core.errors import StemBridgeError, file_reason
 from ...core.places import as_place, is_url
 from ..storage import file_name, reason_for, system_of
 from .globs import is_glob
@@ -101,6 +101,8 @@ def find_songs(
     songs: dict[str, Source] = {}
     left_out = LeftOut()
     for argument in map(as_place, arguments):
+        if not argument:
+            raise StemBridgeError("the name of a song is empty; name a file, folder, glob, playlist or URL")
         here = LeftOut()
         listed = None
         if argument.lower().endswith(PLAYLISTS) and not (is_glob(argument) and why_missing(argument)):
@@ -179,7 +181,7 @@ def _bytes_of(playlist: str) -> bytes:
             with open(playlist, "rb") as file:
                 return file.read()
         except OSError as error:
-            raise OSError(f"playlist {playlist} cannot be read: {error.strerror}") from error
+            raise OSError(f"playlist {playlist} cannot be read: {file_reason(error)}") from error
     system, path = system_of(playlist)
     try:
         return bytes(system.cat_file(path))

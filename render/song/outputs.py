@@ -84,7 +84,10 @@ class Outputs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        is_lost = isinstance(error, OSError | ValueError) and not self.scratch.exists()
         self._remove()
+        if is_lost:
+            raise OSError(f"the folder {self._beside} was deleted or moved during the work; start again") from error
         if isinstance(error, OSError) and (
             error.errno in DISK_FULL or str(error.filename).startswith(str(self.scratch))
         ):

@@ -351,7 +351,7 @@ except ValueError as error:
         if folder.owner() == path.owner() and "pytest" in str(folder):
             folder.chmod(0o755)
     done = run_python(code, path)
-    assert done.stdout.startswith("wav-16.wav cannot be read (Permission denied);"), done.stderr
+    assert done.stdout.startswith("wav-16.wav cannot be read: Permission denied;"), done.stderr
     assert done.stdout.count("\n") == 1
 
 

@@ -90,6 +90,7 @@ class Desk:
         return {
             str(path.relative_to(self.folder)): path.is_dir() or (path.read_bytes(), os.stat(path).st_mtime_ns)
             for path in self.folder.rglob("*")
+            if path.exists()  # not a link to a missing file
         }
 
     def make_song(

@@ -212,6 +212,54 @@ def test_the_quality_of_a_file_given_as_that_of_a_network(desk):
     assert "--encoding-quality" in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["remix", "song.wav", "--automation=", "-o", "out.wav"], "--automation is empty; name a file"),
+        (["remix", "song.wav", "--vocals=-6", "-o", ""], "--output is empty; name a file"),
+        (["remix", "", "--vocals=-6"], "SONG is empty; name a song"),
+        (["remix", "song.wav", "", "--vocals=-6", "-o", "out"], "SONG is empty; name a song"),
+        (["separate", "--recipe", ""], "--recipe is empty; name a file"),
+        (["remix", ".", "--vocals=-6", "--report", ""], "--report is empty; name a file"),
+        (["separate", "song.wav", "--output="], "--output is empty; name a folder"),
+        (["inspect", ""], "SONG is empty; name a song"),
+        (["live", "song.wav", "--output", "none", "--record-moves", ""], "--record-moves is empty; name a file"),
+        (["evaluate", "--data", ""], "--data is empty; name a folder"),
+        (["midi", "learn", "-o", ""], "--output is empty; name a file"),
+        (["models", "import", ""], "FILE is empty; name a file"),
+        (["karaoke", "-dash.wav"], "No such option: -d; for the file -dash.wav, write ./-dash.wav"),
+        (["karaoke", "-dish.wav"], "No such option: -d; see stembridge karaoke --help"),
+        (["remix", "dangling.wav", "--vocals=-6"], "dangling.wav cannot be read: it is a link to a file that does not"),
+        (["remix", "song.wav", "--automation", "dangling.csv"], "dangling.csv cannot be read: it is a link to a file"),
+        (
+            ["remix", "song.wav", "--automation", "gone.csv"],
+            "gone.csv cannot be read: No such file or directory; check",
+        ),
+        (["remix", f"{'a' * 300}.wav", "--vocals=-6"], "File name too long; give a shorter name"),
+        (["remix", "song.wav", "--vocals=-6", "-o", f"{'a' * 300}.wav"], "File name too long"),
+        (["remix", "--recipe", "gone.toml"], "gone.toml cannot be read: No such file or directory; check the name"),
+        (
+            ["remix", "--recipe", "night.toml", "song.wav"],
+            "with recipe night.toml: unknown stem 'piano'; the stems are",
+        ),
+    ],
+)
+def test_the_line_names_the_thing_and_a_remedy(desk, arguments, says):
+    desk.make_song()
+    desk.make_song("-dash.wav")
+    for name in "dangling.wav", "dangling.csv":
+        (desk.folder / name).symlink_to("nowhere")
+    (desk.folder / "night.toml").write_text("gains_db = { piano = -6 }\n")
+    assert says in desk.refused(*arguments, here=True)
+
+
+def test_an_output_folder_that_is_a_link_to_a_missing_one_is_made(desk):
+    (desk.folder / "link").symlink_to("made")
+    arguments = ["remix", desk.make_song(), "-o", "link/", "--vocals=-6", "--model", desk.model]
+    assert desk.call(*arguments).returncode == 0
+    assert (desk.folder / "made" / "song (vocals -6 dB).wav").exists()
+
+
 def limit_file_size(size):
     """Limit the size of files, so that writes fail half-way, as on a full disk."""
 
@@ -343,8 +391,18 @@ def test_a_url_that_cannot_be_opened_here(desk, monkeypatch, module, url, says):
 def test_stdout_that_is_full(desk):
     with open("/dev/full", "w") as full:
         result = desk.run("presets", stdout=full)
-    assert result.returncode == 2
-    assert result.stderr == "stembridge: No space left on device\n"
+    assert result.returncode == 1
+    assert result.stderr.startswith("stembridge: standard output cannot be written: No space left on device; send it")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_remix_is_whole_if_only_the_line_about_it_cannot_be_written(desk):
+    with open("/dev/full", "w") as full:
+        arguments = ["remix", desk.make_song(), "-o", "out.wav", "--vocals=-6", "--model", desk.model]
+        result = desk.run(*arguments, stdout=full)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "Files that were written are whole" in result.stderr
+    assert soundfile.info(desk.folder / "out.wav").frames == 22_050
 
 
 def test_stdout_whose_reader_has_closed(desk):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,20 @@ def test_a_stop_leaves_older_files_as_they_were(song, tmp_path, tiny_live_model,
     with pytest.raises(Stop):
         separate_file(song, tmp_path / "stems", model=tiny_live_model, overwrite=True, progress=stop_at(step))
     assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("step", ["rendering", "writing"])
+def test_a_folder_that_is_deleted_during_the_work_is_named(song, tmp_path, tiny_live_model, step):
+    (tmp_path / "out").mkdir()
+
+    def delete(at, fraction):
+        if at == step:
+            shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+    with pytest.raises(
+        OSError, match=rf"^the folder {tmp_path}/out was deleted or moved during the work; start again$"
+    ):
+        remix_file(song, tmp_path / "out" / "out.wav", {}, tiny_live_model, progress=delete)
 
 
 def test_no_output_appears_before_all_are_done(song, tmp_path, tiny_live_model):
