@@ -41,6 +41,23 @@ class _Odd:
         self.count += int(odd.sum())
 
 
+def check_channels(path: Path, num_channels: int) -> None:
+    """Check that audio is mono or stereo.
+
+    Args:
+        path: The file.
+        num_channels: Its number of channels.
+
+    Raises:
+        AudioError: It has more than two channels.
+    """
+    if num_channels > 2:
+        raise AudioError(
+            f"{path} has {num_channels} channels, but StemBridge works with mono and stereo only; "
+            "mix it down first, for example: ffmpeg -i SONG -ac 2 stereo.wav"
+        )
+
+
 class AudioReader(ABC):
     """Reads an audio file in constant memory; a context manager.
 

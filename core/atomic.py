@@ -83,7 +83,7 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OSError: The file cannot be written; the error names `path`.
     """
-    with _named(path):
+    with naming(path):
         part = hidden_path(path)
         try:
             yield part
@@ -92,7 +92,7 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
     """Write a file, replacing an older one.
 
     Args:
@@ -122,10 +122,10 @@ def publish(parts: Sequence[Path], targets: Sequence[str | os.PathLike[str]]) ->
     staged = []
     with ExitStack() as temporary, ExitStack() as undo:
         for part, place, target in zip(parts, places, targets, strict=True):
-            with _named(target):
+            with naming(target):
                 staged.append(_staged(part, place, temporary))
         for part, place, target in zip(staged, places, targets, strict=True):
-            with _named(target):
+            with naming(target):
                 if len(places) > 1:
                     _prepare_undo(place, temporary, undo)
                 os.replace(part, place)
@@ -168,8 +168,12 @@ def _prepare_undo(place: Path, temporary: ExitStack, undo: ExitStack) -> None:
 
 
 @contextmanager
-def _named(target: str | os.PathLike[str]) -> Iterator[None]:
-    """Make errors name the target, because the user has never seen the hidden file."""
+def naming(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Make errors name a file: those of a full disk name none, and the user has never seen a hidden file.
+
+    Args:
+        target: The file that is written.
+    """
     try:
         yield
     except OSError as error:

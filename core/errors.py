@@ -12,6 +12,9 @@ _FILE_REMEDIES = {
     errno.EPERM: "check its permissions, and its folder's",
     errno.ENAMETOOLONG: "give a shorter name",
     errno.ELOOP: "the link leads back to itself; name the file itself",
+    errno.ENOSPC: "make room or choose another folder",
+    errno.EDQUOT: "make room or choose another folder",
+    errno.EFBIG: "make room or choose another folder",
 }
 
 

@@ -130,9 +130,7 @@ class Learner:
         Raises:
             DataError: It is from another network.
         """
-        tensors, self.progress, recipe = load_checkpoint(path)
-        if recipe != self.network.recipe:
-            raise DataError(f"{path} is from another network; train to another output, or move it away")
+        tensors, self.progress, _ = load_checkpoint(path, self.network.recipe)
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
         for name, value in tensors.items():
             part, rest = name.split("/", 1)

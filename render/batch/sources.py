@@ -9,18 +9,13 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from ...audio.playlists import PLAYLISTS, playlist_entries
+from ...audio.suffixes import AUDIO_SUFFIXES
 from ...core.errors import StemBridgeError, file_reason
 from ...core.places import as_place, is_url
 from ..storage import file_name, reason_for, system_of
 from .globs import is_glob
 from .listing import list_files, why_missing
 
-# Suffixes of songs in folders. Files whose name or suffix the user gives are always tried.
-AUDIO = frozenset([
-    ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".au", ".bwf", ".caf", ".dff", ".dsf", ".dts", ".eac3",
-    ".flac", ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".mpc", ".mpga", ".oga", ".ogg", ".opus", ".rf64", ".shn", ".snd",
-    ".spx", ".tak", ".tta", ".voc", ".w64", ".wav", ".wave", ".weba", ".wma", ".wv",
-])  # fmt: skip
 STEM_FILE = ".stem.mp4"  # a song with its stems, whose first stream is the mix
 MAX_SUFFIXES = 8  # in the line about files that were left out
 
@@ -150,7 +145,7 @@ def _nothing_in(argument: str, left_out: LeftOut) -> str:
 
 def _is_song(place: str) -> bool:
     """Return whether a file in a folder is a song."""
-    return _suffix(place) in AUDIO or file_name(place).lower().endswith(STEM_FILE)
+    return _suffix(place) in AUDIO_SUFFIXES or file_name(place).lower().endswith(STEM_FILE)
 
 
 def _suffix(place: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...audio import AudioReader, open_audio
+from ...audio.reader import check_channels
 from ...core.errors import StemBridgeError
 from ...engine import StemProcessor
 from ...engine.processor import MAX_RATE_HZ, MIN_RATE_HZ
@@ -62,11 +63,7 @@ def check_channels_and_rate(reader: AudioReader) -> None:
     Raises:
         ValueError: It has more than two channels, or its sample rate is out of range.
     """
-    if reader.num_channels > 2:
-        raise StemBridgeError(
-            f"{reader.path} has {reader.num_channels} channels, but StemBridge works with mono and stereo only; "
-            "mix it down first, for example: ffmpeg -i SONG -ac 2 stereo.wav"
-        )
+    check_channels(reader.path, reader.num_channels)
     if not MIN_RATE_HZ <= reader.sample_rate <= MAX_RATE_HZ:
         raise StemBridgeError(
             f"{reader.path} has a sample rate of {reader.sample_rate} Hz, but StemBridge works with {MIN_RATE_HZ} to "

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.atomic import new_file, write_whole
+from ...core.atomic import write_whole
 from ...core.errors import DataError
 from ...engine import separate
 from ...models import Model
+from .arrays import load_array, save_array
 from .songs import SAMPLE_RATE, STEMS, Song, digest_of
 
 STRETCH_S = 30  # longest stretch
@@ -30,6 +31,18 @@ SILENT_DB = -50.0  # seconds of the mix with a lower RMS (dBFS) are left out
 MAX_CLIPPED_SHARE = 1e-3  # seconds with a larger share of samples at full scale are left out
 FAINT_DB = -16.0  # a stem with a lower level than this below the mix is not used, because much of it leaked from others
 FORMAT = "1"  # of labels on disk; if it changes, they are made again
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """What is kept of a stretch: stems, (stems, n, 2), facts about each second, the number of stretches in the song."""
+
+    stems: NDArray[np.int16]
+    mix_power: NDArray[np.float64]
+    power: NDArray[np.float64]
+    difference: NDArray[np.float64]
+    clipped: NDArray[np.float64]
+    stretches: int
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,19 @@ class Labels:
         if self.folder.exists() and not self.folder.is_dir():
             raise DataError(f"{folder} is a file; give a folder for decoded songs to --cache")
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._digests: dict[Path, str] = {}  # of songs that were seen, because a song may be moved meanwhile
+
+    def count(self, song: Song) -> int | None:
+        """Return the number of a song's stretches, None if its first stretch is not labelled yet.
+
+        Args:
+            song: The song.
+
+        Raises:
+            AudioError: The song is missing.
+        """
+        first = self._stretch(song, 0)
+        return None if first is None else first.stretches
 
     def is_labelled(self, song: Song, *, whole: bool = False) -> bool:
         """Return whether a song is labelled.
@@ -81,24 +107,28 @@ class Labels:
         Args:
             song: The song.
             whole: Ask for the whole song, not only its first stretch.
+
+        Raises:
+            AudioError: The song is missing.
         """
-        facts = self._facts(song, 0)
-        if facts is None or not whole:
-            return facts is not None
-        return all(self._path(song, number).exists() for number in range(facts["stretches"]))
+        count = self.count(song)
+        if count is None or not whole:
+            return count is not None
+        return all(self._stretch(song, number) for number in range(count))
 
     def label(self, song: Song, *, whole: bool = False) -> Iterator[None]:
         """Label the first stretch of a song, which is in its middle, or all stretches. Yield after each.
 
-        Stretches that are labelled already are skipped.
+        Stretches that are labelled already are skipped. Damaged labels are made again.
 
         Args:
             song: The song.
             whole: Label all stretches.
 
         Raises:
-            AudioError: The song cannot be decoded.
+            AudioError: The song cannot be decoded, or is neither mono nor stereo.
             DataError: The song is too short, or has samples that are not finite.
+            OSError: The labels cannot be written.
         """
         if self.is_labelled(song, whole=whole):
             return
@@ -107,10 +137,10 @@ class Labels:
             raise DataError(f"{song.files['mixture']} is shorter than {PASSAGE_S} s; give longer songs")
         stretches = _stretches(mix.shape[1])
         for number, (start, stop) in enumerate(stretches if whole else stretches[:1]):
-            if not (path := self._path(song, number)).exists():
+            if self._stretch(song, number) is None:
+                path = self._path(song, number)
                 stems, facts = _listen(mix, start, stop, self.teacher, self._threads)
-                with new_file(path.with_suffix(".npy")) as part, part.open("wb") as file:
-                    np.save(file, stems)
+                save_array(path.with_suffix(".npy"), stems)
                 # The facts are written last, so that the stems are complete if the facts exist.
                 write_whole(path, json.dumps({"stretches": len(stretches), **facts}).encode())
                 yield
@@ -122,17 +152,16 @@ class Labels:
             song: The song.
             number: Number of the stretch, from 0.
         """
-        facts = self._facts(song, number)
-        if facts is None:
+        stretch = self._stretch(song, number)
+        if stretch is None:
             return None
-        stems = np.load(self._path(song, number).with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
-        power, mix_power = np.array(facts["power"]), np.array(facts["mix_power"])
+        power, mix_power = stretch.power, stretch.mix_power
         # Sums of three seconds, so that one bad second does not interrupt a passage.
-        difference, nearby = (np.convolve(each, np.ones(3), "same") for each in (facts["difference"], mix_power))
+        difference, nearby = (np.convolve(each, np.ones(3), "same") for each in (stretch.difference, mix_power))
         good = (
             (difference < 10 ** (-SURE_DB / 10) * nearby)
             & (mix_power > 10 ** (SILENT_DB / 10))
-            & (np.array(facts["clipped"]) < MAX_CLIPPED_SHARE)
+            & (stretch.clipped < MAX_CLIPPED_SHARE)
         )
         found = []
         for start, stop in _runs(good):
@@ -141,21 +170,29 @@ class Labels:
             there = slice(start * SAMPLE_RATE, stop * SAMPLE_RATE)
             found.append(
                 Passage(
-                    {stem: stems[i, there] for i, stem in enumerate(STEMS)},
+                    {stem: stretch.stems[i, there] for i, stem in enumerate(STEMS)},
                     {stem: float(level) for stem, level in levels.items() if level >= faintest},
                 )
             )
         return found
 
     def _path(self, song: Song, number: int) -> Path:
-        return self.folder / f"{digest_of(song, self.teacher.card.sha256, FORMAT)}-{number:03d}.json"
+        file = song.files["mixture"]
+        if file not in self._digests:
+            self._digests[file] = digest_of(song, self.teacher.card.sha256, FORMAT)
+        return self.folder / f"{self._digests[file]}-{number:03d}.json"
 
-    def _facts(self, song: Song, number: int) -> dict[str, Any] | None:
+    def _stretch(self, song: Song, number: int) -> _Stretch | None:
+        """Return what is kept of a stretch, None if that is missing or damaged."""
+        path = self._path(song, number)
         try:
-            facts: dict[str, Any] = json.loads(self._path(song, number).read_text("utf-8"))
-        except FileNotFoundError:
+            facts = json.loads(path.read_text("utf-8"))
+            stretches = int(facts.pop("stretches"))
+            facts = {name: np.array(values, np.float64) for name, values in facts.items()}
+            stems = load_array(path.with_suffix(".npy"))
+            return None if stems is None else _Stretch(stems, **facts, stretches=stretches)
+        except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
             return None
-        return facts
 
 
 def _stretches(length: int) -> list[tuple[int, int]]:

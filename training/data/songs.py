@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...audio import open_audio
-from ...core.atomic import new_file
-from ...core.errors import DataError
+from ...audio.reader import check_channels
+from ...audio.suffixes import AUDIO_SUFFIXES
+from ...core.errors import AudioError, DataError, file_reason
+from .arrays import load_array, save_array
 
 STEMS = ("vocals", "drums", "bass", "other")
 SAMPLE_RATE = 44100
@@ -39,7 +41,6 @@ VALIDATION = frozenset(
 # Streams of a MUSDB18 file, https://sigsep.github.io/datasets/musdb.html.
 MUSDB_STREAMS = ("mixture", "drums", "bass", "other", "vocals")
 GENERIC_FOLDERS = frozenset({"stems", "stem", "tracks"})  # folders with these names do not have the song's name
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".aif", ".aiff", ".ogg", ".opus", ".mp3", ".m4a"})
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Song:
             Samples, shape (2, n).
 
         Raises:
-            AudioError: The file cannot be decoded.
+            AudioError: The file cannot be decoded, or is neither mono nor stereo.
             DataError: The file has samples that are NaN or infinite, or lacks the stream.
         """
         path, invalid = self.files[stem], False
@@ -104,8 +105,10 @@ class Song:
             audio, rate = _decode_musdb(path, MUSDB_STREAMS.index(stem))
         else:
             with open_audio(path) as reader:
+                check_channels(path, reader.num_channels)
                 audio, rate = np.concatenate([*reader.blocks()], axis=-1), reader.sample_rate
                 invalid = reader.num_invalid > 0
+        check_channels(path, len(audio))
         if invalid or not np.isfinite(audio).all():
             raise DataError(f"{path} has NaN or infinite samples; export it again")
         if rate != sample_rate:
@@ -129,9 +132,7 @@ def find_songs(folders: Iterable[str | os.PathLike[str]]) -> list[Song]:
     """
     songs = []
     for folder in map(Path, folders):
-        if not folder.is_dir():
-            what = f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist"
-            raise DataError(f"{what}; give a folder of songs with stems to --data")
+        _check_folder(folder, "a folder of songs with stems to --data")
         found = [*_songs_below(folder)]
         if not found:
             raise DataError(
@@ -155,13 +156,22 @@ def find_mixtures(folders: Iterable[str | os.PathLike[str]]) -> list[Song]:
     """
     songs = []
     for folder in map(Path, folders):
-        if not folder.is_dir():
-            raise DataError(f"the folder {folder} does not exist; give a folder of songs to --songs")
+        _check_folder(folder, "a folder of songs to --songs")
         found = [*_mixtures_below(folder)]
+        if not found and any(_are_stems(paths) for _, paths in _folders_below(folder)):
+            raise DataError(
+                f"{folder} contains only stems without a mixture; give it to --data, or add mixture.wav to each song"
+            )
         if not found:
             raise DataError(f"{folder} contains no songs; it should have audio files (WAV, FLAC, MP3, M4A, Ogg ...)")
         songs += found
     return sorted(songs, key=_by_name)
+
+
+def _check_folder(folder: Path, wanted: str) -> None:
+    if not folder.is_dir():
+        what = f"{folder} is not a folder" if folder.exists() else f"the folder {folder} does not exist"
+        raise DataError(f"{what}; give {wanted}")
 
 
 def _by_name(song: Song) -> tuple[str, str]:
@@ -170,9 +180,8 @@ def _by_name(song: Song) -> tuple[str, str]:
 
 def _mixtures_below(folder: Path) -> Iterator[Song]:
     for here, paths in _folders_below(folder):
-        stems = _stems_among(paths)
-        if len(stems.keys() & set(STEMS)) >= 2:
-            if "mixture" in stems:
+        if _are_stems(paths):
+            if "mixture" in (stems := _stems_among(paths)):
                 yield Song(_folder_name(here), {"mixture": stems["mixture"]})
             continue
         for path in paths:
@@ -211,6 +220,11 @@ def _stems_among(paths: list[Path]) -> dict[str, Path]:
     return {path.stem.lower(): path for path in audio if path.stem.lower() in (*STEMS, "mixture")}
 
 
+def _are_stems(paths: list[Path]) -> bool:
+    """Return whether the files of a folder are the stems of one song."""
+    return len(_stems_among(paths).keys() & set(STEMS)) >= 2
+
+
 def _folder_name(here: Path) -> str:
     """Return the name of a song from the folder of its stems."""
     named = Path(os.path.abspath(here))
@@ -227,11 +241,11 @@ def _decode_musdb(path: Path, stream: int) -> tuple[NDArray[np.float32], int]:
             audio = container.streams.audio[stream]
             planes = [frame.to_ndarray() for frame in container.decode(audio)]
             rate = audio.rate
-    except (av.FFmpegError, OSError, IndexError) as error:
+            return np.concatenate(planes, axis=-1).astype(np.float32), rate
+    except (av.FFmpegError, OSError, IndexError, ValueError) as error:  # ValueError: there are no samples
         raise DataError(
             f"{path}: stream {stream} cannot be decoded ({error}); a MUSDB18 file has five streams"
         ) from error
-    return np.concatenate(planes, axis=-1).astype(np.float32), rate
 
 
 class StemCache:
@@ -256,7 +270,7 @@ class StemCache:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def load(self, song: Song, stem: str) -> NDArray[np.int16]:
-        """Return a stem. If the song is not in the cache yet, it is decoded first.
+        """Return a stem. If the song is not in the cache yet, or damaged there, it is decoded first.
 
         A song with samples beyond full scale is turned down as a whole, so that its stems still sum to its mixture.
 
@@ -272,13 +286,13 @@ class StemCache:
             DataError: The song has samples that are NaN or infinite.
         """
         paths = self._paths(song)
-        if not all(path.exists() for path in paths.values()):
+        decoded = load_array(paths[stem])
+        if decoded is None:
             tracks = {name: song.decode(name) for name in song.files}
             peak = max(1.0, *(float(np.abs(track).max(initial=0)) for track in tracks.values()))
             for name, track in tracks.items():
-                with new_file(paths[name]) as part, part.open("wb") as file:
-                    np.save(file, np.round(track.T * (32767 / peak)).astype(np.int16))
-        decoded: NDArray[np.int16] = np.load(paths[stem], mmap_mode="r", allow_pickle=False)
+                save_array(paths[name], np.round(track.T * (32767 / peak)).astype(np.int16))
+            decoded = np.load(paths[stem], mmap_mode="r", allow_pickle=False)
         return decoded
 
     def _paths(self, song: Song) -> dict[str, Path]:
@@ -292,7 +306,13 @@ def digest_of(song: Song, *more: str) -> str:
     Args:
         song: The song.
         more: Other texts that the name depends on.
+
+    Raises:
+        AudioError: A file is missing or cannot be read.
     """
-    stats = {name: (path.resolve(), path.stat()) for name, path in sorted(song.files.items())}
+    try:
+        stats = {name: (path.resolve(), path.stat()) for name, path in sorted(song.files.items())}
+    except OSError as error:
+        raise AudioError(f"{error.filename} cannot be read: {file_reason(error)}") from None
     key = [[name, str(path), stat.st_size, stat.st_mtime_ns] for name, (path, stat) in stats.items()]
     return hashlib.sha256(json.dumps([*key, *more]).encode()).hexdigest()[:32]

@@ -125,6 +125,23 @@ def test_parts_where_two_chunk_grids_disagree_are_not_taught(write, make_model, 
     assert labels.passages(song, 0) == []
 
 
+@pytest.mark.parametrize("damage", ["empty.json", "odd.json", "missing.npy", "empty.npy", "short.npy"])
+def test_a_damaged_label_is_made_again(write, teacher, tmp_path, damage):
+    song = write(6)
+    labels, _ = label(song, teacher, tmp_path / "cache")
+    whole = {path.suffix: path for path in (tmp_path / "cache").iterdir()}
+    kept = {path: path.read_bytes() for path in whole.values()}
+    path = whole[f".{damage.partition('.')[2]}"]
+    if damage.startswith("missing"):
+        path.unlink()
+    else:
+        path.write_bytes({"empty": b"", "odd": b"[1]", "short": kept[path][:1000]}[damage.partition(".")[0]])
+    assert not labels.is_labelled(song)
+    assert labels.passages(song, 0) is None
+    assert len(label(song, teacher, tmp_path / "cache")[1]) == 1
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
 def test_faint_stems_are_not_taught(write, make_teacher, tmp_path):
     song = write(6)
     labels, _ = label(song, load_model(make_teacher(0.5, 0.1, 0.17)), tmp_path / "cache")  # drums 20 dB below the mix
@@ -176,7 +193,7 @@ def test_a_cache_that_is_a_file_is_refused(teacher, tmp_path):
 
 def test_songs_are_found_whether_they_have_stems_or_not(tmp_path, make):
     stem = make.song(tmp_path / "source", 1, seconds=0.1) / "vocals.wav"
-    for place in ("a.wav", "Drums.wav", "album/b.wav", "mine/vocals.wav", "mine/drums.wav", "mine/mixture.wav"):
+    for place in ("a.wav", "Drums.oga", "album/b.wma", "mine/vocals.wav", "mine/drums.wav", "mine/mixture.wav"):
         (tmp_path / "songs" / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(stem, tmp_path / "songs" / place)
     make.song(tmp_path / "songs" / "stems alone", 2, seconds=0.1)
@@ -193,3 +210,12 @@ def test_folders_without_songs_are_refused_in_one_line(tmp_path):
         find_mixtures([tmp_path])
     with pytest.raises(DataError, match=r"does not exist; give a folder of songs to --songs"):
         find_mixtures([tmp_path / "missing"])
+    (tmp_path / "song.wav").write_bytes(b"")
+    with pytest.raises(DataError, match=r"song.wav is not a folder; give a folder of songs to --songs"):
+        find_mixtures([tmp_path / "song.wav"])
+
+
+def test_stems_without_a_mixture_are_no_songs_to_label(tmp_path, make):
+    make.song(tmp_path / "song", 1, seconds=0.1)
+    with pytest.raises(DataError, match=r"contains only stems without a mixture; give it to --data, or add mixture"):
+        find_mixtures([tmp_path])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
-from stembridge.core.errors import DataError
+from stembridge.core.errors import AudioError, DataError
 from stembridge.training.data.songs import STEMS, VALIDATION, StemCache, find_songs
 from stembridge.training.train import split
 
@@ -61,6 +61,24 @@ def test_cache_decodes_once_and_notices_changes(tmp_path, make):
     assert sorted((tmp_path / "cache").iterdir()) == files
     soundfile.write(folder / "bass.wav", np.zeros((1000, 2)), RATE)
     assert len(cache.load(song, "bass")) == 1000
+
+
+def test_a_damaged_cache_is_filled_again(tmp_path, make):
+    make.song(tmp_path / "songs" / "a", 1, seconds=0.5)
+    cache = StemCache(tmp_path / "cache")
+    (song,) = find_songs([tmp_path / "songs"])
+    whole = cache.load(song, "bass").copy()
+    for path in (tmp_path / "cache").iterdir():
+        path.write_bytes(path.read_bytes()[:1000])
+    assert np.array_equal(cache.load(song, "bass"), whole)
+
+
+def test_more_than_two_channels_are_refused_in_one_line(tmp_path):
+    (tmp_path / "s").mkdir()
+    soundfile.write(tmp_path / "s" / "bass.wav", np.zeros((1000, 4)), RATE)
+    (song,) = find_songs([tmp_path])
+    with pytest.raises(AudioError, match=r"bass.wav has 4 channels, but .* mono and stereo only; mix it down first"):
+        StemCache(tmp_path / "cache").load(song, "bass")
 
 
 def test_loud_stems_are_kept_whole(tmp_path):
