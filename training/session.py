@@ -14,6 +14,7 @@ import torch
 
 from ..core.errors import DataError
 from ..core.log import say
+from ..engine.sessions import open_session
 from ..models import Model, load_model
 from .checkpoint import load_checkpoint
 from .data.labels import Labels
@@ -23,7 +24,7 @@ from .learner import Settings
 from .networks.make import make_network
 from .recipe import RECIPES, Recipe
 from .teaching import LabelledSongs
-from .train import split, train_network
+from .train import check_folder, split, train_network
 
 MAX_LATENCY_S = 0.15  # of a streaming network: hosts compensate it, but meters and faders lag behind by it
 
@@ -50,7 +51,8 @@ def train_model(
 ) -> Model:
     """Train for `minutes`, and write `output` (.onnx) with its card.
 
-    Checkpoints and the log are in `<output>.training/`. A later call with the same output continues from there.
+    Checkpoints and the log are in `<output>.training/`. A later call with the same output continues from there. If
+    nothing is left to train, it leaves the model and its card as they are, unless `overwrite` is set.
 
     Args:
         folders: Songs with stems, see `find_songs`. May be empty if there are `songs`.
@@ -104,21 +106,31 @@ def train_model(
         start = started_from.values
         terms = f"{terms}; and those of {start['name']}, whose weights it was started from: {start['terms']}"
         data = [*start.get("data", []), *data]
+    is_its_own_teacher = (
+        started_from and taught_by and started_from.sha256 == taught_by.sha256 and started_from.mode == recipe.mode
+    )
+    if is_its_own_teacher and not split(true_songs)[1]:
+        raise DataError(
+            f"{init} cannot be both the start and the teacher, because no other weights would agree better "
+            "with it; choose another model for --init or --teacher, or add two songs with stems to --data"
+        )
+    open_session(load_model(teacher or "live"))  # fails now, not after hours of work, if the provider cannot be used
+    if check_folder(work, recipe, settings, true_songs) and _has_result(work, output) and not overwrite:
+        report(f"nothing is left to train: {output} stays as it is; give more --minutes, or write it anew with --force")
+        return load_model(output)
     stems = StemCache(cache or user_cache_path("stembridge") / "stems")
     labelled = None
     if teacher and taught_by:
         terms += f"; and those of {taught_by.name}, which found the stems of songs: {taught_by.values['terms']}"
         labelled = _labelled(teacher, songs, true_songs, stems, report)
-        if started_from and started_from.sha256 == taught_by.sha256 and started_from.mode == recipe.mode:
+        if is_its_own_teacher:
             labelled.held_out = []  # useless, because the teacher agrees best with itself
-            if not split(true_songs)[1]:
-                raise DataError(
-                    f"{init} cannot be both the start and the teacher, because no other weights would agree better "
-                    "with it; choose another model for --init or --teacher, or add two songs with stems to --data"
-                )
     with labelled.labelling(teacher) if labelled and teacher else nullcontext():
         best = train_network(true_songs, recipe, work, stems, settings, initial, report, labelled)
     weights, progress, recipe = load_checkpoint(best)
+    if init and progress.step == 0:  # only weights to start from are scored before the first step
+        has = "the weights it started with" if lookahead else f"the weights of {init}"
+        report(f"no better than {init} on the songs held out: {output} has {has}")
     network = make_network(recipe)
     network.load_state_dict(weights)
     made_of = ["--init", init] if init else ["--mode", mode, "--network", family]
@@ -155,6 +167,12 @@ def train_model(
     return export_network(network, output, card)
 
 
+def _has_result(work: Path, output: Path) -> bool:
+    """Return whether a model and its card were written after the last checkpoint."""
+    trained = (work / "last.safetensors").stat().st_mtime
+    return output.with_suffix(".json").exists() and output.exists() and output.stat().st_mtime >= trained
+
+
 def _check_latency(recipe: Recipe) -> None:
     grid = recipe.grid
     most = max(0, int((MAX_LATENCY_S * grid.sample_rate - grid.synthesis_window) / grid.hop))
@@ -174,7 +192,12 @@ def _labelled(
 ) -> LabelledSongs:
     """Label the songs below `folders`, without those whose true stems are in `true_songs`."""
     known = {song.name.casefold() for song in true_songs}
-    songs = [song for song in find_mixtures(folders) if song.name.casefold() not in known]
+    found = find_mixtures(folders)
+    songs = [song for song in found if song.name.casefold() not in known]
+    if not songs:
+        raise DataError("--data has songs with the names of all songs in --songs; give others to --songs")
+    if len(songs) < len(found):
+        report(f"left out: {len(found) - len(songs)} of {len(found)} songs in --songs, because --data has their names")
     return LabelledSongs(songs, Labels(load_model(teacher), stems.folder / "labels"), report)
 
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..core.atomic import naming
 from ..core.errors import DataError
 from ..core.log import say
 from .checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -26,6 +27,7 @@ from .networks.make import make_network
 from .recipe import Recipe
 from .teaching import LabelledSongs
 
+LABELLED = "songs (--songs)"  # among what must not change between runs, and known once the songs are labelled
 MAX_HELD_OUT = 10  # songs by which checkpoints are chosen
 MIX_MEMORY_BYTES = 2**30  # of a card, for one mix; mixes of 6 s needed 0.3 to 0.65 GiB
 SAVE_INTERVAL_S = 60.0  # if training is killed, no more than this is lost
@@ -58,6 +60,44 @@ def split(songs: list[Song]) -> tuple[list[Song], list[Song]]:
     return training, held_out
 
 
+def check_folder(folder: Path, recipe: Recipe, settings: Settings, songs: list[Song]) -> bool:
+    """Check that training can go on in a folder, as far as that is known before songs are labelled.
+
+    Args:
+        folder: As for `train_network`, and so are the others.
+        recipe: Recipe of the network.
+        settings: Settings of training.
+        songs: Songs with stems.
+
+    Returns:
+        Whether nothing is left to train.
+
+    Raises:
+        DataError: It is a file, or has a checkpoint with other settings, or songs cannot be used.
+    """
+    run = _run(settings, songs)
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file, but checkpoints belong in a folder of this name; move the file away")
+    if not (last := folder / "last.safetensors").exists():
+        return False
+    progress = load_checkpoint(last, recipe)[1]
+    _check_run(last, progress, run | {LABELLED: progress.run.get(LABELLED)})
+    return progress.seconds >= settings.minutes * 60 and progress.scored >= progress.step
+
+
+def _run(settings: Settings, songs: list[Song]) -> dict[str, Any]:
+    """Return the options, and the songs with stems, that must not change between runs."""
+    run: dict[str, Any] = {"--init": settings.init, "--loss": settings.loss, "--seed": settings.seed}
+    if settings.teacher:
+        run |= {"--teacher": settings.teacher, "--songs-share": settings.songs_share}
+    return run | {"songs (--data)": [[song.name for song in part] for part in split(songs)]}
+
+
+def _check_run(last: Path, progress: Progress, run: dict[str, Any]) -> None:
+    if other := [name for name in progress.run | run if progress.run.get(name) != run.get(name)]:
+        raise DataError(f"{last} was trained with another {other[0]}; give the same, or train to another output")
+
+
 def train_network(
     songs: list[Song],
     recipe: Recipe,
@@ -87,6 +127,7 @@ def train_network(
 
     Raises:
         DataError: Songs or a checkpoint cannot be used.
+        OSError: A file cannot be written.
     """
     _keep_memory()
     if settings.threads:
@@ -94,18 +135,14 @@ def train_network(
     training, held_out = split(songs)
     last, best = folder / "last.safetensors", folder / "best.safetensors"
     learner = Learner(recipe, settings, initial)
-    run: dict[str, Any] = {"--init": settings.init, "--loss": settings.loss, "--seed": settings.seed}
-    run["songs (--data)"] = [[song.name for song in part] for part in (training, held_out)]
+    run = _run(settings, songs)
     if labelled:
-        run |= {"--teacher": settings.teacher, "--songs-share": settings.songs_share}
-        run["songs (--songs)"] = [[song.name for song in part] for part in (labelled.training, labelled.held_out)]
+        run[LABELLED] = [[song.name for song in part] for part in (labelled.training, labelled.held_out)]
     if last.exists():
         learner.load(last)
         if best.exists():  # written before `last`, so the progress of a killed run may not have it yet
             learner.progress.best = max(learner.progress.best, load_checkpoint(best)[1].best)
-        names = run.keys() | learner.progress.run.keys()
-        if other := sorted(name for name in names if learner.progress.run.get(name) != run.get(name)):
-            raise DataError(f"{last} was trained with another {other[0]}; give the same, or train to another output")
+        _check_run(last, learner.progress, run)
         report(f"continuing from step {learner.progress.step} after {learner.progress.seconds / 60:.1f} minutes")
     progress = learner.progress
     progress.run = run
@@ -113,11 +150,13 @@ def train_network(
     seed = settings.seed + progress.step
     data = RemixDataset(training, cache, settings.seconds, seed, settings.device, passages, settings.songs_share)
     clips = [_clip(song, cache) for song in held_out]
-    counts = [f"{len(training)} songs to train on, {len(held_out)} held out"] if songs else []
+    counts = [f"{_songs(training)} to train on, {len(held_out)} held out"] if songs else []
     if labelled:
         clips += labelled.clips()
-        counts.append(f"{len(labelled.training)} labelled songs to train on, {len(labelled.held_out)} held out")
+        counts.append(f"{_songs(labelled.training, 'labelled ')} to train on, {len(labelled.held_out)} held out")
     report(", ".join([*counts, settings.device]))
+    if missing := data.missing_stems:
+        report(f"no song has {' or '.join(missing)}, so the network learns nothing new about that")
     folder.mkdir(parents=True, exist_ok=True)
     size = settings.batch or _batch_size(learner.device)
     sdrs: list[Tensor] = []  # on the device, because reading each value would wait for it
@@ -130,7 +169,8 @@ def train_network(
         _log(folder / "log.csv", progress, learnt, mean, scores)
         said = {"training": learnt, "held out": mean} | scores
         line = "  ".join(f"{name} {sdr:.2f}" for name, sdr in said.items() if not math.isnan(sdr))
-        report(f"{progress.seconds / 60:6.1f} min  step {progress.step:6d}  SDR in dB: {line}")
+        labels = f"  {text}" if labelled and (text := labelled.progress()) else ""
+        report(f"{progress.seconds / 60:6.1f} min  step {progress.step:6d}  SDR in dB: {line}{labels}")
         rank = mean if scores else learnt
         if math.isnan(rank):
             raise DataError("all mixes were silent; give songs whose stems are not silent")
@@ -167,6 +207,10 @@ def train_network(
     finally:
         torch.set_flush_denormal(False)
     return best
+
+
+def _songs(songs: list[Song], kind: str = "") -> str:
+    return f"{len(songs)} {kind}{'song' if len(songs) == 1 else 'songs'}"
 
 
 def _batch_size(device: torch.device) -> int:
@@ -221,7 +265,7 @@ def _validate(
 
 def _log(path: Path, progress: Progress, training: float, mean: float, scores: dict[str, float]) -> None:
     new = not path.exists()
-    with open(path, "a", newline="") as file:
+    with naming(path), open(path, "a", newline="") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(["minutes", "step", "training_sdr", "held_out_sdr", *STEMS])

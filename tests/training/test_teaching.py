@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import soundfile
 from stembridge.core.errors import DataError
 from stembridge.models import load_model
+from stembridge.training.checkpoint import load_checkpoint
 from stembridge.training.data import labels as labels_module
 from stembridge.training.data.labels import Labels
 from stembridge.training.data.songs import STEMS, VALIDATION, find_mixtures
@@ -45,10 +47,19 @@ def song(unlabelled_folder):
 def test_a_tenth_of_the_songs_is_held_out(song, teacher, tmp_path):
     folder = link(tmp_path / "songs", song, *(f"song {number:02d}.flac" for number in range(12)), "SONG 00.flac")
     songs = labelled(folder, teacher, tmp_path / "cache")
-    assert [held.name for held in songs.held_out] == ["SONG 00", "song 09"]
-    assert len(songs.training) == 10  # one has the same name as one that is held out
+    assert [held.name for held in songs.held_out] == ["SONG 00", "song 00", "song 10"]  # two may be the same song
+    assert len(songs.training) == 10
     assert len(songs.new_passages()) == 10
     assert songs.new_passages() == []
+
+
+def test_songs_of_one_name_are_all_used(song, teacher, tmp_path):
+    for album, name in (("a", "intro.flac"), ("b", "Intro.flac")):
+        (tmp_path / "songs").mkdir(exist_ok=True)
+        link(tmp_path / "songs" / album, song, name)
+    songs = labelled(tmp_path / "songs", teacher, tmp_path / "cache")
+    assert sorted(each.name for each in songs.training) == ["Intro", "intro"]
+    assert songs.held_out == []
 
 
 def test_clips_have_the_audible_stems_and_the_whole_mix(song, make_teacher, tmp_path):
@@ -63,12 +74,23 @@ def test_unusable_songs_are_left_out_and_named(song, teacher, tmp_path):
     folder = link(tmp_path / "songs", song, "a.flac", "b.flac", f"01 {min(VALIDATION)}.flac")
     (folder / "broken.flac").write_bytes(b"fLaC but no music")
     soundfile.write(folder / "silent.wav", [[0.0, 0.0]] * (8 * RATE), RATE)
+    soundfile.write(folder / "quad.wav", [[0.1, 0.1, 0.1, 0.1]] * (8 * RATE), RATE)
+    (folder / "gone.wav").symlink_to("nowhere.wav")
     lines = []
     songs = labelled(folder, teacher, tmp_path / "cache", lines.append)
     assert [held.name for held in songs.held_out + songs.training] == ["a", "b"]
-    assert any(line.startswith("left out: ") and "broken.flac" in line for line in lines)
-    assert lines[-1].endswith("in the first stretches of 2 of 4 songs")
-    with pytest.raises(DataError, match=r"sure of no passage of the songs in --songs; give more, or another teacher"):
+    left_out = [line for line in lines if line.startswith("left out: ")]
+    for name, why in {
+        min(VALIDATION): "is one of MUSDB18's validation songs",
+        "broken.flac": "",
+        "gone.wav": "cannot be read",
+        "quad.wav": "has 4 channels, but StemBridge works with mono and stereo only",
+        "silent.wav": "has no passage of 6 s, neither silent nor clipped, of which",
+    }.items():
+        assert [line for line in left_out if name in line and why in line], name
+    assert len(left_out) == 5
+    assert lines[-1].endswith("in the first stretches of 2 of 6 songs")
+    with pytest.raises(DataError, match=r"no song in --songs can be used, for the reasons above; give others, or"):
         LabelledSongs([held for held in find_mixtures([folder]) if held.name == "silent"], songs._labels)
 
 
@@ -79,11 +101,13 @@ def test_the_rest_is_labelled_during_training(teacher, tmp_path, monkeypatch, ma
         soundfile.write(tmp_path / "songs" / f"{name}.flac", mix.T, RATE)
     songs = labelled(tmp_path / "songs", teacher, tmp_path / "cache")
     assert len(songs.new_passages()) == 1
+    assert songs.progress() == "1 of 2 stretches labelled"
     with songs.labelling(str(teacher)):
         deadline = time.monotonic() + 120
         while not (new := songs.new_passages()) and time.monotonic() < deadline:
             time.sleep(0.2)
     assert len(new) == 1
+    assert songs.progress() == ""
     assert not multiprocessing.active_children()
     monkeypatch.setattr(labels_module, "separate", None)  # everything is labelled already: no process is started
     again = labelled(tmp_path / "songs", teacher, tmp_path / "cache")
@@ -91,9 +115,60 @@ def test_the_rest_is_labelled_during_training(teacher, tmp_path, monkeypatch, ma
         assert len(again.new_passages()) == 2
 
 
-def stembridge(*arguments, cwd):
+def wait_until(found):
+    deadline = time.monotonic() + 120
+    while not found() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert found()
+
+
+@pytest.fixture
+def long_songs(tmp_path, make):
+    """Make three songs of 40 s, each with two stretches. The first is held out."""
+    (tmp_path / "songs").mkdir()
+    mix = sum(make.stem(stem, 40, 1) for stem in STEMS)
+    for name in "abc":
+        soundfile.write(tmp_path / "songs" / f"{name}.flac", mix.T, RATE)
+    return tmp_path / "songs"
+
+
+def test_a_song_that_is_deleted_during_training_is_left_out(long_songs, teacher, tmp_path):
+    lines, passages = [], []
+    songs = labelled(long_songs, teacher, tmp_path / "cache", lines.append)
+    (long_songs / "b.flac").unlink()
+
+    def all_of_them():
+        passages.extend(songs.new_passages())
+        return len(passages) == 3  # the first stretches of both, and the second of c
+
+    with songs.labelling(str(teacher)):
+        wait_until(all_of_them)
+    (line,) = [line for line in lines if line.startswith("left out: ")]
+    assert "b.flac cannot be read: No such file or directory; check the name" in line
+    assert songs.progress() == "3 of 4 stretches labelled"
+
+
+def test_a_full_disk_ends_labelling_with_one_line(long_songs, teacher, tmp_path, capfd):
+    lines = []
+    songs = labelled(long_songs, teacher, tmp_path / "cache", lines.append)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    labelling = songs.labelling(str(teacher))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, limits[1]))  # the process that labels inherits it
+    try:
+        labelling.__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    wait_until(lambda: songs.new_passages() is not None and "no more songs" in lines[-1])
+    labelling.__exit__(None, None, None)
+    assert f"no more songs are labelled in this run: {tmp_path / 'cache'}" in lines[-1]
+    assert "File too large; make room or choose another folder; the next run" in lines[-1]
+    assert sum("no more songs" in line for line in lines) == 1
+    assert capfd.readouterr().err == ""
+
+
+def stembridge(*arguments, cwd, **options):
     command = [sys.executable, "-m", "stembridge", "train", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, **options)
 
 
 def test_the_command_needs_no_stems_at_all(unlabelled_folder, teacher, make_teacher, tmp_path):
@@ -113,14 +188,19 @@ def test_the_command_needs_no_stems_at_all(unlabelled_folder, teacher, make_teac
     labels = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "labels").iterdir()}
     assert len(labels) == 6
 
-    again = stembridge(*common, "--minutes", 0.04, "-o", "mine.onnx", cwd=tmp_path)
+    seconds = load_checkpoint(tmp_path / "mine.onnx.training" / "last.safetensors")[1].seconds
+    common += ["--minutes", seconds / 60 + 0.02, "-o", "mine.onnx"]
+    again = stembridge(*common, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "continuing from step" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "labels").iterdir()} == labels
+    repeated = stembridge(*common, cwd=tmp_path)
+    assert "nothing is left to train: mine.onnx stays as it is" in repeated.stdout
     another = make_teacher(0.2, 0.2, 0.2)
-    other = stembridge(*common, "--teacher", another, "--minutes", 0.04, "-o", "mine.onnx", cwd=tmp_path)
+    other = stembridge(*common, "--teacher", another, cwd=tmp_path)
     assert other.returncode == 2
     assert "was trained with another --teacher" in other.stderr
+    assert "labelled the first stretch" not in other.stdout
 
 
 def test_songs_with_stems_and_without(songs_folder, unlabelled_folder, teacher, tmp_path):

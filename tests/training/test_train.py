@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import resource
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from stembridge.training.data.mixes import RemixDataset
 from stembridge.training.data.songs import STEMS, StemCache, find_songs
 from stembridge.training.export import load_parameters
 from stembridge.training.learner import Learner, Settings
+from stembridge.training.session import train_model
 from stembridge.training.train import train_network
 
 
@@ -227,9 +229,47 @@ def test_the_callers_denormal_mode_is_restored(songs_folder, cache, tiny_recipe,
     assert np.array([1e-310]) / 2 > 0
 
 
-def stembridge(*arguments, cwd):
+def test_a_start_that_nothing_beats_is_named_and_a_finished_model_stays_as_it_is(
+    songs_folder, cache, tmp_path, monkeypatch
+):
+    output, card = tmp_path / "mine.onnx", tmp_path / "mine.json"
+    scores = iter([1.0, 0.5])
+    monkeypatch.setattr(train, "_validate", lambda *_: {"bass": next(scores)})
+    lines = []
+    common = {"init": "live", "cache": cache.folder, "threads": 1, "report": lines.append}
+    train_model([songs_folder], output, 0.01, **common)
+    assert lines[-1] == f"no better than live on the songs held out: {output} has the weights of live"
+    card.write_text(card.read_text().replace("not stated", "mine alone"))
+    kept = card.read_bytes()
+    train_model([songs_folder], output, 0.01, **common)
+    assert "nothing is left to train" in lines[-1]
+    assert card.read_bytes() == kept
+    train_model([songs_folder], output, 0.01, **common, overwrite=True)
+    assert "mine alone" not in card.read_text()
+
+
+def test_a_file_in_place_of_the_checkpoints_is_refused(songs_folder, cache, tmp_path):
+    (tmp_path / "mine.onnx.training").write_bytes(b"kept")
+    with pytest.raises(DataError, match=r"mine.onnx.training is a file, but checkpoints belong in a folder"):
+        train_model([songs_folder], tmp_path / "mine.onnx", 1, cache=cache.folder)
+
+
+def stembridge(*arguments, cwd, **options):
     command = [sys.executable, "-m", "stembridge", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, **options)
+
+
+def test_a_full_disk_is_one_line(songs_folder, cache, tmp_path):
+    for song in find_songs([songs_folder]):
+        cache.load(song, next(iter(song.files)))
+    common = ["--data", songs_folder, "--cache", cache.folder, "--threads", 1, "--minutes", 0.01, "-o", "mine.onnx"]
+    limit = (10**5, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    run = stembridge(
+        "train", *common, cwd=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    )
+    assert run.returncode == 2
+    assert len(run.stderr.splitlines()) == 1
+    assert "mine.onnx.training/best.safetensors: File too large; make room or choose another folder" in run.stderr
 
 
 @pytest.mark.parametrize("mode", ["streaming", "chunked"])
@@ -319,6 +359,7 @@ def test_ctrl_c_keeps_the_trained_network(songs_folder, tmp_path):
         (["--minutes", 1, "--mode", "sideways"], "sideways"),
         (["--minutes", 1, "--network", "magic"], "magic"),
         (["--minutes", 1, "--init", "nosuch"], "nosuch"),
+        (["--minutes", 1, "--provider", "coreml"], "no execution provider 'coreml'"),
         (["--minutes", 1, "--lookahead", 4], "--lookahead is for streaming networks; add --mode streaming"),
         (["--minutes", 1, "--mode", "streaming", "--lookahead", 24], "give --lookahead 23 or less"),
         (["--minutes", 1, "--init", "studio", "--lookahead", 3], "give --lookahead 2 or less"),

@@ -35,12 +35,13 @@ class RemixDataset:
         seed: Random seed.
         device: Where mixes are made. A CUDA card keeps all material in its memory, as int16, so that it does not wait
             for the processor.
-        labelled: Stems that a teacher found, which are mixed like true ones.
+        labelled: Stems that a teacher found, which are mixed like true ones. If there are some, a stem that no song has
+            is silent in all mixes.
         share: Share of labelled stems in random mixes, and of labelled songs among songs' own mixes, if there are true
             ones too. Solo voices have their own share.
 
     Raises:
-        DataError: No song has one of the stems.
+        DataError: No song has one of the stems, and nothing is labelled.
     """
 
     own_mix = 0.25  # share of mixes that are a song's own
@@ -85,9 +86,13 @@ class RemixDataset:
         self.labelled: dict[str, list[Track]] = {stem: [] for stem in STEMS}
         self.labelled_complete: list[dict[str, Track]] = []
         self.add(labelled)
-        for stem, pool in self.pools.items():
-            if not (pool or self.labelled[stem]):
-                raise DataError(f"no song has {stem}; add one that has it to --data")
+        if self.missing_stems and not any(self.labelled.values()):
+            raise DataError(f"no song has {self.missing_stems[0]}; add one that has it to --data")
+
+    @property
+    def missing_stems(self) -> list[str]:
+        """The stems that no song has."""
+        return [stem for stem in STEMS if not (self.pools[stem] or self.labelled[stem])]
 
     def add(self, labelled: Iterable[Passage]) -> None:
         """Add labelled passages.
@@ -200,7 +205,10 @@ class RemixDataset:
 
     def _strangers(self, mix: int) -> Iterator[Take]:
         """Yield stems of different songs, each at another speed."""
+        missing = self.missing_stems
         for place, stem in enumerate(STEMS, mix * len(STEMS)):
+            if stem in missing:
+                continue
             if self.random.random() >= self.missing_stem:
                 yield self._take(place, stem)
             if self.random.random() < self.second_take:

@@ -161,8 +161,17 @@ def test_faint_stems_of_labelled_songs_are_never_heard(tmp_path):
     data = labelled_dataset(None, tmp_path, songs)
     assert {stem: len(pool) for stem, pool in data.labelled.items()} == dict.fromkeys(STEMS, 1)
     assert data.labelled_complete == []
-    with pytest.raises(DataError, match="no song has bass"):
-        labelled_dataset(None, tmp_path, songs[:1])
+
+
+def test_a_stem_that_no_labelled_song_has_is_silent_until_one_has_it(tmp_path):
+    data = labelled_dataset(None, tmp_path, [passage(vocals=-20.0, drums=-20.0, other=-20.0)])
+    assert data.missing_stems == ["bass"]
+    data.silent_end = 0.0
+    heard = data.batch(4).abs().amax(dim=(0, 2, 3)) > 0
+    assert dict(zip(STEMS, heard.tolist(), strict=True)) == dict.fromkeys(STEMS, True) | {"bass": False}
+    data.add([passage(bass=-20.0)])
+    assert data.missing_stems == []
+    assert (data.batch(4).abs().amax(dim=(2, 3)) > 0).all()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
