@@ -1,8 +1,9 @@
 """The settings of live audio: the input, the output, and how to play."""
 
 import math
+import numbers
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from .sources_sinks import SUFFIXES
 DEFAULT_RATE_HZ = 44100  # if no song has another
 BLOCK_RANGE = 16, 16384  # samples, minimum and maximum
 NONE = "none"
+LOCAL_ONLY = "live audio plays only files of this machine"
 
 # A device, a song or a playlist, a list of those two, "none", or None for the default device.
 Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
@@ -112,8 +114,8 @@ def checked_settings(
     if not loaded.card.realtime:
         raise LiveError(f"model {loaded.card.name} is for files only; for live audio use a streaming one, like `live`")
     several = input is not None and not isinstance(input, str | os.PathLike)
-    inputs = [os.fspath(one) for one in _listed(input)]
-    sink = None if output is None else os.fspath(output)
+    inputs = [_name("input", one) for one in _listed(input)]
+    sink = None if output is None else _name("output", output)
     for end, name in *(("input", name) for name in inputs), ("output", sink):
         if name == "":
             raise LiveError(f"the {end} is empty; name a device or a file, give `none`, or leave it out")
@@ -123,6 +125,8 @@ def checked_settings(
     songs = _songs(inputs, report) if input_kind == "file" else ()
     if sink and output_kind == "file" and any(_same(song, sink) for song in songs):
         raise LiveError(f"{sink} is the song itself; choose another name for the output")
+    if stream is not None and not isinstance(stream, int):
+        raise LiveError(f"stream {stream!r} does not work; give its number, from 1")
     if stream is not None and input_kind != "file":
         raise LiveError(
             f"stream {stream} works only with an audio file; give a file as the input, or leave the stream out"
@@ -139,8 +143,8 @@ def checked_settings(
         raise LiveError(f"sample rate {rate} Hz is out of range; give {MIN_RATE_HZ} to {MAX_RATE_HZ}")
     if not BLOCK_RANGE[0] <= block <= BLOCK_RANGE[1]:
         raise LiveError(f"block of {block} samples is out of range; give {BLOCK_RANGE[0]} to {BLOCK_RANGE[1]}")
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise LiveError(f"{seconds} seconds cannot be played; give more than 0, or leave it out for no end")
+    if seconds is not None and not (isinstance(seconds, numbers.Real) and 0 < seconds < math.inf):
+        raise LiveError(f"{seconds!r} seconds cannot be played; give more than 0, or leave it out for no end")
     if driver is not None or "device" in (input_kind, output_kind):  # a driver, even if no device is used
         check_driver(driver)
     if not realtime and "device" in (input_kind, output_kind):
@@ -183,10 +187,17 @@ def _whole(name: str, value: Any, unit: str) -> int:
     raise LiveError(f"{name} {value!r} does not work; give a whole number of {unit}")
 
 
-def _listed(input: Input) -> Sequence[str | os.PathLike[str]]:
+def _listed(input: Input) -> Iterable[Any]:
     if input is None:
         return []
-    return [input] if isinstance(input, str | os.PathLike) else input
+    return input if isinstance(input, Iterable) and not isinstance(input, str | bytes) else [input]
+
+
+def _name(end: str, value: Any) -> str:
+    """Return the text that names a device, a file or "none"."""
+    if isinstance(value, str | os.PathLike) and isinstance(name := os.fspath(value), str) and "\0" not in name:
+        return name
+    raise LiveError(f"the {end} {value!r} does not work; name a device or a file, or give `none`")
 
 
 def _kind(end: str | None, is_file: Callable[[str], bool]) -> str:
@@ -205,15 +216,16 @@ def _songs(inputs: Sequence[str], report: Callable[[str], None]) -> tuple[str, .
         entries = list(playlist_entries(name, Path(name).read_bytes()))
         for line, place, why in entries:
             if why or is_url(place):
-                report(f"{name}, line {line}: {place}: {why or 'live audio plays only files of this machine'}")
+                report(f"{name}, line {line}: {place}: {why or LOCAL_ONLY}")
             else:
                 songs.append(place)
     for song in songs:
+        if is_url(song):
+            raise LiveError(f"{song}: {LOCAL_ONLY}; download it first")
+        if os.path.isdir(song):
+            raise LiveError(f"{song}: is a folder; name the songs in it")
         if not os.path.isfile(song):
-            is_folder = os.path.isdir(song)
-            raise LiveError(
-                f"{song}: {'is a folder; name the songs in it' if is_folder else 'no such file; check the name'}"
-            )
+            raise LiveError(f"{song}: no such file; check the name")
     if not songs:
         names = f"{', '.join(inputs)}: " if inputs else ""
         raise LiveError(f"{names}no song to play; give audio files, or playlists that contain some")
