@@ -156,7 +156,7 @@ def train_network(
         counts.append(f"{_songs(labelled.training, 'labelled ')} to train on, {len(labelled.held_out)} held out")
     report(", ".join([*counts, settings.device]))
     if missing := data.missing_stems:
-        report(f"no song has {' or '.join(missing)}, so the network learns nothing new about that")
+        report(f"no song has {' or '.join(missing)}: mixes are without, and the network learns nothing new about that")
     folder.mkdir(parents=True, exist_ok=True)
     size = settings.batch or _batch_size(learner.device)
     sdrs: list[Tensor] = []  # on the device, because reading each value would wait for it

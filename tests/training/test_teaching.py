@@ -166,6 +166,16 @@ def test_a_full_disk_ends_labelling_with_one_line(long_songs, teacher, tmp_path,
     assert capfd.readouterr().err == ""
 
 
+def test_training_goes_on_if_the_process_that_labels_is_killed(long_songs, teacher, tmp_path):
+    lines = []
+    songs = labelled(long_songs, teacher, tmp_path / "cache", lines.append)
+    with songs.labelling(str(teacher)):
+        (process,) = multiprocessing.active_children()
+        process.kill()
+        wait_until(lambda: songs.new_passages() is not None and "has ended early" in lines[-1])
+    assert sum("has ended early" in line for line in lines) == 1
+
+
 def stembridge(*arguments, cwd, **options):
     command = [sys.executable, "-m", "stembridge", "train", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False, **options)
