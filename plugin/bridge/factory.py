@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from ...core.errors import BridgeError
 from ...core.protocols import check_processor
 
+MAX_SAMPLES = 1_000_000_000  # of a latency, a hop or a tail; native/descriptor.cpp refuses more
+
 
 class Parameter(NamedTuple):
     """A number that can be set, or is measured.
@@ -58,7 +60,7 @@ def timing_of(processor: Any) -> Timing:
         processor: Has `latency_samples`, and perhaps `hop_samples` and `tail_samples`.
 
     Raises:
-        ValueError: It is not a processor, or a number is negative or not whole.
+        ValueError: It is not a processor, or a number is not whole or out of range.
     """
     check_processor(processor)
     return declared_timing(processor)
@@ -71,7 +73,7 @@ def declared_timing(processor: Any) -> Timing:
         processor: The processor or the class.
 
     Raises:
-        ValueError: A number is negative or not whole.
+        ValueError: A number is not whole or out of range.
     """
     lowest = Timing(0)._asdict()  # and what a missing number means
     return Timing(**{field: _samples(processor, f"{field}_samples", least) for field, least in lowest.items()})
@@ -82,9 +84,9 @@ def _samples(processor: Any, name: str, least: int) -> int:
     if isinstance(processor, type) and hasattr(value, "__get__"):  # a property
         return least
     with suppress(TypeError):
-        if index(value) >= least:
+        if least <= index(value) <= MAX_SAMPLES:
             return index(value)
-    raise BridgeError(f"{name} is {value!r}; it must be a whole number, 0 or more")
+    raise BridgeError(f"{name} is {value!r}; it must be a whole number from 0 to {MAX_SAMPLES:,}")
 
 
 _importing = ""  # name of the module that is being imported for its processor

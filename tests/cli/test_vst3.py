@@ -151,6 +151,9 @@ class Vague(Thru):
     def __init__(self):
         self.latency_samples = "q"
 
+class Endless(Thru):
+    latency_samples = 1_000_000_001
+
 class Broken(Thru):
     def __init__(self):
         raise RuntimeError("no oil")
@@ -179,8 +182,9 @@ def processors(desk, monkeypatch):
         ("some_processors:Needs", "missing a required argument: 'thing'; give the argument a default"),
         ("json:dumps", "missing a required argument: 'obj'"),
         ("os:getcwd", "str is not a processor: it has no process"),
-        ("some_processors:Early", "latency_samples is -1; it must be a whole number, 0 or more"),
-        ("some_processors:Vague", "latency_samples is 'q'; it must be a whole number, 0 or more"),
+        ("some_processors:Early", "latency_samples is -1; it must be a whole number from 0 to 1,000,000,000"),
+        ("some_processors:Vague", "latency_samples is 'q'; it must be a whole number from 0 to 1,000,000,000"),
+        ("some_processors:Endless", "latency_samples is 1000000001; it must be a whole number"),
         ("some_processors:Broken", "RuntimeError: no oil"),
         ("some_processors:leave", "SystemExit"),
     ],

@@ -498,7 +498,7 @@ BAD = {
     "def factory(): return 3": "int is not a processor: it has no process",
     "raise SystemExit": "cannot be imported: SystemExit",
     f"class factory:\n    parameters = {{}}{METHODS}    latency_samples = -1": "latency_samples is -1",
-    f"class factory:\n    {METHODS}    tail_samples = 0.5": "tail_samples is 0.5; it must be a whole number, 0 or more",
+    f"class factory:\n    {METHODS}    tail_samples = 0.5": "tail_samples is 0.5; it must be a whole number from 0",
     f"class factory:\n    parameters = 3{METHODS}": "parameters",
     f"class factory:\n    parameters = {{'Depth': (0, 1, 0)}}{METHODS}": "'Depth' cannot be a parameter's name",
     f"class factory:\n    parameters = {{'bypass': True}}{METHODS}": "'bypass'",
