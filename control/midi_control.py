@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import ControlError, error_text
+from ..core.gains import check_switch
 from ..core.log import say
 from ..core.protocols import Target
 from ..core.stems import check_stems
@@ -221,6 +222,7 @@ class MidiControl:
     def _switch(self, kind: str, stem: str, on: bool) -> None:
         self._check_started()
         self._check_stems([stem])
+        on = check_switch(f"{kind} of {stem}", on)
         with self._lock:
             self._translator.switched(kind, stem, on)
             self._want({(kind, stem): on})

@@ -3,6 +3,7 @@
 import errno
 import os
 
+OVERWRITE = "overwrite it with --force (in Python, overwrite=True)"
 # Remedies for errors of files, by their numbers.
 _FILE_REMEDIES = {
     errno.ENOENT: "check the name",

@@ -35,6 +35,21 @@ def check_gain_db(name: str, gain_db: object, error: type[StemBridgeError] = Ste
     return value
 
 
+def check_switch(name: str, on: object) -> bool:
+    """Return whether a mute or solo is on.
+
+    Args:
+        name: How the error calls it, such as "mute of vocals".
+        on: True or False; 1 and 0 are the same.
+
+    Raises:
+        StemBridgeError: It is something else.
+    """
+    if on not in (0, 1):
+        raise StemBridgeError(f"{name}: {shortened(on)} does not work; give True or False")
+    return bool(on)
+
+
 def gain_from_text(name: str, text: str, error: type[StemBridgeError] = StemBridgeError) -> float:
     """Return the gain that is written in a text, such as "-6".
 

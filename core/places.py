@@ -2,7 +2,10 @@
 
 import os
 import re
+from reprlib import repr as shortened
 from urllib.request import url2pathname
+
+from .errors import StemBridgeError
 
 URL = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE)
 
@@ -22,9 +25,14 @@ def as_place(place: str | os.PathLike[str]) -> str:
     Args:
         place: A path or URL.
 
+    Raises:
+        ValueError: It is something else.
+
     >>> as_place("file:///music/a%20song.flac"), as_place("file://localhost/music/#1.flac")
     ('/music/a song.flac', '/music/#1.flac')
     """
+    if not isinstance(place, str | os.PathLike):
+        raise StemBridgeError(f"{shortened(place)} is not a path or URL; name files, folders, globs, playlists or URLs")
     text = os.fspath(place)
     if not text.lower().startswith("file://"):
         return text

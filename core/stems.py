@@ -28,8 +28,9 @@ def stem_parts(stems: Sequence[str], names: Sequence[str] | None) -> dict[str, l
     without = {f"no_{stem}": [other for other in range(len(stems)) if other != row] for row, stem in enumerate(stems)}
     if names is None:
         return parts
-    if isinstance(names, str):
-        raise StemBridgeError(f"stems {names!r} does not work; give a list, such as [{names!r}]")
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        example = names if isinstance(names, str) else "vocals"
+        raise StemBridgeError(f"stems {names!r} does not work; give a list, such as [{example!r}]")
     if "vocals" in stems:
         without["instrumental"] = without["no_vocals"]
     known = without | parts  # a model may have a stem of that name

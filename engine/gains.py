@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import StemBridgeError
-from ..core.gains import GLIDE_S, check_gain_db, linear_gain
+from ..core.gains import GLIDE_S, check_gain_db, check_switch, linear_gain
 from ..core.protocols import Move
 from ..core.stems import check_stems
 from ..presets.gains import Gains, read_gains
@@ -75,9 +75,10 @@ class Faders:
         """Mute a stem, or unmute it with `on=False`.
 
         Raises:
-            ValueError: The stem is unknown.
+            ValueError: The stem is unknown, or `on` is not True or False.
         """
         self.check_stem(stem)
+        on = check_switch(f"mute of {stem}", on)
         with self._lock:
             self._set(muted=self._desk.muted | {stem} if on else self._desk.muted - {stem})
 
@@ -85,9 +86,10 @@ class Faders:
         """Solo a stem, or end its solo with `on=False`. A stem that is muted too stays silent.
 
         Raises:
-            ValueError: The stem is unknown.
+            ValueError: The stem is unknown, or `on` is not True or False.
         """
         self.check_stem(stem)
+        on = check_switch(f"solo of {stem}", on)
         with self._lock:
             self._set(soloed=self._desk.soloed | {stem} if on else self._desk.soloed - {stem})
 
@@ -113,6 +115,8 @@ class Faders:
         Raises:
             ValueError: A move has an offset outside the block, an unknown stem or a gain out of range.
         """
+        if not isinstance(moves, Iterable):
+            raise StemBridgeError(f"moves {moves!r} is not a list of (offset in samples, stem, gain in dB)")
         checked = []
         for move in moves:
             try:

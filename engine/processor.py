@@ -59,7 +59,7 @@ class StemProcessor(FaderSurface):
 
     Raises:
         ModelError: The model cannot be used.
-        ValueError: The sample rate, number of channels, a gain or `realtime_block` is out of range.
+        ValueError: The sample rate, number of channels, a gain, `threads` or `realtime_block` is out of range.
     """
 
     def __init__(
@@ -75,17 +75,21 @@ class StemProcessor(FaderSurface):
         realtime_block: int | None = None,
     ) -> None:
         _check_rate(sample_rate)
-        if num_channels not in (1, 2):
+        if not isinstance(num_channels, int | np.integer) or type(num_channels) is bool or num_channels not in (1, 2):
             raise StemBridgeError(
                 f"{num_channels!r} channels do not work; mix down to mono or stereo first, and give 1 or 2"
             )
-        block = None if realtime_block is None else _checked_block(realtime_block)
+        threads = _checked_count("threads", threads, "from 1 on")
+        if realtime_block is not None:
+            realtime_block = _checked_count("realtime_block", realtime_block, "of samples from 1 on, or None")
         self.model = model if isinstance(model, Model) else load_model(model)
         self.sample_rate = sample_rate
         self.num_channels = num_channels
         self.on_stems: Callable[[NDArray[np.float32], NDArray[np.float32]], None] | None = None
         self._faders = Faders(self.model.card.stems, sample_rate, gains_db, preset)
-        self._separator = open_separator(self.model, Stream(sample_rate, num_channels, threads, providers, block))
+        self._separator = open_separator(
+            self.model, Stream(sample_rate, num_channels, threads, providers, realtime_block)
+        )
         self.reset()
 
     @property
@@ -273,8 +277,8 @@ def _check_rate(sample_rate: Any) -> None:
         )
 
 
-def _checked_block(block: Any) -> int:
+def _checked_count(name: str, value: Any, what: str) -> int:
     with suppress(TypeError):
-        if (samples := index(block)) >= 1:
-            return samples
-    raise StemBridgeError(f"realtime_block {block!r} does not work; give a whole number of samples from 1 on, or None")
+        if not isinstance(value, bool) and (count := index(value)) >= 1:
+            return count
+    raise StemBridgeError(f"{name} {value!r} does not work; give a whole number {what}")

@@ -1,6 +1,6 @@
 """Faders, mutes and solos in shared memory, where the process that plays reads them."""
 
-from ..core.gains import SILENCE_DB, check_gain_db
+from ..core.gains import SILENCE_DB, check_gain_db, check_switch
 from ..core.stems import check_stems
 from .shared_memory import SharedMemory
 
@@ -50,7 +50,7 @@ class SharedFaders:
             stem: Name of the stem.
             on: Whether to mute it.
         """
-        self._memory.wanted[1, self._check_stem(stem)] = bool(on)
+        self._memory.wanted[1, self._check_stem(stem)] = check_switch(f"mute of {stem}", on)
 
     def solo(self, stem: str, on: bool = True) -> None:
         """Solo a stem, or end its solo.
@@ -59,7 +59,7 @@ class SharedFaders:
             stem: Name of the stem.
             on: Whether to solo it.
         """
-        self._memory.wanted[2, self._check_stem(stem)] = bool(on)
+        self._memory.wanted[2, self._check_stem(stem)] = check_switch(f"solo of {stem}", on)
 
     def _check_stem(self, stem: str) -> int:
         """Return the number of a stem. Raises ValueError if it is unknown."""

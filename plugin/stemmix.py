@@ -179,6 +179,6 @@ def _lasting_name(model: Model) -> str:
 
 
 def _preset_parameters(preset: str | os.PathLike[str], stems: Sequence[str]) -> dict[str, float]:
-    gains_db = read_gains(preset, stems)
+    gains_db = read_gains(None, stems, preset)
     prefixes = parameter_prefixes(stems)
     return {f"{prefixes[stem]}_db": gain for stem, gain in gains_db.items()}

@@ -29,17 +29,22 @@ def read_gains(
     ({'vocals': -80.0}, {'bass': 3})
     """
     if preset is not None:
-        return read_gains(preset, stems) | read_gains(gains_db, stems)
+        return _named_gains(preset, stems) | read_gains(gains_db, stems)
     if gains_db is None:
         return {}
     if isinstance(gains_db, Mapping):
         return dict(gains_db)
     if not isinstance(gains_db, str | PathLike):
         raise PresetError(f"gains {gains_db!r} do not work; give a gain in dB for each stem, or a preset's name")
-    named = load_preset(gains_db)
+    return _named_gains(gains_db, stems)
+
+
+def _named_gains(preset: str | PathLike[str], stems: Iterable[str] | None) -> dict[str, float]:
+    """Return the gains of a preset, which may name only `stems`."""
+    gains_db = load_preset(preset)
     if stems is not None:
-        check_stems(named, stems, f"preset {gains_db!s}: ", PresetError)
-    return named
+        check_stems(gains_db, stems, f"preset {preset!s}: ", PresetError)
+    return gains_db
 
 
 def morph(a: Gains, b: Gains, fraction: float) -> dict[str, float]:

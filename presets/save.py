@@ -40,7 +40,9 @@ def save_preset(name: str, gains_db: Mapping[str, float], description: str = "",
     folder = user_folder()
     path = folder / f"{name}.json"
     if os.path.exists(path) and not force:
-        raise PresetError(f"preset {name!r} exists already; choose another name, or overwrite it with --force")
+        raise PresetError(
+            f"preset {name!r} exists already; choose another name, or overwrite it with --force (in Python, force=True)"
+        )
     try:
         os.makedirs(os.path.realpath(folder), exist_ok=True)
         write_whole(path, text.encode())

@@ -214,10 +214,12 @@ class FileSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.source, str | PathLike):
-            raise StemBridgeError(
-                f"source is of type {type(self.source).__name__}, not a path; for samples use remix or separate"
-            )
+        for name, place, remedy in (
+            ("source", self.source, "for samples use remix or separate"),
+            ("target", self.target, "name a file, or a folder for stems"),
+        ):
+            if not isinstance(place, str | PathLike):
+                raise StemBridgeError(f"{name} is of type {type(place).__name__}, not a path; {remedy}")
 
 
 @dataclass(frozen=True)

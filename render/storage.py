@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ..core.atomic import publish
-from ..core.errors import StemBridgeError, file_reason
+from ..core.errors import OVERWRITE, StemBridgeError, file_reason
 from ..core.places import is_url
 
 PIECE_BYTES = 1 << 20  # bytes copied at a time
@@ -249,4 +249,4 @@ def _upload(parts: Sequence[Path], outputs: Sequence[str], overwrite: bool) -> N
 
 
 def _exists(output: str) -> FileExistsError:
-    return FileExistsError(f"{output} exists already; choose another name, or overwrite it with --force")
+    return FileExistsError(f"{output} exists already; choose another name, or {OVERWRITE}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..core.errors import DataError
+from ..core.errors import OVERWRITE, DataError
 from ..core.log import say
 from ..engine.sessions import open_session
 from ..models import Model, load_model
@@ -84,7 +84,7 @@ def train_model(
     work = output.with_name(output.name + ".training")
     for path in output, output.with_suffix(".json"):
         if os.path.exists(path) and not (overwrite or (work / "last.safetensors").exists()):
-            raise FileExistsError(f"{path} exists already; choose another name, or overwrite it with --force")
+            raise FileExistsError(f"{path} exists already; choose another name, or {OVERWRITE}")
     if not terms.strip():
         raise DataError("the terms are empty; say what the weights may be used for, or leave --terms out")
     true_songs = find_songs(folders)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import ModelError
+from ...core.errors import OVERWRITE, ModelError
 from ...core.locks import locked
 from ...core.suggest import did_you_mean
 from ..card import parse_card
@@ -38,7 +38,7 @@ def check_name(name: str, overwrite: bool) -> None:
     if name in shipped_models():
         raise ModelError(f"model {name!r} comes with StemBridge; choose another name with --as")
     if name in own_models() and not overwrite:
-        raise ModelError(f"model {name!r} exists already; choose another name with --as, or replace it with --force")
+        raise ModelError(f"model {name!r} exists already; choose another name with --as, or {OVERWRITE}")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import os
 import secrets
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -75,7 +75,8 @@ def _run(batch: RemixFiles | SeparateFiles) -> Report:
     model = load_model(batch.model, batch.quality)
     with Journal(output, read_only=batch.dry_run) as journal:
         ours = {_own_identity(join(output, name)) for name in (*journal.owned, REPORT)}
-        songs = [batch.songs] if isinstance(batch.songs, str | PathLike) else batch.songs
+        songs = batch.songs if isinstance(batch.songs, Iterable) else [batch.songs]
+        songs = [songs] if isinstance(songs, str | PathLike) else songs
         sources, left_out = find_songs(songs, output, ours.__contains__)
         jobs = choose([source.place for source in sources], batch, model)
         plan = make_plan(sources, jobs, journal, output, overwrite=batch.overwrite)

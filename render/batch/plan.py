@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from ...core.errors import OVERWRITE
 from ...core.places import is_url
 from ..report.results import SongReport
 from ..storage import Seen, checksum, join, reason_for, state, states_below, system_of
@@ -183,7 +184,7 @@ def _decide(
             continue
         if not overwrite:
             why = "exists already" if owner is None else "was changed after the batch wrote it"
-            return song.fail(f"{join(output, name)} {why}; move it away, or overwrite it with --force")
+            return song.fail(f"{join(output, name)} {why}; move it away, or {OVERWRITE}")
     song.may_replace = overwrite or bool(found)
 
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from ...core.atomic import final_path, final_paths, publish
+from ...core.errors import OVERWRITE
 
 DISK_FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # such errors have no file name
 
@@ -118,11 +119,15 @@ class Outputs:
                 continue
             if target.samefile(self._source):
                 if not (self._replace_source and self._overwrite):
-                    remedy = ", or replace the song with --force" if self._replace_source else " for the output"
+                    remedy = (
+                        ", or replace the song with --force (in Python, overwrite=True)"
+                        if self._replace_source
+                        else " for the output"
+                    )
                     raise FileExistsError(f"{target} is the song itself; choose another name{remedy}")
                 self.replaces_source = True
             if not self._overwrite and target.is_file():
-                raise FileExistsError(f"{target} exists already; choose another name, or overwrite it with --force")
+                raise FileExistsError(f"{target} exists already; choose another name, or {OVERWRITE}")
         try:
             final_paths(self.targets)
         except OSError as error:

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 Block = NDArray[np.float32]
 UNTOUCHED = "all faders stay at 0 dB, so no stem was changed"
-NOTHING_TO_DO = "all faders stay at 0 dB; move one, for example with --vocals -80, or copy the song with --force"
+NOTHING_TO_DO = (
+    "all faders stay at 0 dB; move one, for example with --vocals -80, or copy the song with --force (in Python, "
+    "copy_untouched=True)"
+)
 _LOWEST_FACTOR = 0.01  # -40 dB; if a few samples need a lower factor, they are errors, and the song would be inaudible
 
 

@@ -107,7 +107,7 @@ def test_a_name_that_is_taken_is_refused_unless_forced(desk, folder, guest):
         desk.refused("models", "import", guest, "--as", name, "--stems", "speech,music", here=True)
     assert desk.call("models", "import", guest, "--as", "mine", "--stems", "speech,music").returncode == 0
     line = desk.refused("models", "import", guest, "--as", "mine", "--stems", "a,b", here=True)
-    assert "model 'mine' exists already; choose another name with --as, or replace it with --force" in line
+    assert "model 'mine' exists already; choose another name with --as, or overwrite it with --force" in line
     assert load_model("mine").card.stems == ("speech", "music")
     other = GUEST.replace("0.5", "0.25")
     (desk.folder / "other.onnx").write_bytes(onnx.parser.parse_model(other).SerializeToString())

@@ -1,15 +1,51 @@
 """After any error the stream is as after a reset, with its reported latency; a wrong call changes nothing."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
-from stembridge import StemProcessor
+from stembridge import StemBridgeError, StemProcessor, remix, separate
 from stembridge.control import Automation
 from stembridge.core import background
 from stembridge.engine import fifo, gains, mask_separator, processor, stft
 from stembridge.engine.gains import Faders
 from stembridge.engine.offline import with_automation
+
+
+THREE: Any = 3  # of types that checkers of types would refuse
+WRONG: Any = "three"
+FLOAT: Any = 2.0
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (
+            lambda audio, model: remix(audio, 44100, {}, model, threads=WRONG),
+            "threads 'three' does not work; give a whole",
+        ),
+        (lambda audio, model: remix(audio, 44100, {}, model, threads=0), "threads 0 does not work; give a whole"),
+        (lambda audio, model: separate(audio, 44100, model, threads=-1), "threads -1 does not work; give a whole"),
+        (
+            lambda audio, model: separate(audio, 44100, model, stems=THREE),
+            "stems 3 does not work; give a list, such as",
+        ),
+        (lambda audio, model: StemProcessor(model, 44100, True), "True channels do not work"),
+        (lambda audio, model: StemProcessor(model, 44100, FLOAT), "2.0 channels do not work"),
+        (lambda audio, model: StemProcessor(model, preset=THREE), "preset 3 does not work; give a name, or the path"),
+        (lambda audio, model: StemProcessor(model).process(audio, THREE), "moves 3 is not a list of"),
+        (
+            lambda audio, model: StemProcessor(model).mute("vocals", WRONG),
+            "mute of vocals: 'three' does not work; give True",
+        ),
+        (lambda audio, model: StemProcessor(model).solo("vocals", THREE), "solo of vocals: 3 does not work; give True"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_a_remedy(tiny_live_model, noise, call, says):
+    with pytest.raises(StemBridgeError, match=f"^{says}"):
+        call(noise(2, 300), tiny_live_model)
+
 
 options = pytest.mark.parametrize("options", [{}, {"realtime_block": 64}])
 LATE_MOVE = [(299, "drums", -20.0)]  # in a block of 300: heard after the latency

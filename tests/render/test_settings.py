@@ -4,9 +4,10 @@ import inspect
 import re
 import subprocess
 import sys
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
+from stembridge.core.errors import StemBridgeError
 from stembridge.core.settings import Option, argument_of, fields_of
 from stembridge.models import load_model
 from stembridge.render import remix_file, remix_files, separate_file, separate_files
@@ -14,6 +15,8 @@ from stembridge.render.batch.job import make_job
 from stembridge.render.batch.journal import canonical
 from stembridge.render.settings import RemixFile, RemixFiles, SeparateFile, SeparateFiles
 
+NOTHING: Any = None  # of types that checkers of types would refuse
+FIVE: Any = 5
 FUNCTIONS = {remix_file: RemixFile, remix_files: RemixFiles, separate_file: SeparateFile, separate_files: SeparateFiles}
 
 
@@ -45,6 +48,27 @@ def test_each_option_is_on_the_command_line(command, kind):
         option = argument_of(field)
         if isinstance(option, Option):
             assert (option.flags or (f"--{field.name.replace('_', '-')}",))[0] in flags
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: remix_file("song.wav", NOTHING), "target is of type NoneType, not a path; name a file"),
+        (lambda: remix_file(FIVE, "out.wav"), "source is of type int, not a path; for samples use remix or separate"),
+        (lambda: remix_file("song.wav", ""), "target is empty; give a name or a path"),
+        (lambda: remix_file("song.wav", "out.wav", automation=""), "automation is empty; give a name or a path"),
+        (lambda: separate_file("", "stems"), "source is empty; give a name or a path"),
+        (lambda: remix_files(NOTHING, "out"), "None is not a path or URL; name files"),
+        (lambda: remix_files([FIVE], "out"), "5 is not a path or URL; name files"),
+        (lambda: remix_files([""], "out"), "the name of a song is empty; name a file"),
+        (lambda: separate_files(["song.wav"], NOTHING), "None is not a path or URL; name files"),
+    ],
+)
+def test_a_path_that_is_none_is_named_with_a_remedy(tmp_path, monkeypatch, call, says):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StemBridgeError, match=f"^{says}"):
+        call()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_each_setting_that_shapes_the_result_is_in_the_journal(tiny_live_model):

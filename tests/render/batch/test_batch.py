@@ -251,7 +251,8 @@ def test_an_output_changed_by_the_user_is_not_overwritten(songs, remix):
     report = remix()
     assert outcomes(report) == ["failed", "skipped", "skipped"]
     assert report.failed[0].reason == (
-        "out/a.wav was changed after the batch wrote it; move it away, or overwrite it with --force"
+        "out/a.wav was changed after the batch wrote it; move it away, or overwrite it with --force (in Python, "
+        "overwrite=True)"
     )
     assert Path("out/a.wav").read_text() == "mine"
     assert outcomes(remix(overwrite=True)) == ["done", "skipped", "skipped"]
@@ -283,7 +284,10 @@ def test_a_file_of_another_program_is_not_overwritten(songs, remix):
     Path("out/b/a.flac").write_text("mine")
     report = remix(jobs=2)
     assert outcomes(report) == ["done", "failed", "done"]
-    assert report.failed[0].reason == "out/b/a.flac exists already; move it away, or overwrite it with --force"
+    assert (
+        report.failed[0].reason
+        == "out/b/a.flac exists already; move it away, or overwrite it with --force (in Python, overwrite=True)"
+    )
     assert outcomes(remix()) == ["skipped", "failed", "skipped"]
     assert Path("out/b/a.flac").read_text() == "mine"
     assert outcomes(remix(overwrite=True)) == ["skipped", "done", "skipped"]
