@@ -77,7 +77,7 @@ def _open_chunked(path: Path, magic: bytes, tagged: bool, stream: int | None) ->
     if tagged:
         reader.note("it starts with an ID3 tag, which belongs in a chunk; the tag was skipped")
     if sound is not None and sound.declared is not None and sound.present and reader.num_frames:
-        reader.expect(reader.num_frames * sound.declared // sound.present)
+        reader.expect(-(-reader.num_frames * sound.declared // sound.present))  # rounded up, for a part of a frame
         seconds = reader.num_frames * sound.surplus / sound.present / reader.sample_rate
         if seconds >= _SURPLUS_S:
             remedy = "import the file as raw data in an editor"

@@ -131,6 +131,7 @@ def run_batch(
         ValueError: An argument cannot be used; raised before any song is done.
         OSError: A file cannot be used; raised before any song is done.
     """
+    from ..core.places import is_url
     from ..render.report.report import KINDS, is_report
     from ..render.storage import reason_for
 
@@ -139,7 +140,9 @@ def run_batch(
             raise StemBridgeError(f"--report {path}: unsupported report format; use {', '.join(KINDS)}")
         if path.is_dir():
             raise StemBridgeError(f"--report {path} is a folder; name a file in it")
-        if not path.absolute().parent.is_dir():
+        folder, makes_output = path.absolute().parent, not (arguments.get("dry_run") or is_url(arguments["output"]))
+        is_made = makes_output and folder == Path(arguments["output"]).absolute()  # by the run itself
+        if not (folder.is_dir() or is_made):
             raise StemBridgeError(f"--report {path}: the folder {path.parent} does not exist; make it first")
         if path.exists() and not is_report(path) and not arguments.get("overwrite"):
             raise StemBridgeError(
@@ -161,7 +164,7 @@ def run_batch(
     unwritten = [report.unwritten] if report.unwritten else []
     for path in reports or ():
         try:
-            report.write(path)
+            report.write(path, overwrite=bool(arguments.get("overwrite")))
         except OSError as error:
             unwritten.append(reason_for(error))
     for line in unwritten:

@@ -104,11 +104,11 @@ def given_faders(gains: list[str] | None = None, **faders: str | None) -> dict[s
     """Return the gains that were given, stem to dB.
 
     Args:
-        gains: Texts such as "piano=-6"; they override `faders`.
+        gains: Texts such as "piano=-6".
         faders: Stem to gain as text, None if it was not given.
 
     Raises:
-        ValueError: A gain is out of range, or a text is not STEM=DB.
+        ValueError: A gain is out of range, a text is not STEM=DB, or a stem has two gains.
     """
     from ..core.gains import gain_from_text
 
@@ -117,6 +117,8 @@ def given_faders(gains: list[str] | None = None, **faders: str | None) -> dict[s
         stem, _, value = text.rpartition("=")
         if not stem:
             raise StemBridgeError(f"--gain {text}: give it as STEM=DB, such as piano=-6")
+        if stem in gains_db:
+            raise StemBridgeError(f"--gain {text}: {stem} was given {gains_db[stem]:g} dB already; give one gain")
         gains_db[stem] = gain_from_text(f"--gain {stem}", value)
     return gains_db
 

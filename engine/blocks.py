@@ -1,6 +1,7 @@
 """Blocks of samples that callers give: what they may be, and what the network gets of them."""
 
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from ..core.gains import MAX_MUSIC
 # The network hears samples outside these limits as 0. They stay in the mix.
 MAX_ANALYSED = np.float32(MAX_MUSIC)  # louder samples would mask everything else
 MIN_ANALYSED = np.float32(1e-8)  # samples below -160 dB would make spectra of denormal numbers, which are slow
+NOT_FINITE = "some samples are NaN or infinite, and count as silence; look for the fault where the audio comes from"
 
 
 def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
-    """Return a block as finite float32, (channels, n).
+    """Return a block as finite float32, (channels, n). Samples that are not finite give a RuntimeWarning.
 
     Args:
         block: As for `StemProcessor.process`.
@@ -45,6 +47,8 @@ def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
         with np.errstate(over="ignore"):
             audio = audio.astype(np.float32)
     if not np.isfinite(audio).all():
+        # Always the same text, so that Python shows it once for a stream.
+        warnings.warn(NOT_FINITE, RuntimeWarning, stacklevel=3)
         audio = np.where(np.isfinite(audio), audio, np.float32(0))
     return audio
 

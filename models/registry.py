@@ -4,13 +4,14 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..core.atomic import final_path, publish, write_whole
-from ..core.errors import ModelError
+from ..core.errors import ModelError, file_reason
 from ..core.suggest import did_you_mean
 from .card import Card, parse_card, read_card
 from .mask_card import MaskCard
@@ -102,8 +103,12 @@ def shipped_models() -> dict[str, Path]:
 
 def own_models() -> dict[str, Path]:
     """Return the models in the user's folder: name to the path of the card. Names of shipped models are left out."""
-    shipped = shipped_models()
-    found = sorted(user_folder().glob("*.json"))
+    shipped, folder = shipped_models(), user_folder()
+    try:
+        found = sorted(folder.glob("*.json"))
+    except OSError as error:  # which must not stop the models that come with StemBridge
+        warnings.warn(f"your models in {folder} cannot be read: {file_reason(error)}", stacklevel=1)
+        found = []
     return {path.stem: path for path in found if MODEL_NAME.fullmatch(path.stem) and path.stem not in shipped}
 
 

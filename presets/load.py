@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le, MinLen
 
 from ..core.documents import check_document, is_path, read_json
-from ..core.errors import PresetError
+from ..core.errors import PresetError, file_reason
 from ..core.gains import MAX_DB, SILENCE_DB
 from ..core.suggest import did_you_mean
 
@@ -47,8 +48,13 @@ def shipped_presets() -> dict[str, Path]:
 
 def own_presets() -> dict[str, Path]:
     """Return the presets in the user's folder: name to file. Names of shipped presets are left out."""
-    shipped = shipped_presets()
-    return {name: path for name, path in _named_files(user_folder()).items() if name not in shipped}
+    shipped, folder = shipped_presets(), user_folder()
+    try:
+        own = _named_files(folder)
+    except OSError as error:  # which must not stop the presets that come with StemBridge
+        warnings.warn(f"your presets in {folder} cannot be read: {file_reason(error)}", stacklevel=1)
+        own = {}
+    return {name: path for name, path in own.items() if name not in shipped}
 
 
 def user_folder() -> Path:

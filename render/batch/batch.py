@@ -103,7 +103,7 @@ def _run(batch: RemixFiles | SeparateFiles) -> Report:
         at_the_end = report()
         if not batch.dry_run and not is_url(output):
             try:
-                at_the_end.write(Path(output, REPORT))
+                at_the_end.write(Path(output, REPORT), overwrite=batch.overwrite)
             except OSError as error:  # the songs are done all the same
                 return replace(at_the_end, unwritten=reason_for(error))
         return at_the_end

@@ -178,7 +178,8 @@ def song_fields(place: str, folder: str, tags: Mapping[str, Sequence[str]]) -> d
         tags: Lower-case names of Vorbis comments to values.
     """
     name = PurePosixPath(file_name(place)).stem
-    tagged = {field: ", ".join(tags[tag]) for field, tag in TAGS.items() if tags.get(tag)}
+    texts = {field: [text for text in tags.get(tag, ()) if text.strip()] for field, tag in TAGS.items()}
+    tagged = {field: ", ".join(given) for field, given in texts.items() if given}
     for field in ("track", "disc"):
         if number := re.match(r"\s*(\d+)", tagged.pop(field, "")):
             tagged[field] = f"{int(number[1]):0{len(MISSING_TAGS[field])}}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.atomic import write_whole
-from ...core.errors import StemBridgeError
+from ...core.errors import OVERWRITE, StemBridgeError
 from .results import Results
 
 KINDS = (".json", ".csv", ".html")  # suffixes of reports
@@ -47,20 +47,23 @@ class Report(Results):
         overview: Returns the data for a picture of a song, or None if it was not rendered.
     """
 
-    def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the report to a file, whole or not at all.
+    def write(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the report to a file, whole or not at all. An older report there is replaced.
 
         Args:
             path: A .json, .csv or .html file.
+            overwrite: Replace the file even if it is not a report.
 
         Raises:
             ValueError: The file has another suffix.
-            OSError: The file cannot be written.
+            OSError: The file cannot be written, or exists and is not a report.
         """
         path = Path(path)
         kind = path.suffix.lower()
         if kind not in KINDS:
             raise StemBridgeError(f"{path}: unsupported report format; use {', '.join(KINDS)}")
+        if path.is_file() and not overwrite and not is_report(path):
+            raise FileExistsError(f"{path} exists and is not a report; choose another name, or {OVERWRITE}")
         try:
             if kind == ".html":
                 from .page import write_page

@@ -187,6 +187,16 @@ CUT = (
 )
 
 
+@pytest.mark.parametrize("missing", [1, 3])
+def test_a_part_of_the_last_frame_that_is_missing_counts_as_cut_short(tmp_path, noise, missing):
+    path = tmp_path / "song.wav"
+    sf.write(path, noise(1000).T, 44100, "PCM_16")
+    path.write_bytes(path.read_bytes()[:-missing])
+    with open_audio(path) as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) == 999
+    assert "cut short" in (reader.warning or "")
+
+
 @pytest.mark.parametrize("kind", [*CUT, "aac"])
 def test_the_readable_part_of_a_truncated_file_is_decoded(kind, make, noise, cut, offset, capfd):
     audio = noise(200000)
@@ -308,7 +318,7 @@ def _silent_film(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (_missing, "no such file"),
+        (_missing, "No such file"),
         (_folder, "is a folder"),
         (_device, "not a regular file"),
         (_empty, "is empty"),

@@ -237,6 +237,7 @@ def test_the_quality_of_a_file_given_as_that_of_a_network(desk):
         ),
         (["remix", f"{'a' * 300}.wav", "--vocals=-6"], "File name too long; give a shorter name"),
         (["remix", "song.wav", "--vocals=-6", "-o", f"{'a' * 300}.wav"], "File name too long"),
+        (["remix", "song.wav", "--vocals=3", "--gain", "vocals=4"], "--gain vocals=4: vocals was given 3 dB already"),
         (["remix", "--recipe", "gone.toml"], "gone.toml cannot be read: No such file or directory; check the name"),
         (
             ["remix", "--recipe", "night.toml", "song.wav"],

@@ -287,8 +287,15 @@ def test_an_address_without_a_scheduler(desk, songs):
     assert "no Dask scheduler answers at 127.0.0.1; start one" in line
 
 
+def test_a_report_in_the_output_folder_that_the_batch_makes(desk, songs):
+    arguments = "--vocals=-6", "songs", "-o", "out", "--report", "out/r.html", "--model", desk.model
+    assert "the folder out does not exist" in desk.refused("remix", *arguments, "--dry-run", here=True)
+    assert desk.call("remix", *arguments).returncode == 0
+    assert (desk.folder / "out" / "r.html").exists()
+
+
 def test_reports_that_cannot_be_written_are_reported_last(desk, songs, monkeypatch):
-    def full(report, path):
+    def full(report, path, **options):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr("stembridge.render.report.report.Report.write", full)

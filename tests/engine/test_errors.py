@@ -12,7 +12,6 @@ from stembridge.engine import fifo, gains, mask_separator, processor, stft
 from stembridge.engine.gains import Faders
 from stembridge.engine.offline import with_automation
 
-
 THREE: Any = 3  # of types that checkers of types would refuse
 WRONG: Any = "three"
 FLOAT: Any = 2.0

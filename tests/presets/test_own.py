@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stembridge import StemMix, StemProcessor
+from stembridge.models import load_model
 from stembridge.presets import (
     PresetError,
     delete_preset,
@@ -32,6 +33,15 @@ def refused(action, *arguments, **options):
         action(*arguments, **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_a_folder_that_cannot_be_read_does_not_stop_shipped_presets_or_models(monkeypatch):
+    for variable in "XDG_CONFIG_HOME", "XDG_DATA_HOME":
+        monkeypatch.setenv(variable, "/tmp/" + "a" * 300)
+    with pytest.warns(UserWarning, match="your presets in .* cannot be read: File name too long"):
+        assert load_preset("karaoke") == {"vocals": -80}
+    with pytest.warns(UserWarning, match="your models in .* cannot be read: File name too long"):
+        assert load_model("live").card.name == "live"
 
 
 @pytest.fixture

@@ -620,7 +620,13 @@ def test_reports(songs, remix, here):
         report.write("report.txt")
     with pytest.raises(OSError, match=r"cannot write gone/report\.csv"):
         report.write("gone/report.csv")
-    assert sorted(os.listdir()) == ["in", "out", "report.csv"]
+    Path("mine.csv").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"mine\.csv exists and is not a report; choose another name"):
+        report.write("mine.csv")
+    assert Path("mine.csv").read_text() == "mine"
+    report.write("mine.csv", overwrite=True)
+    assert Path("mine.csv").read_text() != "mine"
+    assert sorted(os.listdir()) == ["in", "mine.csv", "out", "report.csv"]
 
 
 def test_names_that_are_not_text(here, make_song, remix):

@@ -55,6 +55,7 @@ def test_tags_that_are_missing():
     assert name("{artist}/{albumartist}/{album}/{year}/{genre}/{disc}-{track} {title}.{ext}", tags={}) == (
         "Unknown Artist/Unknown Artist/Unknown Album/Unknown Year/Unknown Genre/1-00 tnt.live.flac"
     )
+    assert name("{artist} - {title}.{ext}", tags={"title": ["  "], "artist": ["\t", "Band"]}) == "Band - tnt.live.flac"
     assert name("{track}.{ext}", tags={"tracknumber": ["A"]}) == "00.flac"
     assert name("{albumartist}/{year}.{ext}", tags={"albumartist": ["Various"], "date": ["14.5.1976"]}) == (
         "Various/1976.flac"
