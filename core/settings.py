@@ -71,7 +71,7 @@ class Settings:
             value = getattr(self, field.name)
             if argument_of(field).in_file is SAME_TYPE:
                 check_value(field, value, field.name)
-            if value == "" and PathLike[str] in plain_types(field.type):
+            if isinstance(value, str) and not value and PathLike[str] in plain_types(field.type):
                 raise StemBridgeError(f"{field.name} is empty; give a name or a path")
 
 
