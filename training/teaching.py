@@ -6,8 +6,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class LabelledSongs:
             raise DataError("no song in --songs can be used, for the reasons above; give others, or another teacher")
         self.training, self.held_out = _hold_out(usable)
         self._read = [0] * len(self.training)  # stretches of each song that `new_passages` has returned
-        self._lines: Connection | None = None  # from the process that labels
+        self._lines: Any = None  # a connection from the process that labels, whose class depends on the platform
 
     def new_passages(self) -> list[Passage]:
         """Return the passages of songs to train on that were labelled since the last call, and report what failed."""
@@ -167,7 +167,7 @@ def _hold_out(songs: list[Song]) -> tuple[list[Song], list[Song]]:
     return parts
 
 
-def _label_rest(songs: list[Song], teacher: str, folder: Path, parent: int, lines: Connection) -> None:
+def _label_rest(songs: list[Song], teacher: str, folder: Path, parent: int, lines: Any) -> None:
     """Label whole songs, in a process. It sends a line for each fault, and "" at the end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # which removes temporary files
     ignore_ctrl_c()
