@@ -38,7 +38,8 @@ def playlist_entries(playlist: str, data: bytes) -> Iterator[tuple[int, str, str
 def _beside(playlist: str, entry: str) -> str:
     """Return the path or URL of an entry, which is relative to the playlist and may have backslashes of Windows."""
     if is_url(playlist):
-        return f"{playlist.rpartition('/')[0]}/{entry}"
+        here, chain, below = playlist.partition("::")  # as in zip://lists/a.m3u::songs.zip
+        return f"{here.partition('?')[0].rpartition('/')[0]}/{entry}{chain}{below}"
     place = os.path.join(os.path.dirname(playlist), entry)
     turned = os.path.join(os.path.dirname(playlist), entry.replace("\\", "/"))
     return turned if os.path.isfile(turned) and not os.path.isfile(place) else place

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Containers with audio. Others, such as playlists and scripts, could make FFmpeg open any file or URL that they name.
 _CONTAINERS = (
     "3gp,aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,loas,m4a,matroska,mov,mp2,mp3,mp4,mpc,mpc8,mpeg,"
-    "mpegts,mj2,oga,ogg,opus,rm,tak,truehd,tta,voc,w64,wav,webm,wv,xwma"
+    "mpegts,mj2,oga,ogg,opus,rm,shn,tak,truehd,tta,voc,w64,wav,webm,wv,xwma"
 )
 # From version 19, PyAV always keeps bytes that are not UTF-8 as surrogates. Here, older versions do it too.
 _METADATA: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "surrogateescape"}

@@ -32,6 +32,7 @@ def remix_path(
     Raises:
         ValueError: `format` is given for a file, whose suffix decides.
     """
+    from ..presets.gains import read_gains
     from ..render.batch.job import output_format
     from ..render.batch.naming import REMIX_NAME, Template, mix_name, song_fields
 
@@ -41,7 +42,7 @@ def remix_path(
                 f"--format {format} is for folders; here the suffix of {output} sets the format: leave it out"
             )
         return Path(output)
-    words = mix_name(gains_db, preset and Path(preset).name.removesuffix(".json"), moved_by)
+    words = mix_name(gains_db, preset, read_gains(preset), moved_by)
     fields = song_fields(song, "", {}) | {"preset": words, "ext": output_format(song, format)}
     return Path(output or "", Template(REMIX_NAME).name(fields))
 

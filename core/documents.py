@@ -12,6 +12,7 @@ from .errors import StemBridgeError, file_reason
 T = TypeVar("T")
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+TOO_DEEP = "its arrays and objects are nested too deeply"
 # Messages for the errors that pydantic finds, in the words of JSON.
 MESSAGES = {
     "missing": "{field!r} is a required property",
@@ -39,7 +40,6 @@ MESSAGES = {
     "greater_than_equal": "{input} is less than {ge:g}",
     "less_than_equal": "{input} is greater than {le:g}",
     "value_error": "{error}",
-    "json_invalid": "a name or value in it is not valid Unicode text",
 }
 
 
@@ -76,7 +76,9 @@ def read_json(path: Path, name: str, error: type[StemBridgeError]) -> Any:
         )
     except OSError as problem:
         raise error(f"{name} cannot be read: {file_reason(problem)}") from problem
-    except (ValueError, RecursionError) as problem:
+    except RecursionError:
+        raise error(f"{name} cannot be read: {TOO_DEEP}") from None
+    except ValueError as problem:
         raise error(f"{name} is not valid JSON: {problem}") from problem
 
 
@@ -99,8 +101,15 @@ def check_document(data: Any, kind: type[T], name: str, error: type[StemBridgeEr
         data = {key: value for key, value in data.items() if key != "$schema"}
     try:
         # From JSON text, because pydantic then accepts an array as a tuple, but converts nothing else.
-        document: T = adapter_of(cast("Any", kind)).validate_json(json.dumps(_with_whole_numbers(data)), strict=True)
+        text = json.dumps(_with_whole_numbers(data), ensure_ascii=False).encode()
+        document: T = adapter_of(cast("Any", kind)).validate_json(text, strict=True)
+    except UnicodeEncodeError:
+        raise error(f"{name}: a name or value in it is not valid Unicode text") from None
+    except RecursionError:
+        raise error(f"{name}: {TOO_DEEP}") from None
     except ValidationError as problem:
+        if problem.errors()[0]["type"] == "json_invalid":
+            raise error(f"{name}: {TOO_DEEP}") from None
         raise error(f"{name}: {_explained(problem.errors()[0], data, tags)}") from None
     return document
 

@@ -20,7 +20,7 @@ def is_url(place: str) -> bool:
 
 
 def as_place(place: str | os.PathLike[str]) -> str:
-    """Return a path or URL as text, and a file:// URL as the path that it stands for.
+    """Return a path or URL as text with slashes, on Windows too, and a file:// URL as the path that it stands for.
 
     Args:
         place: A path or URL.
@@ -34,7 +34,9 @@ def as_place(place: str | os.PathLike[str]) -> str:
     if not isinstance(place, str | os.PathLike):
         raise StemBridgeError(f"{shortened(place)} is not a path or URL; name files, folders, globs, playlists or URLs")
     text = os.fspath(place)
-    if not text.lower().startswith("file://"):
+    if is_url(text) and not text.lower().startswith("file://"):
         return text
-    # Not urlsplit: playlists do not escape # and ?, and a file:// URL has neither fragment nor query.
-    return url2pathname("/" + text[len("file://") :].partition("/")[2])
+    if is_url(text):
+        # Not urlsplit: playlists do not escape # and ?, and a file:// URL has neither fragment nor query.
+        text = url2pathname("/" + text[len("file://") :].partition("/")[2])
+    return text.replace(os.sep, "/")

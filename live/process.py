@@ -39,14 +39,20 @@ def play(settings: Settings, memory: SharedMemory, pipe: Connection) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # sound systems write to stderr, in the middle of the mixer's screen
     stopped = threading.Event()
     commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+    sending = threading.Lock()  # of the thread that plays, and of the one that decodes songs
+
+    def send(kind: str, value: Any = None) -> None:
+        with sending, suppress(OSError):  # the other process is gone
+            pipe.send((kind, value))
+
     threading.Thread(target=_listen, args=(pipe, stopped, commands), daemon=True).start()
     try:
-        _play(settings, memory, stopped, commands, lambda kind, value=None: _send(pipe, kind, value))
+        _play(settings, memory, stopped, commands, send)
     except Exception as error:
         kind = "failed" if isinstance(error, ValueError | OSError) else "broken"
-        _send(pipe, kind, str(error) if kind == "failed" else f"{type(error).__name__}: {error}")
+        send(kind, str(error) if kind == "failed" else f"{type(error).__name__}: {error}")
     else:
-        _send(pipe, "ended", None)
+        send("ended")
 
 
 def _play(
@@ -118,8 +124,3 @@ def _listen(pipe: Connection, stopped: threading.Event, commands: "queue.SimpleQ
                 commands.put(command)
     finally:
         stopped.set()
-
-
-def _send(pipe: Connection, kind: str, value: Any) -> None:
-    with suppress(OSError):  # the other process is gone
-        pipe.send((kind, value))

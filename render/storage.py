@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NamedTuple
 
 from ..core.atomic import publish
@@ -39,7 +39,7 @@ def file_name(place: str) -> str:
     >>> file_name("https://example.org/a/song.mp3?key=1/2"), file_name("zip://a/one.flac::s3://bucket/two.zip")
     ('song.mp3', 'one.flac')
     """
-    return PurePosixPath(place.partition("::")[0].partition("?")[0] if is_url(place) else place).name
+    return PurePath(place.partition("::")[0].partition("?")[0] if is_url(place) else place).name
 
 
 def system_of(url: str) -> tuple[Any, str]:

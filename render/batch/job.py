@@ -127,13 +127,11 @@ def _remix_job(model: Model, given: RemixFiles) -> Job:
         raise StemBridgeError(f"name {given.name!r} contains {{stem}}, but a remix is one file; leave {{stem}} out")
     # All gains of -80 dB and below are silence.
     gains = {stem: max(SILENCE_DB, gain) for stem, gain in faders.gains_db.items()}
-    moved = {stem: gain for stem, gain in gains.items() if gain != max(SILENCE_DB, presets_gains.get(stem, 0.0))}
-    preset_name = None if preset is None else Path(preset).name.removesuffix(".json")
     arguments = _without_coding(values_of(replace(read, automation=automation), RemixSettings))
     shaping = {name: value for name, value in arguments.items() if name not in ("preset", "map")}
     shaping["gains_db"] = {stem: gain for stem, gain in gains.items() if gain}
     shaping["automation"] = automation and _digest(automation)
-    words = {"preset": mix_name(moved, preset_name, automation_name), "model": model.card.name}
+    words = {"preset": mix_name(gains, preset, presets_gains, automation_name), "model": model.card.name}
     settings = {"job": "remix", "model": model.card.sha256, **shaping}
     return Job("remix", arguments, _coding(given), template, given.format, words, (), settings)
 

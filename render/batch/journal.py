@@ -120,6 +120,7 @@ class Journal:
             self._file.truncate(self._read())
             self._file.seek(0, os.SEEK_END)
         except OSError as error:
+            self._lock.close()
             if error.strerror is None:
                 raise
             line = f"cannot write in the folder {self._output}: {error.strerror}; choose another folder"
@@ -134,12 +135,17 @@ class Journal:
         with suppress(OSError):  # for a line that could not be written, which was reported already
             self._file.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
-        if not self._path.stat().st_size:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            if self._made_output:
-                with suppress(OSError):
-                    os.rmdir(self._output)
+        with suppress(OSError):  # the folder is gone
+            if not self._path.stat().st_size:
+                self._remove()
         self._lock.close()
+
+    def _remove(self) -> None:
+        """Remove the journal's folder, and that of the outputs if this run made it and it is empty."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._made_output:
+            with suppress(OSError):
+                os.rmdir(self._output)
 
     def _read(self) -> int:
         """Read all lines, and return where the last complete one ends, in bytes."""

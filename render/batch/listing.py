@@ -1,6 +1,7 @@
 """The files in folders and globs, on this machine and at URLs."""
 
 import os
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def list_files(argument: str, unreadable: dict[str, str]) -> Listed | None:
     if is_url(argument):
         return _listed_at_url(argument)
     if os.path.isdir(argument):
-        return Listed(argument, [os.path.join(argument, *path) for path in _walk(argument, (), unreadable)])
+        return Listed(argument, [posixpath.join(argument, *path) for path in _walk(argument, (), unreadable)])
     if not (why := why_missing(argument)):
         return None
     if not is_glob(argument):
@@ -59,8 +60,12 @@ def list_files(argument: str, unreadable: dict[str, str]) -> Listed | None:
     named = names_suffix(argument)
     return Listed(
         base or ".",
-        [os.path.join(base, *path) for path in paths if any(path[:depth] in matched for depth in range(len(path) + 1))],
-        frozenset(os.path.join(base, *path) for path in matched.difference(folders) if named),
+        [
+            posixpath.join(base, *path)
+            for path in paths
+            if any(path[:depth] in matched for depth in range(len(path) + 1))
+        ],
+        frozenset(posixpath.join(base, *path) for path in matched.difference(folders) if named),
     )
 
 
@@ -98,7 +103,7 @@ def _walk(base: str, wild: tuple[str, ...], unreadable: dict[str, str]) -> Itera
             folders.clear()
             continue
         entered.add(real)
-        above = () if path == base else tuple(os.path.relpath(path, base).split("/"))
+        above = () if path == base else tuple(os.path.relpath(path, base).split(os.sep))
 
         def is_meant(name: str, above: tuple[str, ...] = above) -> bool:
             asked = wild[len(above)] if len(above) < len(wild) else ""

@@ -1,10 +1,11 @@
 """Names of outputs: templates filled from tags and paths, with names that are safe on any disk."""
 
+import os
 import re
 import string
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 from ...core.errors import StemBridgeError
 from ...core.gains import SILENCE_DB
@@ -72,8 +73,8 @@ class Template:
     def name(self, values: Mapping[str, str], number: int = 1) -> str:
         """Fill in the template, and return the path below the output folder, with slashes.
 
-        If a name is too long for a file system, its longest field is shortened, so that the others still distinguish
-        the files.
+        If a name is too long for a file system, its longest fields are shortened, so that the others still distinguish
+        the files. The stem is never shortened.
 
         Args:
             values: Values of the fields. Only that of `folder` may contain slashes.
@@ -97,11 +98,15 @@ def _fill(part: Sequence[Piece], values: Mapping[str, str], ending: str) -> str:
     def filled() -> str:
         return "".join(text + texts[field] for text, field in part)
 
-    fields = [field for field in texts if field not in (None, "folder")]
-    if fields and (excess := _size(filled().rpartition("/")[2] + ending) - MAX_NAME_BYTES) > 0:
-        longest = max(fields, key=lambda field: _size(texts[field]))
-        keep = max(1, _size(texts[longest]) - excess)
+    fields = [field for field in texts if field not in (None, "folder", "stem")]
+    while fields and (excess := _size(filled().rpartition("/")[2] + ending) - MAX_NAME_BYTES) > 0:
+        *others, longest = sorted(fields, key=lambda field: _size(texts[field]))
+        second = _size(texts[others[-1]]) if others else 0
+        size = _size(texts[longest])
+        keep = max(1, size - excess, min(second, size - 1))
         texts[longest] = _encoded(texts[longest])[:keep].decode(errors="ignore").rstrip(" .")
+        if _size(texts[longest]) <= 1:  # all fields are
+            break
     return filled()
 
 
@@ -145,25 +150,31 @@ def safe_name(value: str, ending: str = "") -> str:
     return name.encode()[: MAX_NAME_BYTES - len(ending.encode())].decode(errors="ignore").rstrip(" .") or "_"
 
 
-def mix_name(gains_db: Mapping[str, float], preset: str | None = None, automation: str | None = None) -> str:
+def mix_name(
+    gains_db: Mapping[str, float],
+    preset: str | os.PathLike[str] | None = None,
+    presets_gains_db: Mapping[str, float] | None = None,
+    automation: str | None = None,
+) -> str:
     """Describe a remix in a few words, for its file name.
 
     Args:
-        gains_db: Stem to gain in dB; with a preset, only gains that differ from it.
-        preset: The preset's name.
+        gains_db: Stem to gain in dB.
+        preset: The preset's name or path.
+        presets_gains_db: Its gains. A stem at the same gain is not named.
         automation: The name of the file that moves the faders.
 
-    >>> mix_name({"vocals": -80}), mix_name({"vocals": -6, "drums": 3}), mix_name({"drums": 3}, preset="karaoke")
+    >>> karaoke = {"vocals": -80}
+    >>> mix_name(karaoke), mix_name({"vocals": -6, "drums": 3}), mix_name({"drums": 3} | karaoke, "karaoke", karaoke)
     ('no vocals', 'vocals -6 dB, drums +3 dB', 'karaoke, drums +3 dB')
     >>> mix_name({"vocals": 0}), mix_name({"bass": 1.5}, automation="ride")
     ('remix', 'bass +1.5 dB, ride')
     """
-    words = [preset] if preset else []
-    for stem, gain in gains_db.items():
-        if gain <= SILENCE_DB:
-            words.append(f"no {stem}")
-        elif gain or preset:
-            words.append(f"{stem} {gain:+g} dB" if gain else f"{stem} 0 dB")
+    words = [] if preset is None else [PurePath(preset).name.removesuffix(".json")]
+    for stem, given in gains_db.items():
+        gain, presets_gain = (max(SILENCE_DB, each) for each in (given, (presets_gains_db or {}).get(stem, 0.0)))
+        if gain != presets_gain:
+            words.append(f"no {stem}" if gain == SILENCE_DB else f"{stem} {gain:+g} dB" if gain else f"{stem} 0 dB")
     return ", ".join([*words, automation] if automation else words) or "remix"
 
 

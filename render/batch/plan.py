@@ -13,6 +13,8 @@ from .journal import Entry, Journal, Key, canonical
 from .naming import TAGS, song_fields
 from .sources import Source, identity
 
+MAX_NUMBER = 10**6  # of a song with the same name as others; the longest number leaves least room for the stem's name
+
 
 @dataclass
 class Planned:
@@ -110,6 +112,9 @@ def _look_at(song: Planned) -> None:
         return song.fail(reason_for(error).removeprefix(place).removeprefix(":").lstrip())
     known = song_fields(place, song.source.folder, tags)
     song.fields = {**known, **song.job.words, "ext": song.job.suffix(place)}
+    names = song.named(MAX_NUMBER)
+    if len({name.casefold() for name in names}) < len(names):
+        return song.fail(f"its stems would have the same name, {song.named(1)[0]}; choose a shorter --name")
     base = song.job.template.name({**song.fields, "stem": "{stem}"})
     song.key = Key(song.source.identity, base, canonical(song.settings))
 
@@ -140,7 +145,7 @@ def _name(songs: list[Planned], journal: Journal, state_of: Callable[[str], obje
     def try_number(song: Planned, number: int) -> bool:
         names = song.named(number)
         folded = {name.casefold() for name in names}
-        if len(folded) < len(names) or not all(is_free(name, song.key) for name in folded):
+        if not all(is_free(name, song.key) for name in folded):
             return False
         taken.update(dict.fromkeys(folded, song.key))
         song.names, song.number = names, number

@@ -46,7 +46,7 @@ def identity(place: str) -> str:
     Args:
         place: A path or URL.
     """
-    return place.rstrip("/") if is_url(place) else os.path.realpath(place)
+    return place.rstrip("/") if is_url(place) else os.path.realpath(place).replace(os.sep, "/")
 
 
 @dataclass
@@ -100,7 +100,7 @@ def find_songs(
             raise StemBridgeError("the name of a song is empty; name a file, folder, glob, playlist or URL")
         here = LeftOut()
         listed = None
-        if argument.lower().endswith(PLAYLISTS) and not (is_glob(argument) and why_missing(argument)):
+        if file_name(argument).lower().endswith(PLAYLISTS) and not (is_glob(argument) and why_missing(argument)):
             found = list(_in_playlist(argument))
         elif (listed := list_files(argument, here.folders)) is None:
             found = [Source(argument)]
@@ -113,7 +113,7 @@ def find_songs(
                 name = identity(place)
                 if is_ours(name) or name.startswith(skipped):
                     continue
-                if place in listed.asked and place.lower().endswith(PLAYLISTS):
+                if place in listed.asked and file_name(place).lower().endswith(PLAYLISTS):
                     found += _in_playlist(place)
                 elif place in listed.asked or _is_song(place):
                     found.append(Source(place, _folder(place, listed.base)))

@@ -17,6 +17,8 @@ def made(desk):
         (["--vocals", "-inf", "--drums=3"], "song (no vocals, drums +3 dB).wav"),
         (["--preset", "karaoke"], "song (karaoke).wav"),
         (["--preset", "karaoke", "--bass=-6"], "song (karaoke, bass -6 dB).wav"),
+        (["--preset", "karaoke", "--vocals=-90", "--bass=0"], "song (karaoke).wav"),
+        (["--preset", "mine.json", "--vocals=0", "--bass=3"], "song (mine, vocals 0 dB, bass +3 dB).wav"),
         (["--preset", "mine.json"], "song (mine).wav"),
         (["--automation", "ride.csv"], "song (ride).wav"),
         (["--vocals=-80", "--format", "flac"], "song (no vocals).flac"),

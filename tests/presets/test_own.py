@@ -178,6 +178,14 @@ def test_bad_gains_are_refused_and_nothing_is_written(duet, gains_db, says):
     assert os.listdir(duet.parent) == [duet.name]
 
 
+@pytest.mark.parametrize("depth", [200, 400, 600, 900, 100_000])
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path, depth):
+    path = tmp_path / "deep.json"
+    path.write_text('{"name": "x", "description": "", "gains_db": ' + '{"a": ' * depth + "1" + "}" * depth + "}")
+    says = refused(load_preset, path)
+    assert "nested too deeply" in says or "'number'" in says or "gain" in says
+
+
 @pytest.mark.parametrize("description", [None, 1, "\udce9"])
 def test_a_description_that_is_not_text_is_refused(duet, description):
     refused(save_preset, "other one", {"vocals": 1}, description)

@@ -245,7 +245,22 @@ def newer_descriptor(path):
     (path / "Contents/Resources/descriptor.txt").write_text(DESCRIPTOR.text().replace("descriptor\t1", "descriptor\t2"))
 
 
-@pytest.mark.parametrize("make", [foreign_folder, foreign_file, foreign_descriptor, newer_descriptor])
+def cut_descriptor(path):
+    write_bundle(path, DESCRIPTOR)
+    (path / "Contents/Resources/descriptor.txt").write_text(DESCRIPTOR.text() + "parameter\tgain_db\n")
+
+
+def descriptor_without_numbers(path):
+    write_bundle(path, DESCRIPTOR)
+    (path / "Contents/Resources/descriptor.txt").write_text(DESCRIPTOR.text() + "latency\t44100\n")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        foreign_folder, foreign_file, foreign_descriptor, newer_descriptor, cut_descriptor, descriptor_without_numbers,
+    ],
+)  # fmt: skip
 def test_other_bundles_are_neither_read_replaced_nor_removed(tmp_path, make):
     path = tmp_path / "Tremolo.vst3"
     make(path)

@@ -594,6 +594,12 @@ def test_impossible_settings_for_stems_are_refused(songs, tiny_live_model, optio
     assert not Path("out").exists()
 
 
+def test_stems_whose_names_would_be_cut_to_one_are_not_written(songs, tiny_live_model):
+    report = separate_files("in", "out", model=tiny_live_model, name="x" * 300 + "{stem}.{ext}")
+    assert {song.outcome for song in report.songs} == {"failed"}
+    assert "its stems would have the same name, " in report.songs[0].reason
+
+
 def test_a_report_of_another_program_is_not_overwritten(songs, remix):
     Path("out").mkdir()
     Path("out/report.json").write_text('{"mine": true}')

@@ -90,6 +90,19 @@ def test_the_longest_field_of_too_long_a_name_is_cut():
     )
 
 
+@given(st.lists(st.text(max_size=300), min_size=3, max_size=3), st.integers(1, 10**6))
+@example(["x" * 110, "y" * 110, "z" * 110], 1)
+@example(["é" * 300, "é" * 300, "é" * 300], 12)
+def test_long_tags_leave_the_stems_of_a_song_apart(texts, number):
+    given = dict(zip(("artist", "album", "title"), texts, strict=True))
+    names = [
+        name("{artist} - {album} - {title} - {stem}.{ext}", number=number, **given, stem=stem)
+        for stem in ("vocals", "drums", "bass", "other")
+    ]
+    assert len(set(names)) == 4
+    check_part(names[0])
+
+
 @pytest.mark.parametrize(
     ("template", "why"),
     [

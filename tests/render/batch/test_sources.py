@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from stembridge.audio.playlists import playlist_entries
 from stembridge.render.batch.sources import Source, find_songs
 
 OUTPUT = "/nowhere/out"
@@ -184,6 +185,20 @@ def test_songs_in_an_archive(music, here):
     archive = f"songs.zip::{here}/songs.zip".removeprefix("songs.zip::")
     assert named(f"zip://a::{archive}") == [(f"zip://a/10.flac::{archive}", ""), (f"zip://a/b/2.flac::{archive}", "b")]
     assert named(f"zip://**/2.flac::{archive}") == [(f"zip://a/b/2.flac::{archive}", "a/b")]
+
+
+def test_playlists_at_urls(memory, here):
+    memory.pipe_file("/p/list.m3u", b"a.flac\nb/c.flac\n")
+    assert named("memory://p/list.m3u") == [("memory://p/a.flac", ""), ("memory://p/b/c.flac", "")]
+    archive = here / "songs.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("lists/a.m3u", "one.flac\n")
+    assert named(f"zip://lists/a.m3u::{archive}") == [(f"zip://lists/one.flac::{archive}", "")]
+
+
+def test_a_query_after_the_address_of_a_playlist_is_no_part_of_the_folder():
+    found = playlist_entries("https://example.org/l/a.m3u?at=1/2", b"one.flac")
+    assert [place for _, place, _ in found] == ["https://example.org/l/one.flac"]
 
 
 def test_file_urls_are_paths(music):
