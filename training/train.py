@@ -95,7 +95,8 @@ def _run(settings: Settings, songs: list[Song]) -> dict[str, Any]:
 
 def _check_run(last: Path, progress: Progress, run: dict[str, Any]) -> None:
     if other := [name for name in progress.run | run if progress.run.get(name) != run.get(name)]:
-        raise DataError(f"{last} was trained with another {other[0]}; give the same, or train to another output")
+        which = "other" if other[0].startswith("songs") else "another"
+        raise DataError(f"{last} was trained with {which} {other[0]}; give the same, or train to another output")
 
 
 def train_network(

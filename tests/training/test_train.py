@@ -157,12 +157,12 @@ def test_a_run_with_other_settings_is_not_resumed(songs_folder, cache, tiny_reci
     train_network(songs, tiny_recipe, tmp_path, cache, replace(settings, minutes=0.005), report=lambda line: None)
     make.song(tmp_path / "more" / "another", 5, 0.5)
     for change, more, named in (
-        ({"init": "live"}, [], "--init"),
-        ({"loss": "waveform"}, [], "--loss"),
-        ({"seed": 5}, [], "--seed"),
-        ({}, [tmp_path / "more"], "songs"),
+        ({"init": "live"}, [], "another --init"),
+        ({"loss": "waveform"}, [], "another --loss"),
+        ({"seed": 5}, [], "another --seed"),
+        ({}, [tmp_path / "more"], "other songs"),
     ):
-        with pytest.raises(DataError, match=f"last.safetensors was trained with another {named}"):
+        with pytest.raises(DataError, match=f"last.safetensors was trained with {named}"):
             train_network(find_songs([songs_folder, *more]), tiny_recipe, tmp_path, cache, replace(settings, **change))
 
 
