@@ -72,7 +72,7 @@ class Live(SharedFaders):
         output: str | os.PathLike[str] | None = None,
         *,
         stream: int | None = None,
-        overwrite: bool = True,
+        overwrite: bool = False,
         model: str | os.PathLike[str] = "live",
         sample_rate: int | None = None,
         block: int = 256,
