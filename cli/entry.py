@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code. 0: done. 1: some songs of a batch failed, a check failed, a bug, or stdout cannot be written.
-        2: bad input or usage, explained in one line on stderr. 130 and 143: stopped by Ctrl-C and SIGTERM, and cleaned
-        up.
+        2: bad input or usage, or not enough memory, explained in one line on stderr. 129, 130 and 143: stopped by a
+        closed terminal, Ctrl-C and SIGTERM, and cleaned up.
     """
     # stdout or stderr may have been closed; a file that is opened later must not get its number, and so its text.
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115

@@ -27,8 +27,8 @@ def import_model(
         typer.Argument(
             metavar="FILE...",
             help="An .onnx file or its URL; several for a model of several graphs, such as one for each stem. If a "
-            "card lies next to it (`stembridge docs model-format`), that is used. Also a folder with a Spleeter "
-            "checkpoint.",
+            "card lies next to it (`stembridge docs model-format`), that is used. Also a card (.json) with its graphs "
+            "next to it, or a folder with a Spleeter checkpoint.",
         ),
     ],
     name: Annotated[

@@ -4,7 +4,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -53,14 +53,19 @@ def _use_provider(provider: Provider | None) -> None:
         os.environ[PROVIDER_VARIABLE] = provider.value  # for worker processes too
 
 
+def _provider_option(help: str) -> Any:
+    return typer.Option("--provider", rich_help_panel=NETWORK, callback=_use_provider, expose_value=False, help=help)
+
+
 ProviderName = Annotated[
     Provider | None,
-    typer.Option(
-        "--provider",
-        rich_help_panel=NETWORK,
-        callback=_use_provider,
-        expose_value=False,
-        help="Hardware that runs the network, see `stembridge docs networks` (default: the processor, cpu).",
+    _provider_option("Hardware that runs the network, see `stembridge docs networks` (default: the processor, cpu)."),
+]
+TeacherProviderName = Annotated[
+    Provider | None,
+    _provider_option(
+        "Training uses a CUDA card if PyTorch finds one; this option sets the hardware that runs the teacher (default: "
+        "the processor, cpu)."
     ),
 ]
 MapName = typer.Option(

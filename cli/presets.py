@@ -105,7 +105,7 @@ def save_gains(
     description: Description = None,
     force: Force = False,
 ) -> None:
-    """Save gains as a preset. Gains given with --gain override those of --from."""
+    """Save gains as a preset. Gains given here override those of --from."""
     from ..presets import read_preset, save_preset
 
     gains_db: dict[str, float] = {}

@@ -39,7 +39,8 @@ def remix_song(
         typer.Option(
             metavar="FILE.py:NAME",
             rich_help_panel=NETWORK,
-            help="Your own processor, like a StemRack, in place of the model's; also package.module:NAME.",
+            help="A StemRack or your own processor, used instead of a model (one song only); FILE.py:NAME or "
+            "package.module:NAME.",
         ),
     ] = None,
     provider: ProviderName = None,

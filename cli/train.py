@@ -9,7 +9,7 @@ import typer
 from ..core.errors import StemBridgeError
 from ..core.extras import install_extra
 from .complete import model_names_from
-from .options import Force, MoreFolders, OptionalDataFolders, ProviderName, check_new, is_given
+from .options import Force, MoreFolders, OptionalDataFolders, TeacherProviderName, check_new, is_given
 
 MAX_MINUTES = 1e6  # two years
 MAX_SEED = 2**32 - 1
@@ -101,7 +101,7 @@ def run_training(
     threads: Annotated[int, typer.Option("--threads", min=0, help="Processor cores, 0 for all.")] = 0,
     terms: Annotated[str, typer.Option("--terms", help="Terms of the weights, for the card.")] = "not stated",
     force: Force = False,
-    provider: ProviderName = None,
+    provider: TeacherProviderName = None,
 ) -> None:
     """Train a network on songs with stems, or on songs whose stems another network finds, and export it.
 

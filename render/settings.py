@@ -180,7 +180,7 @@ class RunSettings(Settings):
     model: Annotated[
         Place | Model,
         Option(
-            help="A model (see `stembridge models`), or an .onnx file.",
+            help="A model (see `stembridge models`), or the path of an .onnx file or a card.",
             give="text",
             in_file=str,
             metavar="NAME",
@@ -190,7 +190,10 @@ class RunSettings(Settings):
     _: KW_ONLY
     quality: Annotated[
         Literal["fast", "normal", "best"],
-        Option(help="Overlap of an imported network's segments; see `stembridge docs guests`.", panel=NETWORK),
+        Option(
+            help="Overlap of an imported network's segments (others have only normal); see `stembridge docs guests`.",
+            panel=NETWORK,
+        ),
     ] = "normal"
     overwrite: Annotated[bool, Option(help="Overwrite existing files.", flags=("--force", "-f"))] = False
     threads: Annotated[
@@ -232,7 +235,7 @@ class NamingSettings(Settings):
         Option(help="Template for file names, like '{artist} - {title}.{ext}'.", metavar="TEMPLATE", panel=BATCH),
     ] = None
     format: Annotated[
-        Format | None, Option(help="Output format (default: the song's own).", panel=FILE)
+        Format | None, Option(help="Output format of files in a folder (default: the song's own).", panel=FILE)
     ] = None  # fmt: skip
 
 
@@ -254,7 +257,7 @@ class BatchSettings(NamingSettings):
         int,
         FROM_1,
         Option(
-            help="Number of songs to render in parallel, each in its own process.",
+            help="Number of songs to render in parallel; if more than one, each in its own process.",
             give=COUNT, flags=("--jobs", "-j"), metavar="N", panel=BATCH,
         ),
     ] = 1  # fmt: skip

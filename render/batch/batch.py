@@ -54,9 +54,10 @@ def remix_files(settings: RemixFiles) -> Report:
 
 @arguments_from(SeparateFiles)
 def separate_files(settings: SeparateFiles) -> Report:
-    """Separate many songs into stems in a folder; everything else is as in `remix_files`.
+    """Separate many songs into stems in a folder.
 
-    Without `name`, files are called "{folder}/{name}/{stem}.{ext}".
+    Without `name`, files are called "{folder}/{name}/{stem}.{ext}". By default they are WAV files; if `format` is None,
+    they have the song's own format, or that of a video's sound. Everything else is as in `remix_files`.
 
     Returns:
         The result of each song.
