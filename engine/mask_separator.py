@@ -54,9 +54,9 @@ class MaskSeparator:
         session = open_session(model, stream.threads, stream.providers)
         self._analysis = Analysis(self.grid, stream.num_channels)
         self._network: StreamingNetwork | ChunkedNetwork = (
-            ChunkedNetwork(session, card, stream.num_channels, self.grid.bins)
+            ChunkedNetwork(session, card, stream.num_channels, self.grid.bins, model.path)
             if card.chunk
-            else StreamingNetwork(session, card)
+            else StreamingNetwork(session, card, model.path)
         )
         self._synthesis = Synthesis(self.grid, self._shape)
         self._worker = None if stream.realtime_block is None else BackgroundWorker()

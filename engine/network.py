@@ -1,12 +1,12 @@
 """Run mask networks: spectra in, masked spectra out."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models import Chunk, MaskCard, initial_state
+from ..models import Chunk, MaskCard, initial_state, run_graph
 from .masks import apply_masks, fit_masks, graph_input
 
 MIN_STATE = 1e-30  # smaller values become 0, because they would decay into denormal numbers, which are slow
@@ -18,7 +18,8 @@ class StreamingNetwork:
     The graph does not run before the first frame with sound, so that silence before a song does not change its stems.
     """
 
-    def __init__(self, session: Any, card: MaskCard) -> None:
+    def __init__(self, session: Any, card: MaskCard, source: object = "this model") -> None:
+        self._run = partial(run_graph, session, card, source)
         self._session, self._card = session, card
         self.reset()
 
@@ -45,10 +46,9 @@ class StreamingNetwork:
             if silent:
                 silence = np.zeros((silent, len(self._card.stems) - 1, *spectra.shape[1:]), np.complex64)
                 return np.concatenate([silence, self.push(spectra[silent:])]) if self._heard else silence
-        feeds = {"spectrum": graph_input(spectra, self._card.bins), "state": self._state}
-        masks, self._state = self._session.run(["masks", "next_state"], feeds)
-        if not np.isfinite(self._state).all():
-            self._state = initial_state(self._session)
+        masks, state = self._run(graph_input(spectra, self._card.bins), self._state)
+        assert state is not None
+        self._state = state if np.isfinite(state).all() else initial_state(self._session)
         self._state[np.abs(self._state) < MIN_STATE] = 0
         if self._card.lookahead:
             masks, self._early = masks[self._early :], max(0, self._early - len(masks))
@@ -65,9 +65,12 @@ class ChunkedNetwork:
     sound before the frames that it shares with the next, so that silence before a song does not change its stems.
     """
 
-    def __init__(self, session: Any, card: MaskCard, num_channels: int, bins: int) -> None:
+    def __init__(
+        self, session: Any, card: MaskCard, num_channels: int, bins: int, source: object = "this model"
+    ) -> None:
         assert card.chunk is not None
-        self._session, self._card, self._chunk = session, card, card.chunk
+        self._run = partial(run_graph, session, card, source)
+        self._card, self._chunk = card, card.chunk
         self._shape = (num_channels, bins)
         self.reset()
 
@@ -114,7 +117,7 @@ class ChunkedNetwork:
 
     def _masked_chunk(self, stride: int) -> NDArray[np.complex64]:
         chunk = self._chunk
-        (masks,) = self._session.run(["masks"], {"spectrum": graph_input(self._frames, self._card.bins)})
+        masks, _ = self._run(graph_input(self._frames, self._card.bins))
         if len(masks) > chunk.frames:
             masks = masks[chunk.left : chunk.left + chunk.frames]
         masks = fit_masks(masks, *self._shape)

@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from ..core.background import BackgroundWorker
 from ..models import Card, GraphFile, MaskCard, Model, ModelError, check_graph, check_stems_graph
 from ..models.contract import runtime_error_text
+from ..models.guests.onnx_file import refuse_external_data
 from .providers import check_available, check_used, default_providers
 
 # A graphics card's shorter floats would be audible, because large terms cancel in a network's filters.
@@ -43,7 +44,10 @@ def open_session(model: Model, threads: int = 1, providers: list[str] | None = N
     with _opening:
         session = _sessions.get(key)
         if session is None:
-            session = _new_session(model.card, model.graphs[graph], threads, providers)
+            content = model.graphs[graph].read()
+            if not model.shipped:
+                refuse_external_data(memoryview(content), str(model.graphs[graph].path))
+            session = _new_session(model.card, model.graphs[graph], content, threads, providers)
             if not model.shipped and (model.card, graph) not in _checked:
                 if isinstance(model.card, MaskCard):
                     check_graph(session, model.card, model.path)
@@ -54,7 +58,7 @@ def open_session(model: Model, threads: int = 1, providers: list[str] | None = N
     return session
 
 
-def _new_session(card: Card, graph: GraphFile, threads: int, providers: list[str]) -> Any:
+def _new_session(card: Card, graph: GraphFile, content: bytes, threads: int, providers: list[str]) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -71,7 +75,7 @@ def _new_session(card: Card, graph: GraphFile, threads: int, providers: list[str
     exact = [(name, EXACT_OPTIONS.get(name, {})) for name in providers]
 
     def make() -> Any:
-        return onnxruntime.InferenceSession(graph.read(), options, providers=exact)
+        return onnxruntime.InferenceSession(content, options, providers=exact)
 
     # ONNX Runtime turns denormals off for good on the thread that makes its first session. Use a new thread, so that
     # the caller's arithmetic does not change. After Ctrl-C wait for its end, because a program that ends in the middle
@@ -79,8 +83,6 @@ def _new_session(card: Card, graph: GraphFile, threads: int, providers: list[str
     try:
         with closing(BackgroundWorker()) as thread:
             made = thread.call(make)
-    except ModelError:  # from graph.read()
-        raise
     except Exception as error:  # ONNX Runtime raises many types of its own
         reason = runtime_error_text(error)
         if "bad_alloc" in reason:

@@ -24,13 +24,13 @@ __all__ = [
     "model_names",
     "own_models",
     "parse_card",
+    "run_graph",
     "save_model",
     "shipped_models",
 ]
 
 if TYPE_CHECKING:
-    from .contract import check_graph, check_stems_graph, initial_state
+    from .contract import check_graph, check_stems_graph, initial_state, run_graph
 
-__getattr__, __dir__ = lazy_names(
-    __name__, {"contract": "check_graph check_stems_graph initial_state"}
-)  # which need NumPy
+# These need NumPy.
+__getattr__, __dir__ = lazy_names(__name__, {"contract": "check_graph check_stems_graph initial_state run_graph"})

@@ -1,5 +1,6 @@
 """Check that graphs keep the contract of docs/model-format.md."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from .stems_card import Graph, StemsCard
 FLOAT_TYPES = "tensor(float)", "tensor(float16)"
 # Greatest difference of masks between one call for many frames and a call for each: inaudible, but far above rounding.
 MASK_TOLERANCE = 1e-3
+MAX_STATE = 10**8  # values; today's networks need some ten thousand
 MAX_REASON_LETTERS = 200  # of an error of ONNX Runtime, which may be as long as a page
 
 
@@ -37,27 +39,22 @@ def check_graph(session: Any, card: MaskCard, source: object) -> None:
             f"{source}: a {card.mode} graph takes {wanted_inputs} and gives {wanted_outputs}, "
             f"but this one takes {sorted(inputs)} and gives {sorted(outputs)}"
         )
+    for node in (*session.get_inputs(), *session.get_outputs()):
+        if node.type != "tensor(float)":
+            raise ModelError(f"{source}: {node.name} is of type {node.type}; export a graph with float32 tensors")
     state = initial_state(session, source) if streaming else None
     frames = 6 if card.chunk is None else card.chunk.left + card.chunk.frames + card.chunk.right
     random = np.random.default_rng(0)
     spectrum = (0.01 * random.standard_normal((frames, 2, card.bins, 2))).astype(np.float32)
     spectrum[: frames // 2] *= 0.1  # a step in level exposes a graph that normalises over the frames of a call
-    together, after = _run(session, source, spectrum, state)
-    shape = (frames, len(card.stems) - 1, 2, card.bins)
-    counts = {frames, card.chunk.frames} if card.chunk else {frames}  # masks for the context are optional
-    if len(together) not in counts or together.shape[1:] not in (shape[1:], (*shape[1:], 2)):
-        raise ModelError(f"{source}: masks have shape {together.shape}, not {shape} or {(*shape, 2)}")
-    if together.dtype != np.float32:
-        raise ModelError(f"{source}: masks are of type {together.dtype}; export a graph that gives float32")
+    together, after = run_graph(session, card, source, spectrum, state)
     if not np.isfinite(together).all():
         raise ModelError(f"{source}: masks of plain noise are not finite; the network is damaged")
     if state is None or after is None:
         return
-    if after.shape != state.shape:
-        raise ModelError(f"{source}: next_state has shape {after.shape}, but state has {state.shape}")
     singly = []
     for frame in spectrum:
-        masks, state = _run(session, source, frame[None], state)
+        masks, state = run_graph(session, card, source, frame[None], state)
         singly.append(masks[0])
     difference = float(np.abs(np.stack(singly) - together).max())
     if not difference <= MASK_TOLERANCE:
@@ -120,25 +117,54 @@ def initial_state(session: Any, source: object = "this model") -> NDArray[np.flo
         source: How errors call the model.
 
     Raises:
-        ModelError: The graph does not declare a fixed shape.
+        ModelError: The graph does not declare a fixed shape, or a huge one.
     """
     shape = next(node.shape for node in session.get_inputs() if node.name == "state")
     if not all(isinstance(size, int) for size in shape):
         raise ModelError(f"{source}: the graph's state has the shape {shape}; export it with fixed sizes")
+    if math.prod(shape) > MAX_STATE:
+        raise ModelError(f"{source}: the graph's state has the shape {shape}, more than {MAX_STATE:,} values")
     return np.zeros(shape, np.float32)
 
 
-def _run(
-    session: Any, source: object, spectrum: NDArray[Any], state: NDArray[Any] | None
+def run_graph(
+    session: Any, card: MaskCard, source: object, spectrum: NDArray[Any], state: NDArray[Any] | None = None
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Run the graph of a mask network.
+
+    Args:
+        session: An ONNX Runtime session of the graph.
+        card: The card.
+        source: How errors call the model: usually its path.
+        spectrum: float32, shape (frames, 2, bins, 2).
+        state: The state; None for a chunked graph.
+
+    Returns:
+        Masks, shape (frames, stems - 1, 2, bins) or (..., bins, 2), and the next state. Masks of a chunk may be those
+        without its context.
+
+    Raises:
+        ModelError: The graph does not run, or gives arrays of other shapes.
+        MemoryError: There is not enough memory.
+    """
     feeds = {"spectrum": spectrum} if state is None else {"spectrum": spectrum, "state": state}
     names = ["masks"] if state is None else ["masks", "next_state"]
     try:
         masks, *after = session.run(names, feeds)
     except Exception as error:  # ONNX Runtime has many types of errors
         reason = runtime_error_text(error)
-        raise ModelError(f"{source}: the graph does not run on {spectrum.shape[0]} frames: {reason}") from error
-    return masks, after[0] if after else None
+        if "bad_alloc" in reason:
+            raise MemoryError(f"{source}: not enough memory for this model") from error
+        raise ModelError(f"{source}: the graph does not run on {len(spectrum)} frames: {reason}") from error
+    shape = (len(spectrum), len(card.stems) - 1, 2, card.bins)
+    counts = (shape[0], card.chunk.frames) if card.chunk else shape[:1]  # masks for the context are optional
+    if masks.shape[:1] not in [(count,) for count in counts] or masks.shape[1:] not in (shape[1:], (*shape[1:], 2)):
+        raise ModelError(f"{source}: masks have shape {masks.shape}, not {shape} or {(*shape, 2)}")
+    if state is None:
+        return masks, None
+    if after[0].shape != state.shape:
+        raise ModelError(f"{source}: next_state has shape {after[0].shape}, but state has {state.shape}")
+    return masks, after[0]
 
 
 def runtime_error_text(error: BaseException) -> str:

@@ -11,12 +11,14 @@ from .wire import Message, all_of, fields, first_message, first_number, first_te
 # Numbers of fields in onnx.proto.
 GRAPH, FUNCTION = 7, 25  # of a model
 FUNCTION_NODE = 7  # of a function
-NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12  # of a graph
+NODE, INITIALIZER, INPUT, OUTPUT, SPARSE_INITIALIZER = 1, 5, 11, 12, 15  # of a graph
 ATTRIBUTE = 5  # of a node
-TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS = 5, 6, 10, 11  # of an attribute
+TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS, SPARSE_TENSOR, SPARSE_TENSORS = 5, 6, 10, 11, 22, 23  # of an attribute
+VALUES, INDICES = 1, 2  # of a sparse tensor
 NAME, DATA_LOCATION = 8, 14  # of a tensor
 EXTERNAL = 1
 TENSOR_TYPES = {1: "float32", 10: "float16"}
+DAMAGED = ValueError, IndexError, StopIteration, RecursionError, UnicodeDecodeError  # raised by a damaged file
 MAX_FILE_BYTES = (1 << 31) - 1  # the limit of protocol buffers
 
 
@@ -71,17 +73,37 @@ def read_signature(path: Path, shown: str) -> Signature:
     refuse_weights(bytes(content[:512]), shown)
     try:
         signature = _signature(next(all_of(content, GRAPH)))
+    except DAMAGED as error:
+        raise _not_a_graph(shown) from error
+    refuse_external_data(content, shown)
+    return signature
+
+
+def refuse_external_data(content: Message, shown: str) -> None:
+    """Refuse a graph that keeps weights in other files.
+
+    Args:
+        content: The ONNX file.
+        shown: How errors call the file.
+
+    Raises:
+        ModelError: It does, or is not an ONNX graph.
+    """
+    try:
         external = _has_external_data(content)
-    except (ValueError, IndexError, StopIteration, RecursionError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"{shown} is not an ONNX graph, or is damaged; see `stembridge docs guests` for what can be imported"
-        ) from error
+    except DAMAGED as error:
+        raise _not_a_graph(shown) from error
     if external:
         raise ModelError(
             f"{shown} keeps weights in other files, which its checksum would not cover; put them into the .onnx: "
             "onnx.save(onnx.load(file), file, save_as_external_data=False)"
         )
-    return signature
+
+
+def _not_a_graph(shown: str) -> ModelError:
+    return ModelError(
+        f"{shown} is not an ONNX graph, or is damaged; see `stembridge docs guests` for what can be imported"
+    )
 
 
 def refuse_weights(begins: bytes, shown: str) -> None:
@@ -146,6 +168,8 @@ def _graph_has_external_data(graph: Message) -> bool:
     for number, value in fields(graph):
         if number == INITIALIZER and _is_external(value):
             return True
+        if number == SPARSE_INITIALIZER and _sparse_is_external(value):
+            return True
         if number == NODE and _node_has_external_data(value):
             return True
     return False
@@ -156,9 +180,15 @@ def _node_has_external_data(node: Message) -> bool:
         for number, value in fields(attribute):
             if number in (TENSOR, TENSORS) and _is_external(value):
                 return True
+            if number in (SPARSE_TENSOR, SPARSE_TENSORS) and _sparse_is_external(value):
+                return True
             if number in (SUBGRAPH, SUBGRAPHS) and _graph_has_external_data(value):
                 return True
     return False
+
+
+def _sparse_is_external(tensor: Message) -> bool:
+    return any(number in (VALUES, INDICES) and _is_external(value) for number, value in fields(tensor))
 
 
 def _is_external(tensor: Message) -> bool:
