@@ -87,6 +87,8 @@ def evaluate_model(
             scored=show,
         )
     medians, karaoke = evaluation.medians(), evaluation.karaoke_medians()
+    if not medians:
+        raise StemBridgeError("all stems in --data are below -60 dBFS, so there is nothing to score; give other songs")
     report = {
         "model": loaded.card.name,
         "sha256": loaded.card.sha256,

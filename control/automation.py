@@ -56,6 +56,12 @@ class Automation:
         for point in sorted((check_point(self.unit, *_values(point)) for point in points), key=attrgetter("at")):
             self._lanes.setdefault(point.stem, []).append(point)
 
+    def __copy__(self) -> Self:
+        copied = type(self)(unit=self.unit)
+        copied._lanes = {stem: list(lane) for stem, lane in self._lanes.items()}
+        copied._sources, copied._about = dict(self._sources), self._about
+        return copied
+
     def __repr__(self) -> str:
         points = [point.at for lane in self._lanes.values() for point in lane]
         if not points:
@@ -291,7 +297,8 @@ class Automation:
             why = "; its gains are the same as those of the faders" if self._lanes else reason
             warnings.warn(f"nothing in {name} moves a fader{why}", stacklevel=2)
         started = type(self)(unit=self.unit)
-        for stem, gain in gains_db.items():
+        for stem, given in gains_db.items():
+            gain = max(given, SILENCE_DB)
             lane = list(known_gains(self._lanes.get(stem, ()), gain))
             start = [] if lane and lane[0].at == 0 else [Point(0, stem, gain)]
             started._lanes[stem] = start + lane

@@ -3,6 +3,10 @@
 import errno
 import os
 
+TOGETHER = (
+    "process, separate or reset was called before an earlier call had returned, by a callback, an effect or another "
+    "thread, so the stream starts afresh; call them one after another"
+)
 OVERWRITE = "overwrite it with --force (in Python, overwrite=True)"
 # Remedies for errors of files, by their numbers.
 _FILE_REMEDIES = {

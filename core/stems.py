@@ -33,6 +33,7 @@ def stem_parts(stems: Sequence[str], names: Sequence[str] | None) -> dict[str, l
         raise StemBridgeError(f"stems {names!r} does not work; give a list, such as [{example!r}]")
     if "vocals" in stems:
         without["instrumental"] = without["no_vocals"]
+    names = list(names)
     known = without | parts  # a model may have a stem of that name
     choices = list(dict.fromkeys([*parts, *without]))
     check_stems(names, choices)

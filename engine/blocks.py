@@ -44,7 +44,7 @@ def as_channels(block: NDArray[Any], num_channels: int) -> NDArray[np.float32]:
         turned = "; this looks like (n, channels): pass block.T" if _is_turned(audio, num_channels) else ""
         raise StemBridgeError(f"block of shape {audio.shape} is not ({num_channels}, n){turned}")
     if audio.dtype != np.float32:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             audio = audio.astype(np.float32)
     if not np.isfinite(audio).all():
         # Always the same text, so that Python shows it once for a stream.

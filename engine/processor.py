@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import StemBridgeError
+from ..core.errors import TOGETHER, StateError, StemBridgeError
 from ..core.protocols import Move
 from ..models import Model, load_model
 from ..presets.gains import Gains
@@ -90,6 +90,7 @@ class StemProcessor(FaderSurface):
         self._separator = open_separator(
             self.model, Stream(sample_rate, num_channels, threads, providers, realtime_block)
         )
+        self._turn = 0  # counts resets and calls that process audio, to notice one within another
         self.reset()
 
     @property
@@ -109,7 +110,7 @@ class StemProcessor(FaderSurface):
 
     def __repr__(self) -> str:
         channels = "mono" if self.num_channels == 1 else "stereo"
-        about = [repr(self.model.card.name), f"{self.sample_rate:g} Hz", channels, *self._about_faders()]
+        about = [repr(self.model.card.name), f"{float(self.sample_rate):g} Hz", channels, *self._about_faders()]
         return f"StemProcessor({', '.join(about)})"
 
     def __reduce__(self) -> NoReturn:
@@ -121,6 +122,7 @@ class StemProcessor(FaderSurface):
     def reset(self) -> None:
         """Forget all audio and all moves that were not heard yet. The faders jump to their positions."""
         self._stale = True  # until the reset is complete, because Ctrl-C may come at any moment
+        self._turn += 1
         self._separator.reset()
         self._faders.reset(self.latency_samples)
         self._dry = Fifo((self.num_channels,))
@@ -174,6 +176,7 @@ class StemProcessor(FaderSurface):
 
         Raises:
             ValueError: The block has a wrong shape or type, or a move is not valid.
+            StateError: `on_stems` or another thread called `process`, `separate` or `reset` meanwhile.
         """
         audio = as_channels(block, self.num_channels)
         moves = self._faders.check_moves(moves, audio.shape[-1])
@@ -207,6 +210,7 @@ class StemProcessor(FaderSurface):
 
         Raises:
             ValueError: The block has a wrong shape or type.
+            StateError: As `process`.
         """
         audio = as_channels(block, self.num_channels)
         stems = np.empty((len(self.stems), *np.shape(block)), np.float32)
@@ -216,9 +220,10 @@ class StemProcessor(FaderSurface):
 
     def _run(self, audio: Block, moves: list[Move], out: Block, mixing: bool) -> None:
         """Process audio, (channels, n), in slices, and fill `out`, (..., n), with the mix or with the stems."""
-        if self._stale:  # an earlier call and the reset after it were interrupted
+        if self._stale:  # an earlier call and the reset after it were interrupted, or one is under way
             self.reset()
         self._stale = True
+        self._turn = turn = self._turn + 1
         try:
             self._faders.schedule(moves, audio.shape[-1])
             for start in range(0, audio.shape[-1], SLICE_SAMPLES):
@@ -238,10 +243,18 @@ class StemProcessor(FaderSurface):
                 out[..., start : start + n] = result
                 if on_stems:
                     on_stems(_all_stems(dry, separated), gains)
+                if self._turn != turn:
+                    break
                 self._dry.drop(n)
-        except BaseException:  # including Ctrl-C
+        except BaseException as error:  # including Ctrl-C
+            together = self._turn != turn and isinstance(error, Exception)
             self.reset()
+            if together:
+                raise StateError(TOGETHER) from error
             raise
+        if self._turn != turn:
+            self.reset()
+            raise StateError(TOGETHER)
         self._stale = False
 
 

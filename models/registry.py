@@ -172,7 +172,7 @@ def _load(model: str | os.PathLike[str]) -> Model:
         return _with_mask_graph(card, path.with_suffix(".onnx"))
     graphs = tuple(GraphFile(card_path.parent / graph.file, graph.sha256) for graph in card.graphs)
     for graph in graphs:
-        if not graph.path.is_file():
+        if not os.path.isfile(graph.path):
             raise ModelError(f"{graph.path}: cannot read the model (No such file or directory); import it again")
     return Model(card, card_path, graphs)
 

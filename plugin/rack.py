@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pedalboard import Pedalboard, Plugin, PluginContainer
 
-from ..core.errors import StateError, StemBridgeError
+from ..core.errors import TOGETHER, StateError, StemBridgeError
 from ..core.protocols import Move
 from ..core.stems import check_stems
 from ..engine import StemProcessor
@@ -85,6 +85,7 @@ class StemRack(FaderSurface):
         _refuse_shared(effects)
         self._faders = Faders(stems, 44100, gains_db, preset)
         self.sample_rate, self.num_channels = 0.0, 0
+        self._turn = 0  # counts resets and calls of process, to notice one within another
         self.prepare(44100, 2)
 
     @property
@@ -95,6 +96,12 @@ class StemRack(FaderSurface):
     def __repr__(self) -> str:
         about = [repr(self._model.card.name), *(f"{s}: {e!r}" for s, e in self._effects.items()), *self._about_faders()]
         return f"StemRack({', '.join(about)})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a StemRack cannot be pickled or copied, because it is in the middle of a stream; "
+            "make a new one from the same model, gains and effects where you need it"
+        )
 
     def prepare(self, sample_rate: float, num_channels: int) -> None:
         """Prepare for a stream: measure latencies, then reset. If it fails, call it again before `process`.
@@ -129,6 +136,7 @@ class StemRack(FaderSurface):
     def reset(self) -> None:
         """Forget all audio, tails, and moves that were not heard yet. Faders stay where they are, without a glide."""
         self._stale = True  # until the reset is complete, because Ctrl-C may come at any moment
+        self._turn += 1
         self._processor.reset()
         self._faders.reset(self.latency_samples)
         self._delays = {stem: Fifo((self.num_channels,)) for stem in self.stems}
@@ -154,7 +162,8 @@ class StemRack(FaderSurface):
 
         Raises:
             ValueError: The block or a move cannot be used, or an effect changes the shape of a block.
-            StateError: An effect's latency has changed, or the last `prepare` failed.
+            StateError: An effect's latency has changed, the last `prepare` failed, or an effect or another thread
+                called `process` or `reset` meanwhile.
         """
         if not self.sample_rate:
             raise StateError("the last prepare() failed or was interrupted; call it again before process()")
@@ -164,11 +173,18 @@ class StemRack(FaderSurface):
         if self._stale:
             self.reset()
         self._stale = True
+        self._turn = turn = self._turn + 1
         try:
             self._mix(audio, moves, out.reshape(audio.shape))
-        except BaseException:  # including Ctrl-C
+        except BaseException as error:  # including Ctrl-C
+            together = self._turn != turn and isinstance(error, Exception)
             self.reset()
+            if together:
+                raise StateError(TOGETHER) from error
             raise
+        if self._turn != turn:
+            self.reset()
+            raise StateError(TOGETHER)
         self._stale = False
         return out
 

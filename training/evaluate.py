@@ -37,13 +37,18 @@ class Evaluation:
     karaoke: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def medians(self) -> dict[str, dict[str, float]]:
-        """Return the median of each score over the songs: stem to measure to dB. "mean" is the mean over the stems."""
+        """Return the median of each score over the songs: stem to measure to dB. "mean" is the mean over the stems.
+
+        Empty if no reference was loud enough to score.
+        """
         stems: dict[str, dict[str, list[float]]] = {}
         for song in self.songs.values():
             for stem, scores in song.items():
                 for measure, score in scores.items():
                     stems.setdefault(stem, {}).setdefault(measure, []).append(score)
         table = {stem: {m: float(np.median(values)) for m, values in scores.items()} for stem, scores in stems.items()}
+        if not table:
+            return {}
         measures = [m for m in MEASURES if all(m in scores for scores in table.values())]
         return table | {"mean": {m: float(np.mean([scores[m] for scores in table.values()])) for m in measures}}
 
@@ -66,7 +71,9 @@ def songs_to_score(songs: Iterable[Song], *, every: bool = False) -> list[Song]:
     complete = [song for song in songs if song.complete]
     validation = [song for song in complete if song.for_validation]
     if not complete:
-        raise DataError("no song has all of vocals, drums, bass and other; add one to --data, as only such are scored")
+        raise DataError(
+            "no song has all of vocals, drums, bass and other; add one to --data, because only such songs are scored"
+        )
     return complete if every else validation or complete
 
 

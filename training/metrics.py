@@ -75,7 +75,9 @@ def remaining_db(reference: NDArray[Any], estimate: NDArray[Any], sample_rate: f
         return None
     stem, missed = (_spectra(audio, sample_rate) for audio in (reference, reference - estimate))
     power, common = (_by_area(values) for values in (np.abs(stem) ** 2, missed * stem.conj()))
-    remaining = np.sum(np.abs(common) ** 2 / (power + 1e-12)) / np.sum(power)
+    if not (total := np.sum(power)):  # of a few samples, the window leaves nothing
+        return None
+    remaining = np.sum(np.abs(common) ** 2 / (power + 1e-12)) / total
     return float(10 * np.log10(max(remaining, 1e-8)))
 
 

@@ -1,5 +1,6 @@
 """The timeline: faders follow it to the sample, whatever the block lengths."""
 
+import copy
 import itertools
 import math
 
@@ -351,3 +352,17 @@ def test_a_ramp_that_goes_back_says_so():
 def test_an_unknown_unit_is_refused_with_the_known_units():
     with pytest.raises(ControlError, match="'beats' is unknown; give seconds or samples"):
         Automation(unit="beats")
+
+
+@pytest.mark.parametrize("start", [float("-inf"), -200.0, -80.0])
+def test_a_ramp_from_below_silence_begins_at_silence(start):
+    ride = Automation().ramp("vocals", 0.5, 2.5, 0).starting({"vocals": start})
+    assert ride.moves(0, 44100 * 3, 44100) == (
+        Automation().ramp("vocals", 0.5, 2.5, 0).starting({"vocals": -80.0}).moves(0, 44100 * 3, 44100)
+    )
+
+
+def test_a_copy_is_apart():
+    ride = Automation().step("vocals", 1, -6)
+    other = copy.copy(ride).step("vocals", 2, 0)
+    assert (len(ride.points), len(other.points)) == (1, 2)

@@ -8,6 +8,7 @@ import pytest
 from stembridge import StemBridgeError, StemProcessor, remix, separate
 from stembridge.control import Automation
 from stembridge.core import background
+from stembridge.core.errors import StateError
 from stembridge.engine import fifo, gains, mask_separator, processor, stft
 from stembridge.engine.gains import Faders
 from stembridge.engine.offline import with_automation
@@ -29,6 +30,14 @@ FLOAT: Any = 2.0
         (
             lambda audio, model: separate(audio, 44100, model, stems=THREE),
             "stems 3 does not work; give a list, such as",
+        ),
+        (
+            lambda audio, model: StemProcessor(model, providers=WRONG),
+            "providers 'three' do not work; give a list of names",
+        ),
+        (
+            lambda audio, model: StemProcessor(model, providers=[THREE]),
+            r"providers \[3\] do not work; give a list of names",
         ),
         (lambda audio, model: StemProcessor(model, 44100, True), "True channels do not work"),
         (lambda audio, model: StemProcessor(model, 44100, FLOAT), "2.0 channels do not work"),
@@ -190,3 +199,21 @@ def test_a_refused_block_does_not_advance_the_automation(tiny_live_model, noise)
         process(audio[:1, 1000:])
     out.append(process(audio[:, 1000:]))
     np.testing.assert_allclose(np.concatenate(out, axis=1), expected, rtol=0, atol=1e-6)
+
+
+@options
+@pytest.mark.parametrize("inner", ["reset", "process", "separate"])
+def test_a_call_within_on_stems_is_refused_and_the_stream_starts_afresh(
+    tiny_live_model, noise, delayed, options, inner
+):
+    stream, audio = StemProcessor(tiny_live_model, **options), noise(2, 2000)
+
+    def call(*_):
+        stream.on_stems = None
+        stream.reset() if inner == "reset" else getattr(stream, inner)(audio[:, :441])
+
+    stream.process(audio)
+    stream.on_stems = call
+    with pytest.raises(StateError, match=r"before an earlier call had returned.*starts afresh"):
+        stream.process(audio)
+    assert_fresh(stream, audio, delayed)

@@ -113,6 +113,45 @@ os._exit(0 if works and open_session(processor.model, 2) is not session else 1)
     assert done.returncode == 0
 
 
+FORK_WHILE_OPENING = """
+import os, sys, threading
+from stembridge import StemProcessor
+from stembridge.engine import sessions
+StemProcessor(sys.argv[1], threads=2)
+parent = StemProcessor(sys.argv[1], threads=2)
+with sessions._opening:  # as if another thread opened a session
+    child = os.fork()
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+parent = StemProcessor(sys.argv[1], threads=2)  # drops the parent's
+sys.exit(0)
+"""
+DAEMON_THREAD = """
+import sys, threading, time
+import numpy as np
+from stembridge import StemProcessor
+processor = StemProcessor(sys.argv[1])
+def play():
+    while True:
+        processor.process(np.full((2, 512), 0.1, np.float32))
+threading.Thread(target=play, daemon=True).start()
+time.sleep(0.2)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_child_forked_while_a_session_opens_neither_waits_for_it_nor_for_its_threads(tiny_model):
+    subprocess.run([sys.executable, "-c", FORK_WHILE_OPENING, tiny_model], check=True, timeout=60)
+
+
+def test_the_program_ends_cleanly_while_another_thread_runs_the_network(tiny_live_model):
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", DAEMON_THREAD, tiny_live_model], check=False, timeout=60, capture_output=True
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_processor_cannot_be_pickled_and_names_a_remedy(tiny_model):
     processor = StemProcessor(tiny_model)
     for save in (pickle.dumps, copy.copy, copy.deepcopy):

@@ -38,7 +38,10 @@ def test_graphs_that_keep_the_contract_pass(make_model, tiny_model):
 )
 def test_a_file_that_is_not_onnx_is_refused(tmp_path, tiny_live_model, graph):
     card = {key: value for key, value in load_model(tiny_live_model).card.values.items() if key != "sha256"}
-    refused(save_model(tmp_path / "mine.onnx", graph, card).path, "ONNX Runtime cannot load this graph|is not an ONNX graph, or is damaged")
+    refused(
+        save_model(tmp_path / "mine.onnx", graph, card).path,
+        "ONNX Runtime cannot load this graph|is not an ONNX graph, or is damaged",
+    )
 
 
 @pytest.mark.parametrize("keep", [0.02, 0.5, 0.99])
@@ -146,7 +149,9 @@ def test_a_huge_state_is_refused(make_model):
 
 
 def test_a_graph_that_fails_only_with_more_frames_is_named(make_model):
-    body = "at = Constant <value_ints = [0]> () end = Constant <value_ints = [6]> () masks = Slice (silent, at, end, at)"
+    body = (
+        "at = Constant <value_ints = [0]> () end = Constant <value_ints = [6]> () masks = Slice (silent, at, end, at)"
+    )
     processor = StemProcessor(make_model(body, stems=TWO))
     with pytest.raises(ModelError, match=r"made.*\.onnx: masks have shape \(6, 1, 2, 1025\), not \(20, 1, 2, 1025\)"):
         processor.process(np.ones((2, 20 * 256), np.float32))

@@ -1,5 +1,8 @@
 """A rack equals the sum of the stems after their boards, aligned to the sample."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from pedalboard import (
@@ -18,6 +21,7 @@ from pedalboard import (
 )
 from stembridge import StemMix, StemProcessor, StemRack, separate
 from stembridge.control import MidiControl
+from stembridge.core.errors import StateError
 
 RATES = 8000, 22050, 44100, 48000, 96000, 192000
 AFTER = 8000  # samples of silence behind a song, which plugins with latency hear
@@ -341,6 +345,23 @@ def test_after_an_error_the_stream_starts_again(tiny_live_model, noise, error):
     with pytest.raises(type(error)):
         streamed(rack, noise(2, 4000), range(400, 5000, 400))
     assert_equal(rack.process(audio), expected)
+
+
+def test_an_effect_that_resets_its_rack_is_refused(tiny_live_model, noise):
+    class Resetting(Echo):
+        def process(self, block):
+            rack.reset()
+            return super().process(block)
+
+    rack = StemRack(tiny_live_model, drums=Resetting())
+    with pytest.raises(StateError, match="before an earlier call had returned"):
+        rack.process(noise(2, 4000))
+
+
+def test_a_rack_cannot_be_pickled_and_names_a_remedy(tiny_live_model):
+    for save in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match=r"a StemRack cannot be pickled or copied, because .* make a new one"):
+            save(StemRack(tiny_live_model))
 
 
 def test_a_reset_that_failed_is_repeated(tiny_live_model, noise):

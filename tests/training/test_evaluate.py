@@ -43,6 +43,19 @@ def test_silent_references_are_left_out_and_counted(tmp_path, make, tiny_live_mo
     assert set(evaluation.songs["a"]) == {"drums", "bass", "other"}
 
 
+def test_songs_of_silence_or_of_one_sample_have_no_scores(tmp_path, make, tiny_live_model):
+    import soundfile
+
+    for name, samples in ("a", np.zeros((66150, 2))), ("b", np.full((1, 2), 0.5)):
+        folder = make.song(tmp_path / "songs" / name, 1, seconds=1.5)
+        for file in folder.glob("*.wav"):
+            soundfile.write(file, samples, 44100)
+    evaluation = score_songs(find_songs([tmp_path / "songs"]), tiny_live_model, bss_eval=False)
+    assert "vocals_remaining" not in evaluation.karaoke_medians()
+    silent = score_songs(find_songs([tmp_path / "songs" / "a"]), tiny_live_model, bss_eval=False)
+    assert silent.medians() == {}
+
+
 def test_input_level_and_rate_reach_the_engine(songs_folder, tiny_live_model):
     songs = [song for song in find_songs([songs_folder]) if song.name == "song 0"]
     plain = score_songs(songs, tiny_live_model, bss_eval=False).songs["song 0"]

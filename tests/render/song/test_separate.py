@@ -78,6 +78,7 @@ def test_the_instrumental_is_the_song_without_vocals(make_song, tmp_path, tiny_l
 
 def test_a_model_without_vocals_has_no_instrumental_unless_it_is_a_stem():
     assert stem_parts(("vocals", "instrumental"), ["instrumental"]) == {"instrumental": [1]}
+    assert stem_parts(("vocals", "drums"), iter(["drums", "vocals"])) == {"drums": [1], "vocals": [0]}
     with pytest.raises(
         ValueError, match=r"unknown stem 'instrumental'; the stems are drums, other, no_drums, no_other$"
     ):
