@@ -17,6 +17,7 @@ from typing import Any
 
 from ..core.errors import file_reason
 from ..core.log import logger
+from .lines import complain
 
 USAGE, FAILED = 2, 1  # exit codes; a signal gives 128 + its number
 REPEATED_SIGNALS_S = 5.0  # for so long after a signal, further ones are ignored
@@ -172,9 +173,8 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _say(text: str) -> None:
-    line = re.sub(r"\s*[\r\n]+\s*", " ", text.strip())
-    with suppress(OSError):
-        print(f"stembridge: {line}", file=sys.stderr, flush=True)
+    """Print a text on stderr as one line."""
+    complain(re.sub(r"\s*[\r\n]+\s*", " ", text.strip()))
 
 
 def _forget_stdout() -> None:

@@ -1,6 +1,5 @@
 """`stembridge inspect`."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -34,6 +33,7 @@ def inspect_song(
 ) -> None:
     """Draw a song: its waveform and spectrogram, and the level and loudness of each stem."""
     from ..render.inspect.figure import draw_file
+    from .lines import complain
     from .outputs import new_folder, picture_path
     from .rendering import progress_bar
     from .table import printable
@@ -44,6 +44,6 @@ def inspect_song(
             song, target, model, dark=dark, stream=stream, overwrite=force, threads=threads, progress=progress
         )
     if seen.warning:
-        print(f"stembridge: warning: {seen.warning}", file=sys.stderr)
+        complain(f"warning: {seen.warning}")
     parts = ", ".join(f"{name} {loud}" for name, loud in {"song": seen.song, **seen.stems}.items())
     print(f"wrote {printable(str(target))}: {parts}")

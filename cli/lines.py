@@ -1,6 +1,7 @@
-"""The progress of a batch as lines of text: one for each song, and some about files that were left out."""
+"""Lines of text on the terminal: messages on stderr, and the progress of a batch, a line for each song."""
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..core.times import clock
@@ -11,12 +12,13 @@ if TYPE_CHECKING:
 
 
 def complain(line: str) -> None:
-    """Print a line on stderr.
+    """Print a line on stderr, without characters that control a terminal. Nothing happens if stderr cannot be written.
 
     Args:
         line: Text without the program's name.
     """
-    print(printable(f"stembridge: {line}"), file=sys.stderr)
+    with suppress(OSError):
+        print(printable(f"stembridge: {line}"), file=sys.stderr, flush=True)
 
 
 def say_left_out(report: "Report") -> None:

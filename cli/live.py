@@ -16,6 +16,7 @@ from ..core.extras import install_extra
 from ..core.log import say
 from .complete import port_names_from
 from .options import Fader, Force, MapName, ModelName, PresetName, ProviderName, Stream, check_new, given_faders
+from .table import printable
 
 if TYPE_CHECKING:
     from ..control import MidiControl
@@ -137,7 +138,8 @@ def play_live(
                 transport, song = live.transport, 0
                 while not live.wait(POLL_INTERVAL_S):
                     if song != (song := transport.song):
-                        print(f"song {song + 1} of {len(transport.songs)}: {transport.songs[song]}", flush=True)
+                        name = printable(transport.songs[song])
+                        print(f"song {song + 1} of {len(transport.songs)}: {name}", flush=True)
     finally:
         while not lines.empty():  # the mixer did not show these
             say(lines.get())

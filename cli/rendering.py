@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import StemBridgeError
 from ..core.times import clock
+from .lines import complain
 from .table import printable
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def run_with_progress(start: "Callable[[Progress | None], Rendered]") -> None:
         rendered = start(progress)
     took = time.monotonic() - began
     for warning in rendered.warnings:
-        print(f"stembridge: warning: {warning}", file=sys.stderr)
+        complain(f"warning: {warning}")
     length = f"{clock(rendered.seconds, 1)} in {clock(took, 1)}, {rendered.seconds / took:.1f} times real time"
     untouched = f"; {UNTOUCHED}" if rendered.untouched else ""
     paths = printable(", ".join(map(str, rendered.paths)))

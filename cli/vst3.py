@@ -149,6 +149,7 @@ def check_plugin(
     """
     from ..plugin import HostedPlugin, StemMix
     from ..plugin.bridge.bundle import read_bundle
+    from .lines import complain
     from .table import print_table
 
     bundle = _bundle(plugin_or_name, folder)
@@ -168,7 +169,7 @@ def check_plugin(
         problem = "audio comes back changed"
     else:
         return
-    print(f"stembridge: {plugin.name}: {problem}", file=sys.stderr)
+    complain(f"{plugin.name}: {problem}")
     raise typer.Exit(1)
 
 

@@ -327,6 +327,21 @@ def test_the_readable_part_of_a_truncated_file_is_rendered_with_one_warning(desk
     assert set(desk.files()) == {name, "out.wav"}
 
 
+@pytest.mark.parametrize("command", ["remix", "separate", "inspect"])
+@pytest.mark.parametrize("is_truncated", [False, True])
+def test_a_file_name_cannot_control_the_terminal(desk, command, is_truncated):
+    song = desk.make_song("\x1b[31mred.wav", seconds=2)
+    content = song.read_bytes()
+    song.write_bytes(content[: len(content) // 2] if is_truncated else b"")
+    gains = ["--vocals", "-6"] if command == "remix" else []
+    output = "out.wav" if command == "remix" else "out/"
+    result = desk.call(command, song.name, *gains, "-o", output, "--model", desk.model)
+    assert result.returncode == (0 if is_truncated else 2)
+    assert result.stderr.startswith(f"stembridge: {'warning: ' if is_truncated else ''}")
+    assert r"\x1b[31mred.wav" in result.stderr
+    assert "\x1b" not in result.stderr + result.stdout
+
+
 @pytest.mark.parametrize(
     "arguments", [["presets", "--show"], ["models", "show"], ["remix", "song.wav", "-o", "out.wav", "--automation"]]
 )
