@@ -110,7 +110,7 @@ def refuse_weights(begins: bytes, shown: str) -> None:
     """Refuse files with the weights of a network but without its graph.
 
     Args:
-        begins: The first bytes of the file, at least 10.
+        begins: The first bytes of the file, as many as are known; 10 are enough.
         shown: Name of the file.
 
     Raises:

@@ -102,6 +102,7 @@ def publish_model(model: Model, overwrite: bool) -> None:
             if graph.path.exists():
                 os.replace(graph.path, folder / graph.path.name)
         os.replace(model.path, folder / f"{name}.json")  # from now on the name stands for the new model
+        (folder / f"{name}.onnx").unlink(missing_ok=True)  # the graph of a mask network that had the name
         _remove_unused(folder)
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from stembridge.models import ModelError, load_model, own_models
-from stembridge.models.guests import publish_model, recognise, remove_model, stage_model, staging
+from stembridge.models.guests import adopt_model, publish_model, recognise, remove_model, stage_model, staging
 from stembridge.models.registry import user_folder
 
 SHAPES = {"mix": [1, 2, 4096]}, {"stems": [1, 2, 2, 4096]}
@@ -42,6 +42,15 @@ def test_a_model_that_is_replaced_leaves_nothing_behind(imported):
         imported(["e", "f"], overwrite=False)
     assert load_model("mine").card.stems == ("c", "d")
     assert len(names()) == 2
+
+
+def test_a_mask_network_that_is_replaced_leaves_nothing_behind(imported, tiny_live_model):
+    adopt_model(load_model(tiny_live_model), "mine", overwrite=False)
+    assert names() == ["mine.json", "mine.onnx"]
+    imported(["a", "b"])
+    assert load_model("mine").card.stems == ("a", "b")
+    assert len(names()) == 2
+    assert "mine.onnx" not in names()
 
 
 @pytest.mark.parametrize("call", ["replace", "unlink"])
