@@ -12,6 +12,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from ..core.gains import MAX_DB, SILENCE_DB
+from ..core.stems import silenced
 
 if TYPE_CHECKING:
     from .undo import Undoable
@@ -55,9 +56,9 @@ class ChannelStrip(Widget, can_focus=True):
         Args:
             level: Peak and RMS in dB.
         """
-        solos = self._control.soloed
-        muted, soloed = self.stem in self._control.muted, self.stem in solos
-        silent = muted or (bool(solos) and not soloed)
+        mutes, solos = self._control.muted, self._control.soloed
+        muted, soloed = self.stem in mutes, self.stem in solos
+        silent = bool(silenced([self.stem], mutes, solos))
         seen = self.gain_db, round(level[0], 1), round(level[1], 1), muted, soloed, silent
         if seen != self._seen:
             self._seen = seen

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import ControlError
 from ..core.gains import SILENCE_DB
+from ..core.stems import silenced
 from ..presets import load_preset
 from .maps.midimap import MidiMap
 from .maps.translator import Translator
@@ -49,9 +50,9 @@ def points_of(
                 faders[stem] = value
             else:
                 (switched[kind].add if value else switched[kind].discard)(stem)
+            silent = silenced(faders, switched["mute"], switched["solo"])
             for moved in faders if stem is None or kind == "solo" else (stem,):
-                silent = moved in switched["mute"] or (switched["solo"] and moved not in switched["solo"])
-                gain = SILENCE_DB if silent else faders[moved]
+                gain = SILENCE_DB if moved in silent else faders[moved]
                 if heard.get(moved) != gain:
                     heard[moved] = gain
                     points.append(Point(seconds, moved, gain))

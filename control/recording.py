@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..core.gains import SILENCE_DB
 from ..core.protocols import Target
+from ..core.stems import silenced
 from .automation import Automation
 from .maps.midimap import HIGHEST_VALUES, Binding, MidiMap
 from .maps.translator import DOWN, UP, Translator
@@ -64,10 +65,10 @@ class Recording:
         points: list[tuple[int, str, float]] = []
 
         def add_points(at: int) -> None:
-            soloed = {stem for stem in self._stems if now["solo", stem]}
+            muted, soloed = ({stem for stem in self._stems if now[kind, stem]} for kind in ("mute", "solo"))
+            silent = silenced(self._stems, muted, soloed)
             for stem in self._stems:
-                silent = now["mute", stem] or (soloed and stem not in soloed)
-                gain = SILENCE_DB if silent else now["gain", stem]
+                gain = SILENCE_DB if stem in silent else now["gain", stem]
                 if heard.get(stem) != gain:
                     heard[stem] = gain
                     points.append((at, stem, gain))

@@ -7,6 +7,7 @@ from typing import Any
 from ..core.errors import ControlError
 from ..core.gains import SILENCE_DB
 from ..core.protocols import Target
+from ..core.stems import silenced
 from .mailbox import Key
 
 
@@ -87,7 +88,7 @@ class AttributeFaders:
     def _silence(self) -> None:
         """Set the attributes of all stems whose silence has changed."""
         solos = {stem for stem in self.soloed if not self._has(stem, "solo")}
-        silent = self.muted | (set(self.stems) - solos if solos else set())
+        silent = silenced(self.stems, self.muted, solos)
         for stem in silent ^ self._silent:
             if self._has(stem, "mute"):
                 self._set(stem, "mute", stem in silent)

@@ -1,6 +1,6 @@
-"""Names of stems, and of sums of stems."""
+"""Names of stems and of sums of stems, and the stems that mutes and solos silence."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from reprlib import repr as shortened
 
 from .errors import StemBridgeError
@@ -64,3 +64,17 @@ def check_stems(
     if unknown := [name for name in names if name not in known]:
         name = f"{shortened(unknown[0])}{did_you_mean(unknown[0], known)}"
         raise error(f"{where}unknown stem {name}; the stems are {', '.join(known)}")
+
+
+def silenced(stems: Iterable[str], muted: Collection[str], soloed: Collection[str]) -> set[str]:
+    """Return the stems that mutes and solos silence. While any stem is soloed, all others are silent.
+
+    Args:
+        stems: All stems.
+        muted: Muted stems. A stem that is soloed too stays silent.
+        soloed: Soloed stems.
+
+    >>> sorted(silenced(["vocals", "drums", "bass"], muted={"drums"}, soloed={"drums", "bass"}))
+    ['drums', 'vocals']
+    """
+    return {stem for stem in stems if stem in muted or (soloed and stem not in soloed)}

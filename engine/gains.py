@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..core.errors import StemBridgeError
 from ..core.gains import GLIDE_S, check_gain_db, check_switch, linear_gain
 from ..core.protocols import Move
-from ..core.stems import check_stems
+from ..core.stems import check_stems, silenced
 from ..presets.gains import Gains, read_gains
 
 
@@ -204,10 +204,8 @@ class Faders:
     def _set(self, **changes: Any) -> None:
         """Change the desk in one assignment, so that Ctrl-C cannot leave gains that are reported but not heard."""
         desk = self._desk._replace(**changes)
-        heard = desk.soloed or set(self.stems)
-        gains = [
-            0.0 if stem in desk.muted or stem not in heard else linear_gain(desk.gains_db[stem]) for stem in self.stems
-        ]
+        silent = silenced(self.stems, desk.muted, desk.soloed)
+        gains = [0.0 if stem in silent else linear_gain(desk.gains_db[stem]) for stem in self.stems]
         self._desk = desk._replace(linear=np.array(gains))
 
 

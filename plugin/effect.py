@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import StemBridgeError
 from ..core.gains import GLIDE_S, MAX_DB, SILENCE_DB
+from ..core.stems import silenced
 from ..engine import StemProcessor
 from ..engine.kinds import separator_timing
 from ..models import Card
@@ -159,7 +160,7 @@ class StemEffect:
 
     def reset(self) -> None:
         """Forget all audio; faders jump to the values of the attributes."""
-        self._processor.set_gains_db(**{stem: self._gain_db(stem) for stem in self._processor.stems})
+        self._processor.set_gains_db(**self._gains_db())
         self._processor.reset()
         self._pre_fader = float(getattr(self, PRE_FADER))
         for name, (_, _, lowest) in self.meters.items():
@@ -240,11 +241,17 @@ class StemEffect:
         moved = [self._stems[name]] if name in self._stems else []
         if name.endswith("_solo"):
             moved = list(self._processor.stems)
-        return [(offset, stem, self._gain_db(stem)) for stem in moved]
+        gains_db = self._gains_db()
+        return [(offset, stem, gains_db[stem]) for stem in moved]
 
-    def _gain_db(self, stem: str) -> float:
-        """Return the gain of a stem. While any stem is soloed, the others are silent; a mute overrides a solo."""
-        prefix = self._prefixes[stem]
-        soloed = [other for other in self._prefixes.values() if getattr(self, f"{other}_solo")]
-        silent = getattr(self, f"{prefix}_mute") or (soloed and prefix not in soloed)
-        return SILENCE_DB if silent else getattr(self, f"{prefix}_db")
+    def _gains_db(self) -> dict[str, float]:
+        """Return the gain of each stem, after its buttons."""
+        muted, soloed = (
+            [stem for stem, prefix in self._prefixes.items() if getattr(self, f"{prefix}_{kind}")]
+            for kind in ("mute", "solo")
+        )
+        silent = silenced(self._prefixes, muted, soloed)
+        return {
+            stem: SILENCE_DB if stem in silent else getattr(self, f"{prefix}_db")
+            for stem, prefix in self._prefixes.items()
+        }
