@@ -1,13 +1,12 @@
 """Targets of MIDI control: a StemProcessor, or any object whose attributes are its faders."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from ..core.errors import ControlError
 from ..core.gains import SILENCE_DB
 from ..core.protocols import Target
-from ..core.stems import silenced
+from ..core.stems import parameter_prefix, silenced
 from .mailbox import Key
 
 
@@ -111,5 +110,5 @@ class AttributeFaders:
 
 
 def _prefix(target: Any, stem: str) -> str:
-    """Return the prefix of a stem's attributes. Plugins leave out doubled and outer underscores."""
-    return stem if hasattr(target, f"{stem}_db") else re.sub("_+", "_", stem).strip("_")
+    """Return the prefix of a stem's attributes: its name or, as in plugins, its `parameter_prefix`."""
+    return stem if hasattr(target, f"{stem}_db") else parameter_prefix(stem)

@@ -1,5 +1,6 @@
 """Names of stems and of sums of stems, and the stems that mutes and solos silence."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from reprlib import repr as shortened
 
@@ -78,3 +79,15 @@ def silenced(stems: Iterable[str], muted: Collection[str], soloed: Collection[st
     ['drums', 'vocals']
     """
     return {stem for stem in stems if stem in muted or (soloed and stem not in soloed)}
+
+
+def parameter_prefix(stem: str) -> str:
+    """Return the first part of the names of a stem's parameters, without doubled and outer underscores.
+
+    Args:
+        stem: Name of the stem.
+
+    >>> parameter_prefix("lead__guitar_")
+    'lead_guitar'
+    """
+    return re.sub("_+", "_", stem).strip("_")

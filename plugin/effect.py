@@ -1,7 +1,6 @@
 """StemProcessor as the plugin's processor: its faders are parameters, and mutes are exact to the sample too."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import StemBridgeError
 from ..core.gains import GLIDE_S, MAX_DB, SILENCE_DB
-from ..core.stems import silenced
+from ..core.stems import parameter_prefix, silenced
 from ..engine import StemProcessor
 from ..engine.kinds import separator_timing
 from ..models import Card
@@ -37,7 +36,7 @@ def parameter_prefixes(stems: Sequence[str]) -> dict[str, str]:
     """
     prefixes: dict[str, str] = {}
     for stem in stems:
-        prefix = re.sub("_+", "_", stem).strip("_")
+        prefix = parameter_prefix(stem)
         for other, taken in prefixes.items():
             if taken == prefix:
                 raise StemBridgeError(
