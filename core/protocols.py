@@ -1,7 +1,9 @@
 """Protocols that objects must follow to process songs, have faders, or automate them."""
 
+import operator
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from .errors import StemBridgeError
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 Move = tuple[int, str, float]  # offset in samples, stem, gain in dB
 
 
+@runtime_checkable
 class Processor(Protocol):
     """Turns blocks of a song, float32 (channels, n), into blocks of the same shape, exactly `latency_samples` later.
 
@@ -44,6 +47,23 @@ def check_processor(processor: Any) -> None:
         raise StemBridgeError(
             f"{kind} is not a processor: it has no {missing[0]}; give it process, reset, latency_samples"
         )
+
+
+def check_latency(processor: Processor, name: str) -> int:
+    """Return the `latency_samples` of a processor.
+
+    Args:
+        processor: The processor.
+        name: How the error calls it, such as "the Gain".
+
+    Raises:
+        ValueError: It is not a whole number, or below 0.
+    """
+    latency = processor.latency_samples
+    with suppress(TypeError):
+        if operator.index(latency) >= 0:
+            return operator.index(latency)
+    raise StemBridgeError(f"{name}'s latency_samples is {latency!r}; it must be a whole number, 0 or more")
 
 
 class Target(Protocol):

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn, Protocol, runtime_checkable
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from pedalboard import Pedalboard, Plugin, PluginContainer
 
 from ..core.errors import TOGETHER, StateError, StemBridgeError
-from ..core.protocols import Move
+from ..core.protocols import Move, Processor, check_latency
 from ..core.stems import check_stems
 from ..engine import StemProcessor
 from ..engine.blocks import as_channels
@@ -20,24 +20,6 @@ from ..presets.gains import Gains
 from .board import Board
 
 Block = NDArray[np.float32]
-
-
-@runtime_checkable
-class Effect(Protocol):
-    """An effect for a stem.
-
-    If it also has `prepare(sample_rate, num_channels)`, that is called first.
-    """
-
-    @property
-    def latency_samples(self) -> int:
-        """Delay of the output, in samples."""
-
-    def process(self, block: Block) -> Block:
-        """Take and return float32 (channels, n)."""
-
-    def reset(self) -> None:
-        """Start a new stream."""
 
 
 class StemRack(FaderSurface):
@@ -56,8 +38,8 @@ class StemRack(FaderSurface):
         gains_db: Gains at the start, stem to dB, or a preset.
         preset: Gains that `gains_db` overrides stem by stem: a preset's name or path.
         threads: Processor cores for the network.
-        effects: Stem to its effects: a plugin or a board of pedalboard, a list of plugins, or an `Effect`. Other stems
-            stay dry.
+        effects: Stem to its effects: a plugin or a board of pedalboard, a list of plugins, or a `Processor`. Other
+            stems stay dry.
 
     Attributes:
         sample_rate: In Hz.
@@ -75,7 +57,7 @@ class StemRack(FaderSurface):
         threads: int = 1,
         *,
         preset: str | os.PathLike[str] | None = None,
-        **effects: Plugin | Sequence[Plugin] | Effect,
+        **effects: Plugin | Sequence[Plugin] | Processor,
     ) -> None:
         self._model = model if isinstance(model, Model) else load_model(model)
         self._threads = threads
@@ -129,7 +111,7 @@ class StemRack(FaderSurface):
                     prepare(sample_rate, num_channels)
                 except ValueError as error:
                     raise StemBridgeError(f"{stem}: {error}") from error
-        self._late = {stem: _latency(stem, effect) for stem, effect in self._effects.items()}
+        self._late = {stem: check_latency(effect, f"{stem}: the effect") for stem, effect in self._effects.items()}
         self.sample_rate, self.num_channels = sample_rate, num_channels
         self.reset()
 
@@ -220,26 +202,17 @@ class StemRack(FaderSurface):
         return wet
 
 
-def _as_effect(stem: str, given: Any) -> Effect:
+def _as_effect(stem: str, given: Any) -> Processor:
     if isinstance(given, Plugin):
         return Board(given if isinstance(given, Pedalboard) else Pedalboard([given]))
     if isinstance(given, list | tuple) and all(isinstance(plugin, Plugin) for plugin in given):
         return Board(Pedalboard(list(given)))
-    if isinstance(given, Effect) and not isinstance(given, type):
+    if isinstance(given, Processor) and not isinstance(given, type):
         return given
     raise StemBridgeError(
         f"{stem}: {given!r} is not an effect; give a pedalboard, a plugin, a list of plugins, "
         "or an object with process, reset and latency_samples"
     )
-
-
-def _latency(stem: str, effect: Effect) -> int:
-    latency = effect.latency_samples
-    if not isinstance(latency, int | np.integer) or latency < 0:
-        raise StemBridgeError(
-            f"{stem}: the effect's latency_samples is {latency!r}; it must be a whole number, 0 or more"
-        )
-    return int(latency)
 
 
 def _refuse_shared(effects: Mapping[str, Any]) -> None:

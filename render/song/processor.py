@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import StemBridgeError
-from ...core.protocols import Automation, check_processor
+from ...core.protocols import Automation, check_latency, check_processor
 from ...engine import with_automation
 
 Block = NDArray[np.float32]
@@ -47,9 +47,7 @@ def prepared(
         if gains_db:
             processor.set_gains_db(**gains_db)
         processor.reset()
-    process, latency = with_automation(processor, automation), processor.latency_samples
-    if not isinstance(latency, int | np.integer) or latency < 0:
-        raise StemBridgeError(f"the {kind}'s latency_samples is {latency!r}; it must be a whole number, 0 or more")
+    process, latency = with_automation(processor, automation), check_latency(processor, f"the {kind}")
 
     def checked(block: Block) -> Block:
         with _explained(kind):
