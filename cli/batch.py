@@ -20,22 +20,6 @@ if TYPE_CHECKING:
     from .bars import Bars
 
 BATCH_OPTIONS = "name", "jobs", "dask", "recipe", "report", "dry_run"
-# An output with one of these suffixes is a file.
-SUFFIXES = (
-    ".wav",
-    ".flac",
-    ".aiff",
-    ".aif",
-    ".mp3",
-    ".ogg",
-    ".opus",
-    ".m4a",
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-)
 MAX_TABLE_ROWS = 40  # songs in the table at the end
 FAILED = 1  # exit code
 
@@ -51,6 +35,7 @@ def is_batch(context: typer.Context, songs: list[str] | None) -> bool:
     """
     from ..audio.playlists import PLAYLISTS
     from ..core.places import is_url
+    from ..render.batch.globs import is_glob
 
     if len(songs or ()) > 1 or any(is_given(context, option) for option in BATCH_OPTIONS):
         return True
@@ -58,7 +43,7 @@ def is_batch(context: typer.Context, songs: list[str] | None) -> bool:
         Path(song).is_dir()
         or Path(song).suffix.lower() in PLAYLISTS
         or is_url(song)
-        or (any(sign in song for sign in "*?[") and not Path(song).exists())
+        or (is_glob(song) and not Path(song).exists())
         for song in songs or ()
     )
 
@@ -112,7 +97,9 @@ def is_file(output: str) -> bool:
     Args:
         output: A path or URL.
     """
-    return output.lower().endswith(SUFFIXES)
+    from ..audio.containers import ALIASES, CONTAINERS, VIDEO_CONTAINERS
+
+    return output.lower().endswith((*CONTAINERS, *VIDEO_CONTAINERS, *ALIASES))
 
 
 def run_batch(
