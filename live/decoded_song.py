@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import open_audio
+from ..audio.reader import check_channels
 from ..core.errors import LiveError
 
-PIECES_PER_S = 4  # a second of a song is decoded in so many pieces
+PIECES_PER_S = 4  # number of pieces in which a second of a song is decoded
 
 
 class DecodedSong:
@@ -101,8 +102,7 @@ class DecodedSong:
     def _decoded(self) -> Iterator[None]:
         """Decode the song, and yield after each piece."""
         with open_audio(self.path, self._stream) as song:
-            if song.num_channels > 2:
-                raise LiveError(f"{self.path}: {song.num_channels} channels do not work; mix down to mono or stereo")
+            check_channels(song.path, song.num_channels)
             if song.sample_rate != self._rate:
                 import soxr  # noqa: F401  # now, so that the sound does not wait for it later
             if song.stream_note:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..audio import open_audio
 from ..audio.playlists import PLAYLISTS, playlist_entries
+from ..audio.reader import check_channels
 from ..core.atomic import hidden_path
 from ..core.errors import LiveError
 from ..core.gains import SILENCE_DB, check_gain_db
@@ -247,6 +248,5 @@ def _names_songs(end: str) -> bool:  # so that a misspelt file name is reported 
 def _format(path: str, stream: int | None) -> tuple[int, int]:
     """Return a song's number of channels and its sample rate."""
     with open_audio(path, stream) as song:
-        if song.num_channels > 2:
-            raise LiveError(f"{path}: {song.num_channels} channels do not work; mix down to mono or stereo first")
+        check_channels(song.path, song.num_channels)
         return song.num_channels, song.sample_rate

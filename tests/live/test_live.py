@@ -20,7 +20,7 @@ import psutil
 import pytest
 import soundfile
 from stembridge import StemProcessor, remix
-from stembridge.audio import open_audio, writer
+from stembridge.audio import AudioError, open_audio, writer
 from stembridge.control import MidiControl
 from stembridge.core.atomic import hidden_path
 from stembridge.live import Live, LiveError, device_names, devices, sources_sinks
@@ -364,6 +364,12 @@ def test_an_output_that_cannot_be_written(tiny_live_model, tmp_path):
     with pytest.raises(LiveError, match=r"nowhere/out.wav cannot be written: No such file or directory;"):
         live.start()
     assert os.listdir(tmp_path) in ([], ["config"])
+
+
+def test_songs_with_more_than_two_channels_are_refused(tiny_live_model, make_song):
+    song, _ = make_song(num_channels=6)
+    with pytest.raises(AudioError, match=r"song.wav has 6 channels, but .* ffmpeg"):
+        Live(song, "none", model=tiny_live_model)
 
 
 # Devices: miniaudio's own, which are silent and keep time.
