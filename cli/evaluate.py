@@ -58,7 +58,7 @@ def evaluate_model(
         missing = f"SIR and SAR need museval, which is not installed: {install_extra('train')}"
         if bss_eval:
             raise StemBridgeError(missing)
-    from ..control.files import write_whole
+    from ..core.atomic import write_whole
     from ..models import load_model
     from ..training.data.songs import find_songs
     from ..training.evaluate import MEASURES, score_songs, songs_to_score

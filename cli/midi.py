@@ -121,8 +121,8 @@ def learn_map(
     force: Force = False,
 ) -> None:
     """Make a map: for each fader and each mute button it asks you to move a control."""
-    from ..control.files import write_whole
     from ..control.listener import Listener
+    from ..core.atomic import write_whole
 
     names = [name.strip() for name in stems.split(",")]
     if not all(names) or len(set(names)) < len(names):
