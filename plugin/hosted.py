@@ -1,7 +1,6 @@
 """Any Python processor as a pedalboard plugin."""
 
 import ctypes
-import difflib
 import numbers
 import os
 import threading
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from pedalboard import VST3Plugin
 
 from ..core.errors import BridgeError, StateError, StemBridgeError, error_text, one_line
+from ..core.suggest import did_you_mean
 from .bridge.bundle import bundle_library, read_bundle, require_linux
 from .bridge.descriptor import BYPASS
 from .bridge.factory import Toggle, refuse_while_importing
@@ -170,9 +170,8 @@ class HostedPlugin(VST3Plugin):
         return name
 
     def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, dir(type(self)) + self._names(), 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"its parameters are {', '.join(self._names())}"
-        return f"{type(self).__name__} has no parameter or attribute {name!r}; {hint}"
+        hint = did_you_mean(name, dir(type(self)) + self._names()) or f"; its parameters are {', '.join(self._names())}"
+        return f"{type(self).__name__} has no parameter or attribute {name!r}{hint}"
 
     def _checked(self, name: str, value: Any) -> float | bool:
         """Return a value as the parameter's type. Raises ValueError if the parameter cannot have it."""

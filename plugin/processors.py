@@ -1,6 +1,5 @@
 """Python processors as plugins of pedalboard."""
 
-import difflib
 import inspect
 import json
 import re
@@ -9,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.errors import BridgeError, StemBridgeError
+from ..core.suggest import did_you_mean
 from ..core.version import __version__
 from .bridge.bundle import import_folders, temporary_bundles, worker_arguments
 from .bridge.descriptor import BYPASS, RATES_HZ, Descriptor
@@ -77,8 +77,7 @@ def describe_processor(
         raise BridgeError(f"{path}: a parameter cannot be called {taken[0]!r}, a name that all plugins use; rename it")
     starts = {argument: value for argument, value in kwargs.items() if argument in parameters or argument == BYPASS}
     for argument in kwargs.keys() - made.keys() - starts.keys():
-        near = difflib.get_close_matches(argument, [*parameters, BYPASS, *inspect.signature(factory).parameters], 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(argument, [*parameters, BYPASS, *inspect.signature(factory).parameters])
         raise TypeError(f"{path} has no parameter or argument {argument!r}{hint}")
     title = name or re.sub(r"[^A-Za-z0-9_]", "_", path.rpartition(":")[2])[:63]
     arguments = worker_arguments(path, made, parameters, folders)
