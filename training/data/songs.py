@@ -236,6 +236,7 @@ def _decode_musdb(path: Path, stream: int) -> tuple[NDArray[np.float32], int]:
 
     from ...audio.streams import open_container
 
+    # Not open_audio, which leaves out the samples after the length that the file gives: scores were measured with them.
     try:
         with path.open("rb") as file, open_container(file) as container:
             audio = container.streams.audio[stream]
