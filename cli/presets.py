@@ -19,20 +19,8 @@ Description = Annotated[
 
 
 @app.callback(invoke_without_command=True)
-def _presets(
-    context: typer.Context,
-    show: Annotated[
-        str | None,
-        typer.Option(
-            "--show", metavar="NAME", autocompletion=preset_names_from, help="Print a preset as JSON, and exit."
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
+def _presets(context: typer.Context, as_json: AsJson = False) -> None:
     """List the presets that `remix --preset` knows by name; show one, save and delete your own."""
-    if show is not None:
-        show_preset(show)
-        raise typer.Exit
     if context.invoked_subcommand is None:
         list_presets(as_json)
 

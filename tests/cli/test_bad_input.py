@@ -343,7 +343,7 @@ def test_a_file_name_cannot_control_the_terminal(desk, command, is_truncated):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["presets", "--show"], ["models", "show"], ["remix", "song.wav", "-o", "out.wav", "--automation"]]
+    "arguments", [["presets", "show"], ["models", "show"], ["remix", "song.wav", "-o", "out.wav", "--automation"]]
 )
 def test_memory_that_runs_out(desk, arguments):
     desk.make_song()

@@ -202,7 +202,6 @@ def test_lists_have_their_own_commands(desk):
         for more in [], ["--json"]:
             assert desk.call(group, "list", *more).stdout == desk.call(group, *more).stdout
     assert json.loads(desk.call("presets", "show", "karaoke").stdout)["gains_db"] == {"vocals": -80}
-    assert desk.call("presets", "--show", "karaoke").stdout == desk.call("presets", "show", "karaoke").stdout
 
 
 def test_maps_as_json(desk):

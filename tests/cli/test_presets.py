@@ -26,7 +26,7 @@ def test_save_list_show_remix_delete(desk, own_folder):
     assert sorted(lines) == preset_names()
     assert lines["my duet"].split() == ["my", "duet", "vocals", "-6", "drums", "+3", "Größer", "[bold]", "(yours)"]
     assert lines["karaoke"].endswith("The band without the singer")
-    result = desk.run("presets", "--show", "my duet")
+    result = desk.run("presets", "show", "my duet")
     assert (result.returncode, result.stderr) == (0, "")
     gains_db = {"vocals": -6, "drums": 3}
     assert json.loads(result.stdout) == {"name": "my duet", "description": "Größer [bold]", "gains_db": gains_db}
@@ -45,7 +45,7 @@ def test_save_list_show_remix_delete(desk, own_folder):
 
 @pytest.mark.parametrize("name", ["karaoke", "vocal-boost"])
 def test_show_prints_a_preset_file(desk, name):
-    result = desk.call("presets", "--show", name)
+    result = desk.call("presets", "show", name)
     (desk.folder / "copy.json").write_text(result.stdout)
     assert read_preset(desk.folder / "copy.json") == read_preset(name)
 
@@ -96,7 +96,7 @@ def test_a_broken_file_hides_no_other(desk, own_folder):
         (["delete", "karaoke"], "comes with StemBridge"),
         (["delete", "nosuch"], "choose from duet"),
         (["delete", "../presets/duet"], "choose from duet"),
-        (["--show", "nosuch"], "duet"),
+        (["show", "nosuch"], "duet"),
         (["nosuch"], "No such command"),
     ],
 )
