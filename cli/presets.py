@@ -104,7 +104,7 @@ def save_gains(
     gains_db |= given_faders(gain, vocals=vocals, drums=drums, bass=bass, other=other)
     if not gains_db:
         raise StemBridgeError("there is nothing to save; give a gain, such as --vocals -6, or --from NAME")
-    path = save_preset(name, gains_db, description or "", force=force)
+    path = save_preset(name, gains_db, description or "", overwrite=force)
     print(f"wrote {path}; use it with --preset {shlex.quote(name)}")
 
 

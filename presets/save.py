@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..core.atomic import write_whole
-from ..core.errors import PresetError
+from ..core.errors import OVERWRITE, PresetError
 from ..core.suggest import did_you_mean
 from .gains import checked_gains
 from .load import PRESET_NAME, checked_preset, own_presets, shipped_presets, user_folder
 
 
-def save_preset(name: str, gains_db: Mapping[str, float], description: str = "", *, force: bool = False) -> Path:
+def save_preset(name: str, gains_db: Mapping[str, float], description: str = "", *, overwrite: bool = False) -> Path:
     """Write a preset to the user's folder. `load_preset(name)` reads it.
 
     Args:
@@ -19,7 +19,7 @@ def save_preset(name: str, gains_db: Mapping[str, float], description: str = "",
             not be the name of a preset that comes with StemBridge.
         gains_db: Stem to dB, for at least one stem; -80 or below is silence.
         description: A few words for lists of presets.
-        force: Overwrite the user's preset of the same name.
+        overwrite: Replace the user's preset of the same name.
 
     Returns:
         The file.
@@ -39,10 +39,8 @@ def save_preset(name: str, gains_db: Mapping[str, float], description: str = "",
     text = checked_preset(data, name).text()
     folder = user_folder()
     path = folder / f"{name}.json"
-    if os.path.exists(path) and not force:
-        raise PresetError(
-            f"preset {name!r} exists already; choose another name, or overwrite it with --force (in Python, force=True)"
-        )
+    if os.path.exists(path) and not overwrite:
+        raise PresetError(f"preset {name!r} exists already; choose another name, or {OVERWRITE}")
     try:
         os.makedirs(os.path.realpath(folder), exist_ok=True)
         write_whole(path, text.encode())

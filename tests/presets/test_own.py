@@ -73,7 +73,7 @@ def test_a_saved_preset_is_found_by_its_name(own_folder):
 def test_a_saved_preset_reads_back_the_same(name, gains_db, description):
     if name in shipped_presets():
         return
-    path = save_preset(name, gains_db, description, force=True)
+    path = save_preset(name, gains_db, description, overwrite=True)
     preset = read_preset(name)
     assert (preset.name, preset.description, preset.gains_db) == (name, description, gains_db)
     assert delete_preset(name) == path
@@ -102,7 +102,7 @@ def test_an_existing_preset_is_overwritten_by_force_only(duet):
     before = duet.read_bytes()
     assert "'duet' exists already" in refused(save_preset, "duet", {"vocals": 1})
     assert duet.read_bytes() == before
-    save_preset("duet", {"vocals": 1}, force=True)
+    save_preset("duet", {"vocals": 1}, overwrite=True)
     assert load_preset("duet") == {"vocals": 1.0}
 
 
@@ -114,7 +114,7 @@ def test_a_link_stays_and_its_target_is_written(duet, tmp_path):
     before = elsewhere.read_bytes()
     assert "exists already" in refused(save_preset, "duet", {"vocals": 1})
     assert elsewhere.read_bytes() == before
-    save_preset("duet", {"vocals": 1}, force=True)
+    save_preset("duet", {"vocals": 1}, overwrite=True)
     assert duet.is_symlink()
     assert load_preset("duet") == {"vocals": 1.0}
     elsewhere.unlink()
@@ -123,10 +123,10 @@ def test_a_link_stays_and_its_target_is_written(duet, tmp_path):
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-@pytest.mark.parametrize("force", [False, True])
-def test_a_name_that_could_leave_the_folder_is_refused(tmp_path, monkeypatch, name, force):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_name_that_could_leave_the_folder_is_refused(tmp_path, monkeypatch, name, overwrite):
     monkeypatch.chdir(tmp_path)
-    assert "cannot be a preset's name; use up to 64" in refused(save_preset, name, {"vocals": -6}, force=force)
+    assert "cannot be a preset's name; use up to 64" in refused(save_preset, name, {"vocals": -6}, overwrite=overwrite)
     assert list(tmp_path.rglob("*")) == []
 
 
@@ -142,7 +142,7 @@ def test_no_name_deletes_outside_the_folder(duet, tmp_path, monkeypatch, name):
 @pytest.mark.parametrize("name", sorted(shipped_presets()))
 def test_shipped_presets_can_neither_be_shadowed_nor_deleted(own_folder, name):
     shipped = read_preset(name)
-    assert "comes with StemBridge" in refused(save_preset, name, {"vocals": 1}, force=True)
+    assert "comes with StemBridge" in refused(save_preset, name, {"vocals": 1}, overwrite=True)
     assert "comes with StemBridge" in refused(delete_preset, name)
     own_folder.mkdir(parents=True)
     (own_folder / f"{name}.json").write_text('{"name": "x", "description": "by hand", "gains_db": {"vocals": 1}}')
@@ -173,7 +173,7 @@ def test_other_files_in_the_folder_are_not_presets(duet):
 )
 def test_bad_gains_are_refused_and_nothing_is_written(duet, gains_db, says):
     before = duet.read_bytes()
-    assert says in refused(save_preset, "duet", gains_db, force=True)
+    assert says in refused(save_preset, "duet", gains_db, overwrite=True)
     assert duet.read_bytes() == before
     assert os.listdir(duet.parent) == [duet.name]
 
@@ -200,7 +200,7 @@ def test_a_full_disk_keeps_the_old_preset(duet, monkeypatch, failing):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(*(("pathlib.Path.write_bytes", full) if failing == "write_bytes" else ("os.replace", full)))
-    assert "No space left" in refused(save_preset, "duet", {"vocals": 1}, force=True)
+    assert "No space left" in refused(save_preset, "duet", {"vocals": 1}, overwrite=True)
     assert duet.read_bytes() == before
     assert os.listdir(duet.parent) == [duet.name]
 
@@ -213,7 +213,7 @@ def test_ctrl_c_keeps_the_old_preset(duet, monkeypatch):
 
     monkeypatch.setattr("os.replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        save_preset("duet", {"vocals": 1}, force=True)
+        save_preset("duet", {"vocals": 1}, overwrite=True)
     assert duet.read_bytes() == before
     assert os.listdir(duet.parent) == [duet.name]
 
@@ -226,7 +226,7 @@ def test_a_folder_that_cannot_be_made(own_folder):
 
 def test_a_folder_in_the_place_of_a_preset(own_folder):
     (own_folder / "duet.json").mkdir(parents=True)
-    assert "directory" in refused(save_preset, "duet", {"vocals": 1}, force=True)
+    assert "directory" in refused(save_preset, "duet", {"vocals": 1}, overwrite=True)
     assert "directory" in refused(load_preset, "duet")
     assert "duet" in refused(delete_preset, "duet")
 
@@ -234,4 +234,4 @@ def test_a_folder_in_the_place_of_a_preset(own_folder):
 def test_a_broken_preset_file_is_named_when_it_is_loaded(duet):
     duet.write_text("{")
     assert "'duet' is not valid JSON" in refused(load_preset, "duet")
-    assert json.loads(save_preset("duet", {"vocals": 1}, force=True).read_text())["name"] == "duet"
+    assert json.loads(save_preset("duet", {"vocals": 1}, overwrite=True).read_text())["name"] == "duet"
