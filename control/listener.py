@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from ..core.errors import ControlError, error_text, one_line
-from ..core.log import say
+from ..core.errors import ControlError, error_text
+from ..core.log import report_safely, say
 from .connections import CONNECT_TIMEOUT_S, Receive
 from .ports import RETRY_INTERVAL_S, source_of
 
@@ -141,16 +141,3 @@ class Listener:
             self._source.open()
             opened = True
         return opened
-
-
-def report_safely(report: Callable[[str], None], line: str) -> None:
-    """Report a line. If `report` fails, log the line, because a failing report must not stop anything.
-
-    Args:
-        report: Called with the line.
-        line: The line.
-    """
-    try:
-        report(line)
-    except Exception as error:
-        say(f"{line} ({type(error).__name__} in report: {one_line(error)})")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..core.errors import error_text
-from .listener import report_safely
+from ..core.log import report_safely
 
 Key = tuple[str, str | None]  # kind and stem of a change; a preset has no stem
 

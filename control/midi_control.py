@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..core.errors import ControlError, error_text
 from ..core.gains import check_switch
-from ..core.log import say
+from ..core.log import report_safely, say
 from ..core.protocols import Target
 from ..core.stems import check_stems
 from ..presets import load_preset
 from ..presets.gains import checked_gains
-from .listener import Listener, report_safely
+from .listener import Listener
 from .mailbox import Key, Mailbox
 from .maps.midimap import MidiMap, load_map
 from .maps.translator import Change, Translator

@@ -13,9 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control.listener import report_safely
 from ..core.errors import LiveError
-from ..core.log import say
+from ..core.log import report_safely, say
 from ..core.processes import start_blocked
 from ..presets.gains import Gains
 from .faders import SharedFaders
