@@ -11,7 +11,7 @@ from .stems_card import StemsCard
 Card = MaskCard | StemsCard
 """Both have `name`, `version`, `sha256`, `mode`, `stems`, `sample_rate`, `realtime`, `latency_samples` and `values`."""
 
-FORMATS: tuple[type[MaskCard], type[StemsCard]] = (MaskCard, StemsCard)  # 1, 2
+FORMATS: dict[float, type[MaskCard] | type[StemsCard]] = {1: MaskCard, 2: StemsCard}
 
 
 def read_card(path: Path) -> Any:
@@ -40,6 +40,8 @@ def parse_card(values: Any, source: object) -> Card:
     """
     # Check the format first: errors from today's schemas would not help with a newer format.
     number = values.get("format") if isinstance(values, dict) else None
-    if isinstance(number, int) and number > len(FORMATS):
-        raise ModelError(f"{source}: card format {number} is newer than {len(FORMATS)}; update stembridge to use it")
-    return (StemsCard if number == 2 else MaskCard).from_dict(values, source)
+    if not isinstance(number, int | float):
+        return MaskCard.from_dict(values, source)  # which says what is wrong
+    if number > (newest := max(FORMATS)):
+        raise ModelError(f"{source}: card format {number} is newer than {newest}; update stembridge to use it")
+    return FORMATS.get(number, MaskCard).from_dict(values, source)
