@@ -185,10 +185,8 @@ class NewFile:
         if frames := self._readable_frames():
             seconds = frames / self._sample_rate
             name = self._path if self._error is None else self._path.with_stem(f"{self._path.stem} (cut short)")
-            for place in (
-                name,
-                self._part.with_name(name.name),
-            ):  # the latter is on the same disk even if `name` is a link
+            # The second place is on the same disk even if `name` is a link.
+            for place in (name, self._part.with_name(name.name)):
                 with suppress(OSError):
                     return f"the written part is kept in {self._publish_beside(place)} ({seconds:.1f} s)"
         return "the recording was discarded"

@@ -178,9 +178,8 @@ def hear_ahead(recipe: Recipe, parameters: dict[str, Tensor], lookahead: int) ->
             if name.endswith(("band_out.weight", "expand.weight")):  # of both directions, the one that looks back first
                 parameters[name] = value[:, : value.size(1) // 2]
     weight = parameters["encode.weight"]
-    weight = torch.cat(
-        [weight, torch.zeros_like(weight)], dim=1
-    )  # (bands, views of the frame and of the one ahead, size)
+    # (bands, views of the frame and of the one ahead, size)
+    weight = torch.cat([weight, torch.zeros_like(weight)], dim=1)
     return replace(recipe, causal=True, lookahead=lookahead), {**parameters, "encode.weight": weight}
 
 

@@ -14,9 +14,8 @@ from .match import Match, match_kind, stems_of_a_run
 from .onnx_file import Signature, read_signature
 from .store import imported_name
 
-MDX_FILE = Path(__file__).with_name(
-    "mdx.json"
-)  # networks by the MD5 of their files' ends, as Ultimate Vocal Remover has it
+# Networks by the MD5 of their files' ends, as Ultimate Vocal Remover has it.
+MDX_FILE = Path(__file__).with_name("mdx.json")
 GENERIC_KINDS = "waveform", "waveform-one"  # many networks fit these kinds, so the user must name the stems
 SAMPLE_RATE_HZ = 44100  # of all known kinds
 MDX_HASHED_BYTES = 10_000 * 1024  # length of the file's end over which the MD5 is taken

@@ -11,7 +11,7 @@ from ...core.errors import ModelError, StemBridgeError
 from .wire import all_of, first_message, first_number, varint
 
 MAGIC = 0xDB4775248B80FB57  # at the end of a table, as LevelDB writes it
-FOOTER_BYTES = 48  # bytes
+FOOTER_BYTES = 48
 FLOAT = 1  # number of the type float32
 DTYPE, SHAPE, SHARD, OFFSET, SIZE = 1, 2, 3, 4, 5  # of an entry of the index
 

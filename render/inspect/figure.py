@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ".png", ".svg", ".html"
-SIZE_INCHES = 16.0, 10.0  # inches
+SIZE_INCHES = 16.0, 10.0
 DPI = 100  # of PNG
 STEM_RANGE_DB = 45.0  # from top to bottom of the levels of stems, which share one scale
 SPECTRUM_RANGE_DB = 75.0  # of the spectrogram, below its loudest point

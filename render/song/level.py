@@ -56,9 +56,8 @@ def loudness_factor(level: Level, lufs: float | None) -> tuple[float, str]:
     """
     room_db = math.inf if level.true_peak_db is None else MAX_TRUE_PEAK_DB - level.true_peak_db
     if lufs is None or level.lufs is None:
-        return 10 ** (
-            min(0.0, room_db) / 20
-        ), "its loudness was not changed, because silence and audio shorter than 0.4 s have no loudness"
+        why = "its loudness was not changed, because silence and audio shorter than 0.4 s have no loudness"
+        return 10 ** (min(0.0, room_db) / 20), why
     factor = 10 ** (min(lufs - level.lufs, room_db) / 20)
     short = lufs - level.lufs - room_db
     if short < 0.05:

@@ -183,9 +183,8 @@ def _places(
         places = places.sum(dim=0, keepdim=True)
     batch, stems, _, cells = map(int, places.shape[1:])
     rows = places.reshape(-1, 1, batch * stems * 4, cells)
-    rows = functional.avg_pool2d(
-        rows, (1, NEIGHBOUR_CELLS), 1, (0, NEIGHBOUR_CELLS // 2), count_include_pad=False
-    )  # cells alone
+    # Means of cells alone, without the padding.
+    rows = functional.avg_pool2d(rows, (1, NEIGHBOUR_CELLS), 1, (0, NEIGHBOUR_CELLS // 2), count_include_pad=False)
     places = rows.reshape(-1, batch, stems, 4, cells)
     certain = on(mix.device, CERTAIN) / (places[..., :1, :] + SILENT_POWER**2)
     return places * certain + on(mix.device, EVERYWHERE), after

@@ -36,9 +36,8 @@ class UNet(MaskNetwork):
         self.sizes = [(cells + self.missing) >> level for level in range(levels)]
         channels = [min(recipe.band_features << level, recipe.hidden) for level in range(levels)]
         self.first = nn.Conv2d(recipe.views, channels[0], 1)
-        self.places = nn.Parameter(
-            torch.zeros(channels[0], 1, self.sizes[0])
-        )  # so that it can treat high and low cells differently
+        # So that the network can treat high and low cells differently.
+        self.places = nn.Parameter(torch.zeros(channels[0], 1, self.sizes[0]))
         self.down, self.coarser, self.up, self.finer = (nn.ModuleList() for _ in range(4))
         for level, size in enumerate(self.sizes):
             self.down.append(Block(recipe, channels[level], size, 2**level))
