@@ -1,4 +1,4 @@
-"""Builds the VST3 shell. All else is in pyproject.toml, where setuptools still calls extensions experimental."""
+"""Builds the VST3 shell. Other settings are in pyproject.toml; setuptools still calls extensions there experimental."""
 
 import sys
 from glob import glob
@@ -7,7 +7,7 @@ from setuptools import Extension, setup
 
 NATIVE = "plugin/bridge/native"
 
-# It is no Python module and needs no Python header: only a file in the package, to be copied into bundles.
+# The shell is not a Python module and needs no Python header. It is a file in the package that is copied into bundles.
 shell = Extension(
     "stembridge.plugin.bridge._shell",
     sources=sorted(glob(f"{NATIVE}/*.cpp")),
@@ -15,15 +15,16 @@ shell = Extension(
     language="c++",
     extra_compile_args=["-std=c++17", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
     extra_link_args=[
-        # With the C++ library inside, and nothing of it to be seen, the shell fits hosts built with any other.
+        # The shell contains the C++ library and hides its symbols, so it works in hosts built with another one.
         "-static-libstdc++",
         "-static-libgcc",
         f"-Wl,--version-script={NATIVE}/exports.map",
         "-Wl,--no-undefined,--gc-sections,--strip-all",
         "-pthread",
     ],
-    optional=True,  # where there is no compiler all else installs, and one line of the log says what did not
+    # If there is no compiler, everything else is installed, and the log says that the shell is missing.
+    optional=True,
 )
 
-# The root is the package, and by its name this file is left out of it.
+# The root folder is the package. `script_name` keeps this file out of it.
 setup(script_name="setup.py", ext_modules=[shell] if sys.platform == "linux" else [])
