@@ -1,4 +1,4 @@
-"""The app: all commands, each from a module of its own."""
+"""The app: all commands, each in its own module."""
 
 from collections.abc import Callable
 from typing import Annotated

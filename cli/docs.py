@@ -22,7 +22,7 @@ def show_page(
         ),
     ] = None,
 ) -> None:
-    """Show a page of the documentation; in a terminal, the pager (PAGER) shows it. Without PAGE, list all pages."""
+    """Show a page of the documentation, in a terminal with your pager ($PAGER). Without a page name, list all pages."""
     from ..core.suggest import did_you_mean
     from .table import print_table
 

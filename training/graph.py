@@ -47,7 +47,7 @@ class Graph(nn.Module):
         waiting = [(recipe.lookahead, 1, 4, size) for size in (recipe.bands.num_cells, recipe.grid.bins)]
         self.waiting = waiting if recipe.lookahead else []
         self.shapes = [*network.state_shapes, *place_shapes(recipe, len(STEMS)), *self.waiting]
-        # Equal shapes lie together in the state: to cut and join them takes fewer steps, which a hop has to do all.
+        # Equal shapes are next to each other in the state, so that each hop needs fewer steps to split and join it.
         self.groups = {
             shape: [i for i, other in enumerate(self.shapes) if other == shape] for shape in dict.fromkeys(self.shapes)
         }
@@ -168,7 +168,7 @@ def _share_constants(graph: onnx.GraphProto) -> None:
 
 
 def _join_reshapes(graph: onnx.GraphProto) -> None:
-    """Leave out what a Reshape makes undone: other shapes of the same values, each of which takes time to run."""
+    """Remove changes of shape that a later Reshape overrides, because each takes time to run."""
     made = {name: node for node in graph.node for name in node.output}
     fixed = {tensor.name for tensor in graph.initializer if 0 not in onnx.numpy_helper.to_array(tensor)}
     for node in graph.node:

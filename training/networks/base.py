@@ -130,6 +130,6 @@ class BandSplitNetwork(MaskNetwork):
         y = self.encode(there.reshape(-1, count, len(self.into_bands) // count).transpose(0, 1)).transpose(0, 1)
         y, state = self.transform(y.reshape(-1, batch, count, size), state)
         y = self.decode(self.norm(y).reshape(-1, count, size).transpose(0, 1))
-        # Gathered with frames last, so that what is gathered lies together.
+        # A row has the values of all frames, so that rows can be picked in whole pieces of memory.
         logits = y.transpose(1, 2).reshape(count * int(y.size(2)), -1).index_select(0, self.out_of_bands).T
         return logits.reshape(-1, batch, NUM_STEMS, 2, cells), state
