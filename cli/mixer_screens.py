@@ -71,5 +71,5 @@ def usable_presets(stems: tuple[str, ...]) -> dict[str, str]:
         except PresetError:  # a file in the user's folder that is not a preset
             continue
         if set(preset.gains_db) <= set(stems):
-            found[name] = f"{preset.description} (your own)" if name in own else preset.description
+            found[name] = f"{preset.description} (yours)" if name in own else preset.description
     return found

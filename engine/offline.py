@@ -37,7 +37,7 @@ def separate(
         stems: Names of stems, "no_<stem>" for the song without one, or "instrumental" for the song without vocals; by
             default all stems, which sum to the song.
         quality: "fast", "normal" or "best", where the model has them.
-        threads: Number of threads of ONNX Runtime.
+        threads: Processor cores for the network.
         progress: Called with the share done, 0 to 1.
 
     Returns:
@@ -82,7 +82,7 @@ def remix(
         automation: Moves faders during the song, and overrides the gains of stems that it sets at the start. A move at
             sample k is heard from sample k on.
         quality: "fast", "normal" or "best", where the model has them.
-        threads: Number of threads of ONNX Runtime.
+        threads: Processor cores for the network.
         progress: Called with the share done, 0 to 1.
 
     Returns:

@@ -41,7 +41,7 @@ class StemProcessor(FaderSurface):
         gains_db: Where the faders start, stem to dB, at most +20; -80 or below is silence, and stems that are not named
             start at 0. Or a preset: its name or the path of its .json file.
         preset: Gains that `gains_db` overrides stem by stem: a preset's name or path.
-        threads: Number of threads of ONNX Runtime.
+        threads: Processor cores for the network.
         providers: Execution providers of ONNX Runtime; by default the one that `STEMBRIDGE_PROVIDER` in the environment
             names, otherwise the CPU.
         realtime_block: Length of the blocks, in samples, if they come in real time. A separate thread then runs the

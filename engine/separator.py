@@ -32,7 +32,7 @@ class Stream:
     Attributes:
         sample_rate: Sample rate of the audio, in Hz.
         num_channels: 1 or 2.
-        threads: Number of threads of ONNX Runtime.
+        threads: Processor cores for the network.
         providers: Execution providers of ONNX Runtime, None for the default.
         realtime_block: Length of the blocks, in samples, if they come in real time. A separate thread then runs the
             network, with a longer latency if necessary. None: the network runs in the calls that need its results.

@@ -29,7 +29,7 @@ class Bag:
 
     Args:
         model: A model with a StemsCard.
-        threads: Number of threads of ONNX Runtime.
+        threads: Processor cores for the network.
         providers: Execution providers of ONNX Runtime, None for the default.
 
     Attributes:

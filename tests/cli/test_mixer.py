@@ -332,7 +332,7 @@ def test_all_presets_can_be_chosen_from_a_list(mixer, own_folder):
         assert app._presets == first, "the user's own presets keep the others on their keys"
         await pilot.press("p")
         assert isinstance(app.screen, PresetList)
-        await until(pilot, lambda: "a duet          A quieter singer (your own)" in "\n".join(shown(app)))
+        await until(pilot, lambda: "a duet          A quieter singer (yours)" in "\n".join(shown(app)))
         text = "\n".join(shown(app))
         assert "vocal-boost" in text
         assert "sixth" not in text, "it names a stem that this network does not have"
