@@ -27,7 +27,10 @@ stream.plugins.append(mix)
 with stream:
     print("playing", flush=True)
     for line in sys.stdin:
-        stem, gain_db = line.split()
-        setattr(mix, f"{stem}_db", float(gain_db))
-        print(stem, gain_db, "dB", flush=True)
+        try:
+            stem, gain_db = line.split()
+            setattr(mix, f"{stem}_db", float(gain_db))
+            print(stem, gain_db, "dB", flush=True)
+        except (ValueError, AttributeError):
+            print(f"{line.strip()!r} does not work; give a stem and a gain in dB, like: vocals -12", flush=True)
 print(mix.dropouts, "dropouts")

@@ -134,6 +134,10 @@ def test_stream(noise, alsa):
         host.stdin.write("vocals -80\n")
         host.stdin.flush()
         assert host.stdout.readline() == "vocals -80 dB\n"
+        for wrong in "", "vocals", "vocal -12", "vocals loud", "vocals 21":
+            host.stdin.write(f"{wrong}\n")
+            host.stdin.flush()
+            assert host.stdout.readline().startswith(f"{wrong!r} does not work; give a stem and a gain in dB")
         stop = time.monotonic() + 60
         while not np.fromfile(alsa.folder / "played", "<f4").any():
             assert time.monotonic() < stop
