@@ -14,7 +14,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from engine import alone, run_benchmark, say, start_report, write_json
+from measuring import alone, run_benchmark, say, start_report, write_json
 
 # Name to changes: of the loss, and of attributes of RemixDataset.
 VARIANTS: dict[str, dict[str, Any]] = {

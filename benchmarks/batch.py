@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from engine import RATE, alone, music, num_cores, run_benchmark, say, start_report
+from measuring import RATE, alone, children, goal_text, music, num_cores, peak_of, run_benchmark, say, start_report
 
 SHORT_S, SHORT_SONGS = 5.0, 21
 TINY_S = 0.05
@@ -58,15 +58,9 @@ class Stopwatch:
             raise RuntimeError(f"{song.source}: {song.reason}")
         self.done.append(time.perf_counter())
         self.descriptors = max(self.descriptors, len(os.listdir("/proc/self/fd")))
-        self.memory.append(_peak_memory("self"))
-        for task in Path("/proc/self/task").iterdir():
-            for child in (task / "children").read_text().split():
-                self.workers[child] = max(_peak_memory(child), self.workers.get(child, 0))
-
-
-def _peak_memory(process: str) -> int:
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
-    return 1024 * int(lines["VmHWM"].split()[0])
+        self.memory.append(peak_of("self"))
+        for child in children():
+            self.workers[child] = max(peak_of(child), self.workers.get(child, 0))
 
 
 def write_songs(folder: Path, songs: int, seconds: float) -> Path:
@@ -245,7 +239,7 @@ def show(report: dict[str, Any]) -> None:
         ["jobs", "whole", "steady", "ratio", "goal"],
         [
             [str(row["jobs"]), f"{row['whole']:6.2f}", f"{row['steady']:6.2f}"]
-            + ([f"{row['ratio']:.2f}", _goal(row, ">= {:g}")] if "ratio" in row else ["", ""])
+            + ([f"{row['ratio']:.2f}", goal_text(row, ">= {:g}")] if "ratio" in row else ["", ""])
             for row in report["throughput"]
         ],
     )
@@ -253,12 +247,12 @@ def show(report: dict[str, Any]) -> None:
     print(f"\nA song of {SHORT_S:g} s after the first, in s")
     print_table(
         ["in a batch", "in memory", "overhead", "goal"],
-        [[f"{short[name]:.3f}" for name in ("in_batch", "in_memory", "overhead")] + [_goal(short, "< {:g}")]],
+        [[f"{short[name]:.3f}" for name in ("in_batch", "in_memory", "overhead")] + [goal_text(short, "< {:g}")]],
     )
     print("\nPeak memory of a worker")
     print_table(
         ["seconds a song", "MB", "goal"],
-        [[f"{row['seconds']:g}", f"{row['peak']:.0f}", _goal(row, "< {:g}")] for row in report["memory"]],
+        [[f"{row['seconds']:g}", f"{row['peak']:.0f}", goal_text(row, "< {:g}")] for row in report["memory"]],
     )
     tiny = report["tiny"]
     print(
@@ -277,10 +271,6 @@ def show(report: dict[str, Any]) -> None:
             ]
         ],
     )
-
-
-def _goal(row: dict[str, Any], form: str) -> str:
-    return f"{form.format(row['goal'])}: {'reached' if row['reached'] else 'missed'}"
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:

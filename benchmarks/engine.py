@@ -7,77 +7,35 @@ time. With the default 30 seconds everything takes about a quarter of an hour on
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rivals
+from measuring import (
+    BLOCK,
+    BLOCKS,
+    RATE,
+    alone,
+    goal_text,
+    music,
+    num_cores,
+    peak_mib,
+    run_benchmark,
+    say,
+    start_report,
+)
 from numpy.typing import NDArray
-from stembridge.core.atomic import write_whole
 from stembridge.models import Model, load_model, shipped_models
 
-RATE = 44100
-BLOCK = 65536  # samples, if only throughput matters
-BLOCKS = 64, 128, 256, 512, 1024, 2048  # samples, typical for hosts
 GRID = [*((RATE, block) for block in BLOCKS), (48000, 256), (96000, 256)]
 RUNS = 5
 STUDIO_GOAL = 10.0  # times real time, on one core
 LIVE_GOAL = 60.0  # per cent of the hop for the 99th percentile, on one core
-
-
-def music(seconds: float, sample_rate: int) -> NDArray[np.float32]:
-    """Return stereo noise that falls with frequency and has a beat, like music. It is the same every time.
-
-    Args:
-        seconds: Length.
-        sample_rate: In Hz.
-
-    Returns:
-        Samples with a peak of 0.5, shape (2, n).
-    """
-    n = round(seconds * sample_rate)
-    random = np.random.default_rng(0)
-    mid, side = (_pink(random.standard_normal(n)) for _ in range(2))
-    beat = 0.1 + np.exp(-8 * (np.arange(n) / sample_rate % 0.5))  # 120 a minute
-    audio = beat * np.stack([mid + 0.4 * side, mid - 0.4 * side])
-    return np.asarray(0.5 * audio / np.abs(audio).max(), np.float32)
-
-
-def _pink(noise: NDArray[np.float64]) -> NDArray[np.float64]:
-    spectrum = np.fft.rfft(noise)
-    return np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 1)), len(noise))
-
-
-def alone(cores: int, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function in a new process, and return its result.
-
-    Args:
-        cores: Number of cores that the process may use.
-        function: The function.
-        arguments: Its arguments.
-    """
-    with ProcessPoolExecutor(1, get_context("spawn"), initializer=_pin, initargs=(cores,)) as process:
-        return process.submit(function, *arguments).result()
-
-
-def _pin(cores: int) -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
-
-
-def num_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 # Measurements, each in a new process.
@@ -194,20 +152,17 @@ def watch_memory(model: str, lengths: list[float]) -> list[float]:
         model: Name or path.
         lengths: In seconds.
     """
-    import resource
-
     from stembridge import StemProcessor
 
     processor = StemProcessor(model, RATE)
     _spread_faders(processor)
     block = music(BLOCK / RATE, RATE)
-    unit = 1 if sys.platform == "darwin" else 1024
     peaks, done = [], 0
     for length in lengths:
         while done < length * RATE:
             processor.process(block)
             done += BLOCK
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20)
+        peaks.append(peak_mib())
     return peaks
 
 
@@ -218,86 +173,6 @@ def _spread_faders(processor: Any) -> None:
 
 
 # The report.
-
-
-def machine() -> dict[str, Any]:
-    """Return facts about this machine and its software."""
-    names = ["stembridge", "numpy", "onnxruntime", "torch", "openunmix"]
-    versions = {"python": platform.python_version()}
-    for name in names:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "cpu": _cpu_name(),
-        "cores": num_cores(),
-        "system": platform.platform(),
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "versions": versions,
-    }
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def run_benchmark(
-    parser: argparse.ArgumentParser,
-    measure: Callable[[argparse.Namespace], dict[str, Any]],
-    show: Callable[[dict[str, Any]], None],
-) -> None:
-    """Run a benchmark: measure, write the JSON, and show the tables. Bad input gives one line and exit code 2.
-
-    Args:
-        parser: Reads the command line; has an option --json.
-        measure: Returns the report for the options.
-        show: Prints the report.
-    """
-    options = parser.parse_args()
-    try:
-        _check_options(options)
-        report = measure(options)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"{error}\n")
-    if options.json:
-        write_json(options.json, report)
-    show(report)
-
-
-def _check_options(options: argparse.Namespace) -> None:
-    """Raise ValueError if --seconds or --rounds is out of range, or the folder for --json does not exist."""
-    if "seconds" in options and not 0.1 <= options.seconds <= 600:
-        raise ValueError(f"--seconds {options.seconds:g} is out of range; give 0.1 to 600")
-    if "rounds" in options and not 1 <= options.rounds <= 1000:
-        raise ValueError(f"--rounds {options.rounds} is out of range; give 1 to 1000")
-    if options.json and not options.json.absolute().parent.is_dir():
-        raise ValueError(f"--json {options.json}: the folder {options.json.parent} does not exist; make it first")
-
-
-def write_json(path: Path, report: dict[str, Any]) -> None:
-    """Write a report to a file, whole or not at all.
-
-    Args:
-        path: The file.
-        report: The report.
-    """
-    write_whole(path, (json.dumps(report, indent=2) + "\n").encode())
-
-
-def start_report() -> dict[str, Any]:
-    """Return a report with facts about the machine, and print them in two lines, or three if it is busy."""
-    values = machine()
-    print(f"{values['cpu']}, {values['cores']} cores, {values['system']}")
-    print(", ".join(f"{name} {number}" for name, number in values["versions"].items()))
-    if values["load"] and values["load"] > 0.5:
-        print(f"The machine is busy (load {values['load']:.1f}), so the times below are too long.")
-    return {"machine": values}
 
 
 def compare_speed(models: dict[str, Model], seconds: float, htdemucs: Path | None) -> list[dict[str, Any]]:
@@ -369,15 +244,6 @@ def _source(model: Model) -> str:
     return str(model.path.resolve())
 
 
-def say(text: str) -> None:
-    """Print on stderr what is being measured.
-
-    Args:
-        text: A few words.
-    """
-    print(f"... {text}", file=sys.stderr, flush=True)
-
-
 def show(report: dict[str, Any]) -> None:
     """Print the report as tables.
 
@@ -390,7 +256,13 @@ def show(report: dict[str, Any]) -> None:
     print_table(
         ["", "threads", "median", "best", "goal"],
         [
-            [row["name"], str(row["threads"]), f"{row['median']:6.2f}", f"{row['best']:6.2f}", _goal(row, ">= {:g}")]
+            [
+                row["name"],
+                str(row["threads"]),
+                f"{row['median']:6.2f}",
+                f"{row['best']:6.2f}",
+                goal_text(row, ">= {:g}"),
+            ]
             for row in report["speed"]
         ],
     )
@@ -410,7 +282,7 @@ def show(report: dict[str, Any]) -> None:
         [
             [row["name"], str(row["sample_rate"]), str(row["block"]), str(row["hop"]), f"{row['hop_lasts']:6.2f}"]
             + [f"{value:7.3f}" for value in row["per_hop"].values()]
-            + [f"{100 * row['per_hop']['p99'] / row['hop_lasts']:5.1f}", _goal(row, "<= {:g} %")]
+            + [f"{100 * row['per_hop']['p99'] / row['hop_lasts']:5.1f}", goal_text(row, "<= {:g} %")]
             for row in report["blocks"]
         ],
     )
@@ -421,12 +293,6 @@ def show(report: dict[str, Any]) -> None:
     )
     for line in report["missing"]:
         print(f"\n{line}")
-
-
-def _goal(row: dict[str, Any], form: str) -> str:
-    if "goal" not in row:
-        return ""
-    return f"{form.format(row['goal'])}: {'reached' if row['reached'] else 'missed'}"
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:

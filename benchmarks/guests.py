@@ -5,8 +5,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-
-from engine import BLOCK, RATE, alone, music
+from measuring import BLOCK, RATE, alone, music, peak_mib
 
 SEGMENTS = 3  # that are timed
 
@@ -88,7 +87,7 @@ def _run_engine(path: str, moved: int | None) -> dict[str, float]:
         "latency": processor.latency_samples / RATE,
         "speed": SEGMENTS * processor.hop_samples / RATE / taken,
         "added": 100 * (taken - inside) / inside,
-        "peak": _peak(),
+        "peak": peak_mib(),
     }
 
 
@@ -109,12 +108,4 @@ def _run_graphs(path: str) -> float:
         }
         for _ in range(2):
             session.run(None, feeds)
-    return _peak()
-
-
-def _peak() -> float:
-    """Return the peak memory of this process in MiB."""
-    import resource
-    import sys
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+    return peak_mib()

@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from measuring import alone, music, run_benchmark, say, start_report
 from numpy.typing import NDArray
-
-from engine import alone, music, run_benchmark, say, start_report
 
 MODEL = "live"
 RATES = 44100, 48000

@@ -19,9 +19,8 @@ from typing import Any
 
 import mido
 import numpy as np
+from measuring import RATE, alone, music, num_cores, run_benchmark, say, start_report
 from mido.sockets import PortServer
-
-from engine import RATE, alone, music, num_cores, run_benchmark, say, start_report
 
 MODEL = "live"
 BLOCK = 256  # samples of a stream
@@ -213,7 +212,7 @@ def time_automation(seconds: float, rounds: int) -> list[dict[str, Any]]:
     from stembridge.control import Automation
 
     still = Automation().step("vocals", 1e9, 0)
-    ramps, steps = Automation(), Automation()
+    ramps = Automation()
     for k, stem in enumerate(STEMS):
         for at in range(0, round(seconds) + 1):
             ramps.ramp(stem, at, at + 1, -3.0 * (1 + (at + k) % 4))

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 from guests import count_parameters, measure_guest
+from measuring import RATE, alone, goal_text, music, run_benchmark, say, start_report
 from numpy.typing import NDArray
 from stembridge.models import MaskCard, Model, StemsCard, load_model, shipped_models
 
-from engine import RATE, alone, music, run_benchmark, say, start_report, time_engine
+from engine import time_engine
 
 NUM_RESAMPLINGS = 2000
 INTERVAL_PERCENTILES = 5, 95  # 90 % are between these
@@ -343,18 +344,14 @@ def show(report: dict[str, Any]) -> None:
             [
                 name,
                 f"{seams['margin']:.1f} dB",
-                _goal(seams["margin"] >= MARGIN_DB, f">= {MARGIN_DB:g}"),
+                goal_text({"goal": MARGIN_DB, "reached": seams["margin"] >= MARGIN_DB}, ">= {:g}"),
                 f"{seams['steeper']:.2f}",
-                _goal(seams["steeper"] <= MAX_STEEPNESS, f"<= {MAX_STEEPNESS:g}"),
+                goal_text({"goal": MAX_STEEPNESS, "reached": seams["steeper"] <= MAX_STEEPNESS}, "<= {:g}"),
             ]
             for name, row in scored.items()
             if (seams := row.get("seams"))
         ],
     )
-
-
-def _goal(reached: bool, goal: str) -> str:
-    return f"{goal}: {'reached' if reached else 'missed'}"
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:

@@ -15,9 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measuring import (
+    BLOCK,
+    BLOCKS,
+    RATE,
+    alone,
+    children,
+    goal_text,
+    music,
+    num_cores,
+    run_benchmark,
+    say,
+    start_report,
+)
 from numpy.typing import NDArray
-
-from engine import BLOCK, BLOCKS, RATE, alone, music, num_cores, run_benchmark, say, start_report
 
 MODELS = "live", "mix"
 SIZES = *BLOCKS, 4096, BLOCK
@@ -56,6 +67,8 @@ def compare_sizes(model: str, rate: int, seconds: float, rounds: int) -> list[di
         for j, size in enumerate(SIZES):
             measured = {"cpu": float(np.median(taken[i, j])), "ratio": float(ratios[i, j])}
             rows.append({"model": model, "rate": rate, "way": way, "block": size, **measured})
+            if way != "as it is" and size == GOAL_SIZE:
+                rows[-1] |= {"goal": MAX_RATIO, "reached": measured["ratio"] <= MAX_RATIO}
     return rows
 
 
@@ -80,12 +93,12 @@ def _stem_mix(model: str, rate: int, in_board: bool) -> Callable[[NDArray[np.flo
     from pedalboard import Pedalboard
     from stembridge import StemMix
 
-    before = _children()
+    before = set(children())
     mix = StemMix(model)
     for k, stem in enumerate(mix.stems):
         setattr(mix, f"{stem}_db", -3.0 * k)
     plugin = Pedalboard([mix]) if in_board else mix
-    workers = _children() - before
+    workers = set(children()) - before
 
     def run(song: NDArray[np.float32], size: int) -> float:
         start = _cpu(workers)
@@ -95,12 +108,7 @@ def _stem_mix(model: str, rate: int, in_board: bool) -> Callable[[NDArray[np.flo
     return run
 
 
-def _children() -> set[int]:
-    tasks = Path("/proc/self/task").iterdir()
-    return {int(child) for task in tasks for child in (task / "children").read_text().split()}
-
-
-def _cpu(processes: set[int]) -> float:
+def _cpu(processes: set[str]) -> float:
     """Return the processor time of this process and of other processes, with all their threads, in seconds."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     tasks = (task for pid in processes for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
@@ -140,17 +148,11 @@ def show(report: dict[str, Any]) -> None:
                 str(row["block"]),
                 f"{row['cpu']:6.2f}",
                 f"{row['ratio']:6.2f}",
-                _goal(row),
+                goal_text(row, "<= {:g}"),
             ]
             for row in report["rows"]
         ],
     )
-
-
-def _goal(row: dict[str, Any]) -> str:
-    if row["way"] == "as it is" or row["block"] != GOAL_SIZE:
-        return ""
-    return f"<= {MAX_RATIO:g}: {'reached' if row['ratio'] <= MAX_RATIO else 'missed'}"
 
 
 def main() -> None:

@@ -15,8 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from engine import BLOCKS, RATE, alone, music, num_cores, run_benchmark, say, start_report
+from measuring import (
+    BLOCKS,
+    RATE,
+    alone,
+    children,
+    goal_text,
+    music,
+    num_cores,
+    peak_of,
+    run_benchmark,
+    say,
+    start_report,
+)
 
 MODELS = "live", "mix", "studio"
 CALLS_PER_S = 500  # calls of a plugin for each of --seconds
@@ -162,10 +173,8 @@ def watch_worker(model: str, seconds: float) -> dict[str, Any]:
 
     mix = StemMix(model, vocals_db=-6)
     mix(music(seconds, RATE), RATE)
-    tasks = Path("/proc/self/task").iterdir()
-    (worker,) = (child for task in tasks for child in (task / "children").read_text().split())
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{worker}/status").read_text().splitlines())
-    return {"name": model, "peak_mib": int(lines["VmHWM"].split()[0]) / 1024}
+    (worker,) = children()
+    return {"name": model, "peak_mib": peak_of(worker) / 2**20}
 
 
 def show(report: dict[str, Any]) -> None:
@@ -182,7 +191,7 @@ def show(report: dict[str, Any]) -> None:
     print_table(
         ["block", "p50", "p99", "in one call", "goal for p50"],
         [
-            [str(row["block"]), *(f"{row[name]:6.1f}" for name in ("p50", "p99", "at_once")), _goal(row, "< {:g}")]
+            [str(row["block"]), *(f"{row[name]:6.1f}" for name in ("p50", "p99", "at_once")), goal_text(row, "< {:g}")]
             for row in report["round_trip"]
         ],
     )
@@ -193,23 +202,20 @@ def show(report: dict[str, Any]) -> None:
             [row["name"], str(row["block"])]
             + [f"{row[name]:6.2f}" for name in ("board", "alone")]
             + [f"{row['share']:6.1f}", f"{row['low']:.1f} to {row['high']:.1f}", f"{row['of_best']:6.1f}"]
-            + [_goal(row, ">= {:g} %")]
+            + [goal_text(row, ">= {:g} %")]
             for row in report["speed"]
         ],
     )
     print("\nA new process, in s: `from stembridge import StemMix`, and then StemMix(model)")
     print_table(
         ["", "import", "load", "goal for load"],
-        [[row["name"], f"{row['import']:.3f}", f"{row['load']:.3f}", _goal(row, "< {:g}")] for row in report["load"]],
+        [
+            [row["name"], f"{row['import']:.3f}", f"{row['load']:.3f}", goal_text(row, "< {:g}")]
+            for row in report["load"]
+        ],
     )
     print("\nPeak memory of the process that makes the sound")
     print_table(["", "MiB"], [[row["name"], f"{row['peak_mib']:.1f}"] for row in report["memory"]])
-
-
-def _goal(row: dict[str, Any], form: str) -> str:
-    if "goal" not in row:
-        return ""
-    return f"{form.format(row['goal'])}: {'reached' if row['reached'] else 'missed'}"
 
 
 def measure_all(options: argparse.Namespace) -> dict[str, Any]:

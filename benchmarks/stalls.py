@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 import psutil
+from measuring import goal_text, run_benchmark, start_report
 from stembridge.plugin.bridge.bundle import bundle_library
-
-from engine import run_benchmark, start_report
 
 ROOT = Path(__file__).parents[1]
 RATES_HZ, BLOCKS, STALLS_S = (44100, 48000), (64, 128, 256, 512, 1024), (0.2, 1.0, 3.0)
@@ -102,7 +101,7 @@ def show(report: dict[str, Any]) -> None:
             [
                 *(str(row[name]) for name in ("rate", "block", "stall")),
                 *(f"{row[name]:.3f}" for name in ("median", "worst")),
-                f"<= {row['goal']:.3f}: {'reached' if row['reached'] else 'missed'}",
+                goal_text(row, "<= {:.3f}"),
             ]
             for row in report["stalls"]
         ],
@@ -110,7 +109,7 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Read the command line, and do it."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each row (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers here too")

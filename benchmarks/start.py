@@ -18,8 +18,7 @@ from statistics import median
 from typing import Any
 
 import soundfile
-
-from engine import RATE, music, run_benchmark, say, start_report
+from measuring import RATE, music, run_benchmark, say, start_report
 
 MODELS = "live", "mix", "studio"
 SECONDS = 30.0  # of the song
