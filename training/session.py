@@ -16,7 +16,7 @@ from ..core.errors import OVERWRITE, DataError
 from ..core.log import say
 from ..engine.sessions import open_session
 from ..models import Model, load_model
-from .checkpoint import load_checkpoint
+from .checkpoint import Progress, load_checkpoint
 from .data.labels import Labels
 from .data.songs import Song, StemCache, find_mixtures, find_songs
 from .export import export_network, hear_ahead, load_parameters
@@ -82,20 +82,11 @@ def train_model(
     from platformdirs import user_cache_path
 
     work = output.with_name(output.name + ".training")
-    for path in output, output.with_suffix(".json"):
-        if os.path.exists(path) and not (overwrite or (work / "last.safetensors").exists()):
-            raise FileExistsError(f"{path} exists already; choose another name, or {OVERWRITE}")
+    _check_output(output, work, overwrite)
     if not terms.strip():
         raise DataError("the terms are empty; say what the weights may be used for, or leave --terms out")
     true_songs = find_songs(folders)
-    if (family, mode) not in RECIPES:
-        modes = " or ".join(mode for each, mode in RECIPES if each == family)
-        raise DataError(f"a {family} network cannot be {mode}; choose {modes}, or another family")
-    recipe, initial = load_parameters(init) if init else (replace(RECIPES[family, mode], lookahead=lookahead), None)
-    if initial is not None and lookahead:
-        recipe, initial = hear_ahead(recipe, initial, lookahead)
-    if lookahead:
-        _check_latency(recipe)
+    recipe, initial = _start(family, mode, init, lookahead)
     settings = Settings(
         minutes=minutes, loss=loss, init=init, teacher=teacher, songs_share=songs_share, seed=seed, threads=threads
     )
@@ -133,38 +124,70 @@ def train_model(
         report(f"no better than {init} on the songs held out: {output} has {has}")
     network = make_network(recipe)
     network.load_state_dict(weights)
-    made_of = ["--init", init] if init else ["--mode", mode, "--network", family]
-    command = ["train", "--data", *folders] if folders else ["train"]
-    if teacher:
-        command = ["train", *(part for folder in folders for part in ("--data", folder)), "--teacher", teacher]
-        command += [part for folder in songs for part in ("--songs", folder)]
-        command += ["--songs-share", f"{songs_share:g}"] if folders else []
-    made_of += ["--lookahead", str(lookahead)] if lookahead else []
-    command += [*made_of, "--loss", loss, "--minutes", f"{minutes:g}", "--seed", str(seed)]
-    command += ["--threads", str(threads)] if threads else []
-    card: dict[str, Any] = {
-        "name": _card_name(output.stem),
-        "version": "1",
-        "terms": terms,
-        "data": data,
-        "training": {
-            "minutes": round(progress.seconds / 60, 1),
-            "steps": progress.step,
-            "processor": torch.cuda.get_device_name() if settings.device == "cuda" else _processor(),
-            "threads": torch.get_num_threads(),
-            "seed": seed,
-            "loss": loss,
-            "torch": torch.__version__,
-            "started_from": init,
-            "teacher": taught_by and {key: taught_by.values[key] for key in ("name", "version", "terms")},
-            "command": shlex.join(["stembridge", *map(str, command), "-o", str(output)]),
-        },
+    training = _facts(settings, progress) | {
+        "teacher": taught_by and {key: taught_by.values[key] for key in ("name", "version", "terms")},
+        "command": _command(settings, folders, songs, ["--mode", mode, "--network", family], lookahead, output),
     }
-    if split(true_songs)[1] or (
-        labelled and labelled.held_out
-    ):  # otherwise the weights were chosen by the mixes that they learnt from
-        card["training"]["held_out_sdr_db"] = round(progress.best, 2)
+    # Otherwise the weights were chosen by the mixes that they learnt from.
+    if split(true_songs)[1] or (labelled and labelled.held_out):
+        training["held_out_sdr_db"] = round(progress.best, 2)
+    card = {"name": _card_name(output.stem), "version": "1", "terms": terms, "data": data, "training": training}
     return export_network(network, output, card)
+
+
+def _check_output(output: Path, work: Path, overwrite: bool) -> None:
+    """Raise FileExistsError if the model or its card exists, except if its training can continue in `work`."""
+    for path in output, output.with_suffix(".json"):
+        if os.path.exists(path) and not (overwrite or (work / "last.safetensors").exists()):
+            raise FileExistsError(f"{path} exists already; choose another name, or {OVERWRITE}")
+
+
+def _start(family: str, mode: str, init: str | None, lookahead: int) -> tuple[Recipe, dict[str, torch.Tensor] | None]:
+    """Return the recipe of the network, and the weights to start from, if any."""
+    if (family, mode) not in RECIPES:
+        modes = " or ".join(mode for each, mode in RECIPES if each == family)
+        raise DataError(f"a {family} network cannot be {mode}; choose {modes}, or another family")
+    recipe, initial = load_parameters(init) if init else (replace(RECIPES[family, mode], lookahead=lookahead), None)
+    if initial is not None and lookahead:
+        recipe, initial = hear_ahead(recipe, initial, lookahead)
+    if lookahead:
+        _check_latency(recipe)
+    return recipe, initial
+
+
+def _facts(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Return what a card says about a training that has ended."""
+    return {
+        "minutes": round(progress.seconds / 60, 1),
+        "steps": progress.step,
+        "processor": torch.cuda.get_device_name() if settings.device == "cuda" else _processor(),
+        "threads": torch.get_num_threads(),
+        "seed": settings.seed,
+        "loss": settings.loss,
+        "torch": torch.__version__,
+        "started_from": settings.init,
+    }
+
+
+def _command(
+    settings: Settings,
+    folders: Sequence[str | os.PathLike[str]],
+    songs: Sequence[str | os.PathLike[str]],
+    network: list[str],
+    lookahead: int,
+    output: Path,
+) -> str:
+    """Return the command line that trains such a model, with the options `network` unless it starts from another."""
+    command: list[Any] = ["train", "--data", *folders] if folders else ["train"]
+    if settings.teacher:
+        command = ["train", *(part for folder in folders for part in ("--data", folder)), "--teacher", settings.teacher]
+        command += [part for folder in songs for part in ("--songs", folder)]
+        command += ["--songs-share", f"{settings.songs_share:g}"] if folders else []
+    command += ["--init", settings.init] if settings.init else network
+    command += ["--lookahead", lookahead] if lookahead else []
+    command += ["--loss", settings.loss, "--minutes", f"{settings.minutes:g}", "--seed", settings.seed]
+    command += ["--threads", settings.threads] if settings.threads else []
+    return shlex.join(["stembridge", *map(str, command), "-o", str(output)])
 
 
 def _has_result(work: Path, output: Path) -> bool:
