@@ -71,7 +71,7 @@ def songs_to_score(songs: Iterable[Song], *, every: bool = False) -> list[Song]:
     complete = [song for song in songs if song.complete]
     validation = [song for song in complete if song.for_validation]
     if not complete:
-        raise DataError("no song has all of vocals, drums, bass and other; add one that has to --data")
+        raise DataError("no song has all of vocals, drums, bass and other; give one that has all four to --data")
     return complete if every else validation or complete
 
 
