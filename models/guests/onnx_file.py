@@ -79,7 +79,7 @@ def read_signature(path: Path, shown: str) -> Signature:
     return signature
 
 
-def refuse_external_data(content: Message, shown: str) -> None:
+def refuse_external_data(content: memoryview, shown: str) -> None:
     """Refuse a graph that keeps weights in other files.
 
     Args:
