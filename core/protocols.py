@@ -66,6 +66,20 @@ def check_latency(processor: Processor, name: str) -> int:
     raise StemBridgeError(f"{name}'s latency_samples is {latency!r}; it must be a whole number, 0 or more")
 
 
+def check_floats(who: str, returned: "NDArray[Any]") -> None:
+    """Check that samples that came back for a block of floats are floats, too: others may have another full scale.
+
+    Args:
+        who: Who returned them, for the message.
+        returned: The samples.
+
+    Raises:
+        ValueError: They are not.
+    """
+    if returned.dtype.kind != "f":
+        raise StemBridgeError(f"{who} returned {returned.dtype} for a block of float32; it must return floats")
+
+
 class Target(Protocol):
     """Faders, mutes and solos by stem, as StemProcessor has them."""
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pedalboard import Pedalboard, Plugin, PluginContainer
 
 from ..core.errors import TOGETHER, StateError, StemBridgeError
-from ..core.protocols import Move, Processor, check_latency
+from ..core.protocols import Move, Processor, check_floats, check_latency
 from ..core.stems import check_stems
 from ..engine import StemProcessor
 from ..engine.blocks import as_channels
@@ -186,10 +186,7 @@ class StemRack(FaderSurface):
         if (effect := self._effects.get(stem)) is None or not dry.size:
             return dry
         wet = np.asarray(effect.process(dry))
-        if wet.dtype.kind != "f":
-            raise StemBridgeError(
-                f"{stem}: the effect returned {wet.dtype} for a block of {dry.dtype}; it must return floats"
-            )
+        check_floats(f"{stem}: the effect", wet)
         if wet.shape != dry.shape:
             raise StemBridgeError(
                 f"{stem}: the effect returned shape {wet.shape} for a block of shape {dry.shape}; these must be equal"

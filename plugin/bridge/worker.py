@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import StemBridgeError, error_text
+from ...core.protocols import check_floats
 from .factory import Timing, Toggle, find_factory, make_processor, read_parameters, takes_moves, timing_of
 
 if sys.platform != "linux":
@@ -234,7 +235,9 @@ class _Stage:
             raise StemBridgeError(
                 f"{name} returned shape {np.shape(out)} for a block of shape {block.shape}, not {shape}"
             )
-        wanted[:] = out
+        samples = np.asarray(out)
+        check_floats(name, samples)
+        wanted[:] = samples
 
     def meters(self) -> list[float]:
         """The values of the processor's meters, in order."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import StemBridgeError
-from ...core.protocols import Automation, check_latency, check_processor
+from ...core.protocols import Automation, check_floats, check_latency, check_processor
 from ...engine import with_automation
 
 Block = NDArray[np.float32]
@@ -51,11 +51,13 @@ def prepared(
 
     def checked(block: Block) -> Block:
         with _explained(kind):
-            out = np.asarray(process(block), np.float32)
+            out = np.asarray(process(block))
         if out.shape != block.shape:
             raise StemBridgeError(
                 f"the {kind} returned shape {out.shape} for a block of shape {block.shape}; it must keep the shape"
             )
+        check_floats(f"the {kind}", out)
+        out = out.astype(np.float32, copy=False)
         if not np.isfinite(out).all():  # such samples would silence the song, or reach loudspeakers
             raise StemBridgeError(f"the {kind} returned NaN or infinite samples; look for a division by zero in it")
         if processor.latency_samples != latency:

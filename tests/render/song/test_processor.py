@@ -74,6 +74,11 @@ class Unlike(Late):
         return block + np.zeros((2, 7))
 
 
+class Whole(Late):
+    def process(self, block):
+        return (32767 * block).astype(np.int16)
+
+
 class Leaves(Late):
     def process(self, block):
         raise SystemExit("bye")
@@ -106,6 +111,7 @@ class Half(Late):
         (Broken(), {}, "the Broken failed: IndexError: "),
         (Short(), {}, r"the Short returned shape \(2, 29999\) for a block of shape \(2, 30000\)"),
         (Unlike(), {}, "the Unlike: operands could not be broadcast"),
+        (Whole(), {}, "the Whole returned int16 for a block of float32; it must return floats"),
         (Leaves(), {}, "the Leaves failed: SystemExit: bye"),
         (Infinite(), {}, "the Infinite returned NaN or infinite samples"),
         (Later(), {}, "the Later's latency_samples changed from 1000 to 1001"),
