@@ -125,6 +125,7 @@ def test_a_users_own_processor(desk):
 
 
 PROCESSORS = """
+import os
 import sys
 
 class Thru:
@@ -165,6 +166,38 @@ class Choosy(Thru):
 
 def leave():
     sys.exit()
+
+class Short(Thru):
+    def process(self, block):
+        return block[:, :-1]
+
+class Fails(Thru):
+    def process(self, block):
+        raise RuntimeError("no oil")
+
+class Leaves(Thru):
+    def process(self, block):
+        sys.exit()
+
+class Crashes(Thru):
+    def process(self, block):
+        os._exit(3)
+
+class Forgets(Thru):
+    def process(self, block):
+        pass
+
+class Whole(Thru):
+    def process(self, block):
+        return (32767 * block).astype("int16")
+
+class Turns(Thru):
+    def process(self, block):
+        return block * 1j
+
+class Undefined(Thru):
+    def process(self, block):
+        return block * float("nan")
 """
 
 
@@ -198,6 +231,64 @@ def test_what_cannot_work_is_not_installed(desk, factory, why):
 def test_a_processor_may_refuse_some_sample_rates(desk):
     assert desk.call("vst3", "install", "some_processors:Choosy", "--dir", "plugins").returncode == 0
     assert list(read_bundle(desk.folder / "plugins" / "Choosy.vst3").latencies) == [48000]
+
+
+@pytest.mark.usefixtures("processors")
+def test_only_rates_that_a_processor_takes_are_checked(desk):
+    assert desk.call("vst3", "install", "some_processors:Choosy", "--dir", "plugins").returncode == 0
+    result = desk.run("vst3", "check", "Choosy", "--dir", "plugins")
+    assert result.returncode == 0
+    assert "44100 Hz: not checked, because the processor refused this rate" in result.stdout
+    assert "48000 Hz: latency 0 samples, 0.0 ms; noise comes back with a difference of 0" in result.stdout
+
+
+@pytest.mark.usefixtures("processors")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Short", "process returned shape (2, "),
+        ("Fails", "RuntimeError: no oil"),
+        ("Leaves", "SystemExit"),
+        ("Crashes", "its process ended with exit code 3"),
+        ("Forgets", "process returned shape ()"),
+        ("Whole", "process returned int16 for a block of float32; it must return floats"),
+        ("Turns", "process returned complex64 for a block of float32; it must return floats"),
+        ("Undefined", None),
+    ],
+)
+def test_a_processor_that_never_works_fails_the_check(desk, name, reason):
+    assert desk.call("vst3", "install", f"some_processors:{name}", "--dir", "plugins").returncode == 0
+    result = desk.run("vst3", "check", name, "--dir", "plugins")
+    *why, last = result.stderr.splitlines()
+    assert (result.returncode, "noise comes back" in result.stdout) == (1, False)
+    if reason is None:
+        assert (
+            last
+            == f"stembridge: {name}: the processor returned NaN or infinite samples; look for a division by zero in it"
+        )
+    else:
+        assert last.endswith("blocks went out dry, for the reason above")
+        assert any(reason in line for line in why)
+
+
+@pytest.mark.usefixtures("processors")
+@pytest.mark.parametrize(
+    ("new", "last"),
+    [
+        (None, "blocks went out dry, for the reason above"),
+        ("latency_samples = 7", "the latency is 7 samples at 44100 Hz, not 0 as installed; install it again"),
+    ],
+)
+def test_a_processor_that_changes_after_its_installation_fails_the_check(desk, new, last):
+    assert desk.call("vst3", "install", "some_processors:Thru", "--dir", "plugins").returncode == 0
+    module = desk.folder / "some_processors.py"
+    source = module.read_text()
+    module.unlink()
+    if new is not None:
+        module.write_text(source.replace("latency_samples = 0", new))
+    result = desk.run("vst3", "check", "Thru", "--dir", "plugins")
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].endswith(last)
 
 
 @pytest.mark.usefixtures("processors")
