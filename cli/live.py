@@ -144,10 +144,18 @@ def play_live(
         while not lines.empty():  # the mixer did not show these
             say(lines.get())
         if began:
-            moves = _keep_moves(control, record_moves, live.settings.sample_rate, force)
             stop = sys.exception()  # None at the end; a signal is not an error either, unless the terminal is gone
+            moves = lost = None
+            try:
+                moves = _keep_moves(control, record_moves, live.settings.sample_rate, force)
+            except (ValueError, OSError) as error:
+                lost = error
             if not isinstance(stop, Exception) and getattr(stop, "number", 0) != getattr(signal, "SIGHUP", None):
                 _sum_up(live, moves)
+            if lost is not None and stop is None:
+                raise lost
+            if lost is not None:
+                say(str(lost))  # what stopped it comes first
 
 
 def _control(live: "Live", midi_map: Any, port: str | None, report: Callable[[str], None]) -> "MidiControl":

@@ -98,6 +98,25 @@ def test_a_lost_recording_is_reported_even_after_a_signal(desk):
     assert "wrote" not in out
 
 
+@pytest.mark.parametrize("output", ["takes/out.wav", "out.wav"])
+def test_moves_that_cannot_be_kept_hide_nothing(desk, output):
+    (desk.folder / "takes").mkdir()
+    process = desk.start(
+        *("live", "-i", "none", "-o", output, "--record-moves", "takes/take.csv", "--seconds", 1),
+        *("--model", desk.model, *HEADLESS),
+    )
+    read_until(process, "Ctrl-C ends")
+    shutil.rmtree(desk.folder / "takes")
+    out, err = process.communicate(timeout=60)
+    moves, *sound = err.splitlines()
+    assert process.returncode == 2
+    assert moves.startswith("stembridge: takes/take.csv cannot be written: No such file or directory")
+    if output == "out.wav":
+        assert (sound, out.endswith("blocks late; wrote out.wav\n")) == ([], True)
+    else:
+        assert [line.startswith("stembridge: takes/out.wav cannot be written: ") for line in sound] == [True]
+
+
 def test_a_controller_moves_the_faders_and_its_moves_are_kept(desk, midi_device):
     process = desk.start(
         *("live", "-i", "none", "-o", "none", "--midi", midi_device.name, "--record-moves", "take.mid"),
