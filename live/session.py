@@ -108,7 +108,7 @@ class Live(SharedFaders):
         self._started, self._ready, self._ended = threading.Event(), threading.Event(), threading.Event()
         self._failure: Exception | None = None
         self._recorded: Path | None = None
-        self._raised = False
+        self._raised = self._gave_up = False
 
     def __repr__(self) -> str:
         state = "not started" if self._process is None else "ended" if self._ended.is_set() else "playing"
@@ -185,6 +185,7 @@ class Live(SharedFaders):
             while self._process.exitcode is None and progress != (progress := self._file_progress()):
                 self._process.join(PROCESS_TIMEOUT_S)  # and once more if the file is still being written or checked
             if self._process.exitcode is None:
+                self._gave_up = True
                 self._process.kill()
                 self._process.join()
             self._listener.join(PROCESS_TIMEOUT_S)
@@ -231,9 +232,7 @@ class Live(SharedFaders):
             try:
                 kind, value = self._pipe.recv()
             except Exception:  # of any kind, because otherwise callers would wait for ever
-                kind, value = "broken", "the process that plays has died"
-                if not self._ready.is_set():
-                    value += '; a script that starts it needs `if __name__ == "__main__":`'
+                kind, value = self._death()
             if kind == "report":
                 report_safely(self._report, value)
             elif kind == "recorded":
@@ -243,6 +242,17 @@ class Live(SharedFaders):
                 self._failure = LiveError(line) if kind == "failed" else RuntimeError(line)
             self._ready.set()
         self._ended.set()
+
+    def _death(self) -> tuple[str, str]:
+        """Return the last message in place of a process that ended without one."""
+        self._process.join(PROCESS_TIMEOUT_S)
+        code = self._process.exitcode or 0
+        if code < 0 and not self._gave_up:
+            lost = ", and the recording is lost" if self.settings.part and not self._recorded else ""
+            remedy = "play again, and close other programs if memory was short"
+            return "failed", f"the process that plays was killed by signal {-code}{lost}; {remedy}"
+        script = '; a script that starts it needs `if __name__ == "__main__":`'
+        return "broken", f"the process that plays has died{'' if self._ready.is_set() else script}"
 
     # Meters.
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import LiveError
+
 MAX_BLOCK_TIMES = 1 << 20  # blocks whose times are kept
 PEAK_FALL_DB_PER_S = 20 / 1.7  # of a peak meter (IEC 60268-10)
 RMS_SMOOTHING_S = 0.3  # time constant of the mean of squares, as in a VU meter
@@ -26,6 +28,9 @@ class SharedMemory:
         context: How processes are started.
         num_stems: Number of stems.
 
+    Raises:
+        LiveError: The system gives no such memory.
+
     Attributes:
         wanted: Gains in dB, mutes and solos, shape (3, stems), written by the controlling process. The process that
             plays writes all other values.
@@ -38,9 +43,14 @@ class SharedMemory:
 
     def __init__(self, context: SpawnContext, num_stems: int) -> None:
         self._num_stems = num_stems
-        self._words = context.RawArray(ctypes.c_double, 3 * num_stems + 2 * (num_stems + 1) + 1 + TRANSPORT_WORDS)
-        self._counts = context.RawArray(ctypes.c_int64, 5)
-        self._seconds = context.RawArray(ctypes.c_float, MAX_BLOCK_TIMES)
+        num_words = 3 * num_stems + 2 * (num_stems + 1) + 1 + TRANSPORT_WORDS
+        try:
+            self._words = context.RawArray(ctypes.c_double, num_words)
+            self._counts = context.RawArray(ctypes.c_int64, 5)
+            self._seconds = context.RawArray(ctypes.c_float, MAX_BLOCK_TIMES)
+        except OSError as error:  # it is a file, in /dev/shm or the folder of temporary files
+            remedy = "make room in /dev/shm or set TMPDIR to another folder, and allow large files (ulimit -f)"
+            raise LiveError(f"shared memory cannot be made: {error.strerror}; {remedy}") from error
         self._look()
         self.transport[:] = 0, 0, *3 * [math.nan]
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from multiprocessing.heap import Heap
 from types import SimpleNamespace
 
 import av
@@ -489,10 +490,20 @@ def test_a_player_that_dies_is_an_error(tiny_live_model, tmp_path, new_children,
     (player,) = (child for child in new_children() if "spawn_main" in " ".join(child.cmdline()))
     kill(player)
     assert live.wait(30)
-    with pytest.raises(RuntimeError, match="has died"):
+    with pytest.raises(LiveError, match="was killed by signal 9, and the recording is lost; play again"):
         live.close()
     assert not live.recorded
     assert set(os.listdir(tmp_path)) <= {"config"}, "no partial file is left"
+
+
+def test_without_shared_memory_nothing_starts(tiny_live_model, monkeypatch):
+    def full(fd, length):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr(os, "ftruncate", full)
+    monkeypatch.setattr("multiprocessing.heap.BufferWrapper._heap", Heap())
+    with pytest.raises(LiveError, match=r"shared memory cannot be made: File too large; make room in /dev/shm or"):
+        Live("none", "none", model=tiny_live_model)
 
 
 def test_without_sound_no_file_is_made(tmp_path):
