@@ -55,6 +55,11 @@ class HostedPlugin(VST3Plugin):
             raise BridgeError(
                 f"{path}: the library is missing, perhaps because the bundle was renamed; install it again"
             )
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            remedy = "choose another folder (TMPDIR for StemMix and load_processor)"
+            raise BridgeError(f"{path}: pedalboard cannot load from a path that is not UTF-8; {remedy}") from None
         # How to make another plugin like this: the class, and its arguments except the parameters.
         self._recipe: tuple[type[HostedPlugin], tuple[Any, ...], dict[str, Any]] = HostedPlugin, (str(path),), {}
         values = {self._check_name(name): self._checked(name, value) for name, value in parameters.items()}

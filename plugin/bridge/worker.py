@@ -4,6 +4,7 @@ The shell starts it with a socket as descriptor 3 and shared memory as descripto
 both. Only modules that the processor needs are imported, because a plugin loads only as fast as this process starts.
 """
 
+import io
 import json
 import mmap
 import os
@@ -52,6 +53,8 @@ def main() -> None:
     # Ctrl-C is meant for the host, and this process ends with it. The shell has blocked the signal until now.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # so that os._exit loses nothing that a processor prints
     os.closerange(MEMORY + 1, 1 << 16)  # inherited files of the host
     connection = socket.socket(fileno=SOCKET)
     memory = mmap.mmap(MEMORY, 0)

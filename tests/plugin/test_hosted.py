@@ -631,3 +631,27 @@ def test_a_plugin_ends_with_its_last_reference(tremolo):
     ended = weakref.ref(plugin)
     del plugin
     assert ended() is None
+
+
+def test_a_path_that_is_not_text_is_refused(tmp_path, tiny_live_model):
+    descriptor = describe_stem_mix(load_model(tiny_live_model), "Mix", [])
+    bundle = tmp_path / os.fsdecode(b"b\xff") / "Mix.vst3"
+    bundles.write_bundle(bundle, descriptor)
+    with pytest.raises(
+        BridgeError, match=r"pedalboard cannot load from a path that is not UTF-8; choose another folder"
+    ):
+        HostedPlugin(bundle)
+
+
+def test_what_a_processor_prints_is_seen_at_once(write_module, capfd):
+    module = write_module(
+        "class Chatty:\n"
+        "    latency_samples = 0\n\n"
+        "    def reset(self):\n"
+        "        pass\n\n"
+        "    def process(self, block):\n"
+        "        print('said', block.any())\n"
+        "        return block\n"
+    )
+    load_processor(f"{module}:Chatty")(np.ones((1, 100), np.float32), RATE)
+    assert "said True\n" in "".join(capfd.readouterr())
