@@ -548,6 +548,25 @@ def test_a_fork_does_not_disturb_its_parents_stream(tiny_live_model, noise, fork
     assert line.endswith("because this process is a fork and starts its own worker")
 
 
+def test_a_fork_that_begins_a_new_stream_says_nothing(tiny_live_model, noise, fork, told, capfd):
+    mix, audio = StemMix(tiny_live_model, vocals_db=-80), noise(2, 4 * BLOCK)
+    expected = mix(audio, RATE)
+    np.testing.assert_array_equal(fork(lambda: mix(audio, RATE))(), expected)
+    assert not told
+    assert capfd.readouterr().err == ""
+
+
+def test_a_block_without_samples_is_no_error(tiny_live_model, noise, told, capfd):
+    mix, audio = StemMix(tiny_live_model, vocals_db=-80), noise(2, BLOCK)
+    expected = mix(audio, RATE)
+    mix.reset()
+    parts = [mix(part, RATE, reset=False) for part in (audio[:, :0], audio[:, :5000], audio[:, :0], audio[:, 5000:])]
+    out = np.concatenate(parts, axis=-1)
+    np.testing.assert_allclose(out, expected[:, : out.shape[1]], rtol=0, atol=1e-6)
+    assert not told
+    assert capfd.readouterr().err == ""
+
+
 def test_two_boards_on_two_threads_run_at_the_same_time(troubled, noise, told):
     mixes = [troubled("meet", gain=gain) for gain in (0.3, 0.7)]
     boards = [Pedalboard([mix]) for mix in mixes]

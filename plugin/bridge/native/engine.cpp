@@ -83,6 +83,7 @@ void Engine::begin(int64_t origin, std::optional<int64_t> hops_from, bool bypass
     follower_.begin(origin, hops_from);
     dry_wet_.begin(origin, bypassed);
     report_.wet();
+    forked_ = false;
 }
 
 void Engine::join(int64_t position, int64_t hops_from, bool bypassed) {
@@ -104,15 +105,17 @@ bool Engine::render(int64_t position, float* const* outputs, int length) {
     return there;
 }
 
-bool Engine::leave_if_forked(bool fresh) {
+bool Engine::leave_if_forked() {
     if (!supervisor_.leave_if_forked()) return false;
     follower_.lose_step();
-    if (!fresh) report_.dry("this process is a fork and starts its own worker");
+    forked_ = true;
     return true;
 }
 
 // Get a worker that follows the stream, if possible; in real time without waiting.
 void Engine::keep_worker(const Piece& piece, const std::vector<double>& values) {
+    if (forked_ && follower_.heard()) report_.dry("this process is a fork and starts its own worker");
+    forked_ = false;
     if (supervisor_.starting()) {
         if (piece.offline()) supervisor_.wait_for_start(0);
         else supervisor_.take_started();

@@ -65,8 +65,8 @@ public:
     // Returns whether its output is ready, without a fade, for a stream that another engine plays.
     bool in_step() const { return ready() && (follower_.in_step() || !follower_.heard()) && dry_wet_.settled(); }
     const std::vector<double>& meters() const { return supervisor_.worker().meters(); }
-    // In a fork of the process, leave its worker alone. fresh: the stream has not begun, so nothing is dry.
-    bool leave_if_forked(bool fresh);
+    // In a fork of the process, leave its worker alone.
+    bool leave_if_forked();
 
 private:
     bool find_latency(Latency* latency, bool wait);
@@ -83,6 +83,7 @@ private:
     int64_t least_latency_ = 0;
     int64_t latency_ = 0, ahead_ = 0;  // ahead: the head start that the worker has, part of the latency
     int64_t tail_ = -1;
+    bool forked_ = false;  // the worker was left in the middle of a stream, which is dry if it goes on
 };
 
 }  // namespace stembridge

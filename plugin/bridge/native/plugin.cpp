@@ -159,11 +159,11 @@ Result VST3_CALL Plugin::setupProcessing(ProcessSetup* setup) {
     set_up_ = setup->sampleRate >= kLowestRate && setup->sampleRate <= kHighestRate && setup->maxSamplesPerBlock > 0;
     setup_ = *setup;
     configured_ = configured_ && same;
-    if (!set_up_) {
+    if (!set_up_ && setup->maxSamplesPerBlock != 0) {  // pedalboard does that for a block without samples
         std::fprintf(stderr, "stembridge: %s: %g Hz and blocks of %d samples do not work; use %g to %g Hz\n",
                      descriptor_.name.c_str(), setup->sampleRate, setup->maxSamplesPerBlock, kLowestRate, kHighestRate);
-        return kResultFalse;
     }
+    if (!set_up_) return kResultFalse;
     // A host may ask for longer blocks in the middle of a stream, which make no difference here.
     if (active_ && !same) configure();
     return kResultOk;

@@ -121,8 +121,8 @@ int64_t Stream::latency() const {
 
 // Another process has the workers, and the threads are there.
 void Stream::leave_if_forked() {
-    bool left = engine_->leave_if_forked(fresh_);
-    if (next_) next_->leave_if_forked(true);
+    bool left = engine_->leave_if_forked();
+    if (next_) next_->leave_if_forked();
     if (left) (void)farewell_.release();
 }
 
