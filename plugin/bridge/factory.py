@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -107,6 +108,9 @@ def find_factory(path: str) -> Callable[..., Any]:
     module_name, colon, name = path.partition(":")
     if not (colon and module_name and name):
         raise BridgeError(f"{path!r} does not name a processor; give 'package.module:factory'")
+    if module_name.endswith(".py") or "/" in module_name or os.sep in module_name:
+        module = os.path.basename(module_name).removesuffix(".py")
+        raise BridgeError(f"{path!r} names a file; give its module, such as {module}:{name}, in the module's folder")
     global _importing
     outer, _importing = _importing, module_name
     try:

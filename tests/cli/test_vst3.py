@@ -357,6 +357,11 @@ def test_nothing_outside_the_folder_can_be_removed(desk, name):
         (["install", "--name", "a/b"], "'a/b'"),
         (["install", "louder"], "'louder'"),
         (["install", "no_such_module:Effect"], "no_such_module"),
+        (
+            ["install", "./louder.py:Louder"],
+            "'./louder.py:Louder' names a file; give its module, such as louder:Louder,",
+        ),
+        (["install", "louder.py:Louder"], "'louder.py:Louder' names a file; give its module, such as louder:Louder,"),
         (["install", "os:getcwd", "--model", "studio"], "--model studio"),
         (["install", "--dir", "/dev/null/plugins"], "/dev/null/plugins"),
         (["check", "missing.vst3"], "missing.vst3"),
