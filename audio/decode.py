@@ -108,17 +108,30 @@ def read_audio(path: str | os.PathLike[str], stream: int | None = None) -> tuple
         return np.concatenate(list(reader.blocks()), axis=1), reader.sample_rate
 
 
+def check_regular(path: Path) -> None:
+    """Check that a path leads to a regular file: others, such as a FIFO, can be read only once, and may never end.
+
+    Args:
+        path: Path of a song.
+
+    Raises:
+        AudioError: It does not.
+        OSError: The file does not exist, or its folder cannot be read.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise AudioError(f"{path} is a folder; name an audio file")
+    if not stat.S_ISREG(mode):
+        raise AudioError(f"{path} is not a regular file; save the audio to disk first")
+
+
 def _magic(path: Path) -> tuple[bytes, bool]:
     """Return the four bytes that identify a file's format, and whether they follow an ID3 tag.
 
     Raises AudioError if the file cannot be read or is empty.
     """
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise AudioError(f"{path} is a folder; name an audio file")
-        if not stat.S_ISREG(mode):
-            raise AudioError(f"{path} is not a regular file; save the audio to disk first")
+        check_regular(path)
         with path.open("rb") as file:
             start = skip_id3(file)
             magic = file.read(4)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..audio import open_audio
+from ..audio.decode import check_regular
 from ..audio.playlists import PLAYLISTS, playlist_entries
 from ..audio.reader import check_channels
 from ..core.atomic import hidden_path
@@ -225,8 +226,9 @@ def _songs(inputs: Sequence[str], report: Callable[[str], None]) -> tuple[str, .
             raise LiveError(f"{song}: {LOCAL_ONLY}; download it first")
         if os.path.isdir(song):
             raise LiveError(f"{song}: is a folder; name the songs in it")
-        if not os.path.isfile(song):
+        if not os.path.exists(song):
             raise LiveError(f"{song}: no such file; check the name")
+        check_regular(Path(song))
     if not songs:
         names = f"{', '.join(inputs)}: " if inputs else ""
         raise LiveError(f"{names}no song to play; give audio files, or playlists that contain some")

@@ -160,6 +160,7 @@ def test_meters_and_faders(tiny_live_model, make_song):
         ({"gains_db": {"piano": 0}}, "unknown stem 'piano'"),
         ({"gains_db": {"vocals": 30}}, "vocals"),
         ({"input": "nowhere.wav"}, "nowhere.wav: no such file"),
+        ({"input": "/dev/null"}, "/dev/null is not a regular file; save the audio to disk first"),
         ({"input": None, "realtime": False}, "realtime=False works only without devices"),
     ],
 )
