@@ -14,7 +14,7 @@ INDENT, GAP = 2, 2
 NAMES_WIDTH = 26  # columns for the names of options
 NARROW_WIDTH, NARROW_NAMES_WIDTH = 60, 4  # in a terminal narrower than the first, names have the second
 MAX_WIDTH = 100  # columns
-PATHS = {"FILE": "file", "DIR": "folder", "SONG": "song"}  # words for values that are paths
+NAMES = {"FILE": "file", "DIR": "folder", "SONG": "song", "PORT": "MIDI port"}  # words for values that cannot be empty
 MAX_CHOICES_LENGTH = 20  # characters; longer lists of choices are not shown in the place of a value
 
 
@@ -29,12 +29,12 @@ class _OwnHelp:
         """Parse arguments; a usage error gets the context, so that it can name this command's help.
 
         Raises:
-            ValueError: A path is empty, as it is if a script's variable is not set.
+            ValueError: A path or a port is empty, as it is if a script's variable is not set.
         """
         try:
             given, _, _ = self.make_parser(context).parse_args(list(arguments))  # type: ignore[attr-defined]
             for parameter in self.get_params(context):  # type: ignore[attr-defined]
-                _refuse_empty_path(parameter, given.get(parameter.name))
+                _refuse_empty_name(parameter, given.get(parameter.name))
             return super().parse_args(context, arguments)  # type: ignore[misc,no-any-return]
         except Exception as error:
             if getattr(error, "ctx", context) is None:
@@ -42,12 +42,12 @@ class _OwnHelp:
             raise
 
 
-def _refuse_empty_path(parameter: Any, given: Any) -> None:
-    """Raise ValueError if a path is empty, which pathlib would take for the current folder."""
+def _refuse_empty_name(parameter: Any, given: Any) -> None:
+    """Raise ValueError if a path or a port is empty; pathlib would take such a path for the current folder."""
     word = (parameter.metavar or "").strip("[].")
-    if word in PATHS and "" in (given if isinstance(given, list | tuple) else [given]):
+    if word in NAMES and "" in (given if isinstance(given, list | tuple) else [given]):
         name = word if parameter.param_type_name == "argument" else max(parameter.opts, key=len)
-        raise StemBridgeError(f"{name} is empty; name a {PATHS[word]}")
+        raise StemBridgeError(f"{name} is empty; name a {NAMES[word]}")
 
 
 class Command(_OwnHelp, TyperCommand):

@@ -224,6 +224,8 @@ def test_the_quality_of_a_file_given_as_that_of_a_network(desk):
         (["separate", "song.wav", "--output="], "--output is empty; name a folder"),
         (["inspect", ""], "SONG is empty; name a song"),
         (["live", "song.wav", "--output", "none", "--record-moves", ""], "--record-moves is empty; name a file"),
+        (["live", "song.wav", "--output", "none", "--midi", ""], "--midi is empty; name a MIDI port"),
+        (["midi", "monitor", ""], "PORT is empty; name a MIDI port"),
         (["evaluate", "--data", ""], "--data is empty; name a folder"),
         (["midi", "learn", "-o", ""], "--output is empty; name a file"),
         (["models", "import", ""], "FILE is empty; name a file"),
