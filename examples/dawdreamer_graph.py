@@ -21,6 +21,8 @@ parser.add_argument("source")
 parser.add_argument("target")
 files = parser.parse_args()
 with AudioFile(files.source) as song:
+    if not song.frames:
+        parser.error(f"{files.source} has no sound; choose another file")
     audio, rate = song.read(song.frames), int(song.samplerate)
 audio = np.resize(audio, (2, audio.shape[1]))  # DawDreamer's plugins are stereo
 length = audio.shape[1]

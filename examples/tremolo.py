@@ -41,6 +41,8 @@ if __name__ == "__main__":
     names = parser.parse_args()
     board = Pedalboard([load_processor("tremolo:Tremolo", rate_hz=4, depth=0.8), Reverb(room_size=0.2)])
     with AudioFile(names.source) as song:
+        if not song.frames:
+            parser.error(f"{names.source} has no sound; choose another file")
         audio, rate = song.read(song.frames), song.samplerate
     with AudioFile(names.target, "w", rate, len(audio)) as out:
         out.write(board(audio, rate))

@@ -196,6 +196,18 @@ def test_every_example_is_run_here():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["tremolo.py", "dawdreamer_graph.py"])
+def test_a_song_without_sound_is_refused(tmp_path, name):
+    if name == "dawdreamer_graph.py":
+        pytest.importorskip("dawdreamer", exc_type=ImportError)  # some Linux has no libGL
+    with AudioFile(str(tmp_path / "in.wav"), "w", 44100, 2):
+        pass
+    command = [sys.executable, EXAMPLES / name, "in.wav", "out.wav"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("in.wav has no sound; choose another file")
+
+
 @pytest.mark.parametrize("name", ["board.py", "rack.py", "tremolo.py", "chunks.py"])
 def test_without_arguments_an_example_shows_its_usage(name):
     done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True)
