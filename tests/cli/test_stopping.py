@@ -1,6 +1,8 @@
 """Ctrl-C and other signals: one line, the documented exit code, nothing left behind. Bugs: one line, too."""
 
 import signal
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 
@@ -98,6 +100,22 @@ def test_ctrl_c_that_becomes_another_error(monkeypatch, capsys):
     with handlers_restored():
         assert main(["presets"]) == 130
     assert capsys.readouterr().err == "stembridge: interrupted\n"
+
+
+def test_ctrl_c_while_the_command_is_imported_is_one_line():
+    code = """
+import sys
+
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == "stembridge.cli.entry":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupts())
+import stembridge.cli
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stembridge: interrupted\n")
 
 
 def test_a_bug_is_one_line_that_asks_for_a_report(monkeypatch, capsys):
