@@ -43,7 +43,7 @@ class Undoable:
         """The soloed stems."""
         return self._control.soloed
 
-    def set_gains_db(self, **gains_db: float) -> None:
+    def set_gains_db(self, /, **gains_db: float) -> None:
         """Move faders.
 
         Args:

@@ -175,7 +175,7 @@ class MidiControl:
         with self._lock:
             self._want(self._loaded(name, gains))
 
-    def set_gains_db(self, **gains_db: float) -> None:
+    def set_gains_db(self, /, **gains_db: float) -> None:
         """Move faders from the program, as in `set_gains_db(vocals=-6.0)`.
 
         Unlike with the target's own method, the controls follow: with pickup they wait until they have passed the new

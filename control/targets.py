@@ -64,7 +64,7 @@ class AttributeFaders:
             stem: self._gains_db[stem] if self._hides(stem) else float(self._get(stem, "db")) for stem in self.stems
         }
 
-    def set_gains_db(self, **gains_db: float) -> None:
+    def set_gains_db(self, /, **gains_db: float) -> None:
         """Move faders, as in `set_gains_db(vocals=-6.0)`."""
         for stem, gain in gains_db.items():
             self._gains_db[stem] = gain

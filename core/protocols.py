@@ -99,7 +99,7 @@ class Target(Protocol):
     def soloed(self) -> Iterable[str]:
         """Soloed stems."""
 
-    def set_gains_db(self, **gains_db: float) -> None:
+    def set_gains_db(self, /, **gains_db: float) -> None:
         """Move faders, as in `set_gains_db(vocals=-6.0)`."""
 
     def mute(self, stem: str, on: bool = True) -> None:

@@ -234,7 +234,7 @@ class FaderSurface:
         """Soloed stems."""
         return self._faders.soloed
 
-    def set_gains_db(self, **gains_db: float) -> None:
+    def set_gains_db(self, /, **gains_db: float) -> None:
         """Move faders, as in `set_gains_db(vocals=-6.0)`. They glide for 20 ms from the next output sample on.
 
         Args:

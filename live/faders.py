@@ -30,7 +30,7 @@ class SharedFaders:
         """Soloed stems; while there are any, all others are silent."""
         return tuple(stem for stem, on in zip(self.stems, self._memory.wanted[2], strict=True) if on)
 
-    def set_gains_db(self, **gains_db: float) -> None:
+    def set_gains_db(self, /, **gains_db: float) -> None:
         """Move faders: `set_gains_db(vocals=-6.0)`.
 
         Args:

@@ -52,6 +52,7 @@ class StemRack(FaderSurface):
 
     def __init__(
         self,
+        /,
         model: str | os.PathLike[str] | Model = "live",
         gains_db: Gains | None = None,
         threads: int = 1,

@@ -1,11 +1,18 @@
 """The same thing has the same name everywhere, and error messages suggest what was meant."""
 
+import inspect
+
 import numpy as np
 import pytest
 import soundfile
 import stembridge
 from stembridge import Automation, StemBridgeError, StemProcessor, StemRack
+from stembridge.cli.undo import Undoable
 from stembridge.control import MidiControl
+from stembridge.control.targets import AttributeFaders
+from stembridge.core.protocols import Target
+from stembridge.engine.gains import FaderSurface
+from stembridge.live.faders import SharedFaders
 
 KARAOKE = {"vocals": -80.0}
 
@@ -44,6 +51,22 @@ def test_gains_override_a_preset_stem_by_stem(tiny_live_model, audio):
 def test_gains_of_another_type_are_refused_with_what_to_give(tiny_live_model, audio, gains, says):
     with pytest.raises(StemBridgeError, match=says):
         stembridge.remix(audio, 44100, gains, tiny_live_model)
+
+
+@pytest.mark.parametrize(
+    "named_after_stems",
+    [
+        FaderSurface.set_gains_db,
+        MidiControl.set_gains_db,
+        AttributeFaders.set_gains_db,
+        SharedFaders.set_gains_db,
+        Undoable.set_gains_db,
+        Target.set_gains_db,
+        StemRack.__init__,
+    ],
+)
+def test_a_stem_may_be_called_self(named_after_stems):
+    inspect.signature(named_after_stems).bind(None, **{"self": -6.0})
 
 
 def test_stems_may_be_chosen(tiny_live_model, audio):

@@ -210,7 +210,7 @@ class StemMix(pyo.PyoObject):
         """Soloed stems; while there are any, all others are silent."""
         return self._stage.processors[0].soloed
 
-    def set_gains_db(self, **gains_db: float) -> None:
+    def set_gains_db(self, /, **gains_db: float) -> None:
         """Move faders: `set_gains_db(vocals=-6.0)`.
 
         Args:
