@@ -166,7 +166,7 @@ def read_bundle(path: str | os.PathLike[str]) -> Descriptor:
         raise BridgeError(f"{path} does not exist; `stembridge vst3 list` shows installed bundles")
     try:
         return parse_descriptor(_descriptor_file(path).read_text("utf-8", "surrogateescape"))
-    except (OSError, LookupError, ValueError) as error:
+    except (OSError, LookupError, TypeError, ValueError) as error:
         reason = f": {error}" if isinstance(error, BridgeError) else ""
         raise BridgeError(f"{path} was not made by StemBridge{reason}; choose another path") from error
 

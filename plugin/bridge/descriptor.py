@@ -190,14 +190,8 @@ def parse_descriptor(text: str) -> Descriptor:
         BridgeError: A newer version wrote it.
         ValueError: A value is wrong.
         LookupError: A value is missing.
+        TypeError: There are too few or too many values.
     """
-    try:
-        return _parsed(text)
-    except TypeError as error:  # a class got too few or too many values
-        raise ValueError(str(error)) from error
-
-
-def _parsed(text: str) -> Descriptor:
     single: dict[str, str] = {}
     model = ""  # that the next arguments, identity and latencies are of
     arguments: dict[str, list[str]] = defaultdict(list)
