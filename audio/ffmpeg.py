@@ -32,6 +32,7 @@ _JOINS = {
     "mp3": re.compile(rb"ID3[\x02-\x04]\x00[\x00-\xff][\x00-\x7f]{4}", re.DOTALL),
 }
 _RESERVED_BYTES = 1 << 24  # this many zeros at the end are not silence, but space that a recorder reserved
+_CHECKSUM_BYTES = 2  # at the end of a FLAC frame; they may be zeros
 _PRIMING_FRAMES = 4096  # most frames that an encoder puts before sound that starts late
 _TIME_ROUNDING_S = 0.002  # largest error of the difference between two time stamps in milliseconds
 _TICKS_PER_SECOND = 1_000_000  # of FFmpeg's clock for a whole container
@@ -77,8 +78,9 @@ class FFmpegReader(AudioReader):
             end: int | None = None
             if bare or magic in MAGIC or magic == b"\x1aE\xdf\xa3":  # Matroska
                 end = max(least, end_of_data(self._file))
+                if magic == b"fLaC":  # more zeros spoil the last frame
+                    end += _CHECKSUM_BYTES
                 zeros = os.fstat(self._file.fileno()).st_size - end
-                # In a FLAC file even a few zeros spoil the last frame.
                 end = end if zeros >= (1 if magic == b"fLaC" else _RESERVED_BYTES) else None
             start, stored = samples or (start, None)
             self._bytes = start, end

@@ -782,6 +782,21 @@ def test_zeros_reserved_by_a_recorder_are_neither_sound_nor_damage(reserved, mak
     assert warning is None
 
 
+def test_a_flac_may_end_in_a_zero(noise, tmp_path):
+    path = tmp_path / "song.flac"
+    audio = noise(2000, 1)
+    length = 300
+    while not path.exists() or path.read_bytes()[-1]:  # the low byte of the last frame's checksum
+        length += 1
+        sf.write(path, audio[:, :length].T, 44100)
+    whole = path.read_bytes()
+    for zeros in (0, 1, 1000):
+        path.write_bytes(whole + bytes(zeros))
+        decoded, warning = _read(path)
+        assert decoded.shape[1] == length
+        assert warning is None
+
+
 def _film(path, noise, codec, *, seconds=2, start=0.0, picture_seconds=5, options=None):
     """Make a film with sound from `start` for `seconds`."""
     import av
