@@ -72,20 +72,24 @@ class SndfileReader(AudioReader):
                 raise Unsuited
             if found.format == "OGG":
                 first, last = check_pages(file)
-                if first is None or last is None or (found.subtype == "OPUS" and self._begins_late(first, last)):
+                if first is None or last is None or (found.subtype == "OPUS" and not self._can_read_opus(first, last)):
                     raise Unsuited
                 self._damaged = not last.ends
         self.sample_rate, self.num_channels, self.num_frames = found.samplerate, found.channels, found.frames
         self.sample_format = _SAMPLE_FORMATS.get(found.subtype, "lossy")
         self._tolerance = 2304 if self.sample_format == "lossy" else 0  # the last frame may be padded
 
-    def _begins_late(self, first: Page, last: Page) -> bool:
-        """Return whether the clock of an Opus file starts after 0. libsndfile reads the start of such files wrong."""
+    def _can_read_opus(self, first: Page, last: Page) -> bool:
+        """Return whether libsndfile reads an Opus file from its start and with all frequencies.
+
+        It reads the start of a file wrong whose clock starts after 0, and takes any rate up to 24 kHz that the file
+        states, even 0 for an unknown rate, for that of the sound.
+        """
         with self.path.open("rb") as file:
             (head, *_), _ = first.packets(file)
-        skipped = int.from_bytes(head[10:12], "little")
-        length: int = self._file.frames * 48000 // self._file.samplerate
-        return last.granule - skipped - length > 48
+        skipped, rate = int.from_bytes(head[10:12], "little"), self._file.samplerate
+        begins_late = last.granule - skipped - self._file.frames * 48000 // rate > 48
+        return not begins_late and rate in (48000, int.from_bytes(head[12:16], "little"))
 
     def _decoded(self) -> Iterator[np.ndarray]:
         while True:

@@ -604,11 +604,25 @@ def test_an_opus_file_whose_clock_starts_late_is_read_right_from_the_start(make,
     assert warning is None
 
 
+@pytest.mark.parametrize("stated", [0, 20000, 22050])
+def test_an_opus_file_that_does_not_state_a_rate_of_opus_is_read_at_48_khz(stated, make, noise):
+    path = make("opus", noise(48000), 48000)
+    whole, _ = _read(path)
+    head, *pages = _pages(path)
+    path.write_bytes(b"".join([_summed(head[:40] + struct.pack("<I", stated) + head[44:]), *pages]))
+    decoded, rate = read_audio(path)
+    assert rate == 48000
+    np.testing.assert_allclose(decoded, whole, atol=0.02)
+
+
 def _renumbered(page, number):
+    return _summed(page[:18] + struct.pack("<I", number) + page[22:])
+
+
+def _summed(page):
     from stembridge.audio.ogg import _checksum
 
-    blank = page[:18] + struct.pack("<I", number) + bytes(4) + page[26:]
-    return blank[:22] + struct.pack("<I", _checksum(blank)) + blank[26:]
+    return page[:22] + struct.pack("<I", _checksum(page[:22] + bytes(4) + page[26:])) + page[26:]
 
 
 @pytest.mark.parametrize("later", [("mono", 44100, 1), ("slow", 22050, 2)], ids=lambda later: later[0])
