@@ -19,7 +19,7 @@ from .convert import Unifier
 from .matroska import matroska_is_cut, track_seconds
 from .mp4 import mp4_frames, mp4_is_cut
 from .reader import AudioReader
-from .streams import default_stream, descriptions_of, frame_samples, open_container
+from .streams import default_stream, descriptions_of, frame_samples, open_container, opus_length
 
 SAMPLE_FORMATS = {"u8": "int16", "s16": "int16", "s32": "int24"}
 _HEADERED = {"aiff", "caf", "flac", "matroska", "mov", "tta", "w64", "wav", "wv"}  # their headers say the length
@@ -105,6 +105,8 @@ class FFmpegReader(AudioReader):
         self._stream = streams[self.number - 1]
         self.kind = self._container.format.name.split(",")[0]
         self._lost_packet = self._joined = False  # since the last frame
+        self._packed = 0  # samples in the packets of Opus up to the first frame
+        self._excess = 0  # samples of priming that the next frames still contain
         self.num_frames = None
         frames = self._frames()
         first = next(frames, None) if self._stream.codec_context else None  # None: an unknown codec
@@ -117,6 +119,11 @@ class FFmpegReader(AudioReader):
         self.sample_format = "lossy"
         if self._stream.codec_context.codec.lossless and self.codec != "dca":  # DTS can be lossless, but rarely is
             self.sample_format = SAMPLE_FORMATS.get(first.format.packed.name, "float32")
+        if self.codec == "opus" and self.kind in ("matroska", "mov"):
+            # FFmpeg, and older files by it, count the priming at the encoder's rate, and so skip too little.
+            primed = int.from_bytes((self._stream.codec_context.extradata or b"")[10:12], "little")
+            self._excess = max(0, primed - (self._packed - first.samples))
+            self.start += self._excess / self.sample_rate
         self._frame_iterator = itertools.chain([first], frames)
         self._measure()
 
@@ -181,6 +188,8 @@ class FFmpegReader(AudioReader):
                 if join and packet.pos:
                     yield from _last_frames(codec, packet, join.start())
                     return self._bytes[0] + packet.pos + join.start()
+                if self.num_frames is None and codec.name == "opus" and packet.size:
+                    self._packed += opus_length(bytes(packet))
                 try:
                     frames = codec.decode(packet)
                 except av.FFmpegError:
@@ -196,10 +205,13 @@ class FFmpegReader(AudioReader):
         first_time: float | None = None  # of the frame that would be at position 0
         for frame in self._frame_iterator:
             unifier = unifier or Unifier(frame)
+            primed = min(self._excess, frame.samples)
+            self._excess -= primed
             if frame.time is not None:
-                if first_time is None or self._joined or unifier.differs(frame):
-                    first_time = frame.time - unifier.position / self.sample_rate
-                gap = round((frame.time - first_time) * self.sample_rate) - unifier.position
+                time = frame.time + primed / self.sample_rate
+                if first_time is None or primed or self._joined or unifier.differs(frame):
+                    first_time = time - unifier.position / self.sample_rate
+                gap = round((time - first_time) * self.sample_rate) - unifier.position
                 if self._is_gap(gap, unifier.position, frame):
                     self._damaged = self._damaged or self.kind == "flac"  # others may pause
                     yield from unifier.flush()
@@ -210,7 +222,7 @@ class FFmpegReader(AudioReader):
                     if unifier.position <= _PRIMING_FRAMES:
                         self.start = first_time
                 self._lost_packet = self._joined = False
-            samples = frame_samples(frame)
+            samples = frame_samples(frame)[:, primed:]
             if self._end is not None:
                 samples = samples[:, : max(0, self._end - unifier.position)]
             yield from unifier.push(frame, samples)

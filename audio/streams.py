@@ -132,3 +132,13 @@ def frame_samples(frame: av.AudioFrame) -> np.ndarray:
         return audio.astype(np.float32, copy=False)
     centre = np.float32(128 if audio.dtype.kind == "u" else 0)  # only 8-bit integers are unsigned
     return (audio.astype(np.float32) - centre) / np.float32(2.0 ** (8 * audio.itemsize - 1))
+
+
+def opus_length(packet: bytes) -> int:
+    """Return the length of a packet of Opus in samples at 48 kHz (RFC 6716, section 3.1)."""
+    config, count = packet[0] >> 3, packet[0] & 3
+    if config < 12:
+        length = (480, 960, 1920, 2880)[config % 4]
+    else:
+        length = 480 << config % 2 if config < 16 else 120 << config % 4
+    return length * (packet[1] & 63 if count == 3 else min(2, count + 1))

@@ -41,11 +41,12 @@ def _with_ffmpeg(
     bit_rate: int | None = None,
     tags: dict[str, str] | None = None,
     sample_format: str | None = None,
+    codec_options: dict[str, str] | None = None,
 ) -> Path:
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(audio)]
     with av.open(str(path), "w", format=format, options=options or {}) as container:
         container.metadata.update(tags or {})
-        stream: Any = container.add_stream(codec, rate=sample_rate, layout=layout)
+        stream: Any = container.add_stream(codec, rate=sample_rate, layout=layout, options=codec_options or {})
         if sample_format:
             stream.format = sample_format
         if bit_rate:

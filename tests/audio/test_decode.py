@@ -900,3 +900,21 @@ def test_the_short_last_frame_of_a_webm_is_not_a_gap(noise, tmp_path):
     with open_audio(path) as reader:
         assert sum(block.shape[1] for block in reader.blocks()) == 48655
         assert reader.warning is None
+
+
+@pytest.mark.parametrize("frame_ms", ["2.5", "20"])
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 48000])
+@pytest.mark.parametrize("container", ["webm", "matroska", "mp4"])
+def test_opus_of_any_rate_in_a_video_container_is_on_time(container, sample_rate, frame_ms, make, noise, offset):
+    audio = noise(sample_rate)
+    options = {} if frame_ms == "20" else {"frame_duration": frame_ms}
+    path = make("opus", audio, sample_rate, format=container, codec_options=options)
+    # Older versions of FFmpeg wrote the length of the priming (Matroska's CodecDelay, in ns) as if it had this rate.
+    delay = round(1e9 * {"2.5": 120, "20": 312}[frame_ms] / 48000)
+    true, written = (b"\x56\xaa\x83" + number.to_bytes(3, "big") for number in (delay, delay * sample_rate // 48000))
+    assert path.read_bytes().count(true) == (container != "mp4")
+    path.write_bytes(path.read_bytes().replace(true, written))
+    decoded, warning = _read(path)
+    assert warning is None
+    assert decoded.shape[1] == 48000
+    assert offset(np.repeat(audio, 48000 // sample_rate, axis=1), decoded) in range(-3, 4)
