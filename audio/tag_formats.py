@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
+from mutagen import MutagenError
 from mutagen._vorbis import VCommentDict
 from mutagen.apev2 import APEBinaryValue, APETextValue, APEv2
 from mutagen.flac import FLAC, Picture
-from mutagen.id3 import APIC, COMM, ID3, TXXX, USLT, Frames, TextFrame, UrlFrame
+from mutagen.id3 import APIC, COMM, ID3, TXXX, USLT, Frames, TextFrame, TimeStampTextFrame, UrlFrame
 from mutagen.mp4 import MP4, AtomDataType, MP4Cover, MP4FreeForm
 
 from .tag_names import ALIASES, FREEFORM, FROM_ID3, FROM_MP4, TO_ID3, TO_MP4, TOTALS, UNTRUE_ATOMS, is_untrue
@@ -22,7 +23,12 @@ _COVERS = {
     "image/jpg": MP4Cover.FORMAT_JPEG,
     "image/png": MP4Cover.FORMAT_PNG,
 }
+_PICTURES = "metadata_block_picture"  # Vorbis comment
 _MAX_BLOCK_BYTES = 2**24 - 1  # of a FLAC file
+# Dates that ID3 can hold, apart from the fraction of a second and the time zone.
+_TIME_STAMP = re.compile(
+    r"\d{4}([-/.]\d\d?([-/.]\d\d?([T ]\d\d?(:\d\d?(:\d\d?(\.\d+)?)?)?(Z|[-+]\d\d:?\d\d)?)?)?)?", re.ASCII
+)
 # FFmpeg's tags about the container, not the song.
 _TECHNICAL = re.compile(r"major_brand|minor_version|compatible_brands|handler_name|vendor_id|encodingtime|_statistics")
 
@@ -78,17 +84,23 @@ def read_ape(tags: Any) -> tuple[Texts, list[Picture]]:
     return _joined(pairs), pictures
 
 
-def frames_without_text(tags: Any) -> list[str]:
-    """Return descriptions of the frames of an ID3 tag that have neither text nor picture, each once."""
-    lost = [frame.FrameID for frame in tags.values() if not is_untrue(frame) and not _texts_of(frame)]
-    return [f"{name} frame" for name in dict.fromkeys(lost) if name not in ("APIC", "CHAP", "CTOC")]
+def lost_contents(file: Any) -> list[str]:
+    """Return descriptions of what `read_contents` leaves out of the tags of a mutagen file, each once."""
+    if isinstance(file.tags, ID3):
+        frames = [frame.FrameID for frame in file.tags.values() if not is_untrue(frame) and not _texts_of(frame)]
+        return [f"{name} frame" for name in dict.fromkeys(frames) if name not in ("APIC", "CHAP", "CTOC")]
+    if isinstance(file.tags, VCommentDict) and None in _pictures_in(file.tags):
+        return ["invalid pictures"]
+    return []
 
 
 def _texts_of(frame: Any) -> list[tuple[str, Any]]:
     """Return the texts of an ID3 frame as pairs of Vorbis comment name and values."""
     kind, is_text, is_link = frame.FrameID, isinstance(frame, TextFrame), isinstance(frame, UrlFrame)
-    if kind in ("TXXX", "WXXX"):
-        return [((frame.desc or "website").lower(), frame.text if kind == "TXXX" else [frame.url])]
+    if kind == "TXXX":
+        return [((frame.desc or kind).lower(), frame.text)]
+    if kind == "WXXX":
+        return [((frame.desc or "website").lower(), [frame.url])]
     if kind == "COMM":
         return [(f"comment:{frame.desc.lower()}" if frame.desc else "comment", frame.text)]
     if kind == "USLT":
@@ -96,7 +108,8 @@ def _texts_of(frame: Any) -> list[tuple[str, Any]]:
     if kind in ("TIPL", "TMCL", "IPLS"):
         return [("performer", [f"{name} ({role})" for role, name in frame.people])]
     if kind == "UFID":
-        return [("musicbrainz_trackid", [frame.data.decode("ascii")])] if frame.owner == _MUSICBRAINZ else []
+        is_id = frame.owner == _MUSICBRAINZ and frame.data.isascii()
+        return [("musicbrainz_trackid", [frame.data.decode("ascii")])] if is_id else []
     if is_text:
         return [(FROM_ID3.get(kind, kind.lower()), frame.genres if kind == "TCON" else frame.text)]
     if is_link:
@@ -135,7 +148,8 @@ def _read_mp4(tags: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
         elif name == "compilation":
             pairs.append((name, ["1"] if values else []))
         elif atom.startswith("----:"):
-            decoded = [bytes(value).decode("utf-8") for value in values if value.dataformat == AtomDataType.UTF8]
+            texts = [bytes(value) for value in values if value.dataformat == AtomDataType.UTF8]
+            decoded = [text.decode("utf-8", "replace") for text in texts]
             pairs.append((name or atom.split(":", 2)[-1].lower(), decoded))
         else:
             values = values if isinstance(values, list) else [values]
@@ -145,9 +159,20 @@ def _read_mp4(tags: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
 
 def _read_vorbis(file: Any) -> tuple[list[tuple[str, Any]], list[Picture]]:
     comments = file.tags.as_dict() if file.tags is not None else {}  # a FLAC may have only pictures
-    blocks = comments.pop("metadata_block_picture", [])
-    pictures = [Picture(base64.b64decode(block)) for block in blocks] + getattr(file, "pictures", [])
-    return list(comments.items()), pictures
+    comments.pop(_PICTURES, None)
+    pictures = [picture for picture in _pictures_in(file.tags) if picture]
+    return list(comments.items()), pictures + getattr(file, "pictures", [])
+
+
+def _pictures_in(comments: Any) -> list[Picture | None]:
+    """Return the pictures in Vorbis comments, None for each that is invalid."""
+    pictures: list[Picture | None] = []
+    for block in (comments or {}).get(_PICTURES, []):
+        try:
+            pictures.append(Picture(base64.b64decode(block)))
+        except (MutagenError, ValueError):
+            pictures.append(None)
+    return pictures
 
 
 def read_container(file: BinaryIO) -> Texts:
@@ -185,8 +210,9 @@ def write_contents(file: Any, texts: Texts, pictures: list[Picture]) -> list[str
 
 
 def _write_id3(tags: Any, texts: Texts, pictures: list[Picture]) -> None:
+    joined = {total for name, total in TOTALS.items() if name in texts}
     for name, values in texts.items():
-        if name in TOTALS.values():
+        if name in joined:
             continue
         if name in TOTALS and TOTALS[name] in texts:
             values = [f"{values[0]}/{texts[TOTALS[name]][0]}"]
@@ -194,27 +220,41 @@ def _write_id3(tags: Any, texts: Texts, pictures: list[Picture]) -> None:
             tags.add(COMM(encoding=3, lang="eng", desc=name[len("comment:") :], text=values))
         elif name == "lyrics":
             tags.add(USLT(encoding=3, lang="eng", desc="", text="\n".join(values)))
-        elif (kind := TO_ID3.get(name, name.upper())) in Frames and issubclass(Frames[kind], TextFrame):
-            tags.add(Frames[kind](encoding=3, text=values))
         else:
-            tags.add(TXXX(encoding=3, desc=name.upper(), text=values))
+            kind = Frames.get(TO_ID3.get(name, name.upper()), TXXX)
+            free = [value for value in values if not _can_hold(kind, value)]
+            if held := [value for value in values if value not in free]:
+                tags.add(kind(encoding=3, text=held))
+            if free:
+                tags.add(TXXX(encoding=3, desc=name.upper(), text=free))
     for i, picture in enumerate(pictures):
         description = picture.desc + " " * i  # in ID3 they must differ
         tags.add(APIC(encoding=3, mime=picture.mime, type=picture.type, desc=description, data=picture.data))
 
 
+def _can_hold(kind: Any, value: str) -> bool:
+    """Return whether an ID3 frame can hold a text and needs no description."""
+    if issubclass(kind, TimeStampTextFrame):
+        return bool(_TIME_STAMP.fullmatch(value.strip()))
+    return issubclass(kind, TextFrame) and kind is not TXXX
+
+
 def _write_mp4(tags: Any, texts: Texts, pictures: list[Picture]) -> list[str]:
+    names = "bpm", *TOTALS, *TOTALS.values()
+    numbers = {name: number for name in names if (number := _number(texts.get(name, []))) is not None}
+    for name, total in TOTALS.items():
+        if name in numbers or total in numbers:
+            tags[TO_MP4[name]] = [(numbers.get(name, 0), numbers.get(total, 0))]
+    if "bpm" in numbers:
+        tags[TO_MP4["bpm"]] = [numbers["bpm"]]
     for name, values in texts.items():
-        atom = TO_MP4.get(name, FREEFORM + name.upper())
-        if name in TOTALS:
-            tags[atom] = [(_number(values), _number(texts.get(TOTALS[name], [])))]
-        elif name == "bpm":
-            tags[atom] = [_number(values)]
-        elif name == "compilation":
+        if name in numbers:
+            continue
+        atom = FREEFORM + name.upper() if name in names else TO_MP4.get(name, FREEFORM + name.upper())
+        if name == "compilation":
             tags[atom] = values[0] != "0"
         elif atom.startswith(FREEFORM):
-            if name not in TOTALS.values():
-                tags[atom] = [MP4FreeForm(value.encode()) for value in values]
+            tags[atom] = [MP4FreeForm(value.encode()) for value in values]
         else:
             tags[atom] = values
     covers = [MP4Cover(picture.data, _COVERS[picture.mime]) for picture in pictures if picture.mime in _COVERS]
@@ -235,7 +275,7 @@ def _write_vorbis(file: Any, texts: Texts, pictures: list[Picture]) -> list[str]
             if len(block) <= _MAX_BLOCK_BYTES:
                 file.add_picture(picture)
     elif blocks:
-        file.tags["metadata_block_picture"] = [base64.b64encode(block).decode("ascii") for _, block in blocks]
+        file.tags[_PICTURES] = [base64.b64encode(block).decode("ascii") for _, block in blocks]
     return lost
 
 
@@ -244,6 +284,7 @@ def _picture_name(picture: Picture) -> str:
     return f"a picture ({picture.mime}, {len(picture.data) / 1e6:.1f} MB)"
 
 
-def _number(values: list[str]) -> int:
+def _number(values: list[str]) -> int | None:
+    """Return the number with which the first of several texts begins, at most 65535; None if there is none."""
     match = re.match(r"\s*(\d+)", values[0]) if values else None
-    return min(int(match[1]), 65535) if match else 0
+    return min(int(match[1]), 65535) if match else None

@@ -7,6 +7,7 @@ lengths, gapless playback, encoder, fingerprints.
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -54,8 +55,8 @@ from .mp4_chapters import write_chapters
 from .tag_files import kind_name, open_tags, save_tags, tag_opener
 from .tag_formats import (
     Texts,
-    frames_without_text,
     is_readable,
+    lost_contents,
     read_ape,
     read_container,
     read_contents,
@@ -91,7 +92,7 @@ def copy_tags(
         OSError: Writing the target failed; it is then damaged.
     """
     try:
-        old: Any = open_tags(source)
+        old, fault = _open_old(source)
         new: Any = open_tags(target)
         if new is None:
             raise StemBridgeError("a file over 4 GiB has no room for them")
@@ -100,6 +101,8 @@ def copy_tags(
         with Path(source).open("rb") as file:
             kind, chunks = chunk_kind(file), read_chunks(file)
         lost = _copy(Path(source), old, new, kind, chunks)
+        if fault is not None and not chunks and not new.tags:
+            raise fault
         write_markers: _Write = _write_nothing
         if with_markers:
             write_markers, lost_markers = _copy_markers(Path(source), old, new, kind, chunks)
@@ -115,9 +118,20 @@ def copy_tags(
         if isinstance(cause, OSError):
             raise OSError(cause.errno, cause.strerror, os.fspath(target)) from None
         return _not_copied(source, error)
-    if not lost:
-        return None
-    return f"{os.fspath(source)}: {kind_name(new)} cannot hold all of its tags; left out: {', '.join(lost)}"
+    clauses = []
+    if fault is not None:
+        clauses.append(f"some of its tags are damaged, the others were copied ({_reason(fault)})")
+    if lost:
+        clauses.append(f"{kind_name(new)} cannot hold all of its tags; left out: {', '.join(lost)}")
+    return f"{os.fspath(source)}: {'; '.join(clauses)}" if clauses else None
+
+
+def _open_old(source: str | os.PathLike[str]) -> tuple[Any, Exception | None]:
+    """Open a file with mutagen. Return it, or None if its tags are damaged; and the error, or None."""
+    try:
+        return open_tags(source), None
+    except Exception as error:  # tags come from other programs, and may be invalid in many ways
+        return None, error
 
 
 def _copy(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> list[str]:
@@ -149,7 +163,7 @@ def _copy(source: Path, old: Any, new: Any, kind: str, chunks: Chunks) -> list[s
     texts, pictures = {}, []
     if is_readable(old) and (old.tags or getattr(old, "pictures", None)):
         texts, pictures = read_contents(old)
-        lost = frames_without_text(old.tags) if has_id3 else []
+        lost = lost_contents(old)
     more, covers = _more_texts(ape, chunks)
     texts, pictures = more | texts, pictures or covers
     if not texts and not pictures and not kind and not isinstance(old, _KNOWN):
@@ -266,7 +280,9 @@ def read_tags(file: BinaryIO) -> Texts:
     try:
         kind = tag_opener(file)
         file.seek(0)
-        tags: Any = kind(file)
+        tags: Any = None
+        with suppress(Exception):  # FFmpeg, or the chunks of a WAV or AIFF file, may still give texts
+            tags = kind(file)
         if is_readable(tags) and tags.tags:
             return read_contents(tags)[0]
         file.seek(0)
@@ -278,5 +294,10 @@ def read_tags(file: BinaryIO) -> Texts:
 
 
 def _not_copied(source: str | os.PathLike[str], error: Exception) -> str:
-    reason = one_line(error) or type(error).__name__
-    return f"{os.fspath(source)}: its tags could not be copied ({reason})"
+    return f"{os.fspath(source)}: its tags could not be copied ({_reason(error)})"
+
+
+def _reason(error: Exception) -> str:
+    """Return why tags cannot be read or written; other errors than these say nothing to a user."""
+    text = one_line(error) if isinstance(error, StemBridgeError | MutagenError | OSError) else ""
+    return text or "they are damaged"

@@ -12,9 +12,9 @@ import pytest
 import soundfile as sf
 from mutagen.apev2 import BINARY, APEv2, APEValue
 from mutagen.flac import FLAC, CueSheet, CueSheetTrack, CueSheetTrackIndex, MetadataBlock, Picture
-from mutagen.id3 import APIC, CHAP, COMM, GEOB, ID3, POPM, RVA2, TCON, TIT2, TLEN, TMED, TPE1, TRCK, TSSE, TXXX
+from mutagen.id3 import APIC, CHAP, COMM, GEOB, ID3, POPM, RVA2, TCON, TIT2, TLEN, TMED, TPE1, TRCK, TSSE, TXXX, UFID
 from mutagen.mp3 import MP3
-from mutagen.mp4 import MP4
+from mutagen.mp4 import MP4, MP4FreeForm
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from stembridge.audio import copy_tags, create_audio, open_audio, read_audio, read_tags
@@ -336,6 +336,75 @@ def test_frames_that_are_not_text_are_named(files):
 
 
 # --- chunks, cue points, chapters
+
+
+@pytest.mark.parametrize("target", ["mp3-vbr", "wav-16", "aiff-16"])
+def test_dates_and_totals_that_id3_cannot_hold_are_kept_as_text(target, files):
+    source, middle, last = files("flac-16", target, "flac-16")
+    texts = {"date": ["circa 1975"], "originaldate": ["05/1999"], "releasedate": ["2021-05-06"], "tracktotal": ["12"]}
+    _tag(source, texts)
+    assert copy_tags(source, middle) is None
+    tags = open_tags(middle).tags
+    assert [tags.getall(name) for name in ("TDRC", "TDOR")] == [[], []]
+    assert str(tags["TDRL"]) == "2021-05-06"
+    assert copy_tags(middle, last) is None
+    found, _ = read_contents(open_tags(last))
+    assert found == texts
+
+
+def test_numbers_that_an_mp4_cannot_hold_are_kept_as_text(files):
+    source, middle, last = files("flac-16", ".m4a", "flac-16")
+    texts = {"tracknumber": ["A1"], "tracktotal": ["12"], "disctotal": ["2"], "bpm": ["fast"]}
+    _tag(source, texts)
+    assert copy_tags(source, middle) is None
+    assert MP4(middle)["trkn"] == [(0, 12)]
+    assert copy_tags(middle, last) is None
+    found, _ = read_contents(open_tags(last))
+    assert found == texts
+
+
+def test_a_text_of_id3_without_a_description_is_no_website(files):
+    source, last = files("mp3-vbr", "flac-16")
+    tags = ID3()
+    tags.add(TXXX(encoding=3, desc="", text="words"))
+    tags.save(source)
+    assert copy_tags(source, last) is None
+    assert FLAC(last).tags.as_dict() == {"txxx": ["words"]}
+
+
+def test_an_invalid_field_takes_no_other_tags_with_it(files):
+    mp3, flac, ogg, m4a, last = files("mp3-vbr", "flac-16", "vorbis", ".m4a", "flac-16")
+    tags = ID3()
+    for frame in (TIT2(encoding=3, text="T"), UFID(owner="http://musicbrainz.org", data=b"\xff\xfe")):
+        tags.add(frame)
+    tags.save(mp3)
+    for path, kind in ((flac, FLAC), (ogg, OggVorbis)):
+        file = kind(path)
+        file.update({"title": "T", "metadata_block_picture": "!"})
+        file.save()
+    file = MP4(m4a)
+    file.update({"\xa9nam": "T", "----:com.apple.iTunes:X": [MP4FreeForm(b"St\xfcck")]})
+    file.save()
+    for path, lost in ((mp3, "UFID frame"), (flac, "invalid pictures"), (ogg, "invalid pictures"), (m4a, None)):
+        FLAC(last).delete()
+        warning = copy_tags(path, last)
+        assert warning == (lost and f"{path}: FLAC cannot hold all of its tags; left out: {lost}")
+        assert FLAC(last)["title"] == ["T"]
+        assert read_tags(path.open("rb"))["title"] == ["T"]
+    assert FLAC(last)["x"] == ["St\ufffdck"]
+
+
+def test_damaged_tags_do_not_hide_the_others(files):
+    wav, flac, last = files("wav-16", "flac-16", "flac-16")
+    _add_chunks(wav, (b"LIST", b"INFO" + _chunk(b"INAM", b"T")), (b"id3 ", b"ID3\4\0\0\0\0\0\x20TIT2\0\0"))
+    _tag(flac, {"title": ["T"]})
+    start, end = flac.read_bytes().split(b"image/png")
+    flac.write_bytes(start[:-1] + b"\xff" + b"image/png" + end)  # a wrong length
+    for path in (wav, flac):
+        FLAC(last).delete()
+        assert copy_tags(path, last).startswith(f"{path}: some of its tags are damaged, the others were copied (")
+        assert FLAC(last)["title"] == ["T"]
+        assert read_tags(path.open("rb")) == {"title": ["T"]}
 
 
 def _chunk(name, data, order="<"):
