@@ -1,6 +1,7 @@
 """Gains and automation of a remix, read from presets and files before the work."""
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 
 from ...control import Automation
 from ...control.midifile import has_midi_header
+from ...core.errors import ControlError
 from ...presets.gains import read_gains
 from ..settings import RemixSettings
 
@@ -52,9 +54,13 @@ def is_midi(path: str | os.PathLike[str]) -> bool:
         path: The file.
 
     Raises:
+        ControlError: It is a pipe, which can be read only once, or a device.
         OSError: The file cannot be read.
     """
     if (suffix := Path(path).suffix.lower()) in (".csv", ".mid", ".midi"):
         return suffix != ".csv"
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ControlError(f"{path} is not a regular file; save the automation to disk first")
     with open(path, "rb") as file:
         return has_midi_header(file.read(12))

@@ -117,6 +117,24 @@ def test_a_missing_file(stage, name):
     assert f"{name}" in refused(stage, "--automation", name)
 
 
+def test_a_device_or_pipe_is_refused(stage):
+    line = refused(stage, "--automation", "/dev/null")
+    assert "/dev/null is not a regular file; save the automation to disk first" in line
+
+
+def test_a_map_without_a_midi_file_is_refused_in_a_recipe_too(stage):
+    recipe = stage.folder / "night.toml"
+    recipe.write_text('songs = ["song.wav"]\noutput = "out"\n[gains_db]\nvocals = -6\n')
+    run = "remix", "--recipe", "night.toml", "--dry-run", "--model", stage.model
+    assert "--map is for a MIDI file" in stage.refused(*run, "--map", "nosuch")
+    assert stage.call(*run, "--map", "mackie", "--automation", "bend.mid").returncode == 0
+    settings = recipe.read_text()
+    recipe.write_text('map = "mackie"\n' + settings)
+    assert "recipe night.toml: map 'mackie' is for a MIDI file" in stage.refused(*run)
+    recipe.write_text('map = "mackie"\n' + settings + '[[song]]\nmatch = "song.wav"\nautomation = "bend.mid"\n')
+    assert stage.call(*run).returncode == 0
+
+
 def test_a_wrong_map_and_a_map_without_a_midi_file(stage):
     line = refused(stage, "--automation", "ride.mid", "--map", "nosuch")
     assert all(name in line for name in map_names())
