@@ -11,6 +11,7 @@ import typer
 
 from ..core.errors import StemBridgeError
 from ..core.times import clock
+from .entry import is_of_stdout
 from .lines import Lines, complain, speed_text
 from .options import is_given
 from .table import print_table
@@ -116,7 +117,7 @@ def run_batch(
     Raises:
         Exit: Songs failed, or a report could not be written; exit code 1.
         ValueError: An argument cannot be used; raised before any song is done.
-        OSError: A file cannot be used; raised before any song is done.
+        OSError: A file cannot be used, raised before any song is done; or stdout cannot be written.
     """
     from ..core.places import is_url
     from ..render.report.report import KINDS, is_report
@@ -143,7 +144,7 @@ def run_batch(
                 raise
             raise StemBridgeError(f"with recipe {recipe}: {error}") from error
         except OSError as error:
-            if not watcher.count or isinstance(error, BrokenPipeError):
+            if not watcher.count or isinstance(error, BrokenPipeError) or is_of_stdout(error):
                 raise
             complain(reason_for(error))
             raise typer.Exit(FAILED) from error

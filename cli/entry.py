@@ -118,12 +118,17 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
         # Without a file name the reason says nothing more.
         known = "" if isinstance(error, OSError) and error.strerror == reason else f"{reason}; "
         reason = f"{known}the current folder has been deleted: change to another (cd)"
-    if isinstance(error, OSError) and error.filename is None and error.errno in STDOUT_ERRORS:
+    if is_of_stdout(error):
         _forget_stdout()
         _say(f"standard output cannot be written: {reason}; send it somewhere else. Files that were written are whole")
         return FAILED
     _say(reason)
     return USAGE
+
+
+def is_of_stdout(error: Exception) -> bool:
+    """Return whether the cause of an error is that stdout cannot be written."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in STDOUT_ERRORS
 
 
 def _reason(error: Exception, arguments: Sequence[str] = ()) -> str | None:

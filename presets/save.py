@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..core.atomic import write_whole
-from ..core.errors import OVERWRITE, PresetError
+from ..core.errors import OVERWRITE, PresetError, file_reason
 from ..core.suggest import did_you_mean
 from .gains import checked_gains
 from .load import PRESET_NAME, checked_preset, own_presets, shipped_presets, user_folder
@@ -45,9 +45,7 @@ def save_preset(name: str, gains_db: Mapping[str, float], description: str = "",
         os.makedirs(os.path.realpath(folder), exist_ok=True)
         write_whole(path, text.encode())
     except OSError as error:
-        raise PresetError(
-            f"preset {name!r} cannot be written to {folder}: {error.strerror}; make that folder writable"
-        ) from error
+        raise PresetError(f"preset {name!r} cannot be written to {folder}: {file_reason(error)}") from error
     except UnicodeEncodeError as error:
         raise PresetError(
             f"preset {name!r} cannot be written: {error.object!r} is not valid Unicode text; change it"
@@ -76,7 +74,5 @@ def delete_preset(name: str) -> Path:
     try:
         own[name].unlink()
     except OSError as error:
-        raise PresetError(
-            f"preset {name!r} cannot be deleted from {own[name].parent}: {error.strerror}; make that folder writable"
-        ) from error
+        raise PresetError(f"preset {name!r} cannot be deleted from {own[name].parent}: {file_reason(error)}") from error
     return own[name]

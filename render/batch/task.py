@@ -102,7 +102,7 @@ def render_task(task: Task, progress: Progress | None = None) -> Result:
     try:
         with _own_folder(task) as folder:
             names = dict(zip(map(str, _parts(task, folder)), task.outputs, strict=True))
-            names[str(folder)] = os.path.dirname(task.outputs[0])
+            names[str(folder / "stems")] = names[str(folder)] = os.path.dirname(task.outputs[0])
             song = Path(task.source)
             if is_url(task.source):
                 song = fetch(task.source, folder)

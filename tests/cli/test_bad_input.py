@@ -423,6 +423,14 @@ def test_a_remix_is_whole_if_only_the_line_about_it_cannot_be_written(desk):
     assert soundfile.info(desk.folder / "out.wav").frames == 22_050
 
 
+def test_stdout_that_is_full_during_a_batch(desk):
+    songs = desk.make_song("a.wav"), desk.make_song("b.wav")
+    with open("/dev/full", "w") as full:
+        result = desk.run("remix", *songs, "-o", "out/", "--vocals=-6", "--model", desk.model, stdout=full)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "standard output cannot be written: No space left on device; send it somewhere else" in result.stderr
+
+
 def test_stdout_whose_reader_has_closed(desk):
     process = desk.start("presets")
     process.stdout.close()

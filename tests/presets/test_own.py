@@ -1,5 +1,6 @@
 """The user's own presets: saved whole or not at all, found by name, deleted, and never outside their folder."""
 
+import errno
 import json
 import os
 import stat
@@ -42,6 +43,16 @@ def test_a_folder_that_cannot_be_read_does_not_stop_shipped_presets_or_models(mo
         assert load_preset("karaoke") == {"vocals": -80}
     with pytest.warns(UserWarning, match="your models in .* cannot be read: File name too long"):
         assert load_model("live").card.name == "live"
+
+
+def test_a_full_disk_is_named_with_its_remedy(duet, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("stembridge.presets.save.write_whole", fail)
+    monkeypatch.setattr("pathlib.Path.unlink", fail)
+    for line in (refused(save_preset, "trio", {"vocals": -6}), refused(delete_preset, "duet")):
+        assert line.endswith(f"{duet.parent}: No space left on device; make room or choose another folder")
 
 
 @pytest.fixture

@@ -497,6 +497,15 @@ def test_an_unexpected_error_fails_only_its_song(songs, remix, monkeypatch):
     assert report.failed[0].reason == "ZeroDivisionError: half of nothing"
 
 
+def test_a_failure_to_write_stems_names_the_folder_that_the_user_knows(songs, tiny_live_model, monkeypatch):
+    def fail(source, folder, *_, **__):
+        raise OSError(f"cannot write {folder}: No space left on device")
+
+    monkeypatch.setattr("stembridge.render.batch.task.separate_file", fail)
+    report = separate_files("in/a.wav", "out", model=tiny_live_model)
+    assert report.failed[0].reason == f"cannot write {Path('out/a').absolute()}: No space left on device"
+
+
 def test_dry_run_says_what_would_happen_and_touches_nothing(songs, remix):
     report = remix(dry_run=True)
     assert outcomes(report) == ["planned"] * 3
