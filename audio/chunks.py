@@ -81,6 +81,11 @@ def skip_id3(file: BinaryIO) -> int:
         position += 10 + length + (10 if head[5] & 16 else 0)
 
 
+def is_mp3(start: bytes) -> bool:
+    """Return whether the first bytes of a file, after any ID3 tag, are those of MPEG audio, layer III."""
+    return len(start) > 1 and start[0] == 0xFF and start[1] & 0xE6 == 0xE2
+
+
 def _size(file: BinaryIO) -> int:
     return file.seek(0, os.SEEK_END)
 

@@ -14,7 +14,7 @@ from mutagen import MutagenError
 from mutagen.mp3 import MP3, BitrateMode
 
 from ..core.errors import AudioError
-from .chunks import MAGIC, Samples, end_of_data, skip_id3
+from .chunks import MAGIC, Samples, end_of_data, is_mp3, skip_id3
 from .convert import Unifier
 from .matroska import matroska_is_cut, track_seconds
 from .mp4 import mp4_frames, mp4_is_cut
@@ -84,15 +84,19 @@ class FFmpegReader(AudioReader):
                 end = end if zeros >= (1 if magic == b"fLaC" else _RESERVED_BYTES) else None
             start, stored = samples or (start, None)
             self._bytes = start, end
-            try:
-                self._container = open_container(
-                    self._file, ignore_length=ignore_length, start=start, end=end, samples=stored
-                )
-            except av.FFmpegError:
+            opened = None
+            # FFmpeg does not recognise some very short MP3s.
+            for format in (None, "mp3") if is_mp3(magic) else (None,):
+                with suppress(av.FFmpegError):
+                    opened = opened or open_container(
+                        self._file, ignore_length=ignore_length, start=start, end=end, samples=stored, format=format
+                    )
+            if opened is None:
                 raise AudioError(
                     f"{path} is not an audio file, or is too damaged to read; "
                     "give WAV, FLAC, AIFF, MP3, Ogg, Opus or M4A"
-                ) from None
+                )
+            self._container = opened
             stack.callback(lambda: self._container.close())
             self._start(stream)
             self._open = stack.pop_all()

@@ -32,6 +32,7 @@ def open_container(
     start: int = 0,
     end: int | None = None,
     samples: Samples | None = None,
+    format: str | None = None,
 ) -> InputContainer:
     """Open an audio or video file, identified by its content.
 
@@ -43,6 +44,7 @@ def open_container(
         start: First byte to read.
         end: End of the bytes to read; None for the end of the file.
         samples: Format of plain samples, if the bytes have no header.
+        format: FFmpeg's name of the container; by default its content decides.
 
     Raises:
         av.FFmpegError: FFmpeg cannot read the file.
@@ -56,7 +58,9 @@ def open_container(
         options |= {"sample_rate": str(samples.sample_rate), "ch_layout": f"{samples.num_channels}C"}
     os.lseek(file.fileno(), 0, os.SEEK_SET)
     url = f"subfile,,start,{start},end,{end or 0},,:fd:" if start or end else "fd:"
-    container: InputContainer = av.open(url, format=samples and samples.encoding, options=options, **_METADATA)
+    container: InputContainer = av.open(
+        url, format=samples.encoding if samples else format, options=options, **_METADATA
+    )
     for part in (container, *container.streams):
         _replace_surrogates(part.metadata)
     return container

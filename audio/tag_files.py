@@ -17,7 +17,7 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
-from .chunks import MAGIC, skip_id3
+from .chunks import MAGIC, is_mp3, skip_id3
 
 
 def open_tags(path: str | os.PathLike[str]) -> Any:
@@ -46,7 +46,7 @@ def tag_opener(file: BinaryIO) -> Callable[[Any], Any]:
         return OggOpus if b"OpusHead" in head else OggFLAC if b"FLAC" in head else OggVorbis
     if head[4:8] == b"ftyp":
         return MP4
-    if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1] & 0xE6 == 0xE2):  # MPEG audio, layer III
+    if head[:3] == b"ID3" or is_mp3(head):
         return MP3
     return _no_tags if head[:4] in (b"RF64", b"RIFX") else File
 

@@ -382,3 +382,11 @@ def test_closing_twice_is_harmless_and_no_samples_make_a_file_too(suffix, tmp_pa
     writer.close()
     writer.close()
     assert (tmp_path / f"x{suffix}").exists()
+
+
+def test_a_very_short_mp3_that_ffmpeg_does_not_recognise_can_be_read_back(tmp_path):
+    noise = np.random.default_rng(400).standard_normal((1, 1800)) * 0.5  # only few sounds give such a file
+    with create_audio(tmp_path / "short.mp3", 44100, 1, quality=0) as writer:
+        writer.write(noise.astype(np.float32))
+    audio, _ = read_audio(tmp_path / "short.mp3")
+    assert audio.shape == noise.shape
