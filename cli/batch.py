@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from ..core.errors import StemBridgeError
+from ..core.errors import StemBridgeError, is_of_stdout
 from ..core.times import clock
-from .entry import is_of_stdout
 from .lines import Lines, complain, speed_text
 from .options import is_given
 from .table import print_table

@@ -1,6 +1,5 @@
 """The `stembridge` command: runs the app, and turns errors and signals into one line and an exit code."""
 
-import errno
 import io
 import logging
 import os
@@ -15,14 +14,12 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from ..core.errors import file_reason
+from ..core.errors import file_reason, is_of_stdout
 from ..core.log import logger
 from .lines import complain
 
 USAGE, FAILED = 2, 1  # exit codes; a signal gives 128 + its number
 REPEATED_SIGNALS_S = 5.0  # for so long after a signal, further ones are ignored
-# Errors of stdout, which have no file name; those of files were given one.
-STDOUT_ERRORS = errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO
 # Another option that may have been meant if the value of this one is wrong.
 OTHER_OPTIONS = {"quality": "the quality of lossy files is --encoding-quality, from 0 to 10"}
 STOPPED_BY = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminated"}
@@ -124,11 +121,6 @@ def _explain(error: Exception, arguments: Sequence[str]) -> int:
         return FAILED
     _say(reason)
     return USAGE
-
-
-def is_of_stdout(error: Exception) -> bool:
-    """Return whether the cause of an error is that stdout cannot be written."""
-    return isinstance(error, OSError) and error.filename is None and error.errno in STDOUT_ERRORS
 
 
 def _reason(error: Exception, arguments: Sequence[str] = ()) -> str | None:

@@ -21,6 +21,8 @@ _FILE_REMEDIES = {
     errno.EDQUOT: "make room or choose another folder",
     errno.EFBIG: "make room or choose another folder",
 }
+# Errors of stdout, which have no file name; those of files were given one.
+_STDOUT_ERRORS = errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO
 
 
 class StemBridgeError(ValueError):
@@ -68,6 +70,11 @@ def file_reason(error: OSError) -> str:
     if error.errno == errno.ENOENT and error.filename and os.path.islink(error.filename):
         return "it is a link to a file that does not exist; mend the link, or name the file itself"
     return "; ".join(filter(None, [error.strerror or str(error), _FILE_REMEDIES.get(error.errno or 0)]))
+
+
+def is_of_stdout(error: Exception) -> bool:
+    """Return whether the cause of an error is that stdout cannot be written."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _STDOUT_ERRORS
 
 
 def one_line(error: BaseException) -> str:
