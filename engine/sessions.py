@@ -40,11 +40,11 @@ class Session:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
-    def run(self, names: list[str], feeds: dict[str, Any]) -> list[Any]:
-        """Return the outputs of these names.
+    def run(self, names: list[str] | None, feeds: dict[str, Any]) -> list[Any]:
+        """Return outputs.
 
         Args:
-            names: Names of outputs.
+            names: Names of outputs; None for all.
             feeds: Name of each input to its array.
         """
         with nullcontext() if current_thread() is main_thread() else _runs:

@@ -1,7 +1,6 @@
 """Gains and automation of a remix, read from presets and files before the work."""
 
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -57,10 +56,9 @@ def is_midi(path: str | os.PathLike[str]) -> bool:
         ControlError: It is a pipe, which can be read only once, or a device.
         OSError: The file cannot be read.
     """
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise ControlError(f"{path} is not a regular file; save the automation to disk first")
     if (suffix := Path(path).suffix.lower()) in (".csv", ".mid", ".midi"):
         return suffix != ".csv"
-    mode = os.stat(path).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise ControlError(f"{path} is not a regular file; save the automation to disk first")
     with open(path, "rb") as file:
         return has_midi_header(file.read(12))

@@ -1,6 +1,7 @@
 """`stembridge remix --automation`: rides from CSV and MIDI files; errors are one line."""
 
 import json
+import os
 
 import mido
 import numpy as np
@@ -117,9 +118,12 @@ def test_a_missing_file(stage, name):
     assert f"{name}" in refused(stage, "--automation", name)
 
 
-def test_a_device_or_pipe_is_refused(stage):
+def test_a_device_or_pipe_is_refused(stage, tmp_path_factory):
     line = refused(stage, "--automation", "/dev/null")
     assert "/dev/null is not a regular file; save the automation to disk first" in line
+    pipe = tmp_path_factory.mktemp("pipes") / "ride.csv"
+    os.mkfifo(pipe)
+    assert "ride.csv is not a regular file" in refused(stage, "--automation", str(pipe))
 
 
 def test_a_map_without_a_midi_file_is_refused_in_a_recipe_too(stage):
