@@ -127,6 +127,8 @@ def run_training(
     output = output or Path(f"my-{mode if init is None else Path(init).stem}{ahead}.onnx")
     if output.suffix != ".onnx":
         raise StemBridgeError(f"{output}: the output is a model, so its name must end in .onnx")
+    from .table import printable
+
     check_new(output, force=True)  # an existing file may be from a run that this one continues
     try:
         from ..training.session import train_model
@@ -151,9 +153,9 @@ def run_training(
         threads=threads,
         terms=terms,
         overwrite=force,
-        report=print,
+        report=lambda line: print(printable(line), flush=True),
     )
-    print(f"{model.path}: {model.card.mode}, latency {model.card.latency_samples} samples")
+    print(printable(f"{model.path}: {model.card.mode}, latency {model.card.latency_samples} samples"))
 
 
 def _folders(data: list[Path], songs: list[Path], more: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -95,7 +95,8 @@ def score_songs(
         model: A model, its name, or the path of an .onnx file.
         sample_rate: In Hz. Songs and references are resampled to it first.
         input_db: Gain on the mixture, which is taken back from the stems, to see whether the level matters.
-        bss_eval: Measure SIR and SAR too (slow; needs museval).
+        bss_eval: Measure SIR and SAR too (slow; needs museval), except of songs shorter than a second, or with an
+            estimate of silence.
         threads: Processor cores for the network.
         progress: Called with the share done, 0 to 1.
         scored: Called with each song's name and scores.
@@ -129,7 +130,8 @@ def score_songs(
         scores[name] = {stem: _scores(*pair, sample_rate) for stem, pair in pairs.items()}
         if "vocals" in pairs:
             karaoke[name] = _karaoke(*pairs["vocals"], mixture, sample_rate)
-        if bss_eval and pairs:
+        # BSS Eval fits filters of 512 samples, which no short clip can judge, and cannot score silence.
+        if bss_eval and pairs and length >= sample_rate and all(np.any(estimate) for _, estimate in pairs.values()):
             sir, sar = sir_sar(*(np.stack(side) for side in zip(*pairs.values(), strict=True)))
             for i, stem in enumerate(pairs):
                 scores[name][stem] |= {"sir": float(sir[i]), "sar": float(sar[i])}

@@ -199,7 +199,7 @@ def export_again(model: str | Path, path: Path) -> Model:
     return export_network(network, path, load_model(model).card.values)
 
 
-def export_mean(models: Sequence[str | Path], path: Path, name: str) -> Model:
+def export_mean(models: Sequence[str | Path], path: str | Path, name: str) -> Model:
     """Write a model whose weights are the mean of those of several, which must have the same origin.
 
     If a network has learned from new songs, the mean of it and of the network it started from keeps most of what was
@@ -219,6 +219,7 @@ def export_mean(models: Sequence[str | Path], path: Path, name: str) -> Model:
         FileExistsError: `path` exists already.
         ModelError: As `load_parameters` and `export_network` do.
     """
+    path = Path(path)
     if len(models) < 2:
         raise DataError(f"a mean needs at least two models, but there are {len(models)}; give more")
     for written in path, path.with_suffix(".json"):

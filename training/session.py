@@ -85,6 +85,9 @@ def train_model(
     _check_output(output, work, overwrite)
     if not terms.strip():
         raise DataError("the terms are empty; say what the weights may be used for, or leave --terms out")
+    for text in map(str, (output, terms, *folders, *songs, init or "", teacher or "")):
+        if not _is_unicode(text):
+            raise DataError(f"{text!r} is not valid Unicode text, which a card has to be; use another name")
     true_songs = find_songs(folders)
     recipe, initial = _start(family, mode, init, lookahead)
     settings = Settings(
@@ -98,7 +101,11 @@ def train_model(
         terms = f"{terms}; and those of {start['name']}, whose weights it was started from: {start['terms']}"
         data = [*start.get("data", []), *data]
     is_its_own_teacher = (
-        started_from and taught_by and started_from.sha256 == taught_by.sha256 and started_from.mode == recipe.mode
+        started_from
+        and taught_by
+        and started_from.sha256 == taught_by.sha256
+        and started_from.mode == recipe.mode
+        and not lookahead
     )
     if is_its_own_teacher and not split(true_songs)[1]:
         raise DataError(
@@ -133,6 +140,14 @@ def train_model(
         training["held_out_sdr_db"] = round(progress.best, 2)
     card = {"name": _card_name(output.stem), "version": "1", "terms": terms, "data": data, "training": training}
     return export_network(network, output, card)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_output(output: Path, work: Path, overwrite: bool) -> None:

@@ -151,10 +151,12 @@ def train_network(
     seed = settings.seed + progress.step
     data = RemixDataset(training, cache, settings.seconds, seed, settings.device, passages, settings.songs_share)
     clips = [_clip(song, cache) for song in held_out]
-    counts = [f"{_songs(training)} to train on, {len(held_out)} held out"] if songs else []
+    voices = sum([*song.files] == ["vocals"] for song in training)
+    found = _songs(len(training) - voices) + (f" and {voices} solo voice{'s'[: voices != 1]}" if voices else "")
+    counts = [f"{found} to train on, {len(held_out)} held out"] if songs else []
     if labelled:
         clips += labelled.clips()
-        counts.append(f"{_songs(labelled.training, 'labelled ')} to train on, {len(labelled.held_out)} held out")
+        counts.append(f"{_songs(len(labelled.training), 'labelled ')} to train on, {len(labelled.held_out)} held out")
     report(", ".join([*counts, settings.device]))
     if missing := data.missing_stems:
         report(f"no song has {' or '.join(missing)}: mixes are without, and the network learns nothing new about that")
@@ -210,8 +212,8 @@ def train_network(
     return best
 
 
-def _songs(songs: list[Song], kind: str = "") -> str:
-    return f"{len(songs)} {kind}{'song' if len(songs) == 1 else 'songs'}"
+def _songs(count: int, kind: str = "") -> str:
+    return f"{count} {kind}{'song' if count == 1 else 'songs'}"
 
 
 def _batch_size(device: torch.device) -> int:

@@ -52,8 +52,19 @@ def test_songs_of_silence_or_of_one_sample_have_no_scores(tmp_path, make, tiny_l
             soundfile.write(file, samples, 44100)
     evaluation = score_songs(find_songs([tmp_path / "songs"]), tiny_live_model, bss_eval=False)
     assert "vocals_remaining" not in evaluation.karaoke_medians()
-    silent = score_songs(find_songs([tmp_path / "songs" / "a"]), tiny_live_model, bss_eval=False)
+    silent = score_songs(find_songs([tmp_path / "songs" / "a"]), tiny_live_model)
     assert silent.medians() == {}
+
+
+def test_sir_and_sar_need_a_second_of_sound(tmp_path, make, tiny_live_model):
+    import soundfile
+
+    make.song(tmp_path / "songs" / "short", 1, seconds=0.5)
+    broken = make.song(tmp_path / "songs" / "silent", 2, seconds=1.5)
+    soundfile.write(broken / "mixture.wav", np.zeros((66150, 2)), 44100)
+    scores = score_songs(find_songs([tmp_path / "songs"]), tiny_live_model).songs
+    assert set(scores) == {"short", "silent"}
+    assert not any("sir" in measured for song in scores.values() for measured in song.values())
 
 
 def test_input_level_and_rate_reach_the_engine(songs_folder, tiny_live_model):

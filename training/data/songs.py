@@ -39,6 +39,7 @@ VALIDATION = frozenset(
     }
 )
 # Streams of a MUSDB18 file, https://sigsep.github.io/datasets/musdb.html.
+MUSDB_SUFFIX = ".stem.mp4"
 MUSDB_STREAMS = ("mixture", "drums", "bass", "other", "vocals")
 GENERIC_FOLDERS = frozenset({"stems", "stem", "tracks"})  # folders with these names do not have the song's name
 
@@ -68,7 +69,7 @@ class Song:
         """
         places = {place for path in self.files.values() for place in (path, path.resolve())}
         parts = [part for place in places for part in (*place.parts, place.stem)]
-        names = {part.removesuffix(".stem.mp4").casefold() for part in parts}
+        names = {part.casefold().removesuffix(MUSDB_SUFFIX) for part in parts}
         return any(name.casefold() in part for name in VALIDATION for part in names)
 
     def top_of(self, stem: str) -> float:
@@ -81,7 +82,7 @@ class Song:
             AudioError: The file cannot be read.
         """
         path = self.files[stem]
-        if path.suffix == ".mp4":
+        if _is_musdb(path):
             return 1.0
         with open_audio(path) as reader:
             return min(1.0, reader.sample_rate / SAMPLE_RATE)
@@ -101,7 +102,7 @@ class Song:
             DataError: The file has samples that are NaN or infinite, or lacks the stream.
         """
         path, invalid = self.files[stem], False
-        if path.suffix == ".mp4":
+        if _is_musdb(path):
             audio, rate = _decode_musdb(path, MUSDB_STREAMS.index(stem))
         else:
             with open_audio(path) as reader:
@@ -180,13 +181,15 @@ def _by_name(song: Song) -> tuple[str, str]:
 
 def _mixtures_below(folder: Path) -> Iterator[Song]:
     for here, paths in _folders_below(folder):
-        if _are_stems(paths):
-            if "mixture" in (stems := _stems_among(paths)):
+        stems = _stems_among(paths)
+        others = any(path.suffix.lower() in AUDIO_SUFFIXES and path not in stems.values() for path in paths)
+        if _are_stems(paths) or ("mixture" in stems and not others):
+            if "mixture" in stems:
                 yield Song(_folder_name(here), {"mixture": stems["mixture"]})
             continue
         for path in paths:
-            if path.name.endswith(".stem.mp4"):
-                yield Song(path.name.removesuffix(".stem.mp4"), {"mixture": path})
+            if _is_musdb(path):
+                yield Song(path.name[: -len(MUSDB_SUFFIX)], {"mixture": path})
             elif path.suffix.lower() in AUDIO_SUFFIXES:
                 yield Song(path.stem, {"mixture": path})
 
@@ -194,8 +197,8 @@ def _mixtures_below(folder: Path) -> Iterator[Song]:
 def _songs_below(folder: Path) -> Iterator[Song]:
     for here, paths in _folders_below(folder):
         for path in paths:
-            if path.name.endswith(".stem.mp4"):
-                yield Song(path.name.removesuffix(".stem.mp4"), dict.fromkeys(MUSDB_STREAMS, path))
+            if _is_musdb(path):
+                yield Song(path.name[: -len(MUSDB_SUFFIX)], dict.fromkeys(MUSDB_STREAMS, path))
         if stems := _stems_among(paths):
             yield Song(_folder_name(here), stems)
         else:
@@ -204,14 +207,22 @@ def _songs_below(folder: Path) -> Iterator[Song]:
 
 
 def _folders_below(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """Yield each folder from `folder` down, with its files. Links are followed, but never in circles."""
+    """Yield each folder from `folder` down, with its files, except hidden ones. Links are followed, not in circles."""
     seen = {os.path.realpath(folder)}
     for directory, folders, names in os.walk(folder, followlinks=True):
-        places = {name: os.path.realpath(os.path.join(directory, name)) for name in sorted(folders)}
+        places = {name: os.path.realpath(os.path.join(directory, name)) for name in sorted(_shown(folders))}
         folders[:] = [name for name, place in places.items() if place not in seen]  # links may lead to folders above
         seen |= {*places.values()}
         here = Path(directory)
-        yield here, [here / name for name in sorted(names)]
+        yield here, [here / name for name in sorted(_shown(names))]
+
+
+def _shown(names: list[str]) -> list[str]:
+    return [name for name in names if not name.startswith(".")]
+
+
+def _is_musdb(path: Path) -> bool:
+    return path.name.lower().endswith(MUSDB_SUFFIX)
 
 
 def _stems_among(paths: list[Path]) -> dict[str, Path]:

@@ -197,11 +197,14 @@ def test_songs_are_found_whether_they_have_stems_or_not(tmp_path, make):
         (tmp_path / "songs" / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(stem, tmp_path / "songs" / place)
     make.song(tmp_path / "songs" / "stems alone", 2, seconds=0.1)
-    make.musdb(tmp_path / "songs" / "A - B.stem.mp4", 3, 0.1)
+    for place in ("karaoke/mixture.wav", "karaoke/vocals.wav", "only/mixture.wav", "._a.wav", ".hidden/c.wav"):
+        (tmp_path / "songs" / place).parent.mkdir(exist_ok=True)
+        shutil.copy(stem, tmp_path / "songs" / place)
+    make.musdb(tmp_path / "songs" / "A - B.STEM.MP4", 3, 0.1)
     songs = find_mixtures([tmp_path / "songs"])
-    assert [song.name for song in songs] == ["A - B", "Drums", "a", "b", "mine"]
+    assert [song.name for song in songs] == ["A - B", "Drums", "a", "b", "karaoke", "mine", "only"]
     assert all([*song.files] == ["mixture"] for song in songs)
-    assert songs[-1].files["mixture"].name == "mixture.wav"
+    assert {song.files["mixture"].name for song in songs[4:]} == {"mixture.wav"}
     assert songs[0].decode("mixture").shape[0] == 2
 
 
