@@ -156,17 +156,14 @@ def test_the_latency_at_the_models_own_rate_is_that_of_its_card(tiny_live_model,
 
 
 class Counted:
-    """A session that counts its runs."""
+    """A function that counts its calls."""
 
-    def __init__(self, session):
-        self._session, self.runs = session, 0
+    def __init__(self, function):
+        self._function, self.runs = function, 0
 
-    def get_inputs(self):
-        return self._session.get_inputs()
-
-    def run(self, *arguments):
+    def __call__(self, *arguments):
         self.runs += 1
-        return self._session.run(*arguments)
+        return self._function(*arguments)
 
 
 @rates
@@ -178,7 +175,7 @@ def test_the_network_runs_once_in_hop_samples_and_not_between(make_model, noise,
     processor = StemProcessor(make_model(HALF, stems=["one", "rest"], **fields), rate)
     hop = processor.hop_samples
     assert hop == processor._separator.grid.hop * (chunk["frames"] - chunk["overlap"] if chunk else 1)
-    counted = processor._separator._network._session = Counted(processor._separator._network._session)
+    counted = processor._separator._network._run = Counted(processor._separator._network._run)
     filled = processor._separator.grid.hop * (
         chunk["frames"] + chunk["right"] if chunk else 1
     )  # the first run waits for this

@@ -220,7 +220,7 @@ def test_a_wrong_field_is_one_line(make_map, fields, says):
     [
         (b"", "not valid JSON"),
         (b"{", "not valid JSON"),
-        (b"[" * 100_000, "not valid JSON"),
+        (b"[" * 100_000, "nested too deeply"),
         (b"\xff\xfe\x80", "not valid JSON"),
         (b'{"channel": NaN}', "NaN is not a number"),
         (b'{"name": "a", "name": "b"}', "'name' appears twice in one object"),
