@@ -285,6 +285,6 @@ def _picture_name(picture: Picture) -> str:
 
 
 def _number(values: list[str]) -> int | None:
-    """Return the number with which the first of several texts begins, at most 65535; None if there is none."""
+    """Return the number at the start of the first text, at most 65535; None if there is none."""
     match = re.match(r"\s*(\d+)", values[0]) if values else None
     return min(int(match[1]), 65535) if match else None

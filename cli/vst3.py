@@ -176,10 +176,10 @@ def _problem(plugin: "HostedPlugin", bundle: Path | None) -> str | None:
     descriptor = None if bundle is None else read_bundle(bundle)
     latencies = {} if descriptor is None else descriptor.latencies
     is_own = descriptor is not None and not descriptor.identity.startswith("model ")
-    refused = [rate for rate in CHECK_RATES_HZ if latencies and rate not in latencies]
-    for rate in refused:
+    rates = [rate for rate in CHECK_RATES_HZ if not latencies or rate in latencies]
+    for rate in (rate for rate in CHECK_RATES_HZ if rate not in rates):
         print(f"{rate} Hz: not checked, because the processor refused this rate when it was installed")
-    for rate in [rate for rate in CHECK_RATES_HZ if rate not in refused] or map(int, latencies):
+    for rate in rates or map(int, latencies):
         noise = np.random.default_rng(0).uniform(-0.5, 0.5, (2, CHECK_SECONDS * rate)).astype(np.float32)
         if is_own:
             plugin.bypass = False
